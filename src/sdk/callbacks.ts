@@ -1,0 +1,107 @@
+import { createHash } from "node:crypto";
+import { ACCESS_HEADER, type AccessProblem, checkAccessClaims } from "./access.ts";
+import { type Claims, type JwsProblem, verifyJws } from "./jws.ts";
+import type { VerificationKey } from "./keys.ts";
+
+/** Carries the callback's guid outside the body, so that a receiver can discard a repeat before it reads anything. */
+export const CALLBACK_GUID_HEADER = "X-Callback-Guid";
+
+export type CallbackProblem =
+  | "access_missing"
+  | `access_${JwsProblem | AccessProblem}`
+  | `body_${JwsProblem}`
+  | "body_digest"
+  | "audience"
+  | "expired"
+  | "guid";
+
+export type IncomingCallback = {
+  headers: Record<string, string | string[] | undefined>;
+  /** The bytes as they came: a digest over parsed and printed JSON would be a digest of something else. */
+  rawBody: Uint8Array;
+};
+
+export type VerifiedCallback =
+  | { ok: true; guid: string; form: "signed" | "open"; claims: Claims }
+  | { ok: false; problem: CallbackProblem };
+
+export type Receiver = {
+  /** The receiver's own guid (bank) or uid (merchant). */
+  audience: string;
+  /** The platform's keys, from its JWKS address. */
+  keys: readonly VerificationKey[];
+};
+
+/** base64url SHA-256 of a body, as the claim `body_sha256` binds it. */
+export function bodyDigest(rawBody: Uint8Array): string {
+  return createHash("sha256").update(rawBody).digest("base64url");
+}
+
+/**
+ * Verifies a callback as a receiver must: the access token, then the body. A body is either a JWS (bare, or in `{jwt}`)
+ * or open JSON whose digest the access token binds; open JSON without such a token is refused, whatever it says.
+ */
+export async function verifyCallback(
+  incoming: IncomingCallback,
+  receiver: Receiver,
+  now: Date,
+): Promise<VerifiedCallback> {
+  const token = header(incoming, ACCESS_HEADER);
+  if (token === undefined) return failed("access_missing");
+  const access = await verifyJws(token, receiver.keys);
+  if (!access.ok) return failed(`access_${access.problem}`);
+  const fresh = checkAccessClaims(access.claims, now);
+  if (!fresh.ok) return failed(`access_${fresh.problem}`);
+
+  const jws = tokenInBody(incoming.rawBody);
+  if (jws === undefined) return verifyOpenBody(incoming, access.claims, receiver, now);
+  const body = await verifyJws(jws, receiver.keys);
+  if (!body.ok) return failed(`body_${body.problem}`);
+  const bound = checkBinding(body.claims, incoming, receiver, now);
+  return bound.ok ? { ok: true, guid: bound.guid, form: "signed", claims: body.claims } : bound;
+}
+
+function verifyOpenBody(incoming: IncomingCallback, access: Claims, receiver: Receiver, now: Date): VerifiedCallback {
+  if (access.body_sha256 !== bodyDigest(incoming.rawBody)) return failed("body_digest");
+  const bound = checkBinding(access, incoming, receiver, now);
+  if (!bound.ok) return bound;
+  const claims = parseObject(incoming.rawBody);
+  return claims ? { ok: true, guid: bound.guid, form: "open", claims } : failed("body_malformed");
+}
+
+/** The claims that tie a token to this receiver, this moment and this callback. */
+function checkBinding(claims: Claims, incoming: IncomingCallback, receiver: Receiver, now: Date) {
+  if (claims.aud !== receiver.audience) return failed("audience");
+  if (typeof claims.exp !== "number" || !(claims.exp * 1000 > now.getTime())) return failed("expired");
+  if (typeof claims.jti !== "string" || claims.jti === "") return failed("guid");
+  if (header(incoming, CALLBACK_GUID_HEADER) !== claims.jti) return failed("guid");
+  if (typeof claims.callback_guid === "string" && claims.callback_guid !== claims.jti) return failed("guid");
+  return { ok: true as const, guid: claims.jti };
+}
+
+/** The JWS in a body, or undefined when the body is open JSON. */
+function tokenInBody(rawBody: Uint8Array): string | undefined {
+  const text = Buffer.from(rawBody).toString("utf8").trim();
+  if (!text.startsWith("{")) return text;
+  const jwt = parseObject(rawBody)?.jwt;
+  return typeof jwt === "string" ? jwt : undefined;
+}
+
+function parseObject(rawBody: Uint8Array): Claims | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(rawBody).toString("utf8"));
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Claims) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** node:http writes header names in lower case; other servers keep them as sent. */
+function header(incoming: IncomingCallback, name: string): string | undefined {
+  const value = incoming.headers[name.toLowerCase()] ?? incoming.headers[name];
+  return Array.isArray(value) ? undefined : value;
+}
+
+function failed(problem: CallbackProblem) {
+  return { ok: false as const, problem };
+}

@@ -1,0 +1,101 @@
+import { CompactSign, compactVerify } from "jose";
+import { isAlgorithm, type SigningKey, type VerificationKey } from "./keys.ts";
+
+export type Claims = Record<string, unknown>;
+export type JwsHeader = { alg: string; kid?: string; typ?: string } & Record<string, unknown>;
+
+export type JwsProblem = "malformed" | "unknown_key" | "algorithm" | "signature" | "critical" | "too_large";
+export type VerifiedJws =
+  | { ok: true; claims: Claims; header: JwsHeader; kid: string }
+  | { ok: false; problem: JwsProblem };
+
+/** The largest token that is looked at: the largest body that the contract allows. */
+export const MAX_TOKEN_CHARS = 64 * 1024;
+
+/** A token without kid is tried against this many of the party's keys: the old and the new one during a change of keys. */
+export const MAX_KEYS_TRIED = 2;
+
+/** Three base64url parts; only the signature may be empty, so that an unsigned token is named by its algorithm. */
+const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** Signs claims as a compact JWS. `typ: null` leaves the header member out. */
+export async function signJws(claims: Claims, key: SigningKey, options: { typ?: string | null } = {}): Promise<string> {
+  const typ = options.typ === undefined ? "JWT" : options.typ;
+  const header = { alg: key.alg, kid: key.kid, ...(typ === null ? {} : { typ }) };
+  // jose signs through webcrypto, which runs on the thread pool and leaves the event loop free.
+  return new CompactSign(encoder.encode(JSON.stringify(claims))).setProtectedHeader(header).sign(key.privateKey);
+}
+
+/**
+ * Verifies a compact JWS against the keys of one party. The caller chooses the party first, so a kid can only ever name
+ * one of that party's keys. Key material or addresses inside the header (jwk, jku, x5c, x5u) are never looked at.
+ */
+export async function verifyJws(token: unknown, keys: readonly VerificationKey[]): Promise<VerifiedJws> {
+  const parsed = parseJws(token);
+  if (!parsed.ok) return parsed;
+  const { header, claims } = parsed;
+  // An extension that must be understood is not understood here, and an unencoded payload is not a compact JWS.
+  if (Object.hasOwn(header, "crit") || Object.hasOwn(header, "b64")) return failed("critical");
+  if (!isAlgorithm(header.alg)) return failed("algorithm");
+
+  const named = header.kid === undefined ? keys : keys.filter((key) => key.kid === header.kid);
+  if (named.length === 0) return failed("unknown_key");
+  // The registered key says which algorithm it is for; the token may only agree with it.
+  const candidates = named.filter((key) => key.alg === header.alg).slice(0, MAX_KEYS_TRIED);
+  if (candidates.length === 0) return failed("algorithm");
+
+  for (const candidate of candidates) {
+    if (await isSignedBy(token as string, candidate)) return { ok: true, claims, header, kid: candidate.kid };
+  }
+  return failed("signature");
+}
+
+/** Reads a token without verifying it: only to find out whose keys to verify it with. Never act on these claims. */
+export function peekJws(
+  token: unknown,
+): { ok: true; claims: Claims; header: JwsHeader } | { ok: false; problem: JwsProblem } {
+  return parseJws(token);
+}
+
+async function isSignedBy(token: string, candidate: VerificationKey): Promise<boolean> {
+  try {
+    await compactVerify(token, candidate.key, { algorithms: [candidate.alg] });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function parseJws(token: unknown) {
+  if (typeof token !== "string") return failed("malformed");
+  if (token.length > MAX_TOKEN_CHARS) return failed("too_large");
+  if (!COMPACT.test(token)) return failed("malformed");
+  const [first = "", second = "", third = ""] = token.split(".");
+  // One signature has one spelling: otherwise the same token could come back looking like another one.
+  if (![first, second, third].every(isCanonical)) return failed("malformed");
+  const header = decodeObject(first);
+  const claims = decodeObject(second);
+  if (!header || !claims || typeof header.alg !== "string") return failed("malformed");
+  if (header.kid !== undefined && typeof header.kid !== "string") return failed("malformed");
+  return { ok: true as const, header: header as JwsHeader, claims };
+}
+
+function isCanonical(part: string): boolean {
+  return Buffer.from(part, "base64url").toString("base64url") === part;
+}
+
+function decodeObject(part: string): Claims | undefined {
+  try {
+    const value: unknown = JSON.parse(decoder.decode(Buffer.from(part, "base64url")));
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Claims) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function failed(problem: JwsProblem) {
+  return { ok: false as const, problem };
+}

@@ -1,0 +1,125 @@
+import type { CryptoKey, JWK } from "jose";
+import { calculateJwkThumbprint, exportJWK, generateKeyPair as generateJoseKeyPair, importJWK } from "jose";
+
+/** The only algorithms of the contract. RS256 is the rule; the others hold for parties that registered such a key. */
+export const ALGORITHMS = ["RS256", "PS256", "ES256"] as const;
+export type Algorithm = (typeof ALGORITHMS)[number];
+
+/** Below this an RSA key is within reach of factoring, so it is refused when it is registered. */
+export const MIN_RSA_BITS = 2048;
+
+/** Above this the party would make everyone else wait while its signatures are verified. */
+export const MAX_RSA_BITS = 8192;
+
+export type SigningKey = { kid: string; alg: Algorithm; privateKey: CryptoKey };
+export type VerificationKey = { kid: string; alg: Algorithm; key: CryptoKey };
+export type KeyPair = SigningKey & { publicKey: CryptoKey; publicJwk: JWK; privateJwk: JWK };
+
+export type KeyProblem =
+  | "not_a_jwk"
+  | "private_key"
+  | "key_type"
+  | "algorithm"
+  | "key_too_small"
+  | "key_too_large"
+  | "invalid_key";
+export type ImportedKey =
+  | { ok: true; key: VerificationKey; publicJwk: JWK }
+  | { ok: false; problem: KeyProblem; message: string };
+
+/** Everything about one key type in one place: which members are public, and which algorithms may be used with it. */
+const KEY_TYPES = {
+  RSA: { members: ["n", "e"], algorithms: ["RS256", "PS256"], fallback: "RS256" },
+  EC: { members: ["crv", "x", "y"], algorithms: ["ES256"], fallback: "ES256" },
+} as const satisfies Record<
+  string,
+  { members: readonly (keyof JWK)[]; algorithms: readonly Algorithm[]; fallback: Algorithm }
+>;
+
+export function isAlgorithm(value: unknown): value is Algorithm {
+  return ALGORITHMS.includes(value as Algorithm);
+}
+
+/** Makes a key pair; without a name of its own the key is named by its RFC 7638 thumbprint. */
+export async function generateKeyPair(alg: Algorithm = "RS256", kid?: string): Promise<KeyPair> {
+  // Extractable, because a platform keeps its key in a file and a bank decrypts with the key that it signs with.
+  const { privateKey, publicKey } = await generateJoseKeyPair(alg, { modulusLength: MIN_RSA_BITS, extractable: true });
+  return describeKeyPair(privateKey, publicKey, alg, kid);
+}
+
+async function describeKeyPair(privateKey: CryptoKey, publicKey: CryptoKey, alg: Algorithm, name?: string) {
+  const bare = await exportJWK(publicKey);
+  const kid = name ?? (await calculateJwkThumbprint(bare));
+  const naming = { kid, alg, use: "sig" };
+  const privateJwk = { ...(await exportJWK(privateKey)), ...naming };
+  return { kid, alg, privateKey, publicKey, publicJwk: { ...bare, ...naming }, privateJwk };
+}
+
+/** Reads back a pair that was kept as a private JWK. Throws: a broken key of one's own is a broken installation. */
+export async function importKeyPair(privateJwk: JWK): Promise<KeyPair> {
+  // The operations that a file names (or leaves out) must not decide what the key is good for here.
+  const { key_ops: _operations, use: _use, ext: _extractable, ...parts } = privateJwk;
+  const open = withoutPrivateParts(parts);
+  const imported = await importPublicKey(open);
+  if (!imported.ok) throw new Error(`The private key cannot be used: ${imported.message}`);
+  const { kid, alg } = imported.key;
+  const privateKey = await importKey(parts, alg, true);
+  if (privateKey.type !== "private") throw new Error("The key has no private part");
+  return describeKeyPair(privateKey, await importKey(open, alg, true), alg, kid);
+}
+
+/** Turns a registered JWK into a key that verifies signatures. Import once and keep the result: importing costs more than verifying. */
+export async function importPublicKey(jwk: unknown): Promise<ImportedKey> {
+  if (typeof jwk !== "object" || jwk === null || Array.isArray(jwk)) return refused("not_a_jwk", "a JWK is an object");
+  const given = jwk as JWK;
+  const type = Object.hasOwn(KEY_TYPES, String(given.kty)) ? KEY_TYPES[given.kty as keyof typeof KEY_TYPES] : undefined;
+  if (!type) return refused("key_type", "kty must be RSA or EC");
+  if (["d", "p", "q", "k"].some((part) => Object.hasOwn(given, part))) {
+    return refused("private_key", "the JWK contains a private key: keep it to yourself and make a new one");
+  }
+  const alg = (type.algorithms as readonly Algorithm[]).find((name) => name === (given.alg ?? type.fallback));
+  if (!alg) return refused("algorithm", `alg must be one of ${type.algorithms.join(", ")} for kty ${given.kty}`);
+  if (given.kid !== undefined && (typeof given.kid !== "string" || given.kid.length < 1 || given.kid.length > 128)) {
+    return refused("invalid_key", "kid must be a string of 1 to 128 characters");
+  }
+  const parts = publicParts(given, type.members);
+  try {
+    const key = await importKey(parts, alg, false);
+    const bits = (key.algorithm as { modulusLength?: number }).modulusLength;
+    if (bits !== undefined && bits < MIN_RSA_BITS) {
+      return refused("key_too_small", `an RSA key must have at least ${MIN_RSA_BITS} bits, this one has ${bits}`);
+    }
+    if (bits !== undefined && bits > MAX_RSA_BITS) {
+      return refused("key_too_large", `an RSA key may have at most ${MAX_RSA_BITS} bits, this one has ${bits}`);
+    }
+    const kid = given.kid ?? (await calculateJwkThumbprint(parts));
+    return { ok: true, key: { kid, alg, key }, publicJwk: { ...parts, kid, alg, use: given.use ?? "sig" } };
+  } catch {
+    return refused("invalid_key", "the numbers of the JWK are not a usable public key");
+  }
+}
+
+/** Reads a JWK set; keys that cannot verify anything here (encryption keys, foreign types) are left out. */
+export async function importKeySet(set: unknown): Promise<VerificationKey[]> {
+  const listed = (set as { keys?: unknown } | null)?.keys;
+  if (!Array.isArray(listed)) return [];
+  const imported = await Promise.all(listed.filter((jwk) => jwk?.use !== "enc").map(importPublicKey));
+  return imported.flatMap((result) => (result.ok ? [result.key] : []));
+}
+
+async function importKey(parts: JWK, alg: Algorithm, extractable: boolean): Promise<CryptoKey> {
+  return (await importJWK({ ...parts, alg }, alg, { extractable })) as CryptoKey;
+}
+
+function publicParts(jwk: JWK, members: readonly (keyof JWK)[]): JWK {
+  return Object.fromEntries(["kty" as const, ...members].map((name) => [name, jwk[name]])) as JWK;
+}
+
+function withoutPrivateParts(jwk: JWK): JWK {
+  const { d: _d, p: _p, q: _q, dp: _dp, dq: _dq, qi: _qi, oth: _oth, k: _k, ...open } = jwk;
+  return open;
+}
+
+function refused(problem: KeyProblem, message: string): ImportedKey {
+  return { ok: false, problem, message };
+}
