@@ -1,0 +1,305 @@
+/**
+ * What callbacks exist, what can come of one attempt to deliver them, and what the platform does then. Everything here
+ * is data with pure functions over it: time, randomness and counts come in as arguments.
+ */
+
+export const CALLBACK_KINDS = [
+  "pay_in_bank",
+  "pay_in_merchant",
+  "pay_out",
+  "credit",
+  /** The recipient bank accepted the Pay-in, the merchant did not: the bank must release what it booked. */
+  "pay_in_bank_reject",
+  "expiration",
+  "gross_settlement",
+] as const;
+export type CallbackKind = (typeof CALLBACK_KINDS)[number];
+
+export const CALLBACK_STATES = [
+  "waiting",
+  /** Leased by a worker: its attempt is already counted. */
+  "in_flight",
+  "delivered",
+  /** Its failure rejected the payment; nothing is left to do. */
+  "failed",
+  /** The participant's endpoint failed to the end: a person decides. */
+  "review",
+  /** A person decided. */
+  "resolved",
+  /** Our own fault, for example a body that cannot be built. */
+  "dead",
+] as const;
+export type CallbackState = (typeof CALLBACK_STATES)[number];
+
+export const OUTCOMES = [
+  /** 2xx, with the whole answer read. */
+  "accepted",
+  /** 4xx other than 408, 425 and 429, with the whole answer read. */
+  "refused",
+  /** 3xx: redirects are never followed. */
+  "redirected",
+  /** 408 */
+  "request_timeout",
+  /** 425 */
+  "too_early",
+  /** 429 */
+  "throttled",
+  /** 5xx and every status code that HTTP does not define. */
+  "server_error",
+  "connect_refused",
+  "dns_failure",
+  "tls_failure",
+  /** No status line and headers within the time of one attempt. */
+  "timeout",
+  /** The headers came, the rest of the answer did not in time. */
+  "body_timeout",
+  /** The answer is larger than what is read. */
+  "oversized",
+  "connection_reset",
+  "malformed_http",
+  /** The address guard refused where the endpoint's name points to. */
+  "address_refused",
+  /** The process died before it recorded what happened: the receiver may or may not have the callback. */
+  "lost",
+] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+// ---------------------------------------------------------------------------------------------------------------- retries
+
+export type RetryPolicy = {
+  /** Wait after the n-th attempt; the last entry repeats. */
+  waitsMs: readonly number[];
+  /** The first attempt and its retries. */
+  maxAttempts: number;
+  /** Connect and answer of one attempt together. */
+  attemptTimeoutMs: number;
+  /** How much of a Retry-After is believed. */
+  maxRetryAfterMs: number;
+  /** Jitter is added on top, so the documented waits stay the minimum. */
+  jitterRatio: number;
+};
+
+/**
+ * 1 + 2 + 4 + 8 + 16 + 32 = 63 s for the first six waits and 4 × 60 = 240 s for the other four: at most 11 calls over
+ * 303 s, not counting the attempts' own time (at most 11 × 10 s) and jitter (at most 30.3 s).
+ */
+export const defaultRetryPolicy: RetryPolicy = {
+  waitsMs: [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000],
+  maxAttempts: 11,
+  attemptTimeoutMs: 10_000,
+  maxRetryAfterMs: 60_000,
+  jitterRatio: 0.1,
+};
+
+/** The wait before the next attempt, after `attempt` (counted from 1); `random` in 0..1 is the caller's. */
+export function retryDelayMs(policy: RetryPolicy, attempt: number, retryAfterMs: number, random: number): number {
+  const waitMs = policy.waitsMs[Math.min(attempt, policy.waitsMs.length) - 1] ?? 0;
+  const askedMs = Math.min(Math.max(retryAfterMs, 0), policy.maxRetryAfterMs);
+  return Math.round(Math.max(waitMs, askedMs) * (1 + policy.jitterRatio * random));
+}
+
+// ---------------------------------------------------------------------------------------------------------- outcome table
+
+/** What the end of a callback does to its payment. */
+export const EFFECTS = [
+  "none",
+  "advance",
+  "succeed",
+  "reject_by_bank_answer",
+  "reject_by_bank_silence",
+  "reject_by_merchant",
+] as const;
+export type Effect = (typeof EFFECTS)[number];
+
+export type OutcomeRow = {
+  /** Whether an attempt that ended so is followed by another one while the policy has any left. */
+  retry: "never" | "after_first_refusal" | "always";
+  /** What stands when no retry follows. */
+  end: { state: "delivered" | "failed" | "review"; effect: Effect };
+};
+
+const delivered = (effect: Effect): OutcomeRow => ({ retry: "never", end: { state: "delivered", effect } });
+const rejects = (retry: OutcomeRow["retry"], effect: Effect): OutcomeRow => ({
+  retry,
+  end: { state: "failed", effect },
+});
+const reviews = (retry: OutcomeRow["retry"]): OutcomeRow => ({ retry, end: { state: "review", effect: "none" } });
+
+/** Outcomes fall into three classes: the receiver said yes, it said no, or it said nothing that counts. */
+export type OutcomeClass = "accepted" | "refused" | "unanswered";
+
+const rowsByClass = {
+  pay_in_bank: {
+    accepted: delivered("advance"),
+    refused: rejects("never", "reject_by_bank_answer"),
+    unanswered: rejects("always", "reject_by_bank_silence"),
+  },
+  pay_in_merchant: {
+    accepted: delivered("succeed"),
+    refused: rejects("never", "reject_by_merchant"),
+    unanswered: rejects("always", "reject_by_merchant"),
+  },
+  pay_out: {
+    accepted: delivered("none"),
+    refused: reviews("after_first_refusal"),
+    unanswered: reviews("always"),
+  },
+  credit: {
+    accepted: delivered("none"),
+    refused: reviews("after_first_refusal"),
+    unanswered: reviews("always"),
+  },
+  pay_in_bank_reject: { accepted: delivered("none"), refused: reviews("always"), unanswered: reviews("always") },
+  expiration: { accepted: delivered("none"), refused: reviews("always"), unanswered: reviews("always") },
+  gross_settlement: { accepted: delivered("none"), refused: reviews("always"), unanswered: reviews("always") },
+} satisfies Record<CallbackKind, Record<OutcomeClass, OutcomeRow>>;
+
+export const outcomeClasses = {
+  accepted: "accepted",
+  refused: "refused",
+  redirected: "unanswered",
+  request_timeout: "unanswered",
+  too_early: "unanswered",
+  throttled: "unanswered",
+  server_error: "unanswered",
+  connect_refused: "unanswered",
+  dns_failure: "unanswered",
+  tls_failure: "unanswered",
+  timeout: "unanswered",
+  body_timeout: "unanswered",
+  oversized: "unanswered",
+  connection_reset: "unanswered",
+  malformed_http: "unanswered",
+  address_refused: "unanswered",
+  lost: "unanswered",
+} as const satisfies Record<Outcome, OutcomeClass>;
+
+/** The one table, total over kind and outcome: whether to retry, and what stands at the end. */
+export function outcomeRow(kind: CallbackKind, outcome: Outcome): OutcomeRow {
+  return rowsByClass[kind][outcomeClasses[outcome]];
+}
+
+// --------------------------------------------------------------------------------------------------------------- decision
+
+export type AttemptInput = {
+  kind: CallbackKind;
+  outcome: Outcome;
+  /** The attempt just made, counted from 1 within its series. */
+  attempt: number;
+  /** 1 is the platform's own series; every replay by an operator is a series of its own. */
+  series: number;
+  /** Earlier attempts of this series that ended `refused`. */
+  refusals: number;
+  policy: RetryPolicy;
+  retryAfterMs?: number | undefined;
+  /** 0..1, for jitter. */
+  random: number;
+};
+
+export type Decision =
+  | { state: "waiting"; delayMs: number; effect: "none" }
+  | { state: "delivered"; effect: Effect }
+  | { state: "failed" | "review"; effect: Effect; cause: "refused" | "attempts_used_up" };
+
+/** What one recorded attempt means for its callback and its payment. */
+export function afterAttempt(input: AttemptInput): Decision {
+  const { attempt, series, outcome, policy } = input;
+  if (!Number.isInteger(attempt) || attempt < 1) throw new RangeError(`attempts count from 1, not ${attempt}`);
+  const row = outcomeRow(input.kind, outcome);
+  if (row.end.state !== "delivered" && mayRetry(row, input)) {
+    const delayMs = retryDelayMs(policy, attempt, input.retryAfterMs ?? 0, input.random);
+    return { state: "waiting", delayMs, effect: "none" };
+  }
+  // A replay can never revive or undo a finished payment: only the first series has effects, later ones only endings.
+  const isReplay = series > 1;
+  const effect = isReplay ? "none" : row.end.effect;
+  if (row.end.state === "delivered") return { state: "delivered", effect };
+  const cause = outcomeClasses[outcome] === "refused" && row.retry !== "always" ? "refused" : "attempts_used_up";
+  return { state: isReplay ? "review" : row.end.state, effect, cause };
+}
+
+function mayRetry(row: OutcomeRow, input: AttemptInput): boolean {
+  if (input.attempt >= input.policy.maxAttempts || row.retry === "never") return false;
+  return row.retry === "always" || input.refusals === 0;
+}
+
+// ---------------------------------------------------------------------------------------------------------------- cascade
+
+export const PAY_OUT_SUCCESS_REASON =
+  "Payment message is approved by the receiver's bank. Merchant is informed by the callback";
+export const PAY_OUT_REJECT_BY_MERCHANT_REASON = "No response on the callback from the merchant";
+export const PAY_OUT_REJECT_BY_BANK_SILENCE_REASON = "No response on the callback from the receiver's bank";
+export const PAY_OUT_REJECT_BY_BANK_ANSWER_REASON = "Payment message is rejected by the receiver's bank";
+export const CREDIT_REASON = "Credit is allowed";
+export const EXPIRATION_REASON = "Order is expired";
+export const EXPIRATION_CODE = 4001;
+/** What GET of a payment message says once it succeeded. */
+export const PAYMENT_MESSAGE_SUCCESS_REASON = "Payment message is approved";
+/** What the order status says once it is paid. */
+export const ORDER_PAID_REASON = "Order is paid";
+
+export type CallbackRole = "initiator_bank" | "recipient_bank" | "merchant";
+export type CallbackStatus = "success" | "reject";
+
+export type FollowingCallback = {
+  kind: CallbackKind;
+  role: CallbackRole;
+  status: CallbackStatus;
+  reasonText?: string;
+};
+
+export type Following = {
+  callbacks: readonly FollowingCallback[];
+  messageStatus?: "pending" | "success" | "reject";
+  /** What GET of the payment message gives as its reason from now on. */
+  messageReasonText?: string;
+  orderStatus?: "In Progress" | "Success" | "Canceled";
+};
+
+/** The effects of callbacks, and the two events that start a cascade by themselves. */
+export type CascadeEvent = Effect | "submit" | "expire";
+
+function rejection(reasonText: string, ...others: FollowingCallback[]): Following {
+  return {
+    callbacks: [{ kind: "pay_out", role: "initiator_bank", status: "reject", reasonText }, ...others],
+    messageStatus: "reject",
+    messageReasonText: reasonText,
+    orderStatus: "Canceled",
+  };
+}
+
+const cascade = {
+  submit: {
+    callbacks: [{ kind: "pay_in_bank", role: "recipient_bank", status: "success" }],
+    messageStatus: "pending",
+    orderStatus: "In Progress",
+  },
+  none: { callbacks: [] },
+  advance: { callbacks: [{ kind: "pay_in_merchant", role: "merchant", status: "success" }] },
+  succeed: {
+    callbacks: [
+      { kind: "pay_out", role: "initiator_bank", status: "success", reasonText: PAY_OUT_SUCCESS_REASON },
+      { kind: "credit", role: "recipient_bank", status: "success", reasonText: CREDIT_REASON },
+    ],
+    messageStatus: "success",
+    messageReasonText: PAYMENT_MESSAGE_SUCCESS_REASON,
+    orderStatus: "Success",
+  },
+  reject_by_bank_answer: rejection(PAY_OUT_REJECT_BY_BANK_ANSWER_REASON),
+  reject_by_bank_silence: rejection(PAY_OUT_REJECT_BY_BANK_SILENCE_REASON),
+  // Only here had the recipient bank accepted the Pay-in, so only here it has something to release.
+  reject_by_merchant: rejection(PAY_OUT_REJECT_BY_MERCHANT_REASON, {
+    kind: "pay_in_bank_reject",
+    role: "recipient_bank",
+    status: "reject",
+  }),
+  expire: {
+    callbacks: [{ kind: "expiration", role: "merchant", status: "reject", reasonText: EXPIRATION_REASON }],
+    orderStatus: "Canceled",
+  },
+} as const satisfies Record<CascadeEvent, Following>;
+
+/** Which callbacks follow an event, to whom, and what the payment message and its order become. */
+export function follows(event: CascadeEvent): Following {
+  return cascade[event];
+}
