@@ -36,6 +36,9 @@ const KEY_TYPES = {
   { members: readonly (keyof JWK)[]; algorithms: readonly Algorithm[]; fallback: Algorithm }
 >;
 
+/** Curve names and key types are made of the same characters. */
+const BASE64URL = /^[A-Za-z0-9_-]+$/;
+
 export function isAlgorithm(value: unknown): value is Algorithm {
   return ALGORITHMS.includes(value as Algorithm);
 }
@@ -83,6 +86,10 @@ export async function importPublicKey(jwk: unknown): Promise<ImportedKey> {
     return refused("invalid_key", "kid must be a string of 1 to 128 characters");
   }
   const parts = publicParts(given, type.members);
+  // Checked here, because decoders read on past characters that do not belong and find another key than was meant.
+  if (!Object.values(parts).every((part) => typeof part === "string" && BASE64URL.test(part))) {
+    return refused("invalid_key", `${type.members.join(", ")} must be base64url text`);
+  }
   try {
     const key = await importKey(parts, alg, false);
     const bits = (key.algorithm as { modulusLength?: number }).modulusLength;

@@ -1,0 +1,98 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { createAccessToken } from "../../src/sdk/access.ts";
+import { bodyDigest, type IncomingCallback, verifyCallback } from "../../src/sdk/callbacks.ts";
+import { type Claims, signJws } from "../../src/sdk/jws.ts";
+import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
+
+const now = new Date("2025-03-01T12:00:00Z");
+const iat = now.getTime() / 1000;
+const guid = "f5401ac1-e6c8-436b-b311-991f57e0934b";
+const binding = { iss: "dcm", aud: "bank-1", iat, exp: iat + 60, jti: guid };
+
+let platform: KeyPair;
+let stranger: KeyPair;
+const check = (incoming: IncomingCallback) =>
+  verifyCallback(
+    incoming,
+    { audience: "bank-1", keys: [{ kid: platform.kid, alg: platform.alg, key: platform.publicKey }] },
+    now,
+  );
+
+async function signed(changes: { claims?: Claims; key?: KeyPair; bare?: boolean; headers?: object } = {}) {
+  const jwt = await signJws({ ...binding, status: "success", ...changes.claims }, changes.key ?? platform);
+  const access = await createAccessToken(platform, now, "access-1");
+  return {
+    headers: { "cx-authorization": access, "x-callback-guid": guid, ...changes.headers },
+    rawBody: Buffer.from(changes.bare ? jwt : JSON.stringify({ jwt })),
+  };
+}
+
+async function open(changes: { claims?: Claims; body?: string; sent?: string; key?: KeyPair } = {}) {
+  const body = Buffer.from(changes.body ?? '{"code":4001}');
+  const claims = { iss: "dcm", aud: "bank-1", exp: iat + 60, body_sha256: bodyDigest(body), ...changes.claims };
+  const access = await createAccessToken(changes.key ?? platform, now, guid, claims);
+  return {
+    headers: { "cx-authorization": access, "x-callback-guid": guid },
+    rawBody: changes.sent === undefined ? body : Buffer.from(changes.sent),
+  };
+}
+
+beforeAll(async () => {
+  [platform, stranger] = await Promise.all([generateKeyPair(), generateKeyPair()]);
+});
+
+describe("verifyCallback", () => {
+  test("the documented envelope is accepted", async () => {
+    expect(await check(await signed())).toMatchObject({
+      ok: true,
+      guid,
+      form: "signed",
+      claims: { status: "success" },
+    });
+  });
+
+  test("the bare token is accepted", async () => {
+    expect(await check(await signed({ bare: true }))).toMatchObject({ ok: true, guid, form: "signed" });
+  });
+
+  test("an open body is accepted when the access token binds its digest", async () => {
+    expect(await check(await open())).toEqual({ ok: true, guid, form: "open", claims: { code: 4001 } });
+  });
+
+  const refused: [string, string, () => Promise<IncomingCallback>][] = [
+    ["no access token", "access_missing", () => signed({ headers: { "cx-authorization": undefined } })],
+    ["two access tokens", "access_missing", () => signed({ headers: { "cx-authorization": ["a", "b"] } })],
+    ["garbage as access token", "access_malformed", () => signed({ headers: { "cx-authorization": "Bearer x" } })],
+    [
+      "an old access token",
+      "access_stale",
+      async () =>
+        signed({
+          headers: { "cx-authorization": await createAccessToken(platform, new Date(now.getTime() - 301e3), "a") },
+        }),
+    ],
+    [
+      "a stranger's access token",
+      "access_unknown_key",
+      async () => signed({ headers: { "cx-authorization": await createAccessToken(stranger, now, "a") } }),
+    ],
+    ["a stranger's body", "body_unknown_key", () => signed({ key: stranger })],
+    ["a body for someone else", "audience", () => signed({ claims: { aud: "bank-2" } })],
+    ["an expired body", "expired", () => signed({ claims: { exp: iat } })],
+    ["a body without exp", "expired", () => signed({ claims: { exp: undefined } })],
+    ["a body without jti", "guid", () => signed({ claims: { jti: undefined } })],
+    ["another guid in the header", "guid", () => signed({ headers: { "x-callback-guid": "another" } })],
+    ["another guid in the claims", "guid", () => signed({ claims: { callback_guid: "another" } })],
+    ["an empty body", "body_malformed", async () => ({ ...(await signed()), rawBody: Buffer.alloc(0) })],
+    ["an open body without a digest", "body_digest", async () => ({ ...(await signed()), rawBody: Buffer.from("{}") })],
+    ["an open body that was changed", "body_digest", () => open({ sent: '{"code":4002}' })],
+    ["an open body with other spaces", "body_digest", () => open({ sent: '{"code": 4001}' })],
+    ["an open body for someone else", "audience", () => open({ claims: { aud: "bank-2" } })],
+    ["an expired open body", "expired", () => open({ claims: { exp: iat - 1 } })],
+    ["an open body of a stranger", "access_unknown_key", () => open({ key: stranger })],
+    ["an open body that is no JSON object", "body_malformed", () => open({ body: "{nope" })],
+  ];
+  test.each(refused)("%s is refused (%s)", async (_rule, problem, incoming) => {
+    expect(await check(await incoming())).toEqual({ ok: false, problem });
+  });
+});

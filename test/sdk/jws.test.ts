@@ -1,0 +1,160 @@
+import { createHmac, createPublicKey, webcrypto } from "node:crypto";
+import { beforeAll, describe, expect, test } from "vitest";
+import { MAX_TOKEN_CHARS, signJws, verifyJws } from "../../src/sdk/jws.ts";
+import {
+  ALGORITHMS,
+  generateKeyPair,
+  importPublicKey,
+  type KeyPair,
+  type VerificationKey,
+} from "../../src/sdk/keys.ts";
+
+const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+const part = (token: string, index: number) => token.split(".")[index] as string;
+
+let own: KeyPair;
+let second: KeyPair;
+let third: KeyPair;
+let foreign: KeyPair;
+let ellipticKey: KeyPair;
+
+const verifying = (pair: KeyPair): VerificationKey => ({ kid: pair.kid, alg: pair.alg, key: pair.publicKey });
+
+/** Signs any header at all, the way an attacker who holds a valid key could. */
+async function signRaw(header: object, claims: unknown, pair: KeyPair) {
+  const input = `${encode(header)}.${encode(claims)}`;
+  const key = pair.privateKey as webcrypto.CryptoKey;
+  const signature = await webcrypto.subtle.sign("RSASSA-PKCS1-v1_5", key, Buffer.from(input));
+  return `${input}.${Buffer.from(signature).toString("base64url")}`;
+}
+
+beforeAll(async () => {
+  [own, second, third, foreign, ellipticKey] = await Promise.all([
+    generateKeyPair(),
+    generateKeyPair(),
+    generateKeyPair(),
+    generateKeyPair(),
+    generateKeyPair("ES256"),
+  ]);
+});
+
+describe("verifyJws accepts", () => {
+  test.each(ALGORITHMS)("a token of a registered %s key", async (alg) => {
+    const pair = await generateKeyPair(alg);
+    const token = await signJws({ amount: 21, purpose: "оплата" }, pair);
+    const registered = await importPublicKey(pair.publicJwk);
+    if (!registered.ok) throw new Error(registered.message);
+    expect(await verifyJws(token, [registered.key])).toEqual({
+      ok: true,
+      claims: { amount: 21, purpose: "оплата" },
+      header: { alg, kid: pair.kid, typ: "JWT" },
+      kid: pair.kid,
+    });
+  });
+
+  const accepted: [string, () => Promise<string>][] = [
+    ["a token without kid, by the first key", () => signRaw({ alg: "RS256" }, {}, own)],
+    ["a token without kid, by the second key", () => signRaw({ alg: "RS256" }, {}, second)],
+    ["a token without typ", () => signJws({}, own, { typ: null })],
+    ["a token whose jku is ignored", () => signRaw({ alg: "RS256", kid: own.kid, jku: "http://127.0.0.1/" }, {}, own)],
+    ["a token whose x5u is ignored", () => signRaw({ alg: "RS256", kid: own.kid, x5u: "http://127.0.0.1/" }, {}, own)],
+  ];
+  test.each(accepted)("%s", async (_rule, token) => {
+    expect(await verifyJws(await token(), [own, second].map(verifying))).toMatchObject({ ok: true });
+  });
+});
+
+describe("verifyJws refuses", () => {
+  const signature = () => "A".repeat(342);
+  const rejected: [string, string, () => unknown][] = [
+    ["nothing", "malformed", () => undefined],
+    ["an object", "malformed", () => ({ toString: () => "a.b.c" })],
+    ["an empty string", "malformed", () => ""],
+    ["two parts", "malformed", () => "e30.e30"],
+    ["five parts", "malformed", () => "e30.e30.e30.e30.e30"],
+    ["base64 that is not base64url", "malformed", () => "e30=.e30=.e30="],
+    ["a header that is not JSON", "malformed", () => `bm9wZQ.${encode({})}.${signature()}`],
+    ["a header that is a list", "malformed", () => `${encode([])}.${encode({})}.${signature()}`],
+    ["a header that is not UTF-8", "malformed", () => `__8.${encode({})}.${signature()}`],
+    ["a header without alg", "malformed", () => `${encode({ kid: own.kid })}.${encode({})}.${signature()}`],
+    ["a kid that is no string", "malformed", () => `${encode({ alg: "RS256", kid: 1 })}.${encode({})}.${signature()}`],
+    ["claims that are a list", "malformed", () => signRaw({ alg: "RS256", kid: own.kid }, [1], own)],
+    ["claims that are null", "malformed", () => signRaw({ alg: "RS256", kid: own.kid }, null, own)],
+    ["alg none", "algorithm", () => `${encode({ alg: "none" })}.${encode({})}.`],
+    ["alg None with a signature", "algorithm", () => `${encode({ alg: "None" })}.${encode({})}.${signature()}`],
+    ["an alg from the object prototype", "algorithm", () => `${encode({ alg: "toString" })}.${encode({})}.`],
+    ["a truncated signature", "signature", async () => (await signJws({}, own)).slice(0, -10)],
+    ["an empty signature", "signature", async () => (await signJws({}, own)).replace(/[^.]+$/, "")],
+    [
+      "a token that misses its signature part",
+      "malformed",
+      async () => (await signJws({}, own)).replace(/\.[^.]+$/, ""),
+    ],
+    ["another party's kid", "unknown_key", () => signJws({}, foreign)],
+    ["an own kid over a foreign signature", "signature", () => signRaw({ alg: "RS256", kid: own.kid }, {}, foreign)],
+    ["a foreign signature without kid", "signature", () => signRaw({ alg: "RS256" }, {}, foreign)],
+    ["an empty kid", "unknown_key", () => signRaw({ alg: "RS256", kid: "" }, {}, own)],
+    ["another algorithm than the key's", "algorithm", () => signRaw({ alg: "PS256", kid: own.kid }, {}, own)],
+    ["an unknown extension", "critical", () => signRaw({ alg: "RS256", kid: own.kid, crit: ["exp"] }, {}, own)],
+    ["an empty crit", "critical", () => signRaw({ alg: "RS256", kid: own.kid, crit: [] }, {}, own)],
+    ["an unencoded payload", "critical", () => signRaw({ alg: "RS256", kid: own.kid, b64: false }, {}, own)],
+    ["b64 that says the usual", "critical", () => signRaw({ alg: "RS256", kid: own.kid, b64: true }, {}, own)],
+    ["a huge token", "too_large", () => `${encode({ alg: "RS256" })}.${"A".repeat(MAX_TOKEN_CHARS)}.AAAA`],
+    ["a key inside the header", "signature", () => signRaw({ alg: "RS256", jwk: foreign.publicJwk }, {}, foreign)],
+    [
+      "a key inside the header under its own kid",
+      "unknown_key",
+      () => signRaw({ alg: "RS256", kid: foreign.kid, jwk: foreign.publicJwk }, {}, foreign),
+    ],
+    [
+      "another party's key set behind jku",
+      "unknown_key",
+      () => signRaw({ alg: "RS256", kid: foreign.kid, jku: "http://127.0.0.1/jwks.json" }, {}, foreign),
+    ],
+    [
+      "changed claims",
+      "signature",
+      async () => {
+        const token = await signJws({ amount: 1 }, own);
+        return [part(token, 0), encode({ amount: 100 }), part(token, 2)].join(".");
+      },
+    ],
+    [
+      "HS256 with the public key as the secret",
+      "algorithm",
+      () => {
+        const pem = createPublicKey({ key: own.publicJwk, format: "jwk" }).export({ type: "spki", format: "pem" });
+        const input = `${encode({ alg: "HS256", kid: own.kid })}.${encode({})}`;
+        return `${input}.${createHmac("sha256", pem).update(input).digest("base64url")}`;
+      },
+    ],
+    [
+      "a second spelling of the same signature",
+      "malformed",
+      async () => {
+        // 256 bytes leave four unused bits in the last character: A and B then mean the same bytes.
+        const token = await signJws({}, own);
+        const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        return token.slice(0, -1) + alphabet[alphabet.indexOf(token.slice(-1)) + 1];
+      },
+    ],
+  ];
+  test.each(rejected)("%s (%s)", async (_rule, problem, token) => {
+    expect(await verifyJws(await token(), [verifying(own)])).toEqual({ ok: false, problem });
+  });
+
+  test("a token without kid by the party's third key: only two are tried", async () => {
+    const token = await signRaw({ alg: "RS256" }, {}, third);
+    const keys = [own, second, third].map(verifying);
+    expect(await verifyJws(token, keys)).toEqual({ ok: false, problem: "signature" });
+  });
+
+  test("every token of a party without keys", async () => {
+    expect(await verifyJws(await signJws({}, own), [])).toEqual({ ok: false, problem: "unknown_key" });
+  });
+
+  test("an RSA token for an elliptic key of the same name", async () => {
+    const token = await signRaw({ alg: "RS256", kid: ellipticKey.kid }, {}, own);
+    expect(await verifyJws(token, [verifying(ellipticKey)])).toEqual({ ok: false, problem: "algorithm" });
+  });
+});
