@@ -1,0 +1,222 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  type AttemptInput,
+  afterAttempt,
+  CALLBACK_KINDS,
+  type CallbackKind,
+  type CascadeEvent,
+  type Decision,
+  defaultRetryPolicy,
+  EFFECTS,
+  follows,
+  OUTCOMES,
+  type Outcome,
+  retryDelayMs,
+} from "../../src/domain/callback.ts";
+
+const LAST = defaultRetryPolicy.maxAttempts;
+
+function decide(input: Partial<AttemptInput> & { kind: CallbackKind; outcome: Outcome }): Decision {
+  return afterAttempt({ attempt: 1, series: 1, refusals: 0, policy: defaultRetryPolicy, random: 0, ...input });
+}
+
+/** "state/effect", the whole of a decision that the contract speaks of. */
+function brief(decision: Decision): string {
+  return decision.effect === "none" ? decision.state : `${decision.state}/${decision.effect}`;
+}
+
+/** The contract's table written out by hand: first attempt, and last attempt. */
+const contract: Record<CallbackKind, Record<"accepted" | "refused" | "other", [first: string, last: string]>> = {
+  pay_in_bank: {
+    accepted: ["delivered/advance", "delivered/advance"],
+    refused: ["failed/reject_by_bank_answer", "failed/reject_by_bank_answer"],
+    other: ["waiting", "failed/reject_by_bank_silence"],
+  },
+  pay_in_merchant: {
+    accepted: ["delivered/succeed", "delivered/succeed"],
+    refused: ["failed/reject_by_merchant", "failed/reject_by_merchant"],
+    other: ["waiting", "failed/reject_by_merchant"],
+  },
+  pay_out: { accepted: ["delivered", "delivered"], refused: ["waiting", "review"], other: ["waiting", "review"] },
+  credit: { accepted: ["delivered", "delivered"], refused: ["waiting", "review"], other: ["waiting", "review"] },
+  pay_in_bank_reject: {
+    accepted: ["delivered", "delivered"],
+    refused: ["waiting", "review"],
+    other: ["waiting", "review"],
+  },
+  expiration: { accepted: ["delivered", "delivered"], refused: ["waiting", "review"], other: ["waiting", "review"] },
+  gross_settlement: {
+    accepted: ["delivered", "delivered"],
+    refused: ["waiting", "review"],
+    other: ["waiting", "review"],
+  },
+};
+
+const everyPair = CALLBACK_KINDS.flatMap((kind) => OUTCOMES.map((outcome) => [kind, outcome] as const));
+
+describe("afterAttempt: every kind and outcome", () => {
+  test.each(everyPair)("%s ends %s as the contract's table says", (kind, outcome) => {
+    const column = outcome === "accepted" || outcome === "refused" ? outcome : "other";
+    const [first, last] = contract[kind][column];
+    expect(brief(decide({ kind, outcome }))).toBe(first);
+    expect(brief(decide({ kind, outcome, attempt: LAST }))).toBe(last);
+  });
+
+  test.each(everyPair)("%s, %s: a replay has no effect, and a replay that fails is for a person", (kind, outcome) => {
+    for (const attempt of [1, LAST]) {
+      const decision = decide({ kind, outcome, attempt, series: 2, refusals: 1 });
+      expect(decision.effect).toBe("none");
+      expect(["waiting", "delivered", "review"]).toContain(decision.state);
+    }
+  });
+});
+
+test.each(["pay_out", "credit"] as const)("afterAttempt: the second 4xx of a %s goes to a person at once", (kind) => {
+  expect(decide({ kind, outcome: "refused", attempt: 2, refusals: 0 }).state).toBe("waiting");
+  expect(decide({ kind, outcome: "refused", attempt: 2, refusals: 1 })).toEqual({
+    state: "review",
+    effect: "none",
+    cause: "refused",
+  });
+  expect(decide({ kind, outcome: "server_error", attempt: 3, refusals: 1 }).state).toBe("waiting");
+});
+
+test.each(["pay_in_bank_reject", "expiration", "gross_settlement"] as const)(
+  "afterAttempt: a %s is retried to the last however often it is refused",
+  (kind) => {
+    expect(decide({ kind, outcome: "refused", attempt: LAST - 1, refusals: LAST - 2 }).state).toBe("waiting");
+    expect(decide({ kind, outcome: "refused", attempt: LAST, refusals: LAST - 1 }).state).toBe("review");
+  },
+);
+
+test("afterAttempt: an attempt that is not counted from 1 is a bug and throws", () => {
+  expect(() => decide({ kind: "credit", outcome: "lost", attempt: 0 })).toThrow(RangeError);
+  expect(() => decide({ kind: "credit", outcome: "lost", attempt: 1.5 })).toThrow(RangeError);
+});
+
+describe("retryDelayMs", () => {
+  const waits = Array.from({ length: LAST - 1 }, (_, index) => retryDelayMs(defaultRetryPolicy, index + 1, 0, 0));
+
+  test("the waits are 1, 2, 4, 8, 16, 32 and then 60 seconds, 303 in all", () => {
+    expect(waits).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60, 60].map((seconds) => seconds * 1000));
+    expect(waits.reduce((sum, wait) => sum + wait, 0)).toBe(303_000);
+  });
+
+  test("jitter adds at most a tenth and never shortens a wait", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 10 }), fc.double({ min: 0, max: 1, noNaN: true }), (attempt, random) => {
+        const delayMs = retryDelayMs(defaultRetryPolicy, attempt, 0, random);
+        expect(delayMs).toBeGreaterThanOrEqual(waits[attempt - 1] ?? 0);
+        expect(delayMs).toBeLessThanOrEqual((waits[attempt - 1] ?? 0) * 1.1);
+      }),
+    );
+  });
+
+  test.each([
+    [1, 5_000, 5_000],
+    [1, 500, 1_000],
+    [1, 86_400_000, 60_000],
+    [7, 30_000, 60_000],
+    [1, -5, 1_000],
+  ])("after attempt %d a Retry-After of %d ms makes the wait %d ms", (attempt, retryAfterMs, delayMs) => {
+    expect(retryDelayMs(defaultRetryPolicy, attempt, retryAfterMs, 0)).toBe(delayMs);
+  });
+});
+
+test("afterAttempt: any run of outcomes makes at most 11 attempts, one end and at most one effect", () => {
+  const anyRun = fc.record({
+    kind: fc.constantFrom(...CALLBACK_KINDS),
+    series: fc.integer({ min: 1, max: 3 }),
+    outcomes: fc.array(fc.constantFrom(...OUTCOMES), { minLength: 30, maxLength: 30 }),
+    random: fc.double({ min: 0, max: 1, noNaN: true }),
+    retryAfterMs: fc.option(fc.nat(), { nil: undefined }),
+  });
+  fc.assert(
+    fc.property(anyRun, ({ kind, series, outcomes, random, retryAfterMs }) => {
+      const decisions: Decision[] = [];
+      let refusals = 0;
+      for (const [index, outcome] of outcomes.entries()) {
+        const input = { kind, outcome, series, refusals, random, retryAfterMs };
+        const decision = decide({ ...input, attempt: index + 1 });
+        decisions.push(decision);
+        if (outcome === "refused") refusals += 1;
+        if (decision.state !== "waiting") break;
+        expect(decision.delayMs).toBeGreaterThanOrEqual(1_000);
+        expect(decision.delayMs).toBeLessThanOrEqual(66_000);
+      }
+      expect(decisions.length).toBeLessThanOrEqual(LAST);
+      expect(decisions.filter((decision) => decision.state !== "waiting")).toHaveLength(1);
+      expect(decisions.filter((decision) => decision.effect !== "none").length).toBeLessThanOrEqual(1);
+    }),
+  );
+});
+
+describe("follows", () => {
+  const told = (event: CascadeEvent) => follows(event).callbacks.map(({ kind, role, status }) => [kind, role, status]);
+
+  test("submitting tells the recipient bank first", () => {
+    expect(told("submit")).toEqual([["pay_in_bank", "recipient_bank", "success"]]);
+    expect(follows("submit")).toMatchObject({ messageStatus: "pending", orderStatus: "In Progress" });
+  });
+
+  test("the bank's yes tells the merchant and changes nothing else", () => {
+    expect(follows("advance")).toEqual({
+      callbacks: [{ kind: "pay_in_merchant", role: "merchant", status: "success" }],
+    });
+  });
+
+  test("the merchant's yes is the payment's success", () => {
+    expect(follows("succeed")).toEqual({
+      callbacks: [
+        {
+          kind: "pay_out",
+          role: "initiator_bank",
+          status: "success",
+          reasonText: "Payment message is approved by the receiver's bank. Merchant is informed by the callback",
+        },
+        { kind: "credit", role: "recipient_bank", status: "success", reasonText: "Credit is allowed" },
+      ],
+      messageStatus: "success",
+      messageReasonText: "Payment message is approved",
+      orderStatus: "Success",
+    });
+  });
+
+  test.each([
+    ["reject_by_bank_answer", "Payment message is rejected by the receiver's bank", false],
+    ["reject_by_bank_silence", "No response on the callback from the receiver's bank", false],
+    ["reject_by_merchant", "No response on the callback from the merchant", true],
+  ] as const)("%s tells the initiator why, and the bank only what it must release", (effect, reasonText, releases) => {
+    const following = follows(effect);
+    expect(following).toMatchObject({
+      messageStatus: "reject",
+      orderStatus: "Canceled",
+      messageReasonText: reasonText,
+    });
+    expect(following.callbacks[0]).toEqual({ kind: "pay_out", role: "initiator_bank", status: "reject", reasonText });
+    const release = { kind: "pay_in_bank_reject", role: "recipient_bank", status: "reject" };
+    expect(following.callbacks.slice(1)).toEqual(releases ? [release] : []);
+  });
+
+  test("expiry cancels the order and tells the merchant", () => {
+    expect(follows("expire")).toEqual({
+      callbacks: [{ kind: "expiration", role: "merchant", status: "reject", reasonText: "Order is expired" }],
+      orderStatus: "Canceled",
+    });
+  });
+
+  test("every effect has a row, and no callback of a payment comes twice along any path", () => {
+    const paths: CascadeEvent[][] = [
+      ["submit", "advance", "succeed"],
+      ["submit", "advance", "reject_by_merchant"],
+      ["submit", "reject_by_bank_answer"],
+      ["submit", "reject_by_bank_silence"],
+    ];
+    for (const effect of EFFECTS) expect(follows(effect).callbacks).toBeDefined();
+    for (const path of paths) {
+      const kinds = path.flatMap((event) => follows(event).callbacks.map((callback) => callback.kind));
+      expect(new Set(kinds).size).toBe(kinds.length);
+    }
+  });
+});

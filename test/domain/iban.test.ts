@@ -1,0 +1,60 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { ibanBankCode, ibanCheckDigits, ibanProblem } from "../../src/domain/iban.ts";
+
+const documentedSamples = [
+  "UA761372924114433543273694797",
+  "UA063808160041469948322523389",
+  "UA623808162831885412078690000",
+];
+
+const anyAccount = fc.stringMatching(/^[0-9]{25}$/);
+
+test.each(documentedSamples)("ibanProblem: the documented sample %s is right", (iban) => {
+  expect(ibanProblem(iban)).toBeUndefined();
+});
+
+test.each([
+  ["", "WRONG_SHAPE"],
+  ["UA76137292411443354327369479", "WRONG_SHAPE"],
+  ["UA7613729241144335432736947970", "WRONG_SHAPE"],
+  ["UA723445993115212345678", "WRONG_SHAPE"],
+  ["ua761372924114433543273694797", "WRONG_SHAPE"],
+  ["UA76 1372924114433543273694797", "WRONG_SHAPE"],
+  ["DE761372924114433543273694797", "WRONG_SHAPE"],
+  ["UA76137292411443354327369479A", "WRONG_SHAPE"],
+  ["UA761372924114433543273694797\n", "WRONG_SHAPE"],
+  [null, "WRONG_SHAPE"],
+  [761372924114433, "WRONG_SHAPE"],
+  ["UA771372924114433543273694797", "WRONG_CHECK_DIGITS"],
+  ["UA761372924114433543273694798", "WRONG_CHECK_DIGITS"],
+])("ibanProblem: %s is refused as %s", (text, problem) => {
+  expect(ibanProblem(text)).toBe(problem);
+});
+
+test("ibanProblem: computed check digits pass and each account has exactly one spelling", () => {
+  fc.assert(
+    fc.property(anyAccount, (account) => {
+      const right = ibanCheckDigits(account);
+      for (let number = 0; number < 100; number += 1) {
+        const digits = String(number).padStart(2, "0");
+        expect(ibanProblem(`UA${digits}${account}`) === undefined).toBe(digits === right);
+      }
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test("ibanProblem: any single wrong digit is found", () => {
+  fc.assert(
+    fc.property(anyAccount, fc.nat({ max: 24 }), fc.integer({ min: 1, max: 9 }), (account, place, shift) => {
+      const wrong = String((Number(account[place]) + shift) % 10);
+      const changed = `${account.slice(0, place)}${wrong}${account.slice(place + 1)}`;
+      expect(ibanProblem(`UA${ibanCheckDigits(account)}${changed}`)).toBe("WRONG_CHECK_DIGITS");
+    }),
+  );
+});
+
+test("ibanBankCode: the bank's code follows the check digits", () => {
+  expect(ibanBankCode("UA063808160041469948322523389")).toBe("380816");
+});

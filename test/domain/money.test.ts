@@ -1,0 +1,125 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  currencyProblem,
+  feeMinor,
+  formatAmount,
+  formatAmountText,
+  MAX_AMOUNT_MINOR,
+  parseAmount,
+} from "../../src/domain/money.ts";
+
+const anyAmountMinor = fc.integer({ min: 1, max: MAX_AMOUNT_MINOR });
+
+describe("parseAmount", () => {
+  test.each([
+    [21, 2_100],
+    [1500.75, 150_075],
+    [0.01, 1],
+    [0.29, 29],
+    [1.1, 110],
+    [1e3, 100_000],
+    [999_999_999.99, MAX_AMOUNT_MINOR],
+  ])("%d is %d minor units", (value, amountMinor) => {
+    expect(parseAmount(value)).toEqual({ ok: true, amountMinor });
+  });
+
+  test.each([
+    [0, "NOT_POSITIVE"],
+    [-0, "NOT_POSITIVE"],
+    [-21, "NOT_POSITIVE"],
+    [1.005, "TOO_MANY_DECIMALS"],
+    [0.1 + 0.2, "TOO_MANY_DECIMALS"],
+    [1e-7, "TOO_MANY_DECIMALS"],
+    [Number.MIN_VALUE, "TOO_MANY_DECIMALS"],
+    [999_999_999.991, "TOO_MANY_DECIMALS"],
+    [1_000_000_000, "TOO_LARGE"],
+    [1e21, "TOO_LARGE"],
+    [Number.MAX_VALUE, "TOO_LARGE"],
+    [Number.NaN, "NOT_A_NUMBER"],
+    [Number.POSITIVE_INFINITY, "NOT_A_NUMBER"],
+    ["21", "NOT_A_NUMBER"],
+    [null, "NOT_A_NUMBER"],
+    [undefined, "NOT_A_NUMBER"],
+    [[21], "NOT_A_NUMBER"],
+  ])("%s is refused as %s", (value, problem) => {
+    expect(parseAmount(value)).toEqual({ ok: false, problem });
+  });
+
+  test("every amount survives the way out and back through JSON", () => {
+    fc.assert(
+      fc.property(anyAmountMinor, (amountMinor) => {
+        const wire = JSON.parse(JSON.stringify(formatAmount(amountMinor)));
+        expect(parseAmount(wire)).toEqual({ ok: true, amountMinor });
+      }),
+    );
+  });
+
+  test("any number is either an amount inside the limits or refused", () => {
+    fc.assert(
+      fc.property(fc.double(), (value) => {
+        const parsed = parseAmount(value);
+        if (!parsed.ok) return;
+        expect(Number.isSafeInteger(parsed.amountMinor)).toBe(true);
+        expect(formatAmount(parsed.amountMinor)).toBe(value);
+      }),
+    );
+  });
+});
+
+describe("formatAmountText", () => {
+  test.each([
+    [2_100, "21.00"],
+    [150_075, "1500.75"],
+    [1, "0.01"],
+    [0, "0.00"],
+    [-5, "-0.05"],
+    [123_456_789_012_345_678n, "1234567890123456.78"],
+  ])("%s minor units are %s", (amountMinor, text) => {
+    expect(formatAmountText(amountMinor)).toBe(text);
+  });
+
+  test("a number that cannot be minor units is a bug and throws", () => {
+    expect(() => formatAmountText(0.5)).toThrow(RangeError);
+    expect(() => formatAmountText(2 ** 53)).toThrow(RangeError);
+  });
+});
+
+describe("feeMinor", () => {
+  test.each([
+    [10_000, 0, 0],
+    [10_000, 150, 150],
+    [50, 100, 1],
+    [49, 100, 0],
+    [1, 10_000, 1],
+    [MAX_AMOUNT_MINOR, 10_000, MAX_AMOUNT_MINOR],
+  ])("%d minor units at %d basis points cost %d", (amountMinor, basisPoints, fee) => {
+    expect(feeMinor(amountMinor, basisPoints)).toBe(fee);
+  });
+
+  test("the fee equals the exact rational rounded half up", () => {
+    fc.assert(
+      fc.property(anyAmountMinor, fc.integer({ min: 0, max: 10_000 }), (amountMinor, basisPoints) => {
+        const exact = (BigInt(amountMinor) * BigInt(basisPoints) + 5_000n) / 10_000n;
+        expect(BigInt(feeMinor(amountMinor, basisPoints))).toBe(exact);
+      }),
+    );
+  });
+
+  test("negative rates and fractional amounts are bugs and throw", () => {
+    expect(() => feeMinor(100, -1)).toThrow(RangeError);
+    expect(() => feeMinor(0.5, 1)).toThrow(RangeError);
+  });
+});
+
+test.each([
+  ["UAH", undefined],
+  ["EUR", "UNSUPPORTED_CURRENCY"],
+  ["XAU", "UNSUPPORTED_CURRENCY"],
+  ["uah", "INVALID_CURRENCY"],
+  ["ABC", "INVALID_CURRENCY"],
+  ["", "INVALID_CURRENCY"],
+  [980, "INVALID_CURRENCY"],
+])("currencyProblem: %s is %s where only UAH is settled", (code, problem) => {
+  expect(currencyProblem(code, ["UAH"])).toBe(problem);
+});
