@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { CALLBACKS_PAGE, outcomeTableMarkdown, renewCallbacksPage } from "../../scripts/outcome-table.ts";
 import {
   type AttemptInput,
   afterAttempt,
@@ -219,4 +221,10 @@ describe("follows", () => {
       expect(new Set(kinds).size).toBe(kinds.length);
     }
   });
+});
+
+test("docs/callbacks.md prints the table that the platform decides by", () => {
+  const page = readFileSync(CALLBACKS_PAGE, "utf8");
+  expect(page).toContain(outcomeTableMarkdown());
+  expect(renewCallbacksPage(page)).toBe(page);
 });
