@@ -1,0 +1,59 @@
+/**
+ * The queue hands work from whoever finds a due callback to whoever delivers it. It is a clock and a distributor, never
+ * the truth: a ticket may arrive twice, late, out of order or (when everything is lost) not at all, and the callback row
+ * in the database decides what a ticket still means. Two implementations behave the same: rabbitmq.ts and local.ts.
+ */
+
+/** A reference to a callback row; the row carries the truth. attempt = attempts made before this ticket was issued (fence against duplicates). */
+export type Ticket = { callbackGuid: string; series: number; attempt: number; receiverGuid: string };
+
+/** First attempts and repeated attempts travel apart, so that a wave of repetitions never delays a first attempt. */
+export type Lane = "first" | "retry";
+
+export const LANES = ["first", "retry"] as const satisfies readonly Lane[];
+
+/**
+ * What becomes of a ticket once its handler is done with it.
+ * `ack`: done or obsolete. `dead`: our own fault, to the dead queue. `requeue`: cannot be handled now, comes back on the
+ * same lane after the park time. (Parking for want of a slot and delayed repetition are publishes of their own, then `ack`.)
+ * A handler that throws is logged and counts as `requeue`.
+ */
+export type Verdict = "ack" | "dead" | "requeue";
+
+export type TicketHandler = (ticket: Ticket) => Promise<Verdict>;
+
+/** Tickets waiting by the role of the queue that holds them; those in a handler's hands are not counted. */
+export type QueueDepths = { first: number; retry: number; delayed: number; parked: number; dead: number };
+
+export type CallbackQueue = {
+  /** Resolves when every ticket is safely queued; rejects when that was not so within the deadline (callers leave the row to the relay). */
+  publish(lane: Lane, tickets: readonly Ticket[]): Promise<void>;
+  /** To the delay ladder: the largest rung ≤ delayMs (at least the smallest); comes back on lane "retry". */
+  publishDelayed(tickets: readonly Ticket[], delayMs: number): Promise<void>;
+  /** An endpoint has no free slot: comes back on the lane it came from after the park time; burns no attempt. */
+  park(lane: Lane, tickets: readonly Ticket[]): Promise<void>;
+  /** At most `concurrency` handlers run at once. stop() waits for running handlers; tickets not yet handled go to the next consumer. */
+  consume(lane: Lane, handler: TicketHandler, options: { concurrency: number }): Promise<{ stop(): Promise<void> }>;
+  /** Tickets ready by queue role, for back-pressure of the relay and for metrics. */
+  depths(): Promise<QueueDepths>;
+  /** Moves up to `limit` dead tickets to lane "retry"; returns how many. What is not a ticket stays dead. */
+  redriveDead(limit: number): Promise<number>;
+  /** True when a publish made now would be accepted: connected, topology declared, not blocked by the broker. */
+  isReady(): boolean;
+  /** Stops consuming, waits for running handlers and open publishes (both bounded), lets go of sockets and timers. */
+  close(): Promise<void>;
+};
+
+/** The part of a structured logger the queue needs; pino's logger fits as it is. */
+export type QueueLog = Record<"info" | "warn" | "error", (fields: object, message: string) => void>;
+
+/** Runs the handler; a throwing handler is a bug to be seen in the log once per ticket, and its ticket gets another chance later. */
+export async function verdictOf(handler: TicketHandler, ticket: Ticket, log: QueueLog): Promise<Verdict> {
+  try {
+    return await handler(ticket);
+  } catch (error) {
+    const { callbackGuid, attempt } = ticket;
+    log.error({ err: error, callbackGuid, attempt }, "callback handler threw; its ticket is parked");
+    return "requeue";
+  }
+}
