@@ -1,0 +1,144 @@
+import { Migrator } from "@mikro-orm/migrations";
+import { defineConfig, MikroORM } from "@mikro-orm/postgresql";
+import pg from "pg";
+import { entities } from "./entities.ts";
+import { Migration20261120000000 } from "./migrations/Migration20261120000000.ts";
+
+/** A statement of a hot path: the name makes PostgreSQL plan it once per connection. */
+export type Statement = { name: string; text: string };
+
+/** Runs one statement and answers its rows; `bigint` columns are numbers, `timestamptz` columns are Dates. */
+export type Sql = <Row = unknown>(statement: Statement, values?: readonly unknown[]) => Promise<Row[]>;
+
+export type Database = {
+  /** The unit of work, for the ordinary paths. Fork it per use. */
+  orm: MikroORM;
+  /** One statement, outside any transaction. */
+  sql: Sql;
+  /** Runs `work` in one transaction: commits when it resolves, rolls back when it throws. */
+  transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
+  /** Resolves when the database answers within `timeoutMs`, rejects otherwise. */
+  ping(timeoutMs: number): Promise<void>;
+  close(): Promise<void>;
+};
+
+export type DatabaseOptions = {
+  url: string;
+  /** Connections of this process; PostgreSQL's default allows 100 in all. */
+  maxConnections?: number;
+  /** How long a caller waits for a free connection before it is told that the platform is overloaded. */
+  acquireTimeoutMs?: number;
+  /** A statement that runs longer is canceled by the server. */
+  statementTimeoutMs?: number;
+  onProblem?: (message: string) => void;
+};
+
+const migrationsList = [{ name: "Migration20261120000000", class: Migration20261120000000 }];
+
+/** Any number; it only has to be the same in every process, so that two starts do not migrate at once. */
+const migrationLock = 7_203_041;
+
+/** Opens the pool lazily: the database need not be there yet. */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const orm = await MikroORM.init(
+    defineConfig({
+      clientUrl: options.url,
+      entities: [...entities],
+      extensions: [Migrator],
+      migrations: { migrationsList, snapshot: false, tableName: "migration", transactional: true },
+      discovery: { warnWhenNoEntities: true },
+      driverOptions: {
+        max: options.maxConnections ?? 10,
+        connectionTimeoutMillis: options.acquireTimeoutMs ?? 5_000,
+        statement_timeout: options.statementTimeoutMs ?? 30_000,
+        keepAlive: true,
+      },
+      logger: (message) => options.onProblem?.(message),
+      debug: ["info"],
+      colors: false,
+    }),
+  );
+  const pool = (await orm.em.getConnection().getNativeClient()) as unknown as pg.Pool;
+  return {
+    orm,
+    sql: (statement, values) => run(pool, statement, values),
+    transaction: (work) => transaction(pool, work),
+    ping: (timeoutMs) => ping(pool, timeoutMs),
+    close: () => orm.close(true),
+  };
+}
+
+/** Brings the schema of the database at `url` up to date; safe to call from several processes at once. */
+export async function migrate(url: string): Promise<void> {
+  const database = await openDatabase({ url, maxConnections: 2, statementTimeoutMs: 10 * 60_000 });
+  const lockHolder = new pg.Client({ connectionString: url });
+  try {
+    await lockHolder.connect();
+    await lockHolder.query("select pg_advisory_lock($1)", [migrationLock]);
+    await database.orm.migrator.up();
+  } finally {
+    await lockHolder.end();
+    await database.close();
+  }
+}
+
+const int8 = 20;
+
+// Amounts and counts stay below 2^53, so numbers are exact; pg would hand int8 out as text.
+const types = {
+  getTypeParser: ((oid: number, format?: "text" | "binary") =>
+    oid === int8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+};
+
+async function run<Row>(
+  client: pg.Pool | pg.PoolClient,
+  statement: Statement,
+  values: readonly unknown[] = [],
+): Promise<Row[]> {
+  const result = await client.query({ name: statement.name, text: statement.text, values: [...values], types });
+  return result.rows as Row[];
+}
+
+async function transaction<T>(pool: pg.Pool, work: (sql: Sql) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    await client.query("begin");
+    const result = await work((statement, values) => run(client, statement, values));
+    await client.query("commit");
+    return result;
+  } catch (error) {
+    // A rollback that fails means that the connection is gone; it must not go back to the pool.
+    await client.query("rollback").catch((failure: Error) => {
+      broken = failure;
+    });
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+async function ping(pool: pg.Pool, timeoutMs: number): Promise<void> {
+  const deadline = new Promise<never>((_, reject) => {
+    setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs).unref();
+  });
+  await Promise.race([pool.query("select 1"), deadline]);
+}
+
+/** What a failed statement means for the caller; anything else is a bug or a lost database. */
+export type DatabaseFailure = "unavailable" | "conflict" | "other";
+
+/**
+ * SQLSTATE classes: 08 connection, 53 resources, 57 operator intervention (shutdown, canceled) are passing faults;
+ * 23505 and 40001/40P01 are lost races, which the caller decides again.
+ */
+export function databaseFailure(error: unknown): DatabaseFailure {
+  const code = (error as { code?: unknown } | null)?.code;
+  const message = error instanceof Error ? error.message : "";
+  if (code === "23505" || code === "40001" || code === "40P01") return "conflict";
+  if (typeof code === "string" && /^(08|53|57)/.test(code)) return "unavailable";
+  if (typeof code === "string" && /^(ECONN|EPIPE|ENOTFOUND|ETIMEDOUT|EHOSTUNREACH)/.test(code)) return "unavailable";
+  return /connection terminated|timeout exceeded when trying to connect|Client was closed/i.test(message)
+    ? "unavailable"
+    : "other";
+}

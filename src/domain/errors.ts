@@ -1,0 +1,66 @@
+/**
+ * Why a request is refused: the closed list of the wire contract, sections 4 and 7, and what ours adds.
+ * The names are those of `dcm.v1.ErrorReason` without its prefix; a test holds the two lists together.
+ */
+export const refusalReasons = [
+  "INVALID_DEBTOR_ACCOUNT",
+  "INVALID_CREDITOR_ACCOUNT",
+  "INVALID_NONCE",
+  "INVALID_ENCRYPTED_KEY",
+  "INVALID_DEBTOR_NAME",
+  "INVALID_DEBTOR_ID",
+  "INVALID_DEBTOR_PHONE",
+  "INVALID_CREDITOR_ID",
+  "INVALID_CREDITOR_NAME",
+  "INVALID_CURRENCY",
+  "UNSUPPORTED_CURRENCY",
+  "ORDER_NOT_FOUND",
+  "SENDER_COUNTERPARTY_NOT_FOUND",
+  "RECEIVER_COUNTERPARTY_NOT_FOUND",
+  "EXTERNAL_ID_IS_ALREADY_TAKEN",
+  "ORDER_IS_EXPIRED",
+  "INVALID_EXTERNAL_ID",
+  "INVALID_AMOUNT",
+  "INVALID_PURPOSE",
+  "INVALID_CREATION_DATE",
+  "INVALID_CREATION_TIME",
+  "CREATION_DATE_IS_NOT_PAST",
+  "INVALID_REQUEST",
+  "AUTHORIZATION_FAILED",
+  "INTERNAL_ERROR",
+  "REF_IS_ALREADY_TAKEN",
+  "PAYMENT_MESSAGE_EXISTS",
+  "JTI_IS_ALREADY_TAKEN",
+  "INVALID_EXPIRY",
+  "INVALID_ISSUE_TIME",
+  "PARTICIPANT_NOT_FOUND",
+  "PARTICIPANT_EXISTS",
+  "INVALID_KEY",
+  "INVALID_CALLBACK_URL",
+  "PAYMENT_MESSAGE_NOT_FOUND",
+  "CALLBACK_NOT_FOUND",
+  "CALLBACK_NOT_REPLAYABLE",
+  "REGISTER_NOT_FOUND",
+  "DAY_IS_NOT_OVER",
+  "FORBIDDEN",
+  "OVERLOADED",
+] as const;
+
+export type RefusalReason = (typeof refusalReasons)[number];
+
+/** An expected failure as a value. `field` is the name in the documents, for example "debtor.debtor_account". */
+export type Refusal = {
+  refused: RefusalReason;
+  message: string;
+  field?: string;
+  /** The payment message that exists already, for the reasons that say so. */
+  paymentMessageGuid?: string;
+};
+
+export function refuse(refused: RefusalReason, message: string, details: Omit<Refusal, "refused" | "message"> = {}) {
+  return { refused, message, ...details } satisfies Refusal;
+}
+
+export function isRefusal(value: unknown): value is Refusal {
+  return typeof value === "object" && value !== null && "refused" in value;
+}

@@ -1,0 +1,111 @@
+import { type Refusal, refuse } from "./errors.ts";
+import { currencyProblem } from "./money.ts";
+
+export const orderStatuses = ["created", "in_progress", "success", "canceled"] as const;
+export type OrderStatus = (typeof orderStatuses)[number];
+
+/**
+ * Every change of an order's status that exists (wire-contract section 6). Whatever is not here does not happen:
+ * expiry, above all, never cancels an order in progress.
+ */
+export const orderTransitions = {
+  payment_message_accepted: { from: "created", to: "in_progress" },
+  payment_message_succeeded: { from: "in_progress", to: "success" },
+  payment_message_rejected: { from: "in_progress", to: "canceled" },
+  expired: { from: "created", to: "canceled" },
+} as const satisfies Record<string, { from: OrderStatus; to: OrderStatus }>;
+
+/** Who finally receives the money, when that is not the merchant (claim `fri`). */
+export type UltimateCreditor = { name: string; taxNumber: string; iban: string; bic: string; mcc: string };
+
+export type Order = {
+  guid: string;
+  merchantGuid: string;
+  ref: string;
+  amountMinor: number;
+  currency: string;
+  purpose: string;
+  redirectUrl: string;
+  ultimateCreditor: UltimateCreditor | null;
+  issuedAt: Date;
+  expiresAt: Date;
+  status: OrderStatus;
+  createdAt: Date;
+};
+
+/** An order as a merchant signed it, translated; `jws` is the evidence. */
+export type OrderRequest = Omit<Order, "guid" | "status" | "createdAt"> & { jws: string };
+
+/** 31 days: the farthest that an order may expire (wire-contract section 3). */
+export const maxOrderLifeMs = 31 * 24 * 60 * 60 * 1000;
+
+/** How far the merchant's clock may run ahead of ours. */
+export const clockToleranceMs = 30_000;
+
+const texts: ReadonlyArray<[name: string, limit: number, value: (order: OrderRequest) => string]> = [
+  ["ref", 140, (order) => order.ref],
+  ["prp", 420, (order) => order.purpose],
+  ["url", 2000, (order) => order.redirectUrl],
+];
+
+/** What is wrong with an order, or undefined (wire-contract section 3, "Order"). Times are instants, amounts minor units. */
+export function orderProblem(
+  order: OrderRequest,
+  now: Date,
+  supportedCurrencies: readonly string[],
+): Refusal | undefined {
+  const currency = currencyProblem(order.currency, supportedCurrencies);
+  if (currency !== undefined) return refuse(currency, `cur ${currencySentence[currency]}`, { field: "cur" });
+  if (order.amountMinor <= 0) return refuse("INVALID_AMOUNT", "amt is not above 0", { field: "amt" });
+  if (order.amountMinor > 99_999_999_999) {
+    return refuse("INVALID_AMOUNT", "amt is above 999999999.99", { field: "amt" });
+  }
+  for (const [field, limit, value] of texts) {
+    const text = value(order);
+    if (text === "" || text.length > limit) {
+      const reason = field === "prp" ? "INVALID_PURPOSE" : "INVALID_REQUEST";
+      return refuse(reason, `${field} does not have 1 to ${limit} characters`, { field });
+    }
+  }
+  return orderTimeProblem(order, now);
+}
+
+function orderTimeProblem(order: OrderRequest, now: Date): Refusal | undefined {
+  const leftMs = order.expiresAt.getTime() - now.getTime();
+  // Milliseconds read as seconds land tens of thousands of years ahead; say what happened.
+  if (leftMs > 1000 * maxOrderLifeMs) {
+    return refuse("INVALID_EXPIRY", "exp is not in Unix seconds (milliseconds?)", { field: "exp" });
+  }
+  if (leftMs > maxOrderLifeMs) return refuse("INVALID_EXPIRY", "exp is more than 31 days ahead", { field: "exp" });
+  if (leftMs <= 0) return refuse("ORDER_IS_EXPIRED", "exp has passed", { field: "exp" });
+  if (order.issuedAt.getTime() > now.getTime() + clockToleranceMs) {
+    return refuse("INVALID_ISSUE_TIME", "iat lies in the future", { field: "iat" });
+  }
+  return undefined;
+}
+
+export const currencySentence = {
+  INVALID_CURRENCY: "is not an ISO 4217 code",
+  UNSUPPORTED_CURRENCY: "is not processed here",
+} as const;
+
+/** Whether two requests of a merchant with the same `ref` are the same order. */
+export function isSameOrder(
+  first: Omit<OrderRequest, "jws" | "merchantGuid" | "ref">,
+  second: typeof first,
+): boolean {
+  return (
+    first.amountMinor === second.amountMinor &&
+    first.currency === second.currency &&
+    first.purpose === second.purpose &&
+    first.redirectUrl === second.redirectUrl &&
+    first.issuedAt.getTime() === second.issuedAt.getTime() &&
+    first.expiresAt.getTime() === second.expiresAt.getTime() &&
+    isSameUltimateCreditor(first.ultimateCreditor, second.ultimateCreditor)
+  );
+}
+
+function isSameUltimateCreditor(first: UltimateCreditor | null, second: UltimateCreditor | null): boolean {
+  if (first === null || second === null) return first === second;
+  return (Object.keys(first) as Array<keyof UltimateCreditor>).every((field) => first[field] === second[field]);
+}

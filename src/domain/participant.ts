@@ -1,0 +1,119 @@
+import { type Refusal, refuse } from "./errors.ts";
+import { ibanProblem } from "./iban.ts";
+
+export const participantKinds = ["bank", "merchant"] as const;
+export type ParticipantKind = (typeof participantKinds)[number];
+
+export const bankRoles = ["initiator", "recipient"] as const;
+export type BankRole = (typeof bankRoles)[number];
+
+export const callbackBodyFormats = ["json", "text"] as const;
+export type CallbackBodyFormat = (typeof callbackBodyFormats)[number];
+
+/** Where callbacks go; a kind without a URL of its own goes to `base`, except gross_settlement, which is optional. */
+export const callbackUrlNames = ["base", "pay_in", "pay_out", "credit", "expiration", "gross_settlement"] as const;
+export type CallbackUrlName = (typeof callbackUrlNames)[number];
+export type CallbackUrls = Partial<Record<CallbackUrlName, string>>;
+
+/** A public JSON Web Key as registered: only public members are ever stored. */
+export type PublicJwk = { kty: string; kid: string; alg: string; use?: string; [member: string]: unknown };
+
+/** A registered bank or merchant (wire-contract section 8). */
+export type Participant = {
+  guid: string;
+  kind: ParticipantKind;
+  name: string;
+  taxCode: string;
+  /** Six digits; banks only. */
+  bic: string | null;
+  /** The opaque `sub` of its orders; merchants only. */
+  uid: string | null;
+  roles: BankRole[];
+  /** Charging IBAN of a bank, credited account of a merchant. */
+  iban: string;
+  mcc: string | null;
+  servicingBankGuid: string | null;
+  callbackUrls: CallbackUrls;
+  callbackBodyFormat: CallbackBodyFormat;
+  signingJwks: PublicJwk[];
+  /** The key personal data is encrypted for; null: the first signing key (wire-contract section 8). */
+  encryptionJwk: PublicJwk | null;
+  /** Keys that were replaced: messages encrypted for them may still be on their way. */
+  pastJwks: PublicJwk[];
+  jwksUrl: string | null;
+  email: string;
+  deepLinkPrefix: string | null;
+  logoUrl: string | null;
+  redirectUrl: string | null;
+  feeBasisPoints: number;
+  version: number;
+  createdAt: Date;
+  updatedAt: Date;
+};
+
+/** The key that initiator banks encrypt personal data for (wire-contract section 4, `public_key`). */
+export function encryptionKeyOf(bank: Pick<Participant, "encryptionJwk" | "signingJwks">): PublicJwk | undefined {
+  return bank.encryptionJwk ?? bank.signingJwks[0];
+}
+
+const limits: ReadonlyArray<[keyof Participant, number]> = [
+  ["name", 140],
+  ["taxCode", 20],
+  ["uid", 64],
+  ["email", 254],
+  ["deepLinkPrefix", 500],
+  ["logoUrl", 500],
+  ["redirectUrl", 2000],
+  ["jwksUrl", 2000],
+];
+
+const documentedName: Partial<Record<keyof Participant, string>> = {
+  taxCode: "tax_code",
+  deepLinkPrefix: "deep_link_prefix",
+  logoUrl: "logo_url",
+  redirectUrl: "redirect_url",
+  jwksUrl: "jwks_url",
+};
+
+/**
+ * What is wrong with a participant's own fields, or undefined. Keys and callback addresses need
+ * cryptography and name resolution; they are checked where those are at hand.
+ */
+export function participantProblem(participant: Participant): Refusal | undefined {
+  if (participant.name === "") return refuse("INVALID_REQUEST", "name is missing", { field: "name" });
+  for (const [field, limit] of limits) {
+    const value = participant[field];
+    if (typeof value === "string" && value.length > limit) {
+      const name = documentedName[field] ?? field;
+      return refuse("INVALID_REQUEST", `${name} has more than ${limit} characters`, { field: name });
+    }
+  }
+  const iban = ibanProblem(participant.iban);
+  if (iban !== undefined) return refuse("INVALID_REQUEST", `iban ${iban}`, { field: "iban" });
+  if (participant.signingJwks.length > 2) {
+    return refuse("INVALID_KEY", "signing_jwks has more than two keys", { field: "signing_jwks" });
+  }
+  if (participant.signingJwks.length === 0) {
+    return refuse("INVALID_KEY", "signing_jwks has no key and jwks_url gave none", { field: "signing_jwks" });
+  }
+  if (participant.feeBasisPoints < 0 || participant.feeBasisPoints > 10_000) {
+    return refuse("INVALID_REQUEST", "fee_basis_points is not between 0 and 10000", { field: "fee_basis_points" });
+  }
+  return participant.kind === "bank" ? bankProblem(participant) : merchantProblem(participant);
+}
+
+function bankProblem(bank: Participant): Refusal | undefined {
+  if (!/^\d{6}$/.test(bank.bic ?? "")) return refuse("INVALID_REQUEST", "bic is not six digits", { field: "bic" });
+  if (bank.roles.length === 0) return refuse("INVALID_REQUEST", "roles names no role", { field: "roles" });
+  if (bank.uid !== null) return refuse("INVALID_REQUEST", "uid is for merchants only", { field: "uid" });
+  return undefined;
+}
+
+function merchantProblem(merchant: Participant): Refusal | undefined {
+  if (merchant.bic !== null) return refuse("INVALID_REQUEST", "bic is for banks only", { field: "bic" });
+  if (!/^\d{4}$/.test(merchant.mcc ?? "")) return refuse("INVALID_REQUEST", "mcc is not four digits", { field: "mcc" });
+  if (merchant.servicingBankGuid === null) {
+    return refuse("INVALID_REQUEST", "servicing_bank_guid is missing", { field: "servicing_bank_guid" });
+  }
+  return undefined;
+}

@@ -1,0 +1,189 @@
+import { type Refusal, refuse } from "./errors.ts";
+import { ibanProblem } from "./iban.ts";
+import { currencyProblem } from "./money.ts";
+import { currencySentence, type OrderStatus } from "./order.ts";
+
+export const paymentMessageStatuses = ["pending", "success", "reject"] as const;
+export type PaymentMessageStatus = (typeof paymentMessageStatuses)[number];
+
+export const paymentTypes = ["trade", "p2p", "return", "aid"] as const;
+export type PaymentType = (typeof paymentTypes)[number];
+
+export const senderAccountTypes = ["limit-related", "aid-related"] as const;
+export type SenderAccountType = (typeof senderAccountTypes)[number];
+
+/** What the debtor agent signed; names and tax numbers are ciphertexts that the platform cannot read. */
+export type PaymentMessageContent = {
+  jti: string;
+  externalId: string;
+  amountMinor: number;
+  currency: string;
+  debtorName: string;
+  debtorTaxNumber: string;
+  debtorAccount: string;
+  creditorName: string;
+  creditorTaxNumber: string;
+  creditorAccount: string;
+  orderGuid: string;
+  purpose: string;
+  msgCreationDate: string;
+  msgCreationTime: string;
+  pmType: PaymentType;
+  senderAccountType: SenderAccountType;
+  nonce: string;
+  encryptedKey: string;
+};
+
+/** A payment message as submitted by an authenticated bank. */
+export type PaymentMessageRequest = PaymentMessageContent & {
+  callerGuid: string;
+  /** The caller's one-time access token; null for callers inside the platform. */
+  accessToken: { jti: string; issuedAt: Date } | null;
+  debtorAgentBic: string;
+  debtorPhone: string;
+  creditorAgentBic: string;
+  jws: string;
+};
+
+/** What the database knows that bears on one submission. */
+export type SubmissionFacts = {
+  /** The caller, if it is a registered bank. */
+  caller: { bic: string; isInitiator: boolean } | undefined;
+  /** True when the caller's access token was seen before. */
+  tokenReplayed: boolean;
+  order:
+    | {
+        status: OrderStatus;
+        expiresAt: Date;
+        merchantAccount: string;
+        creditorAgentBic: string;
+      }
+    | undefined;
+  /** Guids of messages that already hold what must be unique. */
+  existing: { byOrder?: string | undefined; byJti?: string | undefined; byExternalId?: string | undefined };
+};
+
+/**
+ * Decides one submission: undefined accepts it (wire-contract sections 3, 4 and 6). Duplicates are looked at before the
+ * order's state and the content, so that a retry of an accepted request always hears the first answer's guid.
+ */
+export function submissionProblem(
+  request: PaymentMessageRequest,
+  facts: SubmissionFacts,
+  now: Date,
+  supportedCurrencies: readonly string[],
+): Refusal | undefined {
+  if (facts.tokenReplayed) return refuse("AUTHORIZATION_FAILED", "the access token was used before");
+  if (facts.caller === undefined || !facts.caller.isInitiator || facts.caller.bic !== request.debtorAgentBic) {
+    const message = "debtor_agent_bic is not the code of the calling initiator bank";
+    return refuse("SENDER_COUNTERPARTY_NOT_FOUND", message, { field: "debtor_agent_bic" });
+  }
+  return (
+    duplicateProblem(facts.existing) ??
+    contentProblem(request, now, supportedCurrencies) ??
+    orderSideProblem(request, facts.order, now)
+  );
+}
+
+function duplicateProblem(existing: SubmissionFacts["existing"]): Refusal | undefined {
+  if (existing.byJti !== undefined) {
+    return refuse("JTI_IS_ALREADY_TAKEN", "payment message with provided jti already exists", {
+      field: "jti",
+      paymentMessageGuid: existing.byJti,
+    });
+  }
+  if (existing.byOrder !== undefined) {
+    return refuse("PAYMENT_MESSAGE_EXISTS", "payment message with provided order id already exists", {
+      field: "order_id",
+      paymentMessageGuid: existing.byOrder,
+    });
+  }
+  if (existing.byExternalId !== undefined) {
+    return refuse("EXTERNAL_ID_IS_ALREADY_TAKEN", "payment_message_external_id is already taken", {
+      field: "payment_message_external_id",
+      paymentMessageGuid: existing.byExternalId,
+    });
+  }
+  return undefined;
+}
+
+function contentProblem(request: PaymentMessageRequest, now: Date, supported: readonly string[]): Refusal | undefined {
+  const currency = currencyProblem(request.currency, supported);
+  if (currency !== undefined) return refuse(currency, `currency ${currencySentence[currency]}`, { field: "currency" });
+  if (request.amountMinor <= 0 || request.amountMinor > 99_999_999_999) {
+    return refuse("INVALID_AMOUNT", "amount is not above 0 and at most 999999999.99", { field: "amount" });
+  }
+  const debtorAccount = ibanProblem(request.debtorAccount);
+  if (debtorAccount !== undefined) {
+    return refuse("INVALID_DEBTOR_ACCOUNT", `debtor.debtor_account ${debtorAccount}`, {
+      field: "debtor.debtor_account",
+    });
+  }
+  const creditorAccount = ibanProblem(request.creditorAccount);
+  if (creditorAccount !== undefined) {
+    return refuse("INVALID_CREDITOR_ACCOUNT", `creditor.creditor_account ${creditorAccount}`, {
+      field: "creditor.creditor_account",
+    });
+  }
+  if ((request.senderAccountType === "aid-related") !== (request.pmType === "aid")) {
+    const message = "sender_account_type is aid-related for pm_type aid, and limit-related for every other";
+    return refuse("INVALID_REQUEST", message, { field: "sender_account_type" });
+  }
+  return creationProblem(request, now);
+}
+
+/** Kyiv is at most three hours ahead of UTC; a day of tolerance keeps a bank's clock from costing a payment. */
+const creationToleranceMs = 24 * 60 * 60 * 1000;
+
+function creationProblem(request: PaymentMessageRequest, now: Date): Refusal | undefined {
+  const midnight = Date.parse(`${request.msgCreationDate}T00:00:00Z`);
+  const isCalendarDate =
+    /^\d{4}-\d{2}-\d{2}$/.test(request.msgCreationDate) &&
+    !Number.isNaN(midnight) &&
+    new Date(midnight).toISOString().startsWith(request.msgCreationDate);
+  if (!isCalendarDate) {
+    const message = "msg_creation_date is not a calendar date YYYY-MM-DD";
+    return refuse("INVALID_CREATION_DATE", message, { field: "msg_creation_date" });
+  }
+  if (!/^([01]\d|2[0-3]):[0-5]\d:[0-5]\d$/.test(request.msgCreationTime)) {
+    const message = "msg_creation_time is not a time of day HH:MM:SS";
+    return refuse("INVALID_CREATION_TIME", message, { field: "msg_creation_time" });
+  }
+  if (midnight > now.getTime() + creationToleranceMs) {
+    return refuse("CREATION_DATE_IS_NOT_PAST", "msg_creation_date lies in the future", { field: "msg_creation_date" });
+  }
+  return undefined;
+}
+
+function orderSideProblem(
+  request: PaymentMessageRequest,
+  order: SubmissionFacts["order"],
+  now: Date,
+): Refusal | undefined {
+  if (order === undefined) {
+    return refuse("ORDER_NOT_FOUND", "order_id names no order", { field: "order_id" });
+  }
+  if (request.creditorAgentBic !== order.creditorAgentBic) {
+    const message = "creditor_agent_bic is not the code of the bank that services the order's merchant";
+    return refuse("RECEIVER_COUNTERPARTY_NOT_FOUND", message, { field: "creditor_agent_bic" });
+  }
+  if (request.creditorAccount !== order.merchantAccount) {
+    const message = "creditor.creditor_account is not the account of the order's merchant";
+    return refuse("INVALID_CREDITOR_ACCOUNT", message, { field: "creditor.creditor_account" });
+  }
+  if (order.status !== "created" || order.expiresAt.getTime() <= now.getTime()) {
+    return refuse("ORDER_IS_EXPIRED", "the order has expired or was canceled", { field: "order_id" });
+  }
+  return undefined;
+}
+
+/** The advisory flags of the merchant's Pay-in (wire-contract section 5). */
+export function matchFlags(
+  message: { amountMinor: number; currency: string; purpose: string },
+  order: { amountMinor: number; currency: string; purpose: string; ref: string },
+): { amountMatched: boolean; refFound: boolean } {
+  return {
+    amountMatched: message.amountMinor === order.amountMinor && message.currency === order.currency,
+    refFound: message.purpose === order.purpose || message.purpose.includes(order.ref),
+  };
+}
