@@ -1,0 +1,45 @@
+import { execFile, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { promisify } from "node:util";
+
+/** The start time tells a process from a later one that was given the same id. */
+export type ProcessDescription = { name: string; startedAt: string };
+
+/** What runs under this id now; undefined when nothing does. */
+export async function describeProcess(pid: number): Promise<ProcessDescription | undefined> {
+  try {
+    if (existsSync("/proc/self/stat")) {
+      const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+      // The name stands in brackets and may hold any character; after it come the state and 18 more fields before the start time.
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      if (fields[0] === "Z") return undefined;
+      return { name: stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")")), startedAt: fields[19] ?? "" };
+    }
+    const { stdout } = await promisify(execFile)("ps", ["-o", "lstart=,comm=", "-p", String(pid)]);
+    // lstart is five words: weekday, month, day, time, year.
+    const words = stdout.trim().split(/\s+/);
+    return { name: words.slice(5).join(" "), startedAt: words.slice(0, 5).join(" ") };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Stops that process when ours ends in any way, kill -9 included: a shell waits on a pipe that only we hold open.
+ * Returns how to dismiss the shell when the process has been stopped in order.
+ */
+export function stopWithUs(pid: number, signal: "INT" | "TERM" | "KILL"): () => void {
+  const script = `read -r _; kill -${signal} "$0" 2>/dev/null`;
+  const watcher = spawn("/bin/sh", ["-c", script, String(pid)], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  watcher.on("error", () => {});
+  watcher.stdin.on("error", () => {});
+  watcher.unref();
+  (watcher.stdin as typeof watcher.stdin & { unref(): void }).unref();
+  return () => {
+    watcher.kill("SIGKILL");
+  };
+}
