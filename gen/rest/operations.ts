@@ -1,0 +1,115 @@
+// Generated from the contract by scripts/generate.ts. Do not edit.
+import type { components, operations as Documented } from "./types.ts";
+import * as parameterValidators from "./parameterValidators.ts";
+import * as validators from "./validators.ts";
+
+/** Where a value breaks its schema. */
+export type SchemaProblem = {
+  instancePath: string;
+  keyword: string;
+  params: Record<string, unknown>;
+  message?: string;
+};
+/** A compiled validator; after a refusal `errors` holds the first problem. */
+export type Validate<T> = ((value: unknown) => value is T) & { errors?: SchemaProblem[] | null };
+
+const check = <T>(compiled: unknown) => compiled as Validate<T>;
+
+/** Every operation of the contract. */
+export const operations = {
+  showPaymentPage: {"method":"get","path":"/api/v1/merchants/order","expressPath":"/api/v1/merchants/order","needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
+  createOrder: {"method":"post","path":"/api/v1/merchants/order","expressPath":"/api/v1/merchants/order","needsAccess":false,"requestContentTypes":["application/json"],"bodyRequired":false,"successStatus":201,"errorFamily":"Error"},
+  getOrderStatus: {"method":"get","path":"/api/v1/merchants/order/status","expressPath":"/api/v1/merchants/order/status","needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
+  listEmitters: {"method":"get","path":"/api/v1/merchants/emitters","expressPath":"/api/v1/merchants/emitters","needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
+  getOrderForBank: {"method":"get","path":"/api/v1/merchants/order/nbu/json","expressPath":"/api/v1/merchants/order/nbu/json","needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
+  getPaymentMessageByOrder: {"method":"get","path":"/api/v1/merchants/order/{order_id}/payment-message","expressPath":"/api/v1/merchants/order/:order_id/payment-message","needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
+  submitPaymentMessage: {"method":"post","path":"/api/v1/counterparty/{counterparty_guid}/payment-message","expressPath":"/api/v1/counterparty/:counterparty_guid/payment-message","needsAccess":true,"requestContentTypes":["application/json"],"bodyRequired":true,"successStatus":201,"errorFamily":"Error"},
+  submitPaymentMessageAlias: {"method":"post","path":"/api/v1/payment_message","expressPath":"/api/v1/payment_message","needsAccess":true,"requestContentTypes":["application/json"],"bodyRequired":true,"successStatus":201,"errorFamily":"Error"},
+  getPaymentMessage: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/payment-message/{payment_message_guid}","expressPath":"/api/v1/counterparty/:counterparty_guid/payment-message/:payment_message_guid","needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
+  listGrossSettlements: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/gross-settlement","expressPath":"/api/v1/counterparty/:counterparty_guid/gross-settlement","needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"SettlementError"},
+  getGrossSettlement: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/gross-settlement/{register_id}","expressPath":"/api/v1/counterparty/:counterparty_guid/gross-settlement/:register_id","needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"SettlementError"},
+  listMissedCallbacks: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/callbacks/missed","expressPath":"/api/v1/counterparty/:counterparty_guid/callbacks/missed","needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
+  getJwks: {"method":"get","path":"/api/v1/.well-known/jwks.json","expressPath":"/api/v1/.well-known/jwks.json","needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
+  getOpenapiYaml: {"method":"get","path":"/openapi.yaml","expressPath":"/openapi.yaml","needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
+  getOpenapiJson: {"method":"get","path":"/openapi.json","expressPath":"/openapi.json","needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
+  getDocs: {"method":"get","path":"/docs","expressPath":"/docs","needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
+  getHealth: {"method":"get","path":"/healthz","expressPath":"/healthz","needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
+  getReadiness: {"method":"get","path":"/readyz","expressPath":"/readyz","needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
+  getMetrics: {"method":"get","path":"/metrics","expressPath":"/metrics","needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
+} as const;
+
+export type OperationId = keyof typeof operations;
+
+/** What is validated before a handler sees it. */
+export const requestValidators: { [Id in OperationId]: { path?: Validate<unknown>; query?: Validate<unknown>; body?: Validate<unknown> } } = {
+  showPaymentPage: { query: check(parameterValidators.showPaymentPage_query) },
+  createOrder: { query: check(parameterValidators.createOrder_query), body: check(validators.createOrder_body) },
+  getOrderStatus: { query: check(parameterValidators.getOrderStatus_query) },
+  listEmitters: {  },
+  getOrderForBank: { query: check(parameterValidators.getOrderForBank_query) },
+  getPaymentMessageByOrder: { path: check(parameterValidators.getPaymentMessageByOrder_path) },
+  submitPaymentMessage: { path: check(parameterValidators.submitPaymentMessage_path), body: check(validators.submitPaymentMessage_body) },
+  submitPaymentMessageAlias: { body: check(validators.submitPaymentMessageAlias_body) },
+  getPaymentMessage: { path: check(parameterValidators.getPaymentMessage_path) },
+  listGrossSettlements: { path: check(parameterValidators.listGrossSettlements_path), query: check(parameterValidators.listGrossSettlements_query) },
+  getGrossSettlement: { path: check(parameterValidators.getGrossSettlement_path) },
+  listMissedCallbacks: { path: check(parameterValidators.listMissedCallbacks_path), query: check(parameterValidators.listMissedCallbacks_query) },
+  getJwks: {  },
+  getOpenapiYaml: {  },
+  getOpenapiJson: {  },
+  getDocs: {  },
+  getHealth: {  },
+  getReadiness: {  },
+  getMetrics: {  },
+};
+
+/** The payloads of tokens, with the code of each field by its JSON pointer. */
+export const claims = {
+  CxAuthorizationClaims: { validate: check<components["schemas"]["CxAuthorizationClaims"]>(validators.CxAuthorizationClaims), codes: {"/iat":"AUTHORIZATION_FAILED","/jti":"AUTHORIZATION_FAILED","/body_sha256":"AUTHORIZATION_FAILED"} },
+  OrderClaims: { validate: check<components["schemas"]["OrderClaims"]>(validators.OrderClaims), codes: {"/sub":"INVALID_REQUEST","/exp":"INVALID_REQUEST","/iat":"INVALID_REQUEST","/amt":"INVALID_AMOUNT","/cur":"INVALID_CURRENCY","/ref":"INVALID_REQUEST","/prp":"INVALID_PURPOSE","/url":"INVALID_REQUEST","/fri":"INVALID_REQUEST","/fri/frn":"INVALID_REQUEST","/fri/frc":"INVALID_REQUEST","/fri/fra":"INVALID_REQUEST","/fri/frb":"INVALID_REQUEST","/fri/frm":"INVALID_REQUEST"} },
+  PaymentMessageClaims: { validate: check<components["schemas"]["PaymentMessageClaims"]>(validators.PaymentMessageClaims), codes: {"/jti":"INVALID_REQUEST","/payment_message_external_id":"INVALID_EXTERNAL_ID","/amount":"INVALID_AMOUNT","/currency":"INVALID_CURRENCY","/debtor_agent_bic":"SENDER_COUNTERPARTY_NOT_FOUND","/debtor":"INVALID_REQUEST","/debtor/debtor_name":"INVALID_DEBTOR_NAME","/debtor/debtor_id":"INVALID_DEBTOR_ID","/debtor/debtor_account":"INVALID_DEBTOR_ACCOUNT","/debtor/debtor_phone":"INVALID_DEBTOR_PHONE","/creditor_agent_bic":"RECEIVER_COUNTERPARTY_NOT_FOUND","/creditor":"INVALID_REQUEST","/creditor/creditor_name":"INVALID_CREDITOR_NAME","/creditor/creditor_id":"INVALID_CREDITOR_ID","/creditor/creditor_account":"INVALID_CREDITOR_ACCOUNT","/order_id":"ORDER_NOT_FOUND","/purpose":"INVALID_PURPOSE","/msg_creation_date":"INVALID_CREATION_DATE","/msg_creation_time":"INVALID_CREATION_TIME","/pm_type":"INVALID_REQUEST","/sender_account_type":"INVALID_REQUEST","/encryption":"INVALID_REQUEST","/encryption/nonce":"INVALID_NONCE","/encryption/encrypted_key":"INVALID_ENCRYPTED_KEY"} },
+  CallbackClaims: { validate: check<components["schemas"]["CallbackClaims"]>(validators.CallbackClaims), codes: {} },
+  PayInBankClaims: { validate: check<components["schemas"]["PayInBankClaims"]>(validators.PayInBankClaims), codes: {"/payment_message/encryption/nonce":"INVALID_NONCE","/payment_message/encryption/encrypted_key":"INVALID_ENCRYPTED_KEY"} },
+  PayInMerchantClaims: { validate: check<components["schemas"]["PayInMerchantClaims"]>(validators.PayInMerchantClaims), codes: {} },
+  PayOutClaims: { validate: check<components["schemas"]["PayOutClaims"]>(validators.PayOutClaims), codes: {"/payment_message/encryption/nonce":"INVALID_NONCE","/payment_message/encryption/encrypted_key":"INVALID_ENCRYPTED_KEY"} },
+  CreditClaims: { validate: check<components["schemas"]["CreditClaims"]>(validators.CreditClaims), codes: {"/payment_message/encryption/nonce":"INVALID_NONCE","/payment_message/encryption/encrypted_key":"INVALID_ENCRYPTED_KEY"} },
+  ExpirationBody: { validate: check<components["schemas"]["ExpirationBody"]>(validators.ExpirationBody), codes: {} },
+  GrossSettlementClaims: { validate: check<components["schemas"]["GrossSettlementClaims"]>(validators.GrossSettlementClaims), codes: {} },
+} as const;
+
+export type ClaimsName = keyof typeof claims;
+
+type Parameters<Id extends OperationId, Place extends string> = Documented[Id] extends {
+  parameters: { [P in Place]?: infer Values };
+}
+  ? [Values] extends [undefined | never]
+    ? Record<string, never>
+    : NonNullable<Values>
+  : Record<string, never>;
+
+type JsonBody<Id extends OperationId> = Documented[Id] extends { requestBody: { content: { "application/json": infer Body } } }
+  ? Body
+  : Documented[Id] extends { requestBody?: { content: { "application/json": infer Body } } }
+    ? Body | undefined
+    : undefined;
+
+/** What a handler gets: everything validated, numbers and booleans of the query already converted. */
+export type OperationInput<Id extends OperationId> = {
+  path: Parameters<Id, "path">;
+  query: Parameters<Id, "query">;
+  body: JsonBody<Id>;
+};
+
+type Answers<Responses> = {
+  [Status in keyof Responses]: Responses[Status] extends { content: infer Content }
+    ? { [Type in keyof Content]: { status: Status; type: Type; body: Content[Type] } }[keyof Content]
+    : never;
+}[keyof Responses];
+
+/** What a handler may answer: one of the documented statuses with its body. */
+export type OperationOutput<Id extends OperationId> = Answers<Documented[Id]["responses"]>;
+
+/** One handler per operation; a missing or mistyped one does not compile. */
+export type Handlers<Context> = {
+  [Id in OperationId]: (input: OperationInput<Id>, context: Context) => Promise<OperationOutput<Id>>;
+};

@@ -1,0 +1,2957 @@
+// Generated from the contract by scripts/generate.ts. Do not edit.
+export interface paths {
+    "/api/v1/merchants/order": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show the payment page
+         * @description The page that the payer's browser opens. On a computer (`mobile=0`) it shows a QR code; on a phone (`mobile=1`) it lists the
+         *     deep links of the banks that can pay the order. An order that can no longer be paid is shown with its state.
+         */
+        get: operations["showPaymentPage"];
+        put?: never;
+        /**
+         * Create an order
+         * @description Creates the order that the merchant's signed token describes and answers the links for the payer. The token stands in the
+         *     query (`jwt`) or, so that it stays out of access logs, in a JSON body; a body wins over the query. The token is the
+         *     authentication: it is verified with the keys of the merchant named by its `sub` claim.
+         *
+         *     The same signed order again answers the first order again. The same `ref` with other content is refused.
+         */
+        post: operations["createOrder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/merchants/order/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the status of an order
+         * @description The state of an order for whoever knows its identifier; the identifier is the capability. Accounts are never shown here.
+         */
+        get: operations["getOrderStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/merchants/emitters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the banks that can pay orders
+         * @description The initiator banks with what a merchant needs to draw its own list of deep links.
+         */
+        get: operations["listEmitters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/merchants/order/nbu/json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an order before paying it
+         * @description What the initiator bank needs to turn an order into a payment: the amount, the receiver's account, the purpose, and the
+         *     recipient bank's public key, for which the personal data of the payment message is encrypted. One of `id` and `order_id`
+         *     must be given.
+         */
+        get: operations["getOrderForBank"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/merchants/order/{order_id}/payment-message": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the payment message of an order
+         * @description The payment message that was accepted for an order, for the two banks that are its sides.
+         */
+        get: operations["getPaymentMessageByOrder"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/counterparty/{counterparty_guid}/payment-message": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit a payment message
+         * @description The initiator bank reports that the payer confirmed the payment and that the money is debited or blocked. An accepted
+         *     message starts the cascade of callbacks: Pay-in to the recipient bank, Pay-in to the merchant, then Pay-out and Credit.
+         *
+         *     An order takes one payment message, ever. A retry of the same request is refused with the guid of the first message, so a
+         *     lost answer is never a lost payment.
+         */
+        post: operations["submitPaymentMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/payment_message": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit a payment message by the short path
+         * @description The same as `submitPaymentMessage`, under the path of the older guide. The caller is found by the key identifier of its
+         *     `Cx-Authorization` token.
+         */
+        post: operations["submitPaymentMessageAlias"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/counterparty/{counterparty_guid}/payment-message/{payment_message_guid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a payment message
+         * @description A payment message with its state, for the two banks that are its sides.
+         */
+        get: operations["getPaymentMessage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/counterparty/{counterparty_guid}/gross-settlement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List gross settlement registers
+         * @description The registers that the bank is a side of, newest first, by their creation time. Without `from` and `to` it lists the last
+         *     seven days. In a query the plus sign of a time offset must be written as `%2B`.
+         */
+        get: operations["listGrossSettlements"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/counterparty/{counterparty_guid}/gross-settlement/{register_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a gross settlement register
+         * @description One register with its payments, for the two banks that are its sides.
+         */
+        get: operations["getGrossSettlement"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/counterparty/{counterparty_guid}/callbacks/missed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the callbacks that did not arrive
+         * @description The bank's own callbacks that were not delivered since an instant: those still being retried after at least one failed
+         *     attempt, those in manual review, and those that failed by the platform's own fault. Newest first.
+         */
+        get: operations["listMissedCallbacks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/.well-known/jwks.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the platform's public keys
+         * @description The keys that verify the platform's callbacks and its `Cx-Authorization` tokens.
+         */
+        get: operations["getJwks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/openapi.yaml": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read this document as YAML
+         * @description This document, as it is kept.
+         */
+        get: operations["getOpenapiYaml"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/openapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read this document as JSON
+         * @description This document, for tools that read JSON.
+         */
+        get: operations["getOpenapiJson"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/docs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read this document as a page
+         * @description This document for people, on one page that loads nothing from elsewhere.
+         */
+        get: operations["getDocs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/healthz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Ask whether the process lives
+         * @description Answers as long as the process can answer at all; it asks no dependency.
+         */
+        get: operations["getHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Ask whether the process can work
+         * @description Answers whether every dependency is there, and which one is missing.
+         */
+        get: operations["getReadiness"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the metrics
+         * @description The process's metrics in the Prometheus text format; empty when metrics are switched off.
+         */
+        get: operations["getMetrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export interface webhooks {
+    payInBank: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pay-in for the recipient bank
+         * @description The first callback of an accepted payment message. A 2xx answer lets the payment go on to the merchant; a 4xx answer rejects
+         *     it at once. When the payment is rejected later, the recipient bank gets the callback once more with status `reject`, so that
+         *     it can release what it booked.
+         */
+        post: operations["payInBank"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    payInMerchant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pay-in for the merchant
+         * @description Tells the merchant that its order is paid. A 2xx answer makes the payment final; a 4xx answer rejects it at once. The flags
+         *     `amount_matched` and `ref_found` are advice: the merchant decides by its answer.
+         */
+        post: operations["payInMerchant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    payOut: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pay-out for the initiator bank
+         * @description Tells the initiator bank how the payment ended. Its answer changes nothing about the payment: a first 4xx answer is retried, a
+         *     further one is handed to manual review.
+         */
+        post: operations["payOut"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    credit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Credit for the recipient bank
+         * @description Allows the recipient bank to credit the merchant before the settlement. Its answer changes nothing about the payment: a first
+         *     4xx answer is retried, a further one is handed to manual review.
+         */
+        post: operations["credit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    expiration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Expiration for the merchant
+         * @description Tells the merchant that its order ended unpaid. The body is open JSON, not a token; the claims of its `Cx-Authorization` header
+         *     carry the body's SHA-256 digest in `body_sha256`.
+         */
+        post: operations["expiration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    grossSettlement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gross settlement register for both banks
+         * @description Hands a new gross settlement register to the two banks that are its sides.
+         */
+        post: operations["grossSettlement"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export interface components {
+    schemas: {
+        /** @description A UUID in its usual form, 36 characters. */
+        Guid: string;
+        /** @description The six-digit code of a bank. */
+        BankCode: string;
+        /** @description A Ukrainian IBAN of 29 characters; its check digits are verified. */
+        Iban: string;
+        /** @description An ISO 4217 alphabetic code; the platform is configured with the currencies that it serves. */
+        Currency: string;
+        /** @description An amount in major units with at most two decimals, such as 21 or 1500.75. */
+        Amount: number;
+        /** @description An amount in major units with exactly two decimals, as a string. */
+        AmountText: string;
+        /**
+         * Format: date-time
+         * @description An instant in RFC 3339 form.
+         */
+        Instant: string;
+        /**
+         * @description A calendar date, or an instant in RFC 3339 form. An offset that is written after a `Z`, as in `2024-09-03T23:59:59Z03:00`, is
+         *     read as an offset to the east.
+         */
+        DateOrInstant: string;
+        /** @description Unix time in seconds, as a number or as a numeric string. */
+        NumericDate: number | string;
+        /** @description The day as ddmmyy, followed by an increment. */
+        RegisterId: string;
+        /** @description AES-256-GCM ciphertext with its 16-byte tag appended, in standard base64 with padding; only the recipient bank can read it. */
+        EncryptedValue: string;
+        /** @description A JSON Web Signature in compact form. */
+        CompactJws: string;
+        /** @description A token with CxAuthorizationClaims. */
+        CxAuthorizationToken: string;
+        /** @description A token with OrderClaims, signed by the merchant. */
+        OrderToken: string;
+        /** @description An order's token in a body. */
+        OrderEnvelope: {
+            jwt: components["schemas"]["OrderToken"];
+        };
+        /** @description A payment message's token in a body. */
+        PaymentMessageEnvelope: {
+            /** @description A token with PaymentMessageClaims, signed by the initiator bank. */
+            jwt: string;
+        };
+        /** @description A callback's token in a body. */
+        PayInBankEnvelope: {
+            /** @description A token with PayInBankClaims, signed by the platform. */
+            jwt: string;
+        };
+        /** @description A callback's token in a body. */
+        PayInMerchantEnvelope: {
+            /** @description A token with PayInMerchantClaims, signed by the platform. */
+            jwt: string;
+        };
+        /** @description A callback's token in a body. */
+        PayOutEnvelope: {
+            /** @description A token with PayOutClaims, signed by the platform. */
+            jwt: string;
+        };
+        /** @description A callback's token in a body. */
+        CreditEnvelope: {
+            /** @description A token with CreditClaims, signed by the platform. */
+            jwt: string;
+        };
+        /** @description A callback's token in a body. */
+        GrossSettlementEnvelope: {
+            /** @description A token with GrossSettlementClaims, signed by the platform. */
+            jwt: string;
+        };
+        /**
+         * @description The claims of the `Cx-Authorization` token of a bank's request or of a callback.
+         * @example {
+         *       "iat": 1707105971,
+         *       "jti": "T12fa2213"
+         *     }
+         */
+        CxAuthorizationClaims: {
+            /** @description When the token was issued; accepted within 300 seconds. */
+            iat: components["schemas"]["NumericDate"];
+            /** @description An identifier of the token, unique for its issuer. */
+            jti: string;
+            /** @description In the token of an Expiration callback, the SHA-256 digest of the body in base64url. */
+            body_sha256?: string;
+        };
+        /**
+         * @description What a merchant's order token says.
+         * @example {
+         *       "sub": "623e460b-9ffd-41df",
+         *       "exp": 1719493881,
+         *       "iat": 1707105971,
+         *       "amt": 1000,
+         *       "cur": "UAH",
+         *       "ref": "d4ee06f",
+         *       "prp": "Payment for goods/services",
+         *       "url": "https://www.city24.com",
+         *       "fri": {
+         *         "frn": "Kyivpark LLC",
+         *         "frc": "0987654321",
+         *         "fra": "UA55386780956567",
+         *         "frb": "300335",
+         *         "frm": "7791"
+         *       }
+         *     }
+         */
+        OrderClaims: {
+            /** @description The merchant's identifier, as it was given at registration; an opaque string. */
+            sub: string;
+            /** @description When the order expires, in seconds; at most 31 days ahead. */
+            exp: components["schemas"]["NumericDate"];
+            /** @description When the order was made, in seconds; not in the future. */
+            iat: components["schemas"]["NumericDate"];
+            /** @description The amount to pay. */
+            amt: components["schemas"]["Amount"];
+            /** @description The currency to pay in. */
+            cur: components["schemas"]["Currency"];
+            /** @description The order's number in the merchant's own books, unique for the merchant. */
+            ref: string;
+            /** @description What the payer pays for. */
+            prp: string;
+            /** @description Where the payer's browser returns to. */
+            url: string;
+            /** @description Who finally gets the money, when that is not the merchant. */
+            fri?: components["schemas"]["UltimateBeneficiary"];
+        };
+        /** @description The final receiver of an order's money. */
+        UltimateBeneficiary: {
+            /** @description The beneficiary's name. */
+            frn: string;
+            /** @description The beneficiary's tax number. */
+            frc: string;
+            /** @description The beneficiary's account; only its shape is checked. */
+            fra: string;
+            /** @description The code of the bank that keeps the account. */
+            frb: components["schemas"]["BankCode"];
+            /** @description The beneficiary's merchant category code. */
+            frm: string;
+        };
+        /** @description The order's identifier and links. */
+        OrderCreated: {
+            /** @description The order's identifier. */
+            id: components["schemas"]["Guid"];
+            /** @description The payment page for a phone. */
+            link_deeplinks: string;
+            /** @description The payment page for a computer. */
+            link_qr: string;
+            /** @description The order's details signed by the platform; only with `custom=true`. */
+            jwt?: string;
+        };
+        /** @description An order as the initiator bank sees it. */
+        OrderForBank: {
+            /** @description The order's identifier. */
+            id: components["schemas"]["Guid"];
+            /** @description When the order expires, in Unix seconds. */
+            exp: number;
+            /** @description The amount to pay. */
+            amt: components["schemas"]["Amount"];
+            /** @description The currency to pay in. */
+            cur: components["schemas"]["Currency"];
+            /** @description The order's number in the merchant's books. */
+            ref: string;
+            /** @description What the payer pays for. */
+            prp: string;
+            /** @description The merchant's identifier. */
+            uid: string;
+            /** @description The receiver's name. */
+            recn: string;
+            /** @description The receiver's tax number. */
+            recc: string;
+            /** @description The receiver's account. */
+            acc: components["schemas"]["Iban"];
+            /** @description The merchant category code, as a number. */
+            mcc: number;
+            /** @description The merchant's logo, if it has one. */
+            logo_url?: string;
+            /** @description The code of the recipient bank. */
+            bic: components["schemas"]["BankCode"];
+            /** @description Who finally gets the money, when that is not the merchant. */
+            fri?: components["schemas"]["UltimateBeneficiary"];
+            /** @description The recipient bank's key, for which personal data is encrypted. */
+            public_key?: components["schemas"]["Jwk"];
+        };
+        /** @description An order's state. */
+        OrderStatus: {
+            /** @description The order's amount. */
+            amount: components["schemas"]["Amount"];
+            /** @description Whether the payment message has the order's amount; false while there is none. */
+            amount_matched: boolean;
+            /** @description Always null here. */
+            callback_guid: null;
+            /** @description Always null here. */
+            code: null;
+            /** @description The order's currency. */
+            currency: components["schemas"]["Currency"];
+            /** @description The order's identifier. */
+            order_id: components["schemas"]["Guid"];
+            /**
+             * @description Always empty here.
+             * @constant
+             */
+            payment_message_external_id: "";
+            /** @description The payment message's identifier; all zeroes while there is none. */
+            payment_message_guid: components["schemas"]["Guid"];
+            /** @description The order's purpose. */
+            purpose: string;
+            /** @description Why the order has its state; empty while nothing has happened. */
+            reason: string;
+            /**
+             * @description Always empty here.
+             * @constant
+             */
+            receiver_account_iban: "";
+            /** @description Always null here. */
+            ref_found: null;
+            /** @description The order's number in the merchant's books. */
+            ref_number: string;
+            /**
+             * @description Always empty here.
+             * @constant
+             */
+            sender_account_iban: "";
+            /**
+             * @description The order's state.
+             * @enum {string}
+             */
+            status: "Created" | "In Progress" | "Success" | "Canceled";
+        };
+        /** @description The answer to the status of an order that does not exist. */
+        EmptyObject: Record<string, never>;
+        /** @description An initiator bank that can be opened by a deep link. */
+        Emitter: {
+            /** @description The bank's name. */
+            name: string;
+            /** @description The bank's code. */
+            bic: components["schemas"]["BankCode"];
+            /** @description The bank's logo, if it has one. */
+            logo_url?: string;
+            /** @description What opens the bank's application when the order's identifier is appended. */
+            deeplink_prefix: string;
+        };
+        /**
+         * @description What a bank's payment message token says.
+         * @example {
+         *       "jti": "T12fa2213",
+         *       "payment_message_external_id": "112663",
+         *       "amount": 5,
+         *       "currency": "UAH",
+         *       "debtor_agent_bic": "306500",
+         *       "debtor": {
+         *         "debtor_name": "K2oMN4yPHuWGKfLosEijUL20bc+pYytofsnkxJHZ/4GWxfGSml6ZYA==",
+         *         "debtor_id": "WUzdTUQzajs68RYvxJepIS8VVpS6V/B+nqU=",
+         *         "debtor_account": "UA761372924114433543273694797",
+         *         "debtor_phone": "+380661234567"
+         *       },
+         *       "creditor_agent_bic": "380816",
+         *       "creditor": {
+         *         "creditor_name": "PoC3X8MP2xcAFYlt7/+F5Tq4UGBS0DP7fIizWqbcQPR3fA==",
+         *         "creditor_id": "TfSZ7opqo3naFtGNsA2GxIwoMxAhrRwC",
+         *         "creditor_account": "UA761372924114433543273694797"
+         *       },
+         *       "order_id": "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5",
+         *       "purpose": "Tesgtft777",
+         *       "msg_creation_date": "2023-12-10",
+         *       "msg_creation_time": "14:30:12",
+         *       "pm_type": "trade",
+         *       "sender_account_type": "limit-related",
+         *       "encryption": {
+         *         "nonce": "A1B2C3D4E5F6G7H8",
+         *         "encrypted_key": "qBlAjOUBDKLgnvWaw9ifX/hZXQK1JOYb+K+olKldWU+BdAmWh6JmIfTizdfMA7Pazts/uWIlWxqv0DPKvoMVMLECU3ZMiyM/s3VC4jQBx7RQ5ab5dR87WgFPb2fovJmd9XYQTuvqsJZR2DrP/HfIuMbqpLdnrqsk19qA+D9R2GWks1BMJ2n86VR/bdoxDdiwlNYwoETWX1Mk1LNzEKq3FAfnOU4HAjQNn9HXd/u60oBKUYjR3Qf/WA9HO9dkX/IFjfrQUv7lxilX0+vhdSIZoC9FY0ssMqasQIsm/87ft9oeP5LQ9njrg7C/k4VdkGmdiuXftK4CO981K9jZPyBgsQ=="
+         *       }
+         *     }
+         */
+        PaymentMessageClaims: {
+            /** @description The token's identifier, unique for the bank. */
+            jti: string;
+            /** @description The payment's identifier in the bank's own books, unique for the bank. */
+            payment_message_external_id: string;
+            /** @description The amount that was paid; it need not be the order's. */
+            amount: components["schemas"]["Amount"];
+            /** @description The currency that was paid in. */
+            currency: components["schemas"]["Currency"];
+            /** @description The calling bank's own code. */
+            debtor_agent_bic: components["schemas"]["BankCode"];
+            /** @description The payer. */
+            debtor: {
+                /** @description The payer's name, encrypted. */
+                debtor_name: components["schemas"]["EncryptedValue"];
+                /** @description The payer's tax number, encrypted. */
+                debtor_id: components["schemas"]["EncryptedValue"];
+                /** @description The payer's account. */
+                debtor_account: components["schemas"]["Iban"];
+                /** @description The payer's phone number with its country code; it is never handed on. */
+                debtor_phone?: string;
+            };
+            /** @description The code of the recipient bank, which must be the one of the order's merchant. */
+            creditor_agent_bic: components["schemas"]["BankCode"];
+            /** @description The receiver. */
+            creditor: {
+                /** @description The receiver's name, encrypted. */
+                creditor_name: components["schemas"]["EncryptedValue"];
+                /** @description The receiver's tax number, encrypted. */
+                creditor_id: components["schemas"]["EncryptedValue"];
+                /** @description The receiver's account, which must be the one of the order's merchant. */
+                creditor_account: components["schemas"]["Iban"];
+            };
+            /** @description The order that was paid. */
+            order_id: components["schemas"]["Guid"];
+            /** @description The payment's purpose as the payer's bank has it; it need not be the order's. */
+            purpose: string;
+            /**
+             * Format: date
+             * @description The date on which the bank made the message, in Kyiv.
+             */
+            msg_creation_date: string;
+            /** @description The time at which the bank made the message, in Kyiv. */
+            msg_creation_time: string;
+            /** @description What kind of payment it is. */
+            pm_type: components["schemas"]["PaymentType"];
+            /** @description What kind of account the payer pays from; `aid-related` goes with payments of type `aid` only. */
+            sender_account_type: components["schemas"]["SenderAccountType"];
+            /** @description How the personal data is encrypted. */
+            encryption: components["schemas"]["Encryption"];
+        };
+        /**
+         * @description What kind of payment it is.
+         * @enum {string}
+         */
+        PaymentType: "trade" | "p2p" | "return" | "aid";
+        /**
+         * @description What kind of account the payer pays from.
+         * @enum {string}
+         */
+        SenderAccountType: "limit-related" | "aid-related";
+        /** @description The parameters of the encryption of personal data. */
+        Encryption: {
+            /** @description The 12-byte nonce in base64. */
+            nonce: string;
+            /** @description The message's AES-256 key, encrypted by RSA-OAEP with SHA-256 for the recipient bank, in standard base64 with padding. */
+            encrypted_key: string;
+        };
+        /** @description The accepted payment message. */
+        PaymentMessageCreated: {
+            /** @description The payment message's identifier. */
+            guid: components["schemas"]["Guid"];
+        };
+        /** @description A payment message as the two banks see it, without the payer's phone. */
+        PaymentMessageDetails: {
+            /** @description The token's identifier, as the initiator bank gave it. */
+            jti: string;
+            /** @description The payment's identifier in the initiator bank's books. */
+            payment_message_external_id: string;
+            /** @description The amount that was paid. */
+            amount: components["schemas"]["Amount"];
+            /** @description The currency that was paid in. */
+            currency: components["schemas"]["Currency"];
+            /** @description The initiator bank. */
+            debtor_agent: {
+                /** @description The initiator bank's name. */
+                debtor_agent_name: string;
+                /** @description The initiator bank's code. */
+                debtor_agent_bic: components["schemas"]["BankCode"];
+            };
+            /** @description The payer. */
+            debtor: {
+                /** @description The payer's name, encrypted. */
+                debtor_name: string;
+                /** @description The payer's tax number, encrypted. */
+                debtor_id: string;
+                /** @description The payer's account. */
+                debtor_account: components["schemas"]["Iban"];
+            };
+            /** @description The recipient bank. */
+            creditor_agent: {
+                /** @description The recipient bank's name. */
+                creditor_agent_name: string;
+                /** @description The recipient bank's code. */
+                creditor_agent_bic: components["schemas"]["BankCode"];
+            };
+            /** @description The receiver. */
+            creditor: {
+                /** @description The receiver's name, encrypted. */
+                creditor_name: string;
+                /** @description The receiver's tax number, encrypted. */
+                creditor_id: string;
+                /** @description The receiver's account. */
+                creditor_account: components["schemas"]["Iban"];
+                /** @description The merchant's identifier. */
+                creditor_uid: string;
+            };
+            /** @description Who finally gets the money, when the order names somebody. */
+            ultimate_creditor?: {
+                /** @description The beneficiary's name. */
+                ultimate_creditor_name: string;
+                /** @description The beneficiary's tax number. */
+                ultimate_creditor_id: string;
+                /** @description The beneficiary's account. */
+                ultimate_creditor_iban: string;
+                /** @description The code of the bank that keeps the account. */
+                ultimate_creditor_bic: string;
+                /** @description The beneficiary's merchant category code. */
+                ultimate_creditor_mcc: string;
+            };
+            /** @description The order that was paid. */
+            order_id: components["schemas"]["Guid"];
+            /** @description The payment's purpose. */
+            purpose: string;
+            /**
+             * Format: date
+             * @description The date on which the initiator bank made the message, in Kyiv.
+             */
+            msg_creation_date: string;
+            /** @description The time at which the initiator bank made the message, in Kyiv. */
+            msg_creation_time: string;
+            /** @description What kind of payment it is. */
+            pm_type: components["schemas"]["PaymentType"];
+            /** @description What kind of account the payer pays from. */
+            sender_account_type: components["schemas"]["SenderAccountType"];
+            /** @description How the personal data is encrypted. */
+            encryption: components["schemas"]["Encryption"];
+            /** @description The recipient bank's public key, for which the personal data was encrypted; `alg` is given in callbacks only. */
+            public_key: components["schemas"]["Jwk"];
+        };
+        /** @description A payment message with its state. */
+        PaymentMessage: components["schemas"]["PaymentMessageDetails"] & {
+            /**
+             * @description The message's state.
+             * @enum {string}
+             */
+            status: "pending" | "success" | "reject";
+            /** @description A comment on the state; empty while the callbacks are running. */
+            reason: string;
+            /** @description The payment message's identifier. */
+            guid: components["schemas"]["Guid"];
+        };
+        /** @description The claims that every callback token has beside its own; a receiver may ignore them. */
+        CallbackClaims: {
+            /** @description The platform that signed the token. */
+            iss?: string;
+            /** @description The receiver's guid or, for a merchant, its uid. */
+            aud?: string;
+            /** @description When this attempt's token was signed, in Unix seconds. */
+            iat?: number;
+            /** @description When this attempt's token ends, in Unix seconds. */
+            exp?: number;
+            /** @description The callback's identifier, the same in every retry. */
+            jti?: string;
+        };
+        /**
+         * @description How the payment ended, as far as this callback knows.
+         * @enum {string}
+         */
+        CallbackStatus: "success" | "reject";
+        /**
+         * @description The claims of the Pay-in callback for the recipient bank.
+         * @example {
+         *       "payment_message": {
+         *         "jti": "T12fa2213",
+         *         "payment_message_external_id": "112663",
+         *         "amount": 5,
+         *         "currency": "UAH",
+         *         "debtor_agent": {
+         *           "debtor_agent_name": "TPN Bank",
+         *           "debtor_agent_bic": "306500"
+         *         },
+         *         "debtor": {
+         *           "debtor_name": "K2oMN4yPHuWGKfLosEijUL20bc+pYytofsnkxJHZ/4GWxfGSml6ZYA==",
+         *           "debtor_id": "WUzdTUQzajs68RYvxJepIS8VVpS6V/B+nqU=",
+         *           "debtor_account": "UA761372924114433543273694797"
+         *         },
+         *         "creditor_agent": {
+         *           "creditor_agent_name": "Second Bank",
+         *           "creditor_agent_bic": "380816"
+         *         },
+         *         "creditor": {
+         *           "creditor_name": "PoC3X8MP2xcAFYlt7/+F5Tq4UGBS0DP7fIizWqbcQPR3fA==",
+         *           "creditor_id": "TfSZ7opqo3naFtGNsA2GxIwoMxAhrRwC",
+         *           "creditor_account": "UA761372924114433543273694797",
+         *           "creditor_uid": "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5"
+         *         },
+         *         "ultimate_creditor": {
+         *           "ultimate_creditor_name": "Global Payments Ltd.",
+         *           "ultimate_creditor_id": "0012345678",
+         *           "ultimate_creditor_iban": "UA723445993115212345678",
+         *           "ultimate_creditor_bic": "300650",
+         *           "ultimate_creditor_mcc": "1234"
+         *         },
+         *         "order_id": "a38c4e9a-ee54-4e3c-90a4-d6af5e39cfc7",
+         *         "purpose": "Tesgtft777",
+         *         "msg_creation_date": "2023-12-10",
+         *         "msg_creation_time": "12:12:12",
+         *         "pm_type": "trade",
+         *         "sender_account_type": "aid-related",
+         *         "encryption": {
+         *           "nonce": "A1B2C3D4E5F6G7H8",
+         *           "encrypted_key": "qBlAjOUBDKLgnvWaw9ifX/hZXQK1JOYb+K+olKldWU+BdAmWh6JmIfTizdfMA7Pazts/uWIlWxqv0DPKvoMVMLECU3ZMiyM/s3VC4jQBx7RQ5ab5dR87WgFPb2fovJmd9XYQTuvqsJZR2DrP/HfIuMbqpLdnrqsk19qA+D9R2GWks1BMJ2n86VR/bdoxDdiwlNYwoETWX1Mk1LNzEKq3FAfnOU4HAjQNn9HXd/u60oBKUYjR3Qf/WA9HO9dkX/IFjfrQUv7lxilX0+vhdSIZoC9FY0ssMqasQIsm/87ft9oeP5LQ9njrg7C/k4VdkGmdiuXftK4CO981K9jZPyBgsQ=="
+         *         },
+         *         "public_key": {
+         *           "alg": "RS256",
+         *           "e": "AQAB",
+         *           "n": "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
+         *           "kid": "9A21DD62-DA56-402D-87A5-4714B113DAD4",
+         *           "kty": "RSA",
+         *           "use": "sig"
+         *         }
+         *       },
+         *       "payment_message_guid": "8af3c3f5-7543-4bc2-8a0f-2e27f4d16972",
+         *       "status": "success"
+         *     }
+         */
+        PayInBankClaims: components["schemas"]["CallbackClaims"] & {
+            /** @description The payment message. */
+            payment_message: components["schemas"]["PaymentMessageDetails"];
+            /** @description The payment message's identifier. */
+            payment_message_guid: components["schemas"]["Guid"];
+            /** @description `success` when the payment arrives, `reject` when it is canceled afterwards. */
+            status: components["schemas"]["CallbackStatus"];
+            /** @description Why the payment was canceled; only with `reject`. */
+            reason?: string;
+        };
+        /**
+         * @description The claims of the Pay-in callback for the merchant.
+         * @example {
+         *       "payment_message_external_id": "9c6c746b-d9cf-4ea2-b9b6-bd984e3863cd",
+         *       "payment_message_guid": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+         *       "callback_guid": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+         *       "amount": 21,
+         *       "currency": "UAH",
+         *       "sender_account_iban": "UA623808162831885412078690000",
+         *       "receiver_account_iban": "UA063808160041469948322523389",
+         *       "order_id": "86f43098-d184-4cb1-8d9b-9720a8c4931e",
+         *       "ref_found": true,
+         *       "ref_number": "1730204505657",
+         *       "amount_matched": false,
+         *       "purpose": "1730204505640",
+         *       "status": "success"
+         *     }
+         */
+        PayInMerchantClaims: components["schemas"]["CallbackClaims"] & {
+            /** @description The payment's identifier in the initiator bank's books. */
+            payment_message_external_id: string;
+            /** @description The payment message's identifier. */
+            payment_message_guid: components["schemas"]["Guid"];
+            /** @description The callback's identifier. */
+            callback_guid: components["schemas"]["Guid"];
+            /** @description The amount that was paid. */
+            amount: components["schemas"]["Amount"];
+            /** @description The currency that was paid in. */
+            currency: components["schemas"]["Currency"];
+            /** @description The payer's account. */
+            sender_account_iban: components["schemas"]["Iban"];
+            /** @description The receiver's account. */
+            receiver_account_iban: components["schemas"]["Iban"];
+            /** @description The order that was paid. */
+            order_id: components["schemas"]["Guid"];
+            /** @description Whether the payment's purpose is the order's, or contains the order's number. */
+            ref_found: boolean;
+            /** @description The order's number in the merchant's books. */
+            ref_number: string;
+            /** @description Whether the payment's amount is the order's. */
+            amount_matched: boolean;
+            /** @description The payment's purpose. */
+            purpose: string;
+            /** @description Always `success` for a payment that the merchant is asked about. */
+            status: components["schemas"]["CallbackStatus"];
+            /** @description What went wrong; only with `reject`. */
+            reason?: string;
+        };
+        /**
+         * @description The claims of the Pay-out callback for the initiator bank.
+         * @example {
+         *       "payment_message": {
+         *         "jti": "T12fa2213",
+         *         "payment_message_external_id": "112663",
+         *         "amount": 5,
+         *         "currency": "UAH",
+         *         "debtor_agent": {
+         *           "debtor_agent_name": "TPN Bank",
+         *           "debtor_agent_bic": "306500"
+         *         },
+         *         "debtor": {
+         *           "debtor_name": "K2oMN4yPHuWGKfLosEijUL20bc+pYytofsnkxJHZ/4GWxfGSml6ZYA==",
+         *           "debtor_id": "WUzdTUQzajs68RYvxJepIS8VVpS6V/B+nqU=",
+         *           "debtor_account": "UA761372924114433543273694797"
+         *         },
+         *         "creditor_agent": {
+         *           "creditor_agent_name": "Second Bank",
+         *           "creditor_agent_bic": "380816"
+         *         },
+         *         "creditor": {
+         *           "creditor_name": "PoC3X8MP2xcAFYlt7/+F5Tq4UGBS0DP7fIizWqbcQPR3fA==",
+         *           "creditor_id": "TfSZ7opqo3naFtGNsA2GxIwoMxAhrRwC",
+         *           "creditor_account": "UA761372924114433543273694797",
+         *           "creditor_uid": "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5"
+         *         },
+         *         "ultimate_creditor": {
+         *           "ultimate_creditor_name": "Global Payments Ltd.",
+         *           "ultimate_creditor_id": "0012345678",
+         *           "ultimate_creditor_iban": "UA723445993115212345678",
+         *           "ultimate_creditor_bic": "300650",
+         *           "ultimate_creditor_mcc": "1234"
+         *         },
+         *         "order_id": "a38c4e9a-ee54-4e3c-90a4-d6af5e39cfc7",
+         *         "purpose": "Tesgtft777",
+         *         "msg_creation_date": "2023-12-10",
+         *         "msg_creation_time": "12:12:12",
+         *         "pm_type": "trade",
+         *         "sender_account_type": "aid-related",
+         *         "encryption": {
+         *           "nonce": "A1B2C3D4E5F6G7H8",
+         *           "encrypted_key": "qBlAjOUBDKLgnvWaw9ifX/hZXQK1JOYb+K+olKldWU+BdAmWh6JmIfTizdfMA7Pazts/uWIlWxqv0DPKvoMVMLECU3ZMiyM/s3VC4jQBx7RQ5ab5dR87WgFPb2fovJmd9XYQTuvqsJZR2DrP/HfIuMbqpLdnrqsk19qA+D9R2GWks1BMJ2n86VR/bdoxDdiwlNYwoETWX1Mk1LNzEKq3FAfnOU4HAjQNn9HXd/u60oBKUYjR3Qf/WA9HO9dkX/IFjfrQUv7lxilX0+vhdSIZoC9FY0ssMqasQIsm/87ft9oeP5LQ9njrg7C/k4VdkGmdiuXftK4CO981K9jZPyBgsQ=="
+         *         },
+         *         "public_key": {
+         *           "alg": "RS256",
+         *           "e": "AQAB",
+         *           "n": "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
+         *           "kid": "9A21DD62-DA56-402D-87A5-4714B113DAD4",
+         *           "kty": "RSA",
+         *           "use": "sig"
+         *         }
+         *       },
+         *       "payment_message_guid": "8af3c3f5-7543-4bc2-8a0f-2e27f4d16972",
+         *       "status": "success",
+         *       "reason": "Payment message is approved by the receiver's bank. Merchant is informed by the callback"
+         *     }
+         */
+        PayOutClaims: components["schemas"]["CallbackClaims"] & {
+            /** @description The payment message. */
+            payment_message: components["schemas"]["PaymentMessageDetails"];
+            /** @description The payment message's identifier. */
+            payment_message_guid: components["schemas"]["Guid"];
+            /** @description How the payment ended. */
+            status: components["schemas"]["CallbackStatus"];
+            /** @description Why the payment ended so. */
+            reason: string;
+        };
+        /**
+         * @description The claims of the Credit callback for the recipient bank.
+         * @example {
+         *       "payment_message": {
+         *         "jti": "T12fa2213",
+         *         "payment_message_external_id": "112663",
+         *         "amount": 5,
+         *         "currency": "UAH",
+         *         "debtor_agent": {
+         *           "debtor_agent_name": "TPN Bank",
+         *           "debtor_agent_bic": "306500"
+         *         },
+         *         "debtor": {
+         *           "debtor_name": "K2oMN4yPHuWGKfLosEijUL20bc+pYytofsnkxJHZ/4GWxfGSml6ZYA==",
+         *           "debtor_id": "WUzdTUQzajs68RYvxJepIS8VVpS6V/B+nqU=",
+         *           "debtor_account": "UA761372924114433543273694797"
+         *         },
+         *         "creditor_agent": {
+         *           "creditor_agent_name": "Second Bank",
+         *           "creditor_agent_bic": "380816"
+         *         },
+         *         "creditor": {
+         *           "creditor_name": "PoC3X8MP2xcAFYlt7/+F5Tq4UGBS0DP7fIizWqbcQPR3fA==",
+         *           "creditor_id": "TfSZ7opqo3naFtGNsA2GxIwoMxAhrRwC",
+         *           "creditor_account": "UA761372924114433543273694797",
+         *           "creditor_uid": "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5"
+         *         },
+         *         "ultimate_creditor": {
+         *           "ultimate_creditor_name": "Global Payments Ltd.",
+         *           "ultimate_creditor_id": "0012345678",
+         *           "ultimate_creditor_iban": "UA723445993115212345678",
+         *           "ultimate_creditor_bic": "300650",
+         *           "ultimate_creditor_mcc": "1234"
+         *         },
+         *         "order_id": "a38c4e9a-ee54-4e3c-90a4-d6af5e39cfc7",
+         *         "purpose": "Tesgtft777",
+         *         "msg_creation_date": "2023-12-10",
+         *         "msg_creation_time": "12:12:12",
+         *         "pm_type": "trade",
+         *         "sender_account_type": "aid-related",
+         *         "encryption": {
+         *           "nonce": "A1B2C3D4E5F6G7H8",
+         *           "encrypted_key": "qBlAjOUBDKLgnvWaw9ifX/hZXQK1JOYb+K+olKldWU+BdAmWh6JmIfTizdfMA7Pazts/uWIlWxqv0DPKvoMVMLECU3ZMiyM/s3VC4jQBx7RQ5ab5dR87WgFPb2fovJmd9XYQTuvqsJZR2DrP/HfIuMbqpLdnrqsk19qA+D9R2GWks1BMJ2n86VR/bdoxDdiwlNYwoETWX1Mk1LNzEKq3FAfnOU4HAjQNn9HXd/u60oBKUYjR3Qf/WA9HO9dkX/IFjfrQUv7lxilX0+vhdSIZoC9FY0ssMqasQIsm/87ft9oeP5LQ9njrg7C/k4VdkGmdiuXftK4CO981K9jZPyBgsQ=="
+         *         },
+         *         "public_key": {
+         *           "alg": "RS256",
+         *           "e": "AQAB",
+         *           "n": "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
+         *           "kid": "9A21DD62-DA56-402D-87A5-4714B113DAD4",
+         *           "kty": "RSA",
+         *           "use": "sig"
+         *         }
+         *       },
+         *       "payment_message_guid": "8af3c3f5-7543-4bc2-8a0f-2e27f4d16972",
+         *       "status": "success",
+         *       "reason": "Credit is allowed"
+         *     }
+         */
+        CreditClaims: components["schemas"]["CallbackClaims"] & {
+            /** @description The payment message. */
+            payment_message: components["schemas"]["PaymentMessageDetails"];
+            /** @description The payment message's identifier. */
+            payment_message_guid: components["schemas"]["Guid"];
+            /** @description Always `success`. */
+            status: components["schemas"]["CallbackStatus"];
+            /** @description Always `Credit is allowed`. */
+            reason: string;
+        };
+        /** @description The open body of the Expiration callback; what has no value is the string `null`. */
+        ExpirationBody: {
+            /** @description The order's amount. */
+            amount: components["schemas"]["Amount"];
+            /**
+             * @description Always the string `null`.
+             * @constant
+             */
+            amount_matched: "null";
+            /**
+             * @description Always the string `null`; the callback's identifier stands in the header.
+             * @constant
+             */
+            callback_guid: "null";
+            /**
+             * @description Always 4001.
+             * @constant
+             */
+            code: 4001;
+            /** @description The order's currency. */
+            currency: components["schemas"]["Currency"];
+            /** @description The order's identifier. */
+            order_id: components["schemas"]["Guid"];
+            /**
+             * @description Always the string `null`.
+             * @constant
+             */
+            payment_message_external_id: "null";
+            /**
+             * @description Always all zeroes.
+             * @constant
+             */
+            payment_message_guid: "00000000-0000-0000-0000-000000000000";
+            /**
+             * @description Always the string `null`.
+             * @constant
+             */
+            purpose: "null";
+            /**
+             * @description Always `Order is expired`.
+             * @constant
+             */
+            reason: "Order is expired";
+            /**
+             * @description Always the string `null`.
+             * @constant
+             */
+            receiver_account_iban: "null";
+            /**
+             * @description Always the string `null`.
+             * @constant
+             */
+            ref_found: "null";
+            /** @description The order's number in the merchant's books. */
+            ref_number: string;
+            /**
+             * @description Always the string `null`.
+             * @constant
+             */
+            sender_account_iban: "null";
+            /**
+             * @description Always `reject`.
+             * @constant
+             */
+            status: "reject";
+        };
+        /**
+         * @description The claims of the Gross settlement callback, which is the register itself.
+         * @example {
+         *       "id": "1012231",
+         *       "debtor_name": "TPN Bank",
+         *       "debtor_bic": "306500",
+         *       "creditor_name": "Second Bank",
+         *       "creditor_bic": "380816",
+         *       "creditor_code": "12345678",
+         *       "charging_account": "UA063808160041469948322523389",
+         *       "purpose": "Gross settlement register 1012231",
+         *       "period_start": "2023-12-09T22:00:00Z",
+         *       "period_end": "2023-12-10T22:00:00Z",
+         *       "total_amount": "5.00",
+         *       "total_amount_to_pay": "5.00",
+         *       "total_fee_amount": "0.00",
+         *       "currency": "UAH",
+         *       "status": "Sent",
+         *       "created_at": "2023-12-10T22:01:00Z",
+         *       "updated_at": "2023-12-10T22:01:00Z",
+         *       "deleted_at": null,
+         *       "payments": [
+         *         {
+         *           "payment_message_external_id": "112663",
+         *           "payment_message_guid": "28c2c099-79aa-4267-a913-9c0facd654ca",
+         *           "pm_type": "trade",
+         *           "amount": "5.00",
+         *           "fee_amount": "0.00",
+         *           "amount_to_pay": "5.00",
+         *           "issuer_fee": "0.00",
+         *           "currency": "UAH",
+         *           "purpose": "Tesgtft777",
+         *           "recipient_iban": "UA761372924114433543273694797",
+         *           "recipient_agent_id": "4f0d6c1e-7f0b-4c8f-9a53-0a7b5d8f3c21",
+         *           "debtor_iban": "UA761372924114433543273694797",
+         *           "debtor_agent_id": "0b6f2a9d-5a41-4a0e-8c35-6f2f9f1f7e10",
+         *           "register_id": "1012231",
+         *           "created_at": "2023-12-10T10:12:12Z"
+         *         }
+         *       ]
+         *     }
+         */
+        GrossSettlementClaims: components["schemas"]["CallbackClaims"] & components["schemas"]["RegisterWithPayments"];
+        /** @description What one bank owes another for the payments of one day in one currency. */
+        Register: {
+            /** @description The register's identifier. */
+            id: components["schemas"]["RegisterId"];
+            /** @description The name of the bank that pays. */
+            debtor_name: string;
+            /** @description The code of the bank that pays. */
+            debtor_bic: string;
+            /** @description The name of the bank that is paid; empty in an empty register. */
+            creditor_name: string;
+            /** @description The code of the bank that is paid; empty in an empty register. */
+            creditor_bic: string;
+            /** @description The tax number of the bank that is paid; empty in an empty register. */
+            creditor_code: string;
+            /** @description The account to pay to; empty in an empty register. */
+            charging_account: string;
+            /** @description The purpose that the settlement payment must have. */
+            purpose: string;
+            /**
+             * Format: date-time
+             * @description The start of the register's day.
+             */
+            period_start: string;
+            /**
+             * Format: date-time
+             * @description The end of the register's day.
+             */
+            period_end: string;
+            /** @description The sum of the payments. */
+            total_amount: components["schemas"]["AmountText"];
+            /** @description The sum of the payments less the fees. */
+            total_amount_to_pay: components["schemas"]["AmountText"];
+            /** @description The sum of the fees. */
+            total_fee_amount: components["schemas"]["AmountText"];
+            /** @description The currency of the register. */
+            currency: string;
+            /**
+             * @description The register's state.
+             * @enum {string}
+             */
+            status: "Sent" | "Sent (no PM)" | "Sent (Interbank)" | "Processing" | "Paid";
+            /**
+             * Format: date-time
+             * @description When the register was made.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When the register was last changed.
+             */
+            updated_at: string;
+            /**
+             * Format: date-time
+             * @description When the register was withdrawn; null while it counts.
+             */
+            deleted_at: string | null;
+        };
+        /** @description One payment of a register. */
+        RegisterPayment: {
+            /** @description The payment's identifier in the initiator bank's books. */
+            payment_message_external_id: string;
+            /** @description The payment message's identifier. */
+            payment_message_guid: components["schemas"]["Guid"];
+            /** @description What kind of payment it is. */
+            pm_type: components["schemas"]["PaymentType"];
+            /** @description The amount that was paid. */
+            amount: components["schemas"]["AmountText"];
+            /** @description The platform's fee for the payment. */
+            fee_amount: components["schemas"]["AmountText"];
+            /** @description The amount less the fee. */
+            amount_to_pay: components["schemas"]["AmountText"];
+            /** @description The initiator bank's share of the fee. */
+            issuer_fee: components["schemas"]["AmountText"];
+            /** @description The currency that was paid in. */
+            currency: string;
+            /** @description The payment's purpose. */
+            purpose: string;
+            /** @description The receiver's account. */
+            recipient_iban: string;
+            /** @description The recipient bank's identifier on the platform. */
+            recipient_agent_id: string;
+            /** @description The payer's account. */
+            debtor_iban: string;
+            /** @description The initiator bank's identifier on the platform. */
+            debtor_agent_id: string;
+            /** @description The register's identifier. */
+            register_id: components["schemas"]["RegisterId"];
+            /**
+             * Format: date-time
+             * @description When the payment message was accepted.
+             */
+            created_at: string;
+        };
+        /** @description A register with its payments. */
+        RegisterWithPayments: components["schemas"]["Register"] & {
+            /** @description The payments of the register. */
+            payments: components["schemas"]["RegisterPayment"][];
+        };
+        /** @description A callback that did not arrive. */
+        MissedCallback: {
+            /** @description The callback's identifier. */
+            callback_guid: components["schemas"]["Guid"];
+            /**
+             * @description Which callback it is.
+             * @enum {string}
+             */
+            kind: "pay_in_bank" | "pay_in_merchant" | "pay_out" | "credit" | "pay_in_bank_reject" | "expiration" | "gross_settlement";
+            /**
+             * @description What became of the callback.
+             * @enum {string}
+             */
+            state: "waiting" | "in_flight" | "review" | "dead";
+            /** @description The payment message that the callback is about, if any. */
+            payment_message_guid: string | null;
+            /** @description The order that the callback is about, if any. */
+            order_id: string | null;
+            /** @description The register that the callback is about, if any. */
+            register_id: string | null;
+            /** @description How often the callback was sent. */
+            attempts: number;
+            /**
+             * Format: date-time
+             * @description When the callback came to be.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When its last attempt was recorded; null when there was none.
+             */
+            last_attempt_at: string | null;
+            /** @description How the last attempt ended, in one word such as `refused`, `server_error` or `timeout`. */
+            last_outcome: string | null;
+        };
+        /** @description One page of callbacks. */
+        MissedCallbackList: {
+            /** @description The callbacks of the page. */
+            items: components["schemas"]["MissedCallback"][];
+            /** @description What to send as `cursor` for the next page; null on the last page. */
+            next_cursor: string | null;
+        };
+        /** @description A public key as a JSON Web Key. */
+        Jwk: {
+            /**
+             * @description The algorithm that the key is used with.
+             * @enum {string}
+             */
+            alg?: "RS256" | "PS256" | "ES256" | "RSA-OAEP-256";
+            /**
+             * @description The family of the key.
+             * @enum {string}
+             */
+            kty: "RSA" | "EC";
+            /** @description The key's identifier. */
+            kid: string;
+            /**
+             * @description What the key is for.
+             * @enum {string}
+             */
+            use?: "sig" | "enc";
+            /** @description The exponent of an RSA key, in base64url. */
+            e?: string;
+            /** @description The modulus of an RSA key, in base64url. */
+            n?: string;
+            /** @description The curve of an EC key. */
+            crv?: string;
+            /** @description The first coordinate of an EC key, in base64url. */
+            x?: string;
+            /** @description The second coordinate of an EC key, in base64url. */
+            y?: string;
+        };
+        /** @description A set of public keys. */
+        JwkSet: {
+            /** @description The keys. */
+            keys: components["schemas"]["Jwk"][];
+        };
+        /** @description The process lives. */
+        Health: {
+            /**
+             * @description Always `ok`.
+             * @constant
+             */
+            status: "ok";
+        };
+        /** @description Whether the process can work. */
+        Readiness: {
+            /**
+             * @description Whether every dependency is there.
+             * @enum {string}
+             */
+            status: "ready" | "not_ready";
+            /** @description Every dependency with its state. */
+            dependencies: {
+                /** @description The dependency's name. */
+                dependency: string;
+                /** @description Whether it is there. */
+                ok: boolean;
+                /** @description What is wrong with it; absent when nothing is. */
+                problem?: string;
+            }[];
+        };
+        /**
+         * @description What was refused, for programs.
+         * @enum {string}
+         */
+        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE";
+        /** @description A refusal. */
+        Error: {
+            /** @description What was refused, for people. */
+            error: string;
+            /** @description What was refused, for programs. */
+            code: components["schemas"]["ErrorCode"];
+            /** @description The field that was refused, if it was one. */
+            field?: string;
+            /** @description The payment message that already exists, when that is why. */
+            payment_message_guid?: components["schemas"]["Guid"];
+        };
+        /** @description A refusal of a gross settlement operation. */
+        SettlementError: {
+            /** @description What was refused, for programs. */
+            error: components["schemas"]["ErrorCode"];
+            /** @description What was refused, in a sentence. */
+            description: string;
+        };
+    };
+    responses: {
+        /** @description The message is accepted and the cascade of callbacks has begun. */
+        PaymentMessageAccepted: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "guid": "9dcf8b3b-c9fe-498c-9adf-364c30804f26"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PaymentMessageCreated"];
+            };
+        };
+        /** @description The payment message. */
+        PaymentMessageFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "jti": "T12fa2213",
+                 *       "payment_message_external_id": "112663",
+                 *       "amount": 5,
+                 *       "currency": "UAH",
+                 *       "debtor_agent": {
+                 *         "debtor_agent_name": "TPN Bank",
+                 *         "debtor_agent_bic": "306500"
+                 *       },
+                 *       "debtor": {
+                 *         "debtor_name": "K2oMN4yPHuWGKfLosEijUL20bc+pYytofsnkxJHZ/4GWxfGSml6ZYA==",
+                 *         "debtor_id": "WUzdTUQzajs68RYvxJepIS8VVpS6V/B+nqU=",
+                 *         "debtor_account": "UA761372924114433543273694797"
+                 *       },
+                 *       "creditor_agent": {
+                 *         "creditor_agent_name": "Second Bank",
+                 *         "creditor_agent_bic": "380816"
+                 *       },
+                 *       "creditor": {
+                 *         "creditor_name": "PoC3X8MP2xcAFYlt7/+F5Tq4UGBS0DP7fIizWqbcQPR3fA==",
+                 *         "creditor_id": "TfSZ7opqo3naFtGNsA2GxIwoMxAhrRwC",
+                 *         "creditor_account": "UA761372924114433543273694797",
+                 *         "creditor_uid": "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5"
+                 *       },
+                 *       "ultimate_creditor": {
+                 *         "ultimate_creditor_name": "Global Payments Ltd.",
+                 *         "ultimate_creditor_id": "0012345678",
+                 *         "ultimate_creditor_iban": "UA723445993115212345678",
+                 *         "ultimate_creditor_bic": "300650",
+                 *         "ultimate_creditor_mcc": "1234"
+                 *       },
+                 *       "order_id": "a38c4e9a-ee54-4e3c-90a4-d6af5e39cfc7",
+                 *       "purpose": "Tesgtft777",
+                 *       "msg_creation_date": "2023-12-10",
+                 *       "msg_creation_time": "12:12:12",
+                 *       "pm_type": "trade",
+                 *       "sender_account_type": "aid-related",
+                 *       "encryption": {
+                 *         "nonce": "A1B2C3D4E5F6G7H8",
+                 *         "encrypted_key": "qBlAjOUBDKLgnvWaw9ifX/hZXQK1JOYb+K+olKldWU+BdAmWh6JmIfTizdfMA7Pazts/uWIlWxqv0DPKvoMVMLECU3ZMiyM/s3VC4jQBx7RQ5ab5dR87WgFPb2fovJmd9XYQTuvqsJZR2DrP/HfIuMbqpLdnrqsk19qA+D9R2GWks1BMJ2n86VR/bdoxDdiwlNYwoETWX1Mk1LNzEKq3FAfnOU4HAjQNn9HXd/u60oBKUYjR3Qf/WA9HO9dkX/IFjfrQUv7lxilX0+vhdSIZoC9FY0ssMqasQIsm/87ft9oeP5LQ9njrg7C/k4VdkGmdiuXftK4CO981K9jZPyBgsQ=="
+                 *       },
+                 *       "public_key": {
+                 *         "e": "AQAB",
+                 *         "n": "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
+                 *         "kid": "9A21DD62-DA56-402D-87A5-4714B113DAD4",
+                 *         "kty": "RSA",
+                 *         "use": "sig"
+                 *       },
+                 *       "status": "success",
+                 *       "reason": "Payment message is approved",
+                 *       "guid": "28c2c099-79aa-4267-a913-9c0facd654ca"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PaymentMessage"];
+            };
+        };
+        /** @description There is no such payment message, or it is another party's. */
+        PaymentMessageNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "not found",
+                 *       "code": "PAYMENT_MESSAGE_NOT_FOUND"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The order already has a payment message, or the token was already used; the first message's guid is answered when it is known. */
+        PaymentMessageExists: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "payment message with provided order id already exists",
+                 *       "code": "PAYMENT_MESSAGE_EXISTS",
+                 *       "payment_message_guid": "9dcf8b3b-c9fe-498c-9adf-364c30804f26"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The request breaks the contract; the error names the field. */
+        BadRequest: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "amount must have at most two decimals",
+                 *       "code": "INVALID_AMOUNT",
+                 *       "field": "amount"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The token is missing, stale, replayed, or not signed by the party that it should be signed by. */
+        Unauthorized: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "Access credentials are invalid",
+                 *       "code": "AUTHORIZATION_FAILED"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The identifier in the path is not the caller's own. */
+        Forbidden: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "the counterparty in the path is not the caller",
+                 *       "code": "FORBIDDEN"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The body is larger than 64 KiB. */
+        PayloadTooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "the body is larger than 64 KiB",
+                 *       "code": "BODY_TOO_LARGE"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The body is not declared as application/json. */
+        UnsupportedMediaType: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "the body must be application/json",
+                 *       "code": "UNSUPPORTED_MEDIA_TYPE"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The request line and the headers together are too large; the answer has no body. A long order token belongs in the body. */
+        HeaderTooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The platform failed; nothing is known to the caller about why. */
+        InternalError: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "internal error",
+                 *       "code": "INTERNAL_ERROR"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The platform cannot work at this moment; the same request can be sent again. */
+        Unavailable: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "the service is unavailable, try again",
+                 *       "code": "UNAVAILABLE"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The request breaks the contract; the description names the field. */
+        SettlementBadRequest: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "INVALID_REQUEST",
+                 *       "description": "limit must be <= 500"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementError"];
+            };
+        };
+        /** @description The token is missing, stale, replayed, or not signed by the party that it should be signed by. */
+        SettlementUnauthorized: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "AUTHORIZATION_FAILED",
+                 *       "description": "Access credentials are invalid"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementError"];
+            };
+        };
+        /** @description The identifier in the path is not the caller's own. */
+        SettlementForbidden: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "FORBIDDEN",
+                 *       "description": "the counterparty in the path is not the caller"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementError"];
+            };
+        };
+        /** @description The platform failed; nothing is known to the caller about why. */
+        SettlementInternalError: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "INTERNAL_ERROR",
+                 *       "description": "internal error"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementError"];
+            };
+        };
+        /** @description The platform cannot work at this moment; the same request can be sent again. */
+        SettlementUnavailable: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "UNAVAILABLE",
+                 *       "description": "the service is unavailable, try again"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementError"];
+            };
+        };
+    };
+    parameters: {
+        /** @description The calling bank's own identifier. */
+        CounterpartyGuid: components["schemas"]["Guid"];
+        /** @description The order's identifier. */
+        OrderIdQuery: components["schemas"]["Guid"];
+        /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
+        CallbackAuthorization: components["schemas"]["CxAuthorizationToken"];
+        /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+        CallbackGuid: components["schemas"]["Guid"];
+    };
+    requestBodies: {
+        /** @description A token with PaymentMessageClaims, signed by the initiator bank. */
+        PaymentMessage: {
+            content: {
+                /**
+                 * @example {
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJqdGkiOiJUMTJmYTIyMTMiLCJwYXltZW50X21lc3NhZ2VfZXh0ZXJuYWxfaWQiOiIxMTI2NjMiLCJhbW91bnQiOjUsImN1cnJlbmN5IjoiVUFIIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCIsImRlYnRvciI6eyJkZWJ0b3JfbmFtZSI6Iksyb01ONHlQSHVXR0tmTG9zRWlqVUwyMGJjK3BZeXRvZnNua3hKSFovNEdXeGZHU21sNlpZQT09IiwiZGVidG9yX2lkIjoiV1V6ZFRVUXphanM2OFJZdnhKZXBJUzhWVnBTNlYvQitucVU9IiwiZGVidG9yX2FjY291bnQiOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyIsImRlYnRvcl9waG9uZSI6IiszODA2NjEyMzQ1NjcifSwiY3JlZGl0b3JfYWdlbnRfYmljIjoiMzgwODE2IiwiY3JlZGl0b3IiOnsiY3JlZGl0b3JfbmFtZSI6IlBvQzNYOE1QMnhjQUZZbHQ3LytGNVRxNFVHQlMwRFA3ZklpeldxYmNRUFIzZkE9PSIsImNyZWRpdG9yX2lkIjoiVGZTWjdvcHFvM25hRnRHTnNBMkd4SXdvTXhBaHJSd0MiLCJjcmVkaXRvcl9hY2NvdW50IjoiVUE3NjEzNzI5MjQxMTQ0MzM1NDMyNzM2OTQ3OTcifSwib3JkZXJfaWQiOiJiYjk1YTE4Zi1iZDUyLTQ2YWUtYmIxZS0wZTZmNDJiZjQ4ZjUiLCJwdXJwb3NlIjoiVGVzZ3RmdDc3NyIsIm1zZ19jcmVhdGlvbl9kYXRlIjoiMjAyMy0xMi0xMCIsIm1zZ19jcmVhdGlvbl90aW1lIjoiMTQ6MzA6MTIiLCJwbV90eXBlIjoidHJhZGUiLCJzZW5kZXJfYWNjb3VudF90eXBlIjoibGltaXQtcmVsYXRlZCIsImVuY3J5cHRpb24iOnsibm9uY2UiOiJBMUIyQzNENEU1RjZHN0g4IiwiZW5jcnlwdGVkX2tleSI6InFCbEFqT1VCREtMZ252V2F3OWlmWC9oWlhRSzFKT1liK0srb2xLbGRXVStCZEFtV2g2Sm1JZlRpemRmTUE3UGF6dHMvdVdJbFd4cXYwRFBLdm9NVk1MRUNVM1pNaXlNL3MzVkM0alFCeDdSUTVhYjVkUjg3V2dGUGIyZm92Sm1kOVhZUVR1dnFzSlpSMkRyUC9IZkl1TWJxcExkbnJxc2sxOXFBK0Q5UjJHV2tzMUJNSjJuODZWUi9iZG94RGRpd2xOWXdvRVRXWDFNazFMTnpFS3EzRkFmbk9VNEhBalFObjlIWGQvdTYwb0JLVVlqUjNRZi9XQTlITzlka1gvSUZqZnJRVXY3bHhpbFgwK3ZoZFNJWm9DOUZZMHNzTXFhc1FJc20vODdmdDlvZVA1TFE5bmpyZzdDL2s0VmRrR21kaXVYZnRLNENPOTgxSzlqWlB5QmdzUT09In19.MyoDxKbHSmF-znjsYmiwCRMbXXlDSpIcqLz9OvbqRvob1F3SJcwRb1NxHatrhrkRi8-u-_OTqbBfPnZFuVJBINCtQfQgxfDIUX5Cs6_UgBzxo-HjsaqxZpg0TumCk6LWKEFJmAQsPntIzoS0WG9vE5gkv_h_xPsVWMFRL5AW7fPZRWdSak0xXPyVobKO2oD3jrYQWr63wqJwZUoz5MI_sCHxw10P-DugDAUMrF6ktfik4pIz-LtooBM2mNlVE3auW76UiFFK0qKuFral6yGavWhAlzLayyzIwuqvw4y8JCntPFdwtod2lrzxk9J9jIf5fR8A63YNL2zVsCSggNNmoA"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PaymentMessageEnvelope"];
+            };
+        };
+    };
+    headers: {
+        /**
+         * @description After how many seconds the request can be sent again.
+         * @example 1
+         */
+        RetryAfter: number;
+    };
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+    showPaymentPage: {
+        parameters: {
+            query: {
+                /** @description The order's identifier. */
+                id: components["parameters"]["OrderIdQuery"];
+                /** @description 0 for the QR code, 1 for the banks' deep links. */
+                mobile?: 0 | 1;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example <!doctype html><html lang="uk"><head><title>1000.00 UAH</title></head><body>…</body></html> */
+                    "text/html": string;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            /** @description There is no such order; the page says so. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example <!doctype html><html lang="uk"><head><title>Order not found</title></head><body>…</body></html> */
+                    "text/html": string;
+                };
+            };
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createOrder: {
+        parameters: {
+            query?: {
+                /** @description The order as a compact JWS signed by the merchant; required unless the body carries it. */
+                jwt?: components["schemas"]["OrderToken"];
+                /** @description With `true` the answer also carries the order's details signed by the platform, for custom deep links. */
+                custom?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The order's token in a body, instead of in the query. */
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJzdWIiOiI2MjNlNDYwYi05ZmZkLTQxZGYiLCJleHAiOjE3MTk0OTM4ODEsImlhdCI6MTcwNzEwNTk3MSwiYW10IjoxMDAwLCJjdXIiOiJVQUgiLCJyZWYiOiJkNGVlMDZmIiwicHJwIjoiUGF5bWVudCBmb3IgZ29vZHMvc2VydmljZXMiLCJ1cmwiOiJodHRwczovL3d3dy5jaXR5MjQuY29tIiwiZnJpIjp7ImZybiI6Ikt5aXZwYXJrIExMQyIsImZyYyI6IjA5ODc2NTQzMjEiLCJmcmEiOiJVQTU1Mzg2NzgwOTU2NTY3IiwiZnJiIjoiMzAwMzM1IiwiZnJtIjoiNzc5MSJ9fQ.RIZED0G5eMbFCUGRKXZPEIieEMS1PMtQyjMopY3eRAYL93y99-0fWbChqQE-LxxbTNKNj5pwha6_AC_OX2Bhc_dWo_AOS1B_UU4z3dFcbhPqZnaMz4kACyA8dGBTFb-ALNzZYFJGfM-y_wwyM5JkoiKaXaUWS9XKhRYORO1xxFnSotnL0Iep6ONxxdD6JSS2rqiItRA_N5Dviw5qxCTUO-Un3BvhiXqixsMyOyiQQu7dwyage7KK_6iYmZueTG8db9d5ZoGu9c9eubIJGElIkaBDjc4qo9E8HBWnUk83lXWzs7yIrdmbtRMc1oiodXFEKAit9gEmjzIefE0RtsCwDg"
+                 *     }
+                 */
+                "application/json": components["schemas"]["OrderEnvelope"];
+            };
+        };
+        responses: {
+            /** @description The order exists; the links lead to its payment page. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "3aa202bc-6b20-445d-8969-8274b11c66d0",
+                     *       "link_deeplinks": "https://api.admin.smaug.armenotech.dev/api/v1/merchants/order?id=3aa202bc-6b20-445d-8969-8274b11c66d0&mobile=1",
+                     *       "link_qr": "https://api.admin.smaug.armenotech.dev/api/v1/merchants/order?id=3aa202bc-6b20-445d-8969-8274b11c66d0&mobile=0"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OrderCreated"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description The merchant already has an order with this `ref` and other content. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "order with provided ref already exists",
+                     *       "code": "REF_IS_ALREADY_TAKEN",
+                     *       "field": "ref"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getOrderStatus: {
+        parameters: {
+            query: {
+                /** @description The order's identifier. */
+                id: components["parameters"]["OrderIdQuery"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The order's state. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "amount": 21,
+                     *       "amount_matched": true,
+                     *       "callback_guid": null,
+                     *       "code": null,
+                     *       "currency": "UAH",
+                     *       "order_id": "86f43098-d184-4cb1-8d9b-9720a8c4931e",
+                     *       "payment_message_external_id": "",
+                     *       "payment_message_guid": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+                     *       "purpose": "1730204505640",
+                     *       "reason": "Order is paid",
+                     *       "receiver_account_iban": "",
+                     *       "ref_found": null,
+                     *       "ref_number": "1730204505657",
+                     *       "sender_account_iban": "",
+                     *       "status": "Success"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OrderStatus"];
+                };
+            };
+            /** @description There is no such order (an empty object), or the request is malformed (an error). */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example {} */
+                    "application/json": components["schemas"]["Error"] | components["schemas"]["EmptyObject"];
+                };
+            };
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listEmitters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The banks, ordered by name. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "name": "TPN Bank",
+                     *         "bic": "306500",
+                     *         "logo_url": "https://www.tpnbank.example/logo.svg",
+                     *         "deeplink_prefix": "tpnbank://pay?order="
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Emitter"][];
+                };
+            };
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getOrderForBank: {
+        parameters: {
+            query?: {
+                /** @description The order's identifier. */
+                id?: components["schemas"]["Guid"];
+                /** @description The order's identifier under its other accepted name; ignored when `id` is given. */
+                order_id?: components["schemas"]["Guid"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The order. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "3aa202bc-6b20-445d-8969-8274b11c66d0",
+                     *       "exp": 1719493881,
+                     *       "amt": 1000,
+                     *       "cur": "UAH",
+                     *       "ref": "d4ee06f",
+                     *       "prp": "Payment for goods/services",
+                     *       "uid": "623e460b-9ffd-41df",
+                     *       "recn": "City24 LLC",
+                     *       "recc": "12345678",
+                     *       "acc": "UA761372924114433543273694797",
+                     *       "mcc": 5999,
+                     *       "logo_url": "https://www.city24.com/logo.svg",
+                     *       "bic": "380816",
+                     *       "fri": {
+                     *         "frn": "Kyivpark LLC",
+                     *         "frc": "0987654321",
+                     *         "fra": "UA55386780956567",
+                     *         "frb": "300335",
+                     *         "frm": "7791"
+                     *       },
+                     *       "public_key": {
+                     *         "alg": "RS256",
+                     *         "e": "AQAB",
+                     *         "n": "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
+                     *         "kid": "9A21DD62-DA56-402D-87A5-4714B113DAD4",
+                     *         "kty": "RSA",
+                     *         "use": "sig"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OrderForBank"];
+                };
+            };
+            /** @description There is no such order, or the request is malformed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "func GetMerchantsOrderNbuJSONHandler() failed. Error: failed to get order by ID: get order by guid err: order not found",
+                     *       "code": "ORDER_NOT_FOUND"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getPaymentMessageByOrder: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The order's identifier. */
+                order_id: components["schemas"]["Guid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["PaymentMessageFound"];
+            400: components["responses"]["PaymentMessageNotFound"];
+            401: components["responses"]["Unauthorized"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    submitPaymentMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The calling bank's own identifier. */
+                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["PaymentMessage"];
+        responses: {
+            201: components["responses"]["PaymentMessageAccepted"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["PaymentMessageExists"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    submitPaymentMessageAlias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["PaymentMessage"];
+        responses: {
+            201: components["responses"]["PaymentMessageAccepted"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["PaymentMessageExists"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getPaymentMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The calling bank's own identifier. */
+                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+                /** @description The identifier that the platform answered when it accepted the message. */
+                payment_message_guid: components["schemas"]["Guid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["PaymentMessageFound"];
+            400: components["responses"]["PaymentMessageNotFound"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listGrossSettlements: {
+        parameters: {
+            query?: {
+                /** @description How many registers to skip. */
+                offset?: number;
+                /** @description How many registers to answer at most. */
+                limit?: number;
+                /** @description Registers created at or after this instant; a bare date means its midnight in Kyiv. */
+                from?: components["schemas"]["DateOrInstant"];
+                /** @description Registers created before this instant; a bare date means its midnight in Kyiv. */
+                to?: components["schemas"]["DateOrInstant"];
+                /** @description Which side of the register the bank is on. */
+                role?: "Debtor" | "All";
+            };
+            header?: never;
+            path: {
+                /** @description The calling bank's own identifier. */
+                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of registers, without their payments. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": "1012231",
+                     *         "debtor_name": "TPN Bank",
+                     *         "debtor_bic": "306500",
+                     *         "creditor_name": "Second Bank",
+                     *         "creditor_bic": "380816",
+                     *         "creditor_code": "12345678",
+                     *         "charging_account": "UA063808160041469948322523389",
+                     *         "purpose": "Gross settlement register 1012231",
+                     *         "period_start": "2023-12-09T22:00:00Z",
+                     *         "period_end": "2023-12-10T22:00:00Z",
+                     *         "total_amount": "5.00",
+                     *         "total_amount_to_pay": "5.00",
+                     *         "total_fee_amount": "0.00",
+                     *         "currency": "UAH",
+                     *         "status": "Sent",
+                     *         "created_at": "2023-12-10T22:01:00Z",
+                     *         "updated_at": "2023-12-10T22:01:00Z",
+                     *         "deleted_at": null
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["Register"][];
+                };
+            };
+            400: components["responses"]["SettlementBadRequest"];
+            401: components["responses"]["SettlementUnauthorized"];
+            403: components["responses"]["SettlementForbidden"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["SettlementInternalError"];
+            503: components["responses"]["SettlementUnavailable"];
+        };
+    };
+    getGrossSettlement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The calling bank's own identifier. */
+                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+                /** @description The register's identifier. */
+                register_id: components["schemas"]["RegisterId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The register with its payments. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "1012231",
+                     *       "debtor_name": "TPN Bank",
+                     *       "debtor_bic": "306500",
+                     *       "creditor_name": "Second Bank",
+                     *       "creditor_bic": "380816",
+                     *       "creditor_code": "12345678",
+                     *       "charging_account": "UA063808160041469948322523389",
+                     *       "purpose": "Gross settlement register 1012231",
+                     *       "period_start": "2023-12-09T22:00:00Z",
+                     *       "period_end": "2023-12-10T22:00:00Z",
+                     *       "total_amount": "5.00",
+                     *       "total_amount_to_pay": "5.00",
+                     *       "total_fee_amount": "0.00",
+                     *       "currency": "UAH",
+                     *       "status": "Sent",
+                     *       "created_at": "2023-12-10T22:01:00Z",
+                     *       "updated_at": "2023-12-10T22:01:00Z",
+                     *       "deleted_at": null,
+                     *       "payments": [
+                     *         {
+                     *           "payment_message_external_id": "112663",
+                     *           "payment_message_guid": "28c2c099-79aa-4267-a913-9c0facd654ca",
+                     *           "pm_type": "trade",
+                     *           "amount": "5.00",
+                     *           "fee_amount": "0.00",
+                     *           "amount_to_pay": "5.00",
+                     *           "issuer_fee": "0.00",
+                     *           "currency": "UAH",
+                     *           "purpose": "Tesgtft777",
+                     *           "recipient_iban": "UA761372924114433543273694797",
+                     *           "recipient_agent_id": "4f0d6c1e-7f0b-4c8f-9a53-0a7b5d8f3c21",
+                     *           "debtor_iban": "UA761372924114433543273694797",
+                     *           "debtor_agent_id": "0b6f2a9d-5a41-4a0e-8c35-6f2f9f1f7e10",
+                     *           "register_id": "1012231",
+                     *           "created_at": "2023-12-10T10:12:12Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RegisterWithPayments"];
+                };
+            };
+            /** @description There is no such register, it is another party's, or the request is malformed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "REGISTER_NOT_FOUND",
+                     *       "description": "not found"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SettlementError"];
+                };
+            };
+            401: components["responses"]["SettlementUnauthorized"];
+            403: components["responses"]["SettlementForbidden"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["SettlementInternalError"];
+            503: components["responses"]["SettlementUnavailable"];
+        };
+    };
+    listMissedCallbacks: {
+        parameters: {
+            query: {
+                /** @description Callbacks created at or after this instant. In a query the plus sign of a time offset must be written as `%2B`. */
+                since: components["schemas"]["Instant"];
+                /** @description How many callbacks to answer at most. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before this one. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The calling bank's own identifier. */
+                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of callbacks. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "callback_guid": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+                     *           "kind": "credit",
+                     *           "state": "review",
+                     *           "payment_message_guid": "8af3c3f5-7543-4bc2-8a0f-2e27f4d16972",
+                     *           "order_id": "a38c4e9a-ee54-4e3c-90a4-d6af5e39cfc7",
+                     *           "register_id": null,
+                     *           "attempts": 2,
+                     *           "created_at": "2023-12-10T10:12:12Z",
+                     *           "last_attempt_at": "2023-12-10T10:12:14Z",
+                     *           "last_outcome": "refused"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MissedCallbackList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getJwks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The public keys. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "keys": [
+                     *         {
+                     *           "alg": "RS256",
+                     *           "e": "AQAB",
+                     *           "n": "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
+                     *           "kid": "9A21DD62-DA56-402D-87A5-4714B113DAD4",
+                     *           "kty": "RSA",
+                     *           "use": "sig"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["JwkSet"];
+                };
+            };
+            431: components["responses"]["HeaderTooLarge"];
+        };
+    };
+    getOpenapiYaml: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The document. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example openapi: 3.1.0 */
+                    "application/yaml": string;
+                };
+            };
+            431: components["responses"]["HeaderTooLarge"];
+        };
+    };
+    getOpenapiJson: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The document. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "openapi": "3.1.0"
+                     *     }
+                     */
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            431: components["responses"]["HeaderTooLarge"];
+        };
+    };
+    getDocs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example <!doctype html><html lang="en"><head><title>DCM gateway</title></head><body>…</body></html> */
+                    "text/html": string;
+                };
+            };
+            431: components["responses"]["HeaderTooLarge"];
+        };
+    };
+    getHealth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The process lives. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": "ok"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            431: components["responses"]["HeaderTooLarge"];
+        };
+    };
+    getReadiness: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Everything is there. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": "ready",
+                     *       "dependencies": [
+                     *         {
+                     *           "dependency": "postgresql",
+                     *           "ok": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Readiness"];
+                };
+            };
+            431: components["responses"]["HeaderTooLarge"];
+            /** @description At least one dependency is missing. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": "not_ready",
+                     *       "dependencies": [
+                     *         {
+                     *           "dependency": "postgresql",
+                     *           "ok": false,
+                     *           "problem": "connection refused"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Readiness"];
+                };
+            };
+        };
+    };
+    getMetrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metrics. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example process_cpu_seconds_total 1.5 */
+                    "text/plain": string;
+                };
+            };
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+        };
+    };
+    payInBank: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
+                "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
+                /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+                "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A token with PayInBankClaims, signed by the platform. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJwYXltZW50X21lc3NhZ2UiOnsianRpIjoiVDEyZmEyMjEzIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiMTEyNjYzIiwiYW1vdW50Ijo1LCJjdXJyZW5jeSI6IlVBSCIsImRlYnRvcl9hZ2VudCI6eyJkZWJ0b3JfYWdlbnRfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCJ9LCJkZWJ0b3IiOnsiZGVidG9yX25hbWUiOiJLMm9NTjR5UEh1V0dLZkxvc0VpalVMMjBiYytwWXl0b2Zzbmt4SkhaLzRHV3hmR1NtbDZaWUE9PSIsImRlYnRvcl9pZCI6IldVemRUVVF6YWpzNjhSWXZ4SmVwSVM4VlZwUzZWL0IrbnFVPSIsImRlYnRvcl9hY2NvdW50IjoiVUE3NjEzNzI5MjQxMTQ0MzM1NDMyNzM2OTQ3OTcifSwiY3JlZGl0b3JfYWdlbnQiOnsiY3JlZGl0b3JfYWdlbnRfbmFtZSI6IlNlY29uZCBCYW5rIiwiY3JlZGl0b3JfYWdlbnRfYmljIjoiMzgwODE2In0sImNyZWRpdG9yIjp7ImNyZWRpdG9yX25hbWUiOiJQb0MzWDhNUDJ4Y0FGWWx0Ny8rRjVUcTRVR0JTMERQN2ZJaXpXcWJjUVBSM2ZBPT0iLCJjcmVkaXRvcl9pZCI6IlRmU1o3b3BxbzNuYUZ0R05zQTJHeEl3b014QWhyUndDIiwiY3JlZGl0b3JfYWNjb3VudCI6IlVBNzYxMzcyOTI0MTE0NDMzNTQzMjczNjk0Nzk3IiwiY3JlZGl0b3JfdWlkIjoiYmI5NWExOGYtYmQ1Mi00NmFlLWJiMWUtMGU2ZjQyYmY0OGY1In0sInVsdGltYXRlX2NyZWRpdG9yIjp7InVsdGltYXRlX2NyZWRpdG9yX25hbWUiOiJHbG9iYWwgUGF5bWVudHMgTHRkLiIsInVsdGltYXRlX2NyZWRpdG9yX2lkIjoiMDAxMjM0NTY3OCIsInVsdGltYXRlX2NyZWRpdG9yX2liYW4iOiJVQTcyMzQ0NTk5MzExNTIxMjM0NTY3OCIsInVsdGltYXRlX2NyZWRpdG9yX2JpYyI6IjMwMDY1MCIsInVsdGltYXRlX2NyZWRpdG9yX21jYyI6IjEyMzQifSwib3JkZXJfaWQiOiJhMzhjNGU5YS1lZTU0LTRlM2MtOTBhNC1kNmFmNWUzOWNmYzciLCJwdXJwb3NlIjoiVGVzZ3RmdDc3NyIsIm1zZ19jcmVhdGlvbl9kYXRlIjoiMjAyMy0xMi0xMCIsIm1zZ19jcmVhdGlvbl90aW1lIjoiMTI6MTI6MTIiLCJwbV90eXBlIjoidHJhZGUiLCJzZW5kZXJfYWNjb3VudF90eXBlIjoiYWlkLXJlbGF0ZWQiLCJlbmNyeXB0aW9uIjp7Im5vbmNlIjoiQTFCMkMzRDRFNUY2RzdIOCIsImVuY3J5cHRlZF9rZXkiOiJxQmxBak9VQkRLTGdudldhdzlpZlgvaFpYUUsxSk9ZYitLK29sS2xkV1UrQmRBbVdoNkptSWZUaXpkZk1BN1BhenRzL3VXSWxXeHF2MERQS3ZvTVZNTEVDVTNaTWl5TS9zM1ZDNGpRQng3UlE1YWI1ZFI4N1dnRlBiMmZvdkptZDlYWVFUdXZxc0paUjJEclAvSGZJdU1icXBMZG5ycXNrMTlxQStEOVIyR1drczFCTUoybjg2VlIvYmRveERkaXdsTll3b0VUV1gxTWsxTE56RUtxM0ZBZm5PVTRIQWpRTm45SFhkL3U2MG9CS1VZalIzUWYvV0E5SE85ZGtYL0lGamZyUVV2N2x4aWxYMCt2aGRTSVpvQzlGWTBzc01xYXNRSXNtLzg3ZnQ5b2VQNUxROW5qcmc3Qy9rNFZka0dtZGl1WGZ0SzRDTzk4MUs5alpQeUJnc1E9PSJ9LCJwdWJsaWNfa2V5Ijp7ImFsZyI6IlJTMjU2IiwiZSI6IkFRQUIiLCJuIjoiaXdkc0x3ejdMeVQ0aTlNSlZmSGJ1TEVTRnFGTjVlenVYTXdldW0yNUFUYmxLeFN1cGRjOGthVlNDODVuM1lJb2NxIiwia2lkIjoiOUEyMURENjItREE1Ni00MDJELTg3QTUtNDcxNEIxMTNEQUQ0Iiwia3R5IjoiUlNBIiwidXNlIjoic2lnIn19LCJwYXltZW50X21lc3NhZ2VfZ3VpZCI6IjhhZjNjM2Y1LTc1NDMtNGJjMi04YTBmLTJlMjdmNGQxNjk3MiIsInN0YXR1cyI6InN1Y2Nlc3MifQ.F97hOnv3SHgahgXQkRtsAt-CjoXbpJPqWvAqJzHbihl9DjnEM2wllzHCmj0U3ScHnx2hzXLlpJTFmv4xvXO0LwPwEs4THUUgX-ZvavBxufyd7Kn1qVdz8RdhTSDAuExiYTzTlGWuKLCU_4se1Qui7pQy1MiiTHWsUn6rS1Sqzr4p8CIH-qaAW4k-Tkx_4_iXFYfeDAZmYLAW23vD62QBdbPDtvFxq-UqzNi1QhajHteBh_u5Zcu6t5Y9PNbeV3hK4Pcf124aCRqnIxHfI5qP-d573MwiQW399tLrrJxfmjZXN0cwLFsYVoKKveIHxuQ8NPmqeg39khLPtGAAJHuJUw"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PayInBankEnvelope"];
+                /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
+                "text/plain": components["schemas"]["CompactJws"];
+            };
+        };
+        responses: {
+            /** @description The callback is accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A passing problem; the callback is retried. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    payInMerchant: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
+                "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
+                /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+                "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A token with PayInMerchantClaims, signed by the platform. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PayInMerchantEnvelope"];
+                /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
+                "text/plain": components["schemas"]["CompactJws"];
+            };
+        };
+        responses: {
+            /** @description The callback is accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A passing problem; the callback is retried. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    payOut: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
+                "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
+                /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+                "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A token with PayOutClaims, signed by the platform. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJwYXltZW50X21lc3NhZ2UiOnsianRpIjoiVDEyZmEyMjEzIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiMTEyNjYzIiwiYW1vdW50Ijo1LCJjdXJyZW5jeSI6IlVBSCIsImRlYnRvcl9hZ2VudCI6eyJkZWJ0b3JfYWdlbnRfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCJ9LCJkZWJ0b3IiOnsiZGVidG9yX25hbWUiOiJLMm9NTjR5UEh1V0dLZkxvc0VpalVMMjBiYytwWXl0b2Zzbmt4SkhaLzRHV3hmR1NtbDZaWUE9PSIsImRlYnRvcl9pZCI6IldVemRUVVF6YWpzNjhSWXZ4SmVwSVM4VlZwUzZWL0IrbnFVPSIsImRlYnRvcl9hY2NvdW50IjoiVUE3NjEzNzI5MjQxMTQ0MzM1NDMyNzM2OTQ3OTcifSwiY3JlZGl0b3JfYWdlbnQiOnsiY3JlZGl0b3JfYWdlbnRfbmFtZSI6IlNlY29uZCBCYW5rIiwiY3JlZGl0b3JfYWdlbnRfYmljIjoiMzgwODE2In0sImNyZWRpdG9yIjp7ImNyZWRpdG9yX25hbWUiOiJQb0MzWDhNUDJ4Y0FGWWx0Ny8rRjVUcTRVR0JTMERQN2ZJaXpXcWJjUVBSM2ZBPT0iLCJjcmVkaXRvcl9pZCI6IlRmU1o3b3BxbzNuYUZ0R05zQTJHeEl3b014QWhyUndDIiwiY3JlZGl0b3JfYWNjb3VudCI6IlVBNzYxMzcyOTI0MTE0NDMzNTQzMjczNjk0Nzk3IiwiY3JlZGl0b3JfdWlkIjoiYmI5NWExOGYtYmQ1Mi00NmFlLWJiMWUtMGU2ZjQyYmY0OGY1In0sInVsdGltYXRlX2NyZWRpdG9yIjp7InVsdGltYXRlX2NyZWRpdG9yX25hbWUiOiJHbG9iYWwgUGF5bWVudHMgTHRkLiIsInVsdGltYXRlX2NyZWRpdG9yX2lkIjoiMDAxMjM0NTY3OCIsInVsdGltYXRlX2NyZWRpdG9yX2liYW4iOiJVQTcyMzQ0NTk5MzExNTIxMjM0NTY3OCIsInVsdGltYXRlX2NyZWRpdG9yX2JpYyI6IjMwMDY1MCIsInVsdGltYXRlX2NyZWRpdG9yX21jYyI6IjEyMzQifSwib3JkZXJfaWQiOiJhMzhjNGU5YS1lZTU0LTRlM2MtOTBhNC1kNmFmNWUzOWNmYzciLCJwdXJwb3NlIjoiVGVzZ3RmdDc3NyIsIm1zZ19jcmVhdGlvbl9kYXRlIjoiMjAyMy0xMi0xMCIsIm1zZ19jcmVhdGlvbl90aW1lIjoiMTI6MTI6MTIiLCJwbV90eXBlIjoidHJhZGUiLCJzZW5kZXJfYWNjb3VudF90eXBlIjoiYWlkLXJlbGF0ZWQiLCJlbmNyeXB0aW9uIjp7Im5vbmNlIjoiQTFCMkMzRDRFNUY2RzdIOCIsImVuY3J5cHRlZF9rZXkiOiJxQmxBak9VQkRLTGdudldhdzlpZlgvaFpYUUsxSk9ZYitLK29sS2xkV1UrQmRBbVdoNkptSWZUaXpkZk1BN1BhenRzL3VXSWxXeHF2MERQS3ZvTVZNTEVDVTNaTWl5TS9zM1ZDNGpRQng3UlE1YWI1ZFI4N1dnRlBiMmZvdkptZDlYWVFUdXZxc0paUjJEclAvSGZJdU1icXBMZG5ycXNrMTlxQStEOVIyR1drczFCTUoybjg2VlIvYmRveERkaXdsTll3b0VUV1gxTWsxTE56RUtxM0ZBZm5PVTRIQWpRTm45SFhkL3U2MG9CS1VZalIzUWYvV0E5SE85ZGtYL0lGamZyUVV2N2x4aWxYMCt2aGRTSVpvQzlGWTBzc01xYXNRSXNtLzg3ZnQ5b2VQNUxROW5qcmc3Qy9rNFZka0dtZGl1WGZ0SzRDTzk4MUs5alpQeUJnc1E9PSJ9LCJwdWJsaWNfa2V5Ijp7ImFsZyI6IlJTMjU2IiwiZSI6IkFRQUIiLCJuIjoiaXdkc0x3ejdMeVQ0aTlNSlZmSGJ1TEVTRnFGTjVlenVYTXdldW0yNUFUYmxLeFN1cGRjOGthVlNDODVuM1lJb2NxIiwia2lkIjoiOUEyMURENjItREE1Ni00MDJELTg3QTUtNDcxNEIxMTNEQUQ0Iiwia3R5IjoiUlNBIiwidXNlIjoic2lnIn19LCJwYXltZW50X21lc3NhZ2VfZ3VpZCI6IjhhZjNjM2Y1LTc1NDMtNGJjMi04YTBmLTJlMjdmNGQxNjk3MiIsInN0YXR1cyI6InN1Y2Nlc3MiLCJyZWFzb24iOiJQYXltZW50IG1lc3NhZ2UgaXMgYXBwcm92ZWQgYnkgdGhlIHJlY2VpdmVyJ3MgYmFuay4gTWVyY2hhbnQgaXMgaW5mb3JtZWQgYnkgdGhlIGNhbGxiYWNrIn0.W_dDiz9BelYfwvWV_SSx10_JbICEZ7el8E8yyrkscqbCM1z7XLXwfm7SNdbeAaHrb9KdsQbJLbPFDWLCTgDALSI_4swisNS-RoQb2iw3NUhOHDEyOuhZvWLaybkqGJO5qgtMU2nQfh4Vh2LzVcTVrrCvSzleBgfOgk9aryQp51RMZgpphXZJgb2DblS8L_-GxFeyBVftkOURTJhML3JcqeObUOokdiUzkeNjYp42f05AhJp3fG-n8pSK_bagXdJ7vpxyIrGPahbe3a-lLcZcL_TADVZnxWVIbPTsHcfaMoxQtaVhJF2suc34xK6-YbsFYhCx8UChbwTKup_1OSg46A"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PayOutEnvelope"];
+                /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
+                "text/plain": components["schemas"]["CompactJws"];
+            };
+        };
+        responses: {
+            /** @description The callback is accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A passing problem; the callback is retried. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    credit: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
+                "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
+                /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+                "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A token with CreditClaims, signed by the platform. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJwYXltZW50X21lc3NhZ2UiOnsianRpIjoiVDEyZmEyMjEzIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiMTEyNjYzIiwiYW1vdW50Ijo1LCJjdXJyZW5jeSI6IlVBSCIsImRlYnRvcl9hZ2VudCI6eyJkZWJ0b3JfYWdlbnRfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCJ9LCJkZWJ0b3IiOnsiZGVidG9yX25hbWUiOiJLMm9NTjR5UEh1V0dLZkxvc0VpalVMMjBiYytwWXl0b2Zzbmt4SkhaLzRHV3hmR1NtbDZaWUE9PSIsImRlYnRvcl9pZCI6IldVemRUVVF6YWpzNjhSWXZ4SmVwSVM4VlZwUzZWL0IrbnFVPSIsImRlYnRvcl9hY2NvdW50IjoiVUE3NjEzNzI5MjQxMTQ0MzM1NDMyNzM2OTQ3OTcifSwiY3JlZGl0b3JfYWdlbnQiOnsiY3JlZGl0b3JfYWdlbnRfbmFtZSI6IlNlY29uZCBCYW5rIiwiY3JlZGl0b3JfYWdlbnRfYmljIjoiMzgwODE2In0sImNyZWRpdG9yIjp7ImNyZWRpdG9yX25hbWUiOiJQb0MzWDhNUDJ4Y0FGWWx0Ny8rRjVUcTRVR0JTMERQN2ZJaXpXcWJjUVBSM2ZBPT0iLCJjcmVkaXRvcl9pZCI6IlRmU1o3b3BxbzNuYUZ0R05zQTJHeEl3b014QWhyUndDIiwiY3JlZGl0b3JfYWNjb3VudCI6IlVBNzYxMzcyOTI0MTE0NDMzNTQzMjczNjk0Nzk3IiwiY3JlZGl0b3JfdWlkIjoiYmI5NWExOGYtYmQ1Mi00NmFlLWJiMWUtMGU2ZjQyYmY0OGY1In0sInVsdGltYXRlX2NyZWRpdG9yIjp7InVsdGltYXRlX2NyZWRpdG9yX25hbWUiOiJHbG9iYWwgUGF5bWVudHMgTHRkLiIsInVsdGltYXRlX2NyZWRpdG9yX2lkIjoiMDAxMjM0NTY3OCIsInVsdGltYXRlX2NyZWRpdG9yX2liYW4iOiJVQTcyMzQ0NTk5MzExNTIxMjM0NTY3OCIsInVsdGltYXRlX2NyZWRpdG9yX2JpYyI6IjMwMDY1MCIsInVsdGltYXRlX2NyZWRpdG9yX21jYyI6IjEyMzQifSwib3JkZXJfaWQiOiJhMzhjNGU5YS1lZTU0LTRlM2MtOTBhNC1kNmFmNWUzOWNmYzciLCJwdXJwb3NlIjoiVGVzZ3RmdDc3NyIsIm1zZ19jcmVhdGlvbl9kYXRlIjoiMjAyMy0xMi0xMCIsIm1zZ19jcmVhdGlvbl90aW1lIjoiMTI6MTI6MTIiLCJwbV90eXBlIjoidHJhZGUiLCJzZW5kZXJfYWNjb3VudF90eXBlIjoiYWlkLXJlbGF0ZWQiLCJlbmNyeXB0aW9uIjp7Im5vbmNlIjoiQTFCMkMzRDRFNUY2RzdIOCIsImVuY3J5cHRlZF9rZXkiOiJxQmxBak9VQkRLTGdudldhdzlpZlgvaFpYUUsxSk9ZYitLK29sS2xkV1UrQmRBbVdoNkptSWZUaXpkZk1BN1BhenRzL3VXSWxXeHF2MERQS3ZvTVZNTEVDVTNaTWl5TS9zM1ZDNGpRQng3UlE1YWI1ZFI4N1dnRlBiMmZvdkptZDlYWVFUdXZxc0paUjJEclAvSGZJdU1icXBMZG5ycXNrMTlxQStEOVIyR1drczFCTUoybjg2VlIvYmRveERkaXdsTll3b0VUV1gxTWsxTE56RUtxM0ZBZm5PVTRIQWpRTm45SFhkL3U2MG9CS1VZalIzUWYvV0E5SE85ZGtYL0lGamZyUVV2N2x4aWxYMCt2aGRTSVpvQzlGWTBzc01xYXNRSXNtLzg3ZnQ5b2VQNUxROW5qcmc3Qy9rNFZka0dtZGl1WGZ0SzRDTzk4MUs5alpQeUJnc1E9PSJ9LCJwdWJsaWNfa2V5Ijp7ImFsZyI6IlJTMjU2IiwiZSI6IkFRQUIiLCJuIjoiaXdkc0x3ejdMeVQ0aTlNSlZmSGJ1TEVTRnFGTjVlenVYTXdldW0yNUFUYmxLeFN1cGRjOGthVlNDODVuM1lJb2NxIiwia2lkIjoiOUEyMURENjItREE1Ni00MDJELTg3QTUtNDcxNEIxMTNEQUQ0Iiwia3R5IjoiUlNBIiwidXNlIjoic2lnIn19LCJwYXltZW50X21lc3NhZ2VfZ3VpZCI6IjhhZjNjM2Y1LTc1NDMtNGJjMi04YTBmLTJlMjdmNGQxNjk3MiIsInN0YXR1cyI6InN1Y2Nlc3MiLCJyZWFzb24iOiJDcmVkaXQgaXMgYWxsb3dlZCJ9.czPh9Yl-DGRcGA8lma7vURWm3Lx-Y6E8334hcA-mogO2ckJl7-gevDuhIvHHxnaFCj0IAGkXQmUkocRfQohNG7wK2wDW7mN11iE1kVRn61IBXZ6-ZBa4m2tP_whLalJrDGUUuVkY3f07pjP1seYOrk24g0WKbwr9Zg-kgVfxdSi4jdn3lkvoqf0dtQDnZDIL3jo_5j-JdHSwOcMNCBuYyN5p5IJrxpKBieS6gpmsfqFmLf3fX1t37rar9Gi_8LEX7NlTWZ-cgrAqOT3wVDkAoJASomXAOCp1dBKGlLo9_pGgfqVpdzMUdUdxM_gLqA20xdetB5UReExs1lVs_XM9Ww"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreditEnvelope"];
+                /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
+                "text/plain": components["schemas"]["CompactJws"];
+            };
+        };
+        responses: {
+            /** @description The callback is accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A passing problem; the callback is retried. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    expiration: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
+                "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
+                /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+                "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The order that expired. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "amount": 21,
+                 *       "amount_matched": "null",
+                 *       "callback_guid": "null",
+                 *       "code": 4001,
+                 *       "currency": "UAH",
+                 *       "order_id": "7af01d72-b46b-4e2c-b6db-02eb64541f62",
+                 *       "payment_message_external_id": "null",
+                 *       "payment_message_guid": "00000000-0000-0000-0000-000000000000",
+                 *       "purpose": "null",
+                 *       "reason": "Order is expired",
+                 *       "receiver_account_iban": "null",
+                 *       "ref_found": "null",
+                 *       "ref_number": "q81277312392323",
+                 *       "sender_account_iban": "null",
+                 *       "status": "reject"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ExpirationBody"];
+            };
+        };
+        responses: {
+            /** @description The callback is accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A passing problem; the callback is retried. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    grossSettlement: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
+                "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
+                /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+                "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A token with GrossSettlementClaims, signed by the platform. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJpZCI6IjEwMTIyMzEiLCJkZWJ0b3JfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2JpYyI6IjMwNjUwMCIsImNyZWRpdG9yX25hbWUiOiJTZWNvbmQgQmFuayIsImNyZWRpdG9yX2JpYyI6IjM4MDgxNiIsImNyZWRpdG9yX2NvZGUiOiIxMjM0NTY3OCIsImNoYXJnaW5nX2FjY291bnQiOiJVQTA2MzgwODE2MDA0MTQ2OTk0ODMyMjUyMzM4OSIsInB1cnBvc2UiOiJHcm9zcyBzZXR0bGVtZW50IHJlZ2lzdGVyIDEwMTIyMzEiLCJwZXJpb2Rfc3RhcnQiOiIyMDIzLTEyLTA5VDIyOjAwOjAwWiIsInBlcmlvZF9lbmQiOiIyMDIzLTEyLTEwVDIyOjAwOjAwWiIsInRvdGFsX2Ftb3VudCI6IjUuMDAiLCJ0b3RhbF9hbW91bnRfdG9fcGF5IjoiNS4wMCIsInRvdGFsX2ZlZV9hbW91bnQiOiIwLjAwIiwiY3VycmVuY3kiOiJVQUgiLCJzdGF0dXMiOiJTZW50IiwiY3JlYXRlZF9hdCI6IjIwMjMtMTItMTBUMjI6MDE6MDBaIiwidXBkYXRlZF9hdCI6IjIwMjMtMTItMTBUMjI6MDE6MDBaIiwiZGVsZXRlZF9hdCI6bnVsbCwicGF5bWVudHMiOlt7InBheW1lbnRfbWVzc2FnZV9leHRlcm5hbF9pZCI6IjExMjY2MyIsInBheW1lbnRfbWVzc2FnZV9ndWlkIjoiMjhjMmMwOTktNzlhYS00MjY3LWE5MTMtOWMwZmFjZDY1NGNhIiwicG1fdHlwZSI6InRyYWRlIiwiYW1vdW50IjoiNS4wMCIsImZlZV9hbW91bnQiOiIwLjAwIiwiYW1vdW50X3RvX3BheSI6IjUuMDAiLCJpc3N1ZXJfZmVlIjoiMC4wMCIsImN1cnJlbmN5IjoiVUFIIiwicHVycG9zZSI6IlRlc2d0ZnQ3NzciLCJyZWNpcGllbnRfaWJhbiI6IlVBNzYxMzcyOTI0MTE0NDMzNTQzMjczNjk0Nzk3IiwicmVjaXBpZW50X2FnZW50X2lkIjoiNGYwZDZjMWUtN2YwYi00YzhmLTlhNTMtMGE3YjVkOGYzYzIxIiwiZGVidG9yX2liYW4iOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyIsImRlYnRvcl9hZ2VudF9pZCI6IjBiNmYyYTlkLTVhNDEtNGEwZS04YzM1LTZmMmY5ZjFmN2UxMCIsInJlZ2lzdGVyX2lkIjoiMTAxMjIzMSIsImNyZWF0ZWRfYXQiOiIyMDIzLTEyLTEwVDEwOjEyOjEyWiJ9XX0.IiLo8Lytad-kjVab-jGmeHfttsNjI0UiBpaSXKrLyRwH3urjIcAUYvorG8jUqavmfW0IMfBsWCcRzAePJGLhJdFlt6c2wFg1NfS_9nPIv8CXhY2e0z2fj27xxyuJKYDFpt8Q5uC9UIPYCAYEe1HSCOViGkb_at5ozyYhwtKyZJE7LyWOn-8MjcKTwvAHi0N79fB68u85RQ8Q-zVsxqCkstiDO64UIkDV1gyzAhAD4m0qL8-Yu0k2eMAb8IyRppceviPtejxQejsJW7FG1L-6sPyKHtr2n3dn-OvdW7MUURBxeIPHr2I0ALINVytmr2JUZgJ_s_QYNUvAw7IkwhL99Q"
+                 *     }
+                 */
+                "application/json": components["schemas"]["GrossSettlementEnvelope"];
+                /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
+                "text/plain": components["schemas"]["CompactJws"];
+            };
+        };
+        responses: {
+            /** @description The callback is accepted. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A passing problem; the callback is retried. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+}

@@ -1,0 +1,262 @@
+// The text of gen/rest: a route table, compiled validators, and the types that tie Express handlers to the contract.
+
+import Ajv2020 from "ajv/dist/2020.js";
+import standaloneCode from "ajv/dist/standalone/index.js";
+import addFormats from "ajv-formats";
+
+type Schema = { [keyword: string]: unknown };
+type Parameter = { name: string; in: string; required?: boolean; schema: Schema };
+type Content = { [mediaType: string]: { schema?: Schema } };
+type Response = { content?: Content };
+type Operation = {
+  operationId: string;
+  security?: unknown[];
+  parameters?: Parameter[];
+  requestBody?: { required?: boolean; content: Content };
+  responses: { [status: string]: Response };
+};
+export type OpenapiDocument = {
+  paths: { [path: string]: { [method: string]: Operation } };
+  components: { schemas: { [name: string]: Schema } };
+};
+
+/** The payloads of tokens: they are validated after the signature, apart from the body that carries the token. */
+const claimsSchemas = /Claims$|^ExpirationBody$/;
+const ownKeywords = ["x-dcm-code", "x-enumDescriptions", "x-jwt-claims", "example"];
+const documentId = "dcm";
+const methods = ["get", "put", "post", "delete", "patch"];
+
+type Route = { path: string; method: string; operation: Operation; parameters: Parameter[]; body?: Content };
+
+function routes(document: OpenapiDocument): Route[] {
+  return Object.entries(document.paths).flatMap(([path, item]) =>
+    methods.flatMap((method): Route[] => {
+      const operation = item[method];
+      if (!operation) return [];
+      const parameters = (operation.parameters ?? []).map((parameter) => resolved<Parameter>(document, parameter));
+      const body = operation.requestBody && resolved<{ content: Content }>(document, operation.requestBody).content;
+      return [{ path, method, operation, parameters, ...(body ? { body } : {}) }];
+    }),
+  );
+}
+
+/** Follows `$ref` inside the document, as often as it takes. */
+function resolved<T>(document: OpenapiDocument, value: unknown): T {
+  let current = value;
+  while (typeof current === "object" && current !== null && "$ref" in current) {
+    const steps = String(current.$ref).replace(/^#\//, "").split("/");
+    current = steps.reduce<unknown>((at, step) => (at as Schema)[step.replaceAll("~1", "/")], document);
+  }
+  return current as T;
+}
+
+/** A schema taken out of the document: its references must name the document again. */
+function detached(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(detached);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, part]) => [key, key === "$ref" ? `${documentId}${part}` : detached(part)]),
+  );
+}
+
+function parametersSchema(route: Route, place: "path" | "query"): Schema | undefined {
+  const wanted = route.parameters.filter((parameter) => parameter.in === place);
+  if (wanted.length === 0) return undefined;
+  return {
+    type: "object",
+    required: wanted.filter((parameter) => parameter.required).map((parameter) => parameter.name),
+    properties: Object.fromEntries(wanted.map((parameter) => [parameter.name, detached(parameter.schema)])),
+  };
+}
+
+/** One ESM module with a compiled validator per name. */
+function compiled(document: OpenapiDocument, schemas: { [name: string]: Schema }, coerceTypes: boolean): string {
+  const ajv = new Ajv2020.default({
+    // Only the schemas are handed over, and OpenAPI's own keywords are named: any other unknown keyword is a slip.
+    strict: true,
+    strictTypes: false,
+    strictRequired: false,
+    allErrors: false,
+    coerceTypes,
+    useDefaults: coerceTypes,
+    code: { source: true, esm: true },
+  });
+  addFormats.default(ajv);
+  ajv.addVocabulary([...ownKeywords, "components"]);
+  ajv.addSchema({ components: { schemas: document.components.schemas } }, documentId);
+  const names: { [name: string]: string } = {};
+  for (const [name, schema] of Object.entries(schemas)) {
+    ajv.addSchema(schema, name);
+    names[name] = name;
+  }
+  const code = standaloneCode.default(ajv, names).replace(/^"use strict";/, "");
+  // The compiled code asks for ajv's run-time pieces in the CommonJS way.
+  return [
+    "// @ts-nocheck",
+    'import { createRequire } from "node:module";',
+    "const require = createRequire(import.meta.url);",
+    code.replaceAll(/;(?=export const|const |function )/g, ";\n"),
+    "",
+  ].join("\n");
+}
+
+export function validatorModules(document: OpenapiDocument): { [file: string]: string } {
+  const parameters: { [name: string]: Schema } = {};
+  const bodies: { [name: string]: Schema } = {};
+  for (const route of routes(document)) {
+    for (const place of ["path", "query"] as const) {
+      const schema = parametersSchema(route, place);
+      if (schema) parameters[`${route.operation.operationId}_${place}`] = schema;
+    }
+    const body = route.body?.["application/json"]?.schema;
+    if (body) bodies[`${route.operation.operationId}_body`] = detached(body) as Schema;
+  }
+  for (const name of claimsNames(document)) bodies[name] = { $ref: `${documentId}#/components/schemas/${name}` };
+  return {
+    "parameterValidators.ts": compiled(document, parameters, true),
+    "validators.ts": compiled(document, bodies, false),
+  };
+}
+
+function claimsNames(document: OpenapiDocument): string[] {
+  return Object.keys(document.components.schemas).filter((name) => claimsSchemas.test(name));
+}
+
+/** The code of every field below a schema, by the field's JSON pointer. */
+function fieldCodes(document: OpenapiDocument, schema: Schema, pointer = ""): [string, string][] {
+  const parts = [schema, ...((schema.allOf as Schema[] | undefined) ?? [])].map((part) =>
+    resolved<Schema>(document, part),
+  );
+  const properties = parts.flatMap((part) => Object.entries((part.properties as { [name: string]: Schema }) ?? {}));
+  const inner = parts
+    .slice(1)
+    .flatMap((part) => ((part.allOf as unknown[]) ? fieldCodes(document, part, pointer) : []));
+  return [
+    ...properties.flatMap(([name, property]): [string, string][] => {
+      const below = fieldCodes(document, property, `${pointer}/${name}`);
+      const code = property["x-dcm-code"];
+      return typeof code === "string" ? [[`${pointer}/${name}`, code], ...below] : below;
+    }),
+    ...inner,
+  ];
+}
+
+function expressPath(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ":$1");
+}
+
+function errorFamily(document: OpenapiDocument, operation: Operation): "Error" | "SettlementError" {
+  const schemas = Object.values(operation.responses).map(
+    (response) => resolved<Response>(document, response).content?.["application/json"]?.schema?.$ref,
+  );
+  return schemas.includes("#/components/schemas/SettlementError") ? "SettlementError" : "Error";
+}
+
+function routeRow(document: OpenapiDocument, { path, method, operation, body }: Route): string {
+  const success = Object.keys(operation.responses).find((status) => status.startsWith("2"));
+  const row = {
+    method,
+    path,
+    expressPath: expressPath(path),
+    needsAccess: !Array.isArray(operation.security) || operation.security.length > 0,
+    requestContentTypes: Object.keys(body ?? {}),
+    bodyRequired: Boolean(
+      operation.requestBody && resolved<{ required?: boolean }>(document, operation.requestBody).required,
+    ),
+    successStatus: Number(success),
+    errorFamily: errorFamily(document, operation),
+  };
+  return `  ${operation.operationId}: ${JSON.stringify(row)},`;
+}
+
+function validatorRow(route: Route): string {
+  const id = route.operation.operationId;
+  const entries = [
+    ...(parametersSchema(route, "path") ? [`path: check(parameterValidators.${id}_path)`] : []),
+    ...(parametersSchema(route, "query") ? [`query: check(parameterValidators.${id}_query)`] : []),
+    ...(route.body?.["application/json"]?.schema ? [`body: check(validators.${id}_body)`] : []),
+  ];
+  return `  ${id}: { ${entries.join(", ")} },`;
+}
+
+function claimsRow(document: OpenapiDocument, name: string): string {
+  const schema = document.components.schemas[name] as Schema;
+  const codes = Object.fromEntries(fieldCodes(document, schema));
+  return `  ${name}: { validate: check<components["schemas"]["${name}"]>(validators.${name}), codes: ${JSON.stringify(codes)} },`;
+}
+
+export function operationsModule(document: OpenapiDocument): string {
+  const all = routes(document);
+  return `import type { components, operations as Documented } from "./types.ts";
+import * as parameterValidators from "./parameterValidators.ts";
+import * as validators from "./validators.ts";
+
+/** Where a value breaks its schema. */
+export type SchemaProblem = {
+  instancePath: string;
+  keyword: string;
+  params: Record<string, unknown>;
+  message?: string;
+};
+/** A compiled validator; after a refusal \`errors\` holds the first problem. */
+export type Validate<T> = ((value: unknown) => value is T) & { errors?: SchemaProblem[] | null };
+
+const check = <T>(compiled: unknown) => compiled as Validate<T>;
+
+/** Every operation of the contract. */
+export const operations = {
+${all.map((route) => routeRow(document, route)).join("\n")}
+} as const;
+
+export type OperationId = keyof typeof operations;
+
+/** What is validated before a handler sees it. */
+export const requestValidators: { [Id in OperationId]: { path?: Validate<unknown>; query?: Validate<unknown>; body?: Validate<unknown> } } = {
+${all.map(validatorRow).join("\n")}
+};
+
+/** The payloads of tokens, with the code of each field by its JSON pointer. */
+export const claims = {
+${claimsNames(document)
+  .map((name) => claimsRow(document, name))
+  .join("\n")}
+} as const;
+
+export type ClaimsName = keyof typeof claims;
+
+type Parameters<Id extends OperationId, Place extends string> = Documented[Id] extends {
+  parameters: { [P in Place]?: infer Values };
+}
+  ? [Values] extends [undefined | never]
+    ? Record<string, never>
+    : NonNullable<Values>
+  : Record<string, never>;
+
+type JsonBody<Id extends OperationId> = Documented[Id] extends { requestBody: { content: { "application/json": infer Body } } }
+  ? Body
+  : Documented[Id] extends { requestBody?: { content: { "application/json": infer Body } } }
+    ? Body | undefined
+    : undefined;
+
+/** What a handler gets: everything validated, numbers and booleans of the query already converted. */
+export type OperationInput<Id extends OperationId> = {
+  path: Parameters<Id, "path">;
+  query: Parameters<Id, "query">;
+  body: JsonBody<Id>;
+};
+
+type Answers<Responses> = {
+  [Status in keyof Responses]: Responses[Status] extends { content: infer Content }
+    ? { [Type in keyof Content]: { status: Status; type: Type; body: Content[Type] } }[keyof Content]
+    : never;
+}[keyof Responses];
+
+/** What a handler may answer: one of the documented statuses with its body. */
+export type OperationOutput<Id extends OperationId> = Answers<Documented[Id]["responses"]>;
+
+/** One handler per operation; a missing or mistyped one does not compile. */
+export type Handlers<Context> = {
+  [Id in OperationId]: (input: OperationInput<Id>, context: Context) => Promise<OperationOutput<Id>>;
+};
+`;
+}

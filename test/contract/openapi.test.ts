@@ -1,0 +1,172 @@
+import { readFileSync } from "node:fs";
+import Ajv2020 from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { claims, type Handlers, operations } from "../../gen/rest/operations.ts";
+
+type Node = { [key: string]: unknown };
+const document = parse(readFileSync("openapi/dcm.v1.yaml", "utf8")) as Node;
+const schemas = (document.components as { schemas: { [name: string]: Node } }).schemas;
+
+/** Every object of the document with its JSON pointer. */
+function* nodes(value: unknown, pointer = "#"): Generator<[pointer: string, node: Node]> {
+  if (typeof value !== "object" || value === null) return;
+  if (!Array.isArray(value)) yield [pointer, value as Node];
+  for (const [key, part] of Object.entries(value)) {
+    if (key === "example" || key === "examples") continue;
+    yield* nodes(part, `${pointer}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`);
+  }
+}
+
+const all = [...nodes(document)];
+const ajv = new Ajv2020.default({ strict: false, allErrors: true });
+addFormats.default(ajv);
+ajv.addSchema(document, "dcm");
+const encoded = (pointer: string) =>
+  pointer
+    .slice(2)
+    .split("/")
+    .map((step) => encodeURIComponent(step))
+    .join("/");
+
+function problems(pointer: string, value: unknown): unknown {
+  const validate = ajv.getSchema(`dcm#/${encoded(pointer)}`);
+  if (!validate) return `no schema at ${pointer}`;
+  return validate(value) ? [] : validate.errors;
+}
+
+function examplesOf(name: string): Node[] {
+  return (schemas[name]?.examples ?? []) as Node[];
+}
+
+function payload(token: string): unknown {
+  return JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+}
+
+describe("examples", () => {
+  const bodies = all.filter(([pointer, node]) => /\/content\/[^/]+$/.test(pointer) && node.schema !== undefined);
+
+  test.each(bodies)("%s has an example that its schema accepts", (pointer, node) => {
+    expect(node).toHaveProperty("example");
+    expect(problems(`${pointer}/schema`, node.example)).toEqual([]);
+  });
+
+  const exemplified = Object.entries(schemas).filter(([, schema]) => schema.examples !== undefined);
+
+  test.each(exemplified)("%s accepts its own examples", (name, schema) => {
+    for (const example of schema.examples as unknown[]) {
+      expect(problems(`#/components/schemas/${name}`, example)).toEqual([]);
+    }
+  });
+
+  test.each(Object.keys(claims).filter((name) => name !== "ExpirationBody"))("%s has an example", (name) => {
+    expect(schemas[name]?.examples).toHaveLength(1);
+  });
+
+  test("a token in an example carries the claims that it is documented with", () => {
+    const tokens = bodies.flatMap(([, node]) => {
+      const name =
+        String((node.schema as Node).$ref)
+          .split("/")
+          .at(-1) ?? "";
+      if (!name.endsWith("Envelope")) return [];
+      const jwt = (schemas[name]?.properties as { jwt: Node }).jwt;
+      const target = jwt.$ref ? schemas[String(jwt.$ref).split("/").at(-1) ?? ""] : jwt;
+      return [{ jwt: (node.example as { jwt: string }).jwt, of: String(target?.["x-jwt-claims"]).split("/").at(-1) }];
+    });
+    expect(tokens).toHaveLength(7);
+    for (const { jwt, of } of tokens) {
+      expect(payload(jwt), of).toEqual(examplesOf(of ?? "")[0]);
+    }
+  });
+});
+
+describe("prose", () => {
+  const described = all.filter(
+    ([pointer, node]) =>
+      /\/properties\/[^/]+$/.test(pointer) ||
+      /^#\/components\/schemas\/[^/]+$/.test(pointer) ||
+      (/\/responses\/[^/]+$/.test(pointer) && !node.$ref),
+  );
+
+  test.each(described)("%s has a sentence", (_pointer, node) => {
+    const target = node.$ref ? schemas[String(node.$ref).split("/").at(-1) ?? ""] : node;
+    expect(target?.description).toMatch(/\S.*\.\s*$/s);
+  });
+
+  const enumerations = all.filter(([, node]) => Array.isArray(node.enum));
+
+  test.each(enumerations)("%s has a sentence for every value", (_pointer, node) => {
+    const texts = node["x-enumDescriptions"] as Record<string, string>;
+    expect(Object.keys(texts).sort()).toEqual((node.enum as unknown[]).map(String).sort());
+    for (const text of Object.values(texts)) expect(text).toMatch(/\.$/);
+  });
+});
+
+describe("codes", () => {
+  test("every code of a field is a documented error code", () => {
+    const documented = new Set(schemas.ErrorCode?.enum as string[]);
+    const used = all.flatMap(([, node]) => (typeof node["x-dcm-code"] === "string" ? [node["x-dcm-code"]] : []));
+    expect(used.filter((code) => !documented.has(code))).toEqual([]);
+    expect(used.length).toBeGreaterThan(30);
+  });
+
+  test("every field of the tokens that arrive has a code", () => {
+    for (const name of ["OrderClaims", "PaymentMessageClaims", "CxAuthorizationClaims"] as const) {
+      const required = schemas[name]?.required as string[];
+      expect(Object.keys(claims[name].codes)).toEqual(expect.arrayContaining(required.map((field) => `/${field}`)));
+    }
+  });
+});
+
+describe("generated code", () => {
+  test("the route table has every operation of the document", () => {
+    const documented = all.filter(([pointer]) => pointer.startsWith("#/paths/")).map(([, node]) => node.operationId);
+    expect(Object.keys(operations).sort()).toEqual(documented.filter(Boolean).map(String).sort());
+  });
+
+  const example = () => structuredClone(examplesOf("PaymentMessageClaims")[0] as Node);
+
+  test.each([
+    ["a missing field", (message: Node) => delete message.order_id, { keyword: "required", instancePath: "" }],
+    ["a number as a string", (message: Node) => Object.assign(message, { amount: "5" }), { instancePath: "/amount" }],
+    ["zero", (message: Node) => Object.assign(message, { amount: 0 }), { instancePath: "/amount" }],
+    ["too much", (message: Node) => Object.assign(message, { amount: 1e9 }), { instancePath: "/amount" }],
+    ["an impossible date", (message: Node) => Object.assign(message, { msg_creation_date: "2023-02-30" }), {}],
+    ["a readable name", (message: Node) => Object.assign(message.debtor as Node, { debtor_name: "Taras" }), {}],
+    ["a control character", (message: Node) => Object.assign(message, { purpose: "a\u0000b" }), {}],
+  ])("PaymentMessageClaims: %s is refused", (_what, change, problem) => {
+    const message = example();
+    change(message);
+    const { validate } = claims.PaymentMessageClaims;
+    expect(validate(message)).toBe(false);
+    expect(validate.errors?.[0]).toMatchObject(problem);
+  });
+
+  test("PaymentMessageClaims: unknown fields are accepted", () => {
+    expect(claims.PaymentMessageClaims.validate({ ...example(), novelty: { deep: [1] } })).toBe(true);
+  });
+
+  test("a missing handler, a wrong status and a wrong body do not compile", () => {
+    type Some = Handlers<undefined>;
+    // @ts-expect-error: there are more operations than one
+    const missing: Some = {
+      getHealth: async () => ({ status: 200, type: "application/json", body: { status: "ok" } }),
+    };
+    // @ts-expect-error: 418 is not documented
+    const wrongStatus: Some["getHealth"] = async () => ({
+      status: 418,
+      type: "application/json",
+      body: { status: "ok" },
+    });
+    // @ts-expect-error: the documented status is a constant
+    const wrongBody: Some["getHealth"] = async () => ({
+      status: 200,
+      type: "application/json",
+      body: { status: "no" },
+    });
+    const right: Some["getHealth"] = async () => ({ status: 200, type: "application/json", body: { status: "ok" } });
+    expect([missing, wrongStatus, wrongBody, right]).toHaveLength(4);
+  });
+});
