@@ -20,8 +20,8 @@ export type OpenapiDocument = {
   components: { schemas: { [name: string]: Schema } };
 };
 
-/** The payloads of tokens: they are validated after the signature, apart from the body that carries the token. */
-const claimsSchemas = /Claims$|^ExpirationBody$/;
+/** The payloads of tokens: validated after the signature, apart from the body. CallbackClaims is only a part of others. */
+const claimsSchemas = /(?<!^Callback)Claims$|^ExpirationBody$/;
 const ownKeywords = ["x-dcm-code", "x-enumDescriptions", "x-jwt-claims", "example"];
 const documentId = "dcm";
 const methods = ["get", "put", "post", "delete", "patch"];

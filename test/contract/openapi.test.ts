@@ -40,6 +40,10 @@ function examplesOf(name: string): Node[] {
   return (schemas[name]?.examples ?? []) as Node[];
 }
 
+function nameOf(reference: unknown): string {
+  return String(reference).split("/").at(-1) ?? "";
+}
+
 function payload(token: string): unknown {
   return JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
 }
@@ -66,18 +70,15 @@ describe("examples", () => {
 
   test("a token in an example carries the claims that it is documented with", () => {
     const tokens = bodies.flatMap(([, node]) => {
-      const name =
-        String((node.schema as Node).$ref)
-          .split("/")
-          .at(-1) ?? "";
+      const name = nameOf((node.schema as Node).$ref);
       if (!name.endsWith("Envelope")) return [];
-      const jwt = (schemas[name]?.properties as { jwt: Node }).jwt;
-      const target = jwt.$ref ? schemas[String(jwt.$ref).split("/").at(-1) ?? ""] : jwt;
-      return [{ jwt: (node.example as { jwt: string }).jwt, of: String(target?.["x-jwt-claims"]).split("/").at(-1) }];
+      const jwt = (schemas[name] as { properties: { jwt: Node } }).properties.jwt;
+      const target = jwt.$ref ? schemas[nameOf(jwt.$ref)] : jwt;
+      return [{ jwt: (node.example as { jwt: string }).jwt, of: nameOf(target?.["x-jwt-claims"]) }];
     });
     expect(tokens).toHaveLength(7);
     for (const { jwt, of } of tokens) {
-      expect(payload(jwt), of).toEqual(examplesOf(of ?? "")[0]);
+      expect(payload(jwt), of).toEqual(examplesOf(of)[0]);
     }
   });
 });
@@ -91,7 +92,7 @@ describe("prose", () => {
   );
 
   test.each(described)("%s has a sentence", (_pointer, node) => {
-    const target = node.$ref ? schemas[String(node.$ref).split("/").at(-1) ?? ""] : node;
+    const target = node.$ref ? schemas[nameOf(node.$ref)] : node;
     expect(target?.description).toMatch(/\S.*\.\s*$/s);
   });
 
