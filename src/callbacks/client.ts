@@ -1,0 +1,258 @@
+/**
+ * One attempt to deliver one callback: POST, read a bounded answer in bounded time, and say what came of it. Nothing
+ * here throws for what an endpoint does: every ending is an outcome.
+ */
+import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
+import { buildConnector, type Dispatcher, Pool } from "undici";
+import type { Outcome } from "../domain/callback.ts";
+import { ADDRESS_REFUSED_CODE, type AddressGuard } from "./address.ts";
+import { describeFailure, failureOutcome, parseRetryAfter, safeText, statusOutcome } from "./outcomes.ts";
+
+export type AttemptResult = {
+  outcome: Outcome;
+  httpStatus?: number;
+  /** What the endpoint asked for, not yet capped: the retry policy decides how much of it to believe. */
+  retryAfterMs?: number;
+  durationMs: number;
+  /** The beginning of the answer, safe to store and to show. */
+  answer?: string;
+  problem?: string;
+};
+
+export type CallbackRequest = { headers: Record<string, string>; body: string };
+
+export type CallbackClient = {
+  post(url: string, request: CallbackRequest): Promise<AttemptResult>;
+  /** Origins with open pools, for metrics. */
+  openOrigins(): number;
+  /** Waits for attempts under way (each ends within its deadline) and closes every connection. */
+  close(): Promise<void>;
+};
+
+export type CallbackClientOptions = {
+  guard: AddressGuard;
+  /** Connect and answer together. */
+  attemptTimeoutMs?: number;
+  maxAnswerBytes?: number;
+  keptAnswerBytes?: number;
+  /**
+   * As many attempts may be under way to one origin; a caller that starts more makes them wait on their own deadline,
+   * so its slots must be counted by `callbackOrigin`.
+   */
+  connectionsPerOrigin?: number;
+  /** Above this the pool that was idle the longest is closed first. */
+  maxOrigins?: number;
+  idleOriginMs?: number;
+  /** PEM of further certificate authorities for this client alone. */
+  extraCa?: string | undefined;
+};
+
+/** Slots, pools and back-pressure go by origin: several participants may share one gateway. */
+export function callbackOrigin(url: string): string | undefined {
+  return URL.parse(url)?.origin;
+}
+
+export function createCallbackClient(options: CallbackClientOptions): CallbackClient {
+  const { guard, attemptTimeoutMs = 10_000, maxAnswerBytes = 65_536, keptAnswerBytes = 4_096 } = options;
+  const { connectionsPerOrigin = 16, maxOrigins = 1_000, idleOriginMs = 60_000 } = options;
+  const limits = { attemptTimeoutMs, maxAnswerBytes, keptAnswerBytes };
+  const connect = guardedConnector(guard, attemptTimeoutMs, options.extraCa);
+  const pools = originPools({ connect, connectionsPerOrigin, maxOrigins, idleOriginMs });
+  const underWay = new Set<Promise<Attempt>>();
+  let isClosed = false;
+
+  async function attemptOf(text: string, request: CallbackRequest): Promise<Attempt> {
+    if (isClosed) return { outcome: "lost", problem: "the client is closed" };
+    const form = guard.checkForm(text);
+    if (!form.ok) return { outcome: "address_refused", problem: `the URL ${form.problem}` };
+    const url = new URL(text);
+    const entry = pools.take(url.origin);
+    const running = attempt(entry.pool, url, request, limits);
+    underWay.add(running);
+    try {
+      return await running;
+    } finally {
+      underWay.delete(running);
+      pools.release(entry);
+    }
+  }
+
+  async function post(url: string, request: CallbackRequest): Promise<AttemptResult> {
+    const startedMs = performance.now();
+    const made = await attemptOf(url, request);
+    return { ...made, durationMs: Math.round(performance.now() - startedMs) };
+  }
+
+  async function close(): Promise<void> {
+    isClosed = true;
+    await Promise.allSettled(underWay);
+    await pools.close();
+  }
+
+  return { post, openOrigins: pools.size, close };
+}
+
+// ------------------------------------------------------------------------------------------------------------------ pools
+
+type OriginPool = { origin: string; pool: Pool; underWay: number; idleSinceMs: number };
+type OriginPoolOptions = Required<
+  Pick<CallbackClientOptions, "connectionsPerOrigin" | "maxOrigins" | "idleOriginMs">
+> & {
+  connect: buildConnector.connector;
+};
+
+/** Pools of keep-alive connections in the order of last use: the first idle one is the longest idle one. */
+function originPools({ connect, connectionsPerOrigin, maxOrigins, idleOriginMs }: OriginPoolOptions) {
+  const pools = new Map<string, OriginPool>();
+  const sweep = setInterval(() => evictIdleSince(performance.now() - idleOriginMs), idleOriginMs / 2).unref();
+
+  function open(origin: string): OriginPool {
+    const longestIdle =
+      pools.size >= maxOrigins ? [...pools.values()].find((entry) => entry.underWay === 0) : undefined;
+    if (longestIdle) void evict(longestIdle);
+    const pool = new Pool(origin, {
+      connect,
+      connections: connectionsPerOrigin,
+      pipelining: 1,
+      allowH2: false,
+      // The attempt's own deadline covers both; undici's timers are coarse and would only blur the outcome.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    return { origin, pool, underWay: 0, idleSinceMs: 0 };
+  }
+
+  /** With no attempt under way there is nothing to wait for: what a destroyed pool still held was given up before. */
+  function evict(entry: OriginPool): Promise<void> {
+    if (pools.get(entry.origin) === entry) pools.delete(entry.origin);
+    return entry.pool.destroy().catch(() => {});
+  }
+
+  function evictIdleSince(sinceMs: number): void {
+    for (const entry of pools.values()) if (entry.underWay === 0 && entry.idleSinceMs <= sinceMs) void evict(entry);
+  }
+
+  return {
+    take(origin: string): OriginPool {
+      const entry = pools.get(origin) ?? open(origin);
+      pools.set(origin, entry);
+      entry.underWay += 1;
+      return entry;
+    },
+    release(entry: OriginPool): void {
+      entry.underWay -= 1;
+      entry.idleSinceMs = performance.now();
+      pools.delete(entry.origin);
+      pools.set(entry.origin, entry);
+    },
+    size: () => pools.size,
+    async close(): Promise<void> {
+      clearInterval(sweep);
+      await Promise.all([...pools.values()].map(evict));
+    },
+  };
+}
+
+// ---------------------------------------------------------------------------------------------------------------- attempt
+
+type Attempt = Omit<AttemptResult, "durationMs">;
+type Limits = { attemptTimeoutMs: number; maxAnswerBytes: number; keptAnswerBytes: number };
+
+async function attempt(pool: Pool, url: URL, request: CallbackRequest, limits: Limits): Promise<Attempt> {
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), limits.attemptTimeoutMs);
+  let head: Dispatcher.ResponseData | undefined;
+  const kept = keeper(limits.keptAnswerBytes);
+  let outcome: Outcome;
+  let problem: string | undefined;
+  try {
+    const path = url.pathname + url.search;
+    const { signal } = deadline;
+    // A request that still waits for its connection does not hear the signal, so the deadline is raced as well.
+    head = await Promise.race([pool.request({ ...request, path, method: "POST", signal }), aborted(signal)]);
+    const isWhole = await readWithin(head.body, limits.maxAnswerBytes, kept);
+    outcome = isWhole ? statusOutcome(head.statusCode) : "oversized";
+    if (!isWhole) problem = `the answer is larger than ${limits.maxAnswerBytes} bytes`;
+  } catch (error) {
+    outcome = failureOutcome(error, deadline.signal.aborted, head !== undefined);
+    problem = deadline.signal.aborted ? `no whole answer within ${limits.attemptTimeoutMs} ms` : describeFailure(error);
+  } finally {
+    clearTimeout(timer);
+  }
+  const retryAfterMs = head && parseRetryAfter(head.headers["retry-after"], Date.now());
+  return {
+    outcome,
+    ...(head && { httpStatus: head.statusCode, answer: kept.text() }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    ...(problem !== undefined && { problem }),
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
+/** False when there is more than `maxBytes`; leaving the loop destroys the stream and with it the connection. */
+async function readWithin(body: AsyncIterable<Buffer>, maxBytes: number, kept: Keeper): Promise<boolean> {
+  let totalBytes = 0;
+  for await (const chunk of body) {
+    kept.add(chunk);
+    totalBytes += chunk.length;
+    if (totalBytes > maxBytes) return false;
+  }
+  return true;
+}
+
+type Keeper = { add(chunk: Buffer): void; text(): string };
+
+/** Keeps the first bytes of an answer as text. */
+function keeper(maxBytes: number): Keeper {
+  // As a stream, the decoder holds back a character that the cut went through.
+  const decoder = new TextDecoder();
+  let leftBytes = maxBytes;
+  let text = "";
+  return {
+    add(chunk) {
+      if (leftBytes <= 0) return;
+      text += decoder.decode(chunk.subarray(0, leftBytes), { stream: true });
+      leftBytes -= chunk.length;
+    },
+    text: () => safeText(text),
+  };
+}
+
+// ---------------------------------------------------------------------------------------------------------------- connect
+
+/** Of several addresses each but the last gets this long: Node's own 250 ms would give up on a far endpoint. */
+const ADDRESS_TRY_TIMEOUT_MS = 2_000;
+
+/**
+ * undici derives SNI and Host from the URL's name while the connection goes to the vetted address. Literal addresses
+ * never pass through a lookup, so the peer of the open socket is held against the guard as well.
+ */
+function guardedConnector(guard: AddressGuard, timeoutMs: number, extraCa?: string): buildConnector.connector {
+  const autoSelectFamilyAttemptTimeout = ADDRESS_TRY_TIMEOUT_MS;
+  const trust = extraCa === undefined ? {} : trustAlso(extraCa);
+  const common = { allowH2: false, timeout: timeoutMs, autoSelectFamilyAttemptTimeout, ...trust };
+  const connectTls = buildConnector({ ...common, lookup: guard.lookup } as buildConnector.BuildOptions);
+  const connectPlain = buildConnector({ ...common, lookup: guard.plainLookup } as buildConnector.BuildOptions);
+  return (target, callback) => {
+    const isTls = target.protocol === "https:";
+    const permits = isTls ? guard.allows : guard.isAllowListed;
+    const connect = isTls ? connectTls : connectPlain;
+    connect(target, (...[error, socket]) => {
+      if (error) return callback(error, null);
+      if (permits(socket?.remoteAddress ?? "")) return callback(null, socket as NonNullable<typeof socket>);
+      socket?.destroy();
+      const refusal = new Error(`${target.hostname} is an address that callbacks must not reach`);
+      callback(Object.assign(refusal, { code: ADDRESS_REFUSED_CODE }), null);
+    });
+  };
+}
+
+/** Made once: parsing the authorities of the system anew for every connection would cost more than the handshake. */
+function trustAlso(extraCa: string): { secureContext: SecureContext } {
+  return { secureContext: createSecureContext({ ca: [...getCACertificates("default"), extraCa] }) };
+}
