@@ -82,7 +82,7 @@ export function bankClient(caller: Caller & { guid: string; key: SigningKey }) {
     getPaymentMessageByOrder: (id: string) => ask<PaymentMessage>("GET", `${orders}/${segment(id)}/payment-message`),
     listGrossSettlements(query: GrossSettlementQuery = {}) {
       const given = Object.entries(query).map(([name, value]) => [name, String(value)] as [string, string]);
-      return ask<unknown>("GET", `${counterparty}/gross-settlement?${new URLSearchParams(given)}`);
+      return ask<GrossSettlement[]>("GET", `${counterparty}/gross-settlement?${new URLSearchParams(given)}`);
     },
     getGrossSettlement: (id: string) => ask<GrossSettlement>("GET", `${counterparty}/gross-settlement/${segment(id)}`),
   };

@@ -1,0 +1,223 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { CALLBACK_GUID_HEADER, type CallbackProblem, verifyCallback } from "../sdk/callbacks.ts";
+import type { Claims } from "../sdk/jws.ts";
+import type { VerificationKey } from "../sdk/keys.ts";
+
+/** What a participant can be sent, named as the path that it is sent to. */
+export const CALLBACK_PATHS = ["pay-in", "pay-out", "credit", "expiration", "gross-settlement", "base"] as const;
+export type CallbackPath = (typeof CALLBACK_PATHS)[number];
+
+/** Ways of answering that are no HTTP answer, or not a whole one. */
+export type Fault = "hang" | "reset" | "garbage" | "oversized" | "endless-body";
+
+/** A status, a whole answer, or a fault. */
+export type Reply =
+  | number
+  | Fault
+  | { status: number; headers?: Record<string, string>; body?: string; delayMs?: number };
+
+/** What to answer: the same each time, or what a function makes of the call. */
+export type Script = Reply | ((call: Call) => Reply | Promise<Reply>);
+
+/** One callback as it arrived. `guid` is the payment message's, `callbackGuid` the callback's own. */
+export type Call = {
+  kind: CallbackPath;
+  guid: string | undefined;
+  callbackGuid: string | undefined;
+  orderId: string | undefined;
+  status: string | undefined;
+  reason: string | undefined;
+  claims: Claims;
+  /** Undefined for a callback whose signatures, receiver, age and guid are all right. */
+  problem: CallbackProblem | undefined;
+  /** How often this callback guid came, this time included; counted among the calls that are kept. */
+  attempt: number;
+  at: Date;
+  /** The status or fault that it was answered with; undefined while the answer is being made. */
+  answered: number | Fault | undefined;
+};
+
+/** Which call to wait for: members of the call or of its claims, or a function that says yes. */
+export type Match = Record<string, unknown> | ((call: Call) => boolean);
+
+export type InboxOptions = {
+  /** The receiver's guid or uid; callbacks for anyone else are answered 401. */
+  audience: string;
+  /** Asked for every callback; `refresh` is true when the first keys did not know the signer. */
+  platformKeys: (refresh: boolean) => Promise<readonly VerificationKey[]>;
+  /** How many calls are kept for `calls` and `receives`; older ones are forgotten. Default 10 000. */
+  keepCalls?: number;
+  /** Told of each call once it is answered. */
+  onCall?: (call: Call) => void;
+};
+
+const DEFAULT_KEEP_CALLS = 10_000;
+const DEFAULT_WAIT_MS = 10_000;
+const MAX_BODY_BYTES = 1024 * 1024;
+/** More than a careful sender reads of any answer. */
+const OVERSIZED_BYTES = 256 * 1024;
+
+type Waiter = { kind: CallbackPath; match: Match; resolve: (call: Call) => void };
+
+/** Starts a server on a free loopback port that verifies, records and answers callbacks as it was told to. */
+export async function openInbox(options: InboxOptions) {
+  const calls: Call[] = [];
+  const scripts = new Map<CallbackPath, Script[]>();
+  const waiters = new Set<Waiter>();
+  const keepCalls = options.keepCalls ?? DEFAULT_KEEP_CALLS;
+
+  function settle(call: Call, answered: number | Fault) {
+    call.answered = answered;
+    for (const waiter of waiters) if (waiter.kind === call.kind && matches(call, waiter.match)) waiter.resolve(call);
+    options.onCall?.(call);
+  }
+
+  async function receive(request: IncomingMessage, response: ServerResponse) {
+    const rawBody = await readBody(request);
+    const kind = CALLBACK_PATHS.find((path) => request.url === `/${path}`);
+    if (!kind || request.method !== "POST" || !rawBody) return void response.writeHead(kind ? 400 : 404).end();
+    const call = await describe(kind, request, rawBody, options);
+    call.attempt = 1 + calls.filter((earlier) => earlier.callbackGuid === call.callbackGuid).length;
+    if (keepCalls > 0) calls.push(call);
+    if (calls.length > keepCalls) calls.shift();
+    const reply = call.problem ? 401 : await nextReply(scripts.get(kind), call);
+    if (typeof reply === "string") {
+      settle(call, reply);
+      FAULTS[reply](response);
+      return;
+    }
+    const whole = typeof reply === "number" ? { status: reply } : reply;
+    // An answer that came too late to be read is no answer: the sender saw a receiver that hangs.
+    settle(call, (await answer(whole, response)) ? whole.status : "hang");
+  }
+
+  const server = createServer((request, response) => {
+    // A broken connection is the sender's business; the inbox goes on with the next one.
+    receive(request, response).catch(() => request.socket.destroy());
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
+  return {
+    url,
+    /** Scripts the answers to a kind of callback, one after the other; the last one stays. The default is 200. */
+    answers(kind: CallbackPath, ...replies: [Script, ...Script[]]) {
+      scripts.set(kind, [...replies]);
+    },
+    /** The kept calls of a kind, oldest first. */
+    calls: (kind: CallbackPath, match: Match = {}) => calls.filter((c) => c.kind === kind && matches(c, match)),
+    /** Waits until such a callback has come and was answered, and rejects when it does not in time. */
+    receives(kind: CallbackPath, match: Match = {}, timeoutMs = DEFAULT_WAIT_MS): Promise<Call> {
+      const earlier = calls.find((c) => c.kind === kind && c.answered !== undefined && matches(c, match));
+      if (earlier) return Promise.resolve(earlier);
+      const { promise, resolve, reject } = Promise.withResolvers<Call>();
+      const waiter = { kind, match, resolve };
+      waiters.add(waiter);
+      const timer = setTimeout(() => reject(new Error(tooLate(kind, match, timeoutMs, calls))), timeoutMs);
+      return promise.finally(() => {
+        clearTimeout(timer);
+        waiters.delete(waiter);
+      });
+    },
+    /** Forgets every call and every script, for the next test. */
+    reset() {
+      calls.length = 0;
+      scripts.clear();
+    },
+    async stop() {
+      if (!server.listening) return;
+      const closed = once(server, "close");
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+export type Inbox = Awaited<ReturnType<typeof openInbox>>;
+
+async function describe(kind: CallbackPath, request: IncomingMessage, rawBody: Buffer, options: InboxOptions) {
+  const verify = async (refresh: boolean) => {
+    const keys = await options.platformKeys(refresh);
+    return verifyCallback({ headers: request.headers, rawBody }, { audience: options.audience, keys }, new Date());
+  };
+  let verified = await verify(false);
+  if (!verified.ok && verified.problem.endsWith("unknown_key")) verified = await verify(true);
+  const claims = verified.ok ? verified.claims : {};
+  const message = claims.payment_message as Claims | undefined;
+  const header = request.headers[CALLBACK_GUID_HEADER.toLowerCase()];
+  const call: Call = {
+    kind,
+    guid: text(claims.payment_message_guid),
+    callbackGuid: verified.ok ? verified.guid : text(header),
+    orderId: text(claims.order_id) ?? text(message?.order_id),
+    status: text(claims.status),
+    reason: text(claims.reason),
+    claims,
+    problem: verified.ok ? undefined : verified.problem,
+    attempt: 1,
+    at: new Date(),
+    answered: undefined,
+  };
+  return call;
+}
+
+async function nextReply(script: Script[] | undefined, call: Call): Promise<Reply> {
+  if (!script) return 200;
+  const next = script.length > 1 ? script.shift() : script[0];
+  return typeof next === "function" ? next(call) : (next ?? 200);
+}
+
+type WholeReply = Exclude<Reply, number | Fault>;
+
+/** Says whether the whole answer went out before the sender hung up. */
+async function answer(reply: WholeReply, response: ServerResponse): Promise<boolean> {
+  if (reply.delayMs) await new Promise((resolve) => setTimeout(resolve, reply.delayMs).unref());
+  response.writeHead(reply.status, reply.headers);
+  response.end(reply.body);
+  if (!response.writableFinished && !response.destroyed) {
+    await Promise.race([once(response, "finish"), once(response, "close")]);
+  }
+  return response.writableFinished;
+}
+
+/** What each fault does to the connection. */
+const FAULTS = {
+  hang: () => {},
+  reset: (response) => response.socket?.resetAndDestroy(),
+  garbage: (response) => response.socket?.end("This is not HTTP at all.\r\n\r\n"),
+  oversized: (response) => response.writeHead(200).end("x".repeat(OVERSIZED_BYTES)),
+  "endless-body": (response) => response.writeHead(200, { "Content-Length": "1000" }).write("only the beginning"),
+} satisfies Record<Fault, (response: ServerResponse) => unknown>;
+
+async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    bytes += chunk.length;
+    if (bytes > MAX_BODY_BYTES) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function matches(call: Call, match: Match): boolean {
+  if (typeof match === "function") return match(call);
+  return Object.entries(match).every(([name, value]) => {
+    const found = Object.hasOwn(call, name) ? call[name as keyof Call] : call.claims[name];
+    return found === value;
+  });
+}
+
+function tooLate(kind: CallbackPath, match: Match, timeoutMs: number, calls: readonly Call[]): string {
+  const wanted = typeof match === "function" ? "that matches" : JSON.stringify(match);
+  const came = calls.slice(-10).map((c) => `${c.kind} ${c.status} ${c.reason ?? ""} (${c.problem ?? c.answered})`);
+  return `No ${kind} callback ${wanted} within ${timeoutMs} ms. Last calls: ${came.join("; ") || "none"}`;
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}

@@ -1,0 +1,83 @@
+import type { Call } from "./inbox.ts";
+import type { Delivery, Party } from "./scenarios.ts";
+
+/** How many callback guids are remembered to tell a repeat from a further callback. */
+const REMEMBERED_GUIDS = 50_000;
+
+/** What a run reports; the first of a kind says enough, so only a few are kept. */
+const KEPT_PROBLEMS = 20;
+
+type Page = { missing: Set<string>; ended: PromiseWithResolvers<void> };
+
+/**
+ * Counts callbacks on the receiving side. A payment has a page only until all that it must have delivered is there,
+ * so that a run of any length needs the memory of its concurrent payments.
+ */
+export function openLedger(deliveries: readonly Delivery[]) {
+  const expected = new Set(deliveries.map(nameOf));
+  const pages = new Map<string, Page>();
+  const seen = new Set<string>();
+  const problems: string[] = [];
+  const counts = { delivered: 0, repeated: 0, merchantCalls: 0, problems: 0 };
+
+  function note(problem: string) {
+    counts.problems += 1;
+    if (problems.length < KEPT_PROBLEMS) problems.push(problem);
+  }
+
+  /** A callback can come before the answer to the payment message: whoever is first opens the page. */
+  function pageOf(guid: string): Page {
+    const page = pages.get(guid) ?? { missing: new Set(expected), ended: Promise.withResolvers<void>() };
+    pages.set(guid, page);
+    return page;
+  }
+
+  function remember(callbackGuid: string): boolean {
+    if (seen.has(callbackGuid)) return false;
+    seen.add(callbackGuid);
+    if (seen.size > REMEMBERED_GUIDS) seen.delete(seen.values().next().value as string);
+    return true;
+  }
+
+  return {
+    counts,
+    problems: problems as readonly string[],
+    note,
+    /** Takes down one answered call of a party's inbox. */
+    record(party: Party, call: Call) {
+      // Registers are not a payment's own callbacks.
+      if (call.kind === "gross-settlement") return;
+      if (party === "merchant") counts.merchantCalls += 1;
+      if (call.problem) return note(`${party} could not verify a ${call.kind} callback: ${call.problem}`);
+      if (typeof call.answered !== "number" || call.answered < 200 || call.answered > 299) return;
+      if (!remember(call.callbackGuid ?? "")) {
+        counts.repeated += 1;
+        return;
+      }
+      counts.delivered += 1;
+      const name = nameOf({ to: party, kind: call.kind, status: call.status ?? "", reason: call.reason });
+      const page = pageOf(call.guid ?? "");
+      if (!page.missing.delete(name)) note(`${name} was delivered, but was not expected`);
+      if (page.missing.size === 0) page.ended.resolve();
+    },
+    /** Waits until everything that the payment must deliver is delivered. */
+    async ends(guid: string, timeoutMs: number) {
+      const page = pageOf(guid);
+      const timer = setTimeout(() => {
+        note(`payment ${guid} did not end within ${timeoutMs} ms; missing: ${[...page.missing].join(", ")}`);
+        page.ended.resolve();
+      }, timeoutMs);
+      await page.ended.promise;
+      clearTimeout(timer);
+      pages.delete(guid);
+    },
+  };
+}
+
+export type Ledger = ReturnType<typeof openLedger>;
+
+/** Reasons count only where the contract prints them: with Pay-out and Credit. */
+function nameOf(delivery: { to: Party; kind: string; status: string; reason?: string | undefined }): string {
+  const reason = delivery.kind === "pay-in" || !delivery.reason ? "" : ` (${delivery.reason})`;
+  return `${delivery.kind} ${delivery.status} to ${delivery.to}${reason}`;
+}

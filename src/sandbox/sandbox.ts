@@ -1,0 +1,214 @@
+import { once } from "node:events";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
+import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import type { Call } from "./inbox.ts";
+import { openLedger } from "./ledger.ts";
+import { registerBank, registerMerchant } from "./onboarding.ts";
+import type { SandboxOptions } from "./options.ts";
+import { startBank, startMerchant } from "./participants.ts";
+import { type Cast, closeRegisters, runPayments } from "./payments.ts";
+import { formatMinor } from "./samples.ts";
+import { type Party, SCENARIOS, type Scenario } from "./scenarios.ts";
+
+/** What the sandbox asks of the platform beside the deployment's own settings. */
+export type PlatformWishes = {
+  dataDir: string;
+  /** The participants listen on loopback, which the platform calls only when it is told that it may. */
+  callbackAllowCidrs: string[];
+  retryDelaysMs?: number[];
+  /** 0 takes any free port; left out, the deployment's ports hold. */
+  restPort?: number;
+  rpcPort?: number;
+};
+export type Platform = { urls: { rest: string; rpc: string }; stop(): Promise<void> };
+export type StartPlatform = (wishes: PlatformWishes) => Promise<Platform>;
+
+/** The contract's waits: 1 + 2 + 4 + 8 + 16 + 32 + 4 × 60 = 303 s. */
+const RETRY_DELAYS_MS = [1, 2, 4, 8, 16, 32, 60, 60, 60, 60].map((seconds) => seconds * 1000);
+/** A hundredth of them: 3 s in all. */
+const FAST_RETRY_DELAYS_MS = RETRY_DELAYS_MS.map((delayMs) => delayMs / 100);
+
+const PROGRESS_EVERY_MS = 2000;
+
+/** Runs the sandbox and answers the exit code: 0 when everything added up. */
+export async function runSandbox(options: SandboxOptions, startPlatform: StartPlatform): Promise<number> {
+  await using cleanup = new AsyncDisposableStack();
+  const dataDir = await mkdtemp(join(tmpdir(), "dcm-sandbox-"));
+  cleanup.defer(() => rm(dataDir, { recursive: true, force: true }));
+  // PostgreSQL may run as another account than ours, and must reach its own folder inside.
+  await chmod(dataDir, 0o711);
+
+  say("Starting the platform …");
+  const platform = await startPlatform({
+    dataDir,
+    callbackAllowCidrs: ["127.0.0.0/8"],
+    ...(options.fastRetries ? { retryDelaysMs: FAST_RETRY_DELAYS_MS } : {}),
+    ...(options.once ? { restPort: 0, rpcPort: 0 } : {}),
+  });
+  cleanup.defer(() => platform.stop());
+  const sessions = new Http2SessionManager(platform.urls.rpc);
+  cleanup.defer(() => sessions.abort());
+  const transport = createGrpcTransport({ baseUrl: platform.urls.rpc, sessionManager: sessions });
+
+  const scenario = SCENARIOS[options.scenario];
+  const ledger = openLedger(scenario.deliveries);
+  const cast = await startCast(scenario, options.once ? 0 : undefined, (party, call) => {
+    ledger.record(party, call);
+    if (!options.once) console.log(trace(party, call));
+  });
+  cleanup.defer(async () => void (await Promise.all(Object.values(cast).map((participant) => participant.stop()))));
+  await onboard(cast, { participants: createClient(ParticipantService, transport), restUrl: platform.urls.rest });
+
+  const run = { cast, scenario, ledger, retryDelaysMs: options.fastRetries ? FAST_RETRY_DELAYS_MS : RETRY_DELAYS_MS };
+  if (!options.once) {
+    await stayOpen(options, platform, run);
+    return 0;
+  }
+
+  const startedAt = new Date();
+  const progress = watchProgress(options.payments);
+  const outcome = await runPayments(options.payments, { ...run, onDone: progress.step }).finally(progress.stop);
+  const closed = await closeRegisters(createClient(SettlementService, transport), cast.initiator, startedAt, ledger);
+  const result = {
+    payments: options.payments,
+    success: outcome.success,
+    rejected: outcome.rejected,
+    callbacks: ledger.counts.delivered,
+    registers: closed.registers,
+    registerTotal: formatMinor(closed.totalMinor),
+    elapsedMs: Date.now() - startedAt.getTime(),
+  };
+  const attempts = run.retryDelaysMs.length + 1;
+  for (const [name, is, should] of balance(scenario, result, outcome.successMinor, closed.payments, ledger, attempts)) {
+    if (is !== should) ledger.note(`${name}: ${is}, but it should be ${should}`);
+  }
+  for (const problem of ledger.problems) say(`Problem: ${problem}`);
+  // The platform stops first, so that nothing it says can come after the last line.
+  await cleanup.disposeAsync();
+  console.log(options.json ? JSON.stringify(result) : summary(result));
+  return ledger.counts.problems === 0 ? 0 : 1;
+}
+
+type Result = { payments: number; success: number; rejected: number; callbacks: number; registerTotal: string };
+type Row = [name: string, is: unknown, should: unknown];
+
+/** Every number that has to add up, beside what it has to be. */
+function balance(
+  scenario: Scenario,
+  result: Result,
+  successMinor: bigint,
+  registered: number,
+  ledger: ReturnType<typeof openLedger>,
+  attempts: number,
+): Row[] {
+  const all = result.payments;
+  const succeeds = scenario.result === "success";
+  const merchantCalls = scenario.merchantCalls === "every" ? attempts : scenario.merchantCalls;
+  return [
+    ["successful payments", result.success, succeeds ? all : 0],
+    ["rejected payments", result.rejected, succeeds ? 0 : all],
+    ["delivered callbacks", result.callbacks, all * scenario.deliveries.length],
+    ["callbacks that were delivered twice", ledger.counts.repeated, 0],
+    ["calls to the merchant", ledger.counts.merchantCalls, all * merchantCalls],
+    ["payments in registers", registered, result.success],
+    ["total of the registers", result.registerTotal, formatMinor(successMinor)],
+  ];
+}
+
+async function startCast(scenario: Scenario, keepCalls: number | undefined, hear: (party: Party, call: Call) => void) {
+  const listening = (party: Party) => ({
+    onCall: (call: Call) => hear(party, call),
+    ...(keepCalls === undefined ? {} : { keepCalls }),
+  });
+  const [initiator, recipient] = await Promise.all([
+    startBank({ ...listening("initiator"), name: "Dnipro Bank", roles: ["initiator"] }),
+    startBank({ ...listening("recipient"), name: "Kobzar Bank", roles: ["recipient"] }),
+  ]);
+  const merchant = await startMerchant({ ...listening("merchant"), name: "Kyiv Books", bank: recipient });
+  const cast: Cast = { initiator, recipient, merchant };
+  for (const { by, kind, reply } of scenario.answers) cast[by].answers(kind, reply);
+  return cast;
+}
+
+async function onboard(cast: Cast, platform: Parameters<typeof registerBank>[0]) {
+  await Promise.all([registerBank(platform, cast.initiator), registerBank(platform, cast.recipient)]);
+  await registerMerchant(platform, cast.merchant);
+}
+
+/** Shows where everything is, runs the first payments, and goes on until it is told to stop. */
+async function stayOpen(
+  options: SandboxOptions,
+  platform: Platform,
+  run: Omit<Parameters<typeof runPayments>[1], "onDone">,
+) {
+  const { initiator, recipient, merchant } = run.cast;
+  const places = [
+    ["REST", platform.urls.rest],
+    ["documentation", `${platform.urls.rest}/docs`],
+    ["RPC", platform.urls.rpc],
+    [`initiator ${initiator.name}`, `${initiator.url}  bic ${initiator.bic}  guid ${initiator.guid}`],
+    [`recipient ${recipient.name}`, `${recipient.url}  bic ${recipient.bic}  guid ${recipient.guid}`],
+    [`merchant ${merchant.name}`, `${merchant.url}  uid ${merchant.uid}`],
+  ];
+  for (const [name = "", place] of places) console.log(`${name.padEnd(24)} ${place}`);
+  console.log("Press Enter for a further payment, Ctrl+C to stop.\n");
+
+  const pay = async (count: number) => {
+    const known = run.ledger.problems.length;
+    const outcome = await runPayments(count, { ...run, onDone: () => {} });
+    for (const problem of run.ledger.problems.slice(known)) say(`Problem: ${problem}`);
+    console.log(`${clock(new Date())} ended: ${outcome.success} successful, ${outcome.rejected} rejected\n`);
+  };
+  const keyboard = process.stdin.isTTY ? createInterface({ input: process.stdin }) : undefined;
+  keyboard?.on("line", () => void pay(1));
+  void pay(options.payments);
+  // Reading lines takes Ctrl+C away from the process and makes it the reader's event.
+  await Promise.race([
+    once(process, "SIGINT"),
+    once(process, "SIGTERM"),
+    ...(keyboard ? [once(keyboard, "SIGINT"), once(keyboard, "close")] : []),
+  ]);
+  keyboard?.close();
+  say("Stopping …");
+}
+
+/** One line per callback, to be read from left to right: when, who, what, how it was answered. */
+function trace(party: Party, call: Call): string {
+  const what = `${call.kind} ${call.status ?? ""}`.padEnd(24);
+  const about = call.guid ? `payment ${call.guid}` : `callback ${call.callbackGuid}`;
+  const attempt = call.attempt > 1 ? ` attempt ${call.attempt}` : "";
+  const reason = call.reason ? `  ${call.reason}` : "";
+  const verdict = call.problem ? ` NOT VERIFIED (${call.problem})` : "";
+  return `${clock(call.at)} ${party.padEnd(9)} <- ${what} ${about} -> ${call.answered}${attempt}${verdict}${reason}`;
+}
+
+function watchProgress(total: number) {
+  let done = 0;
+  const timer = setInterval(() => say(`${done} of ${total} payments have ended`), PROGRESS_EVERY_MS);
+  return {
+    step: () => void done++,
+    stop: () => clearInterval(timer),
+  };
+}
+
+function summary(result: Result & { registers: number; elapsedMs: number }): string {
+  return [
+    `${result.payments} payments: ${result.success} successful, ${result.rejected} rejected, in ${result.elapsedMs} ms`,
+    `${result.callbacks} callbacks delivered; ${result.registers} registers over ${result.registerTotal}`,
+  ].join("\n");
+}
+
+function clock(at: Date): string {
+  return at.toISOString().slice(11, 23);
+}
+
+/** Words for people go to stderr: stdout belongs to the result. */
+function say(line: string) {
+  process.stderr.write(`${line}\n`);
+}
