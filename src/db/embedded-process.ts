@@ -26,11 +26,11 @@ export async function describeProcess(pid: number): Promise<ProcessDescription |
 }
 
 /**
- * Stops that process when ours ends in any way, kill -9 included: a shell waits on a pipe that only we hold open.
+ * Stops that process (a negative id: its whole group) when ours ends in any way, kill -9 included: a shell waits on a pipe that only we hold open.
  * Returns how to dismiss the shell when the process has been stopped in order.
  */
 export function stopWithUs(pid: number, signal: "INT" | "TERM" | "KILL"): () => void {
-  const script = `read -r _; kill -${signal} "$0" 2>/dev/null`;
+  const script = `read -r _; kill -s ${signal} -- "$0" 2>/dev/null`;
   const watcher = spawn("/bin/sh", ["-c", script, String(pid)], {
     stdio: ["pipe", "ignore", "ignore"],
     detached: true,

@@ -1,0 +1,153 @@
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import ts from "typescript";
+import { describe, expect, test } from "vitest";
+
+// The layout's rules as data. Modules are the folders and single files directly under src/, and gen/.
+
+const root = resolve(import.meta.dirname, "../..");
+
+/** What a module may import of ours besides itself. Siblings that do not know each other meet in app.ts. */
+const allowedImports: Record<string, readonly string[] | "everything"> = {
+  domain: [],
+  db: ["domain"],
+  core: ["domain", "db"],
+  rpc: ["core", "domain", "gen"],
+  rest: ["gen", "sdk"],
+  queue: [],
+  callbacks: ["core", "domain", "queue", "sdk", "gen/rest"],
+  sdk: ["gen/rest"],
+  sandbox: ["sdk", "gen"],
+  config: ["domain"],
+  log: [],
+  app: "everything",
+  main: "everything",
+};
+
+/** Programs that talk to a person at a terminal; everything else writes to the one structured logger. */
+const mayUseConsole = /^src\/(main\.ts$|sandbox\/)/;
+const mayReadEnvironment = "src/config.ts";
+
+type Source = { path: string; module: string; code: ts.SourceFile };
+
+const sources: Source[] = globSync("src/**/*.ts", { cwd: root }).map((path) => ({
+  path,
+  module: moduleOf(path),
+  code: ts.createSourceFile(path, readFileSync(join(root, path), "utf8"), ts.ScriptTarget.Latest, true),
+}));
+
+/** src/core/batch.ts → core, src/app.ts → app, gen/rest/types.ts → gen/rest. */
+function moduleOf(path: string): string {
+  const [top = "", second = "", ...rest] = path.split("/");
+  if (top === "gen") return rest.length > 0 ? `gen/${second}` : "gen";
+  return second.replace(/\.ts$/, "");
+}
+
+function descendants(node: ts.Node): ts.Node[] {
+  return [node, ...node.getChildren().flatMap(descendants)];
+}
+
+/** Every module specifier: import and export declarations, import() calls and import types. */
+function specifiers({ code }: Source): string[] {
+  return descendants(code).flatMap((node) => {
+    if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) return literal(node.moduleSpecifier);
+    if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
+      return literal(node.arguments[0]);
+    }
+    if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) return literal(node.argument.literal);
+    return [];
+  });
+}
+
+function literal(node: ts.Node | undefined): string[] {
+  return node && ts.isStringLiteralLike(node) ? [node.text] : [];
+}
+
+function ownImports(source: Source): string[] {
+  return specifiers(source)
+    .filter((specifier) => specifier.startsWith("."))
+    .map((specifier) => relative(root, resolve(root, dirname(source.path), specifier)));
+}
+
+function isAllowed(from: string, to: string): boolean {
+  const allowed = allowedImports[from] ?? [];
+  if (allowed === "everything" || from === to) return true;
+  return allowed.some((name) => to === name || to.startsWith(`${name}/`));
+}
+
+/** Uses such as process.env (object and property), or anything of an object. */
+function accesses(source: Source, object: string, property?: string): string[] {
+  return descendants(source.code)
+    .filter(ts.isPropertyAccessExpression)
+    .filter((node) => node.expression.getText() === object && (!property || node.name.text === property))
+    .map((node) => `${source.path}: ${node.getText()}`);
+}
+
+describe("imports", () => {
+  test("every module under src/ has a row in the table", () => {
+    const missing = sources.map(({ module }) => module).filter((module) => !(module in allowedImports));
+    expect([...new Set(missing)]).toEqual([]);
+  });
+
+  test.each(Object.entries(allowedImports))("%s imports only what its row allows", (module) => {
+    const forbidden = sources
+      .filter((source) => source.module === module)
+      .flatMap((source) =>
+        ownImports(source)
+          .filter((path) => !isAllowed(module, moduleOf(path)))
+          .map((path) => `${source.path} → ${path}`),
+      );
+    expect(forbidden).toEqual([]);
+  });
+
+  test("src/ imports nothing of tests, benchmarks and scripts", () => {
+    const outside = sources.flatMap((source) =>
+      ownImports(source)
+        .filter((path) => !/^(src|gen|package\.json)\b/.test(path))
+        .map((path) => `${source.path} → ${path}`),
+    );
+    expect(outside).toEqual([]);
+  });
+
+  test("domain imports no package and nothing of Node: it is pure", () => {
+    const impure = sources
+      .filter(({ module }) => module === "domain")
+      .flatMap((source) =>
+        specifiers(source)
+          .filter((specifier) => !specifier.startsWith("."))
+          .map((specifier) => `${source.path} → ${specifier}`),
+      );
+    expect(impure).toEqual([]);
+  });
+});
+
+describe("one place for each kind of access to the outside", () => {
+  test("only src/config.ts reads process.env", () => {
+    const readers = sources
+      .filter(({ path }) => path !== mayReadEnvironment)
+      .flatMap((source) => accesses(source, "process", "env"));
+    expect(readers).toEqual([]);
+  });
+
+  test("only main and the sandbox write with console", () => {
+    const writers = sources
+      .filter(({ path }) => !mayUseConsole.test(path))
+      .flatMap((source) => accesses(source, "console"));
+    expect(writers).toEqual([]);
+  });
+
+  test("domain reads no clock and draws no random value: both come in as arguments", () => {
+    const impure = sources
+      .filter(({ module }) => module === "domain")
+      .flatMap((source) => [
+        ...accesses(source, "Date", "now"),
+        ...accesses(source, "Math", "random"),
+        ...accesses(source, "crypto"),
+        ...descendants(source.code)
+          .filter(ts.isNewExpression)
+          .filter((node) => node.expression.getText() === "Date" && (node.arguments?.length ?? 0) === 0)
+          .map((node) => `${source.path}: ${node.getText()}`),
+      ]);
+    expect(impure).toEqual([]);
+  });
+});

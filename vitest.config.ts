@@ -1,0 +1,38 @@
+import { defineConfig } from "vitest/config";
+
+/** These need PostgreSQL and RabbitMQ; everything else needs the embedded database at most. */
+const withBroker = ["callbacks", "queue", "sandbox", "faults"].map((folder) => `test/${folder}/**/*.test.ts`);
+
+export default defineConfig({
+  test: {
+    // Two cores are the smallest machine this is meant for; more files at once would only disturb each other's times.
+    maxWorkers: 2,
+    teardownTimeout: 30_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "fast",
+          include: ["test/**/*.test.ts"],
+          exclude: withBroker,
+          globalSetup: ["test/support/services.ts"],
+          testTimeout: 15_000,
+          hookTimeout: 30_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "services",
+          include: withBroker,
+          globalSetup: ["test/support/services.ts", "test/support/services-rabbitmq.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          // After the fast ones: the quick answers come first, and nothing competes with the tests about time.
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
