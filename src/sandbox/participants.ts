@@ -191,7 +191,8 @@ async function composeMessage(order: OrderForBank, bic: string): Promise<Claims>
     creditor_name: order.recn,
     creditor_id: order.recc,
   };
-  const { fields, encryption } = await encryptPersonalData(person, order.public_key as unknown as JWK);
+  if (!order.public_key) throw new Error("The order does not say for which key its people are encrypted");
+  const { fields, encryption } = await encryptPersonalData(person, order.public_key as JWK);
   return {
     jti: randomUUID(),
     payment_message_external_id: randomUUID(),

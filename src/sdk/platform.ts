@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { components, operations } from "../../gen/rest/types.ts";
 import { ACCESS_HEADER, createAccessToken } from "./access.ts";
 import { type Claims, signJws } from "./jws.ts";
 import { importKeySet, type SigningKey, type VerificationKey } from "./keys.ts";
@@ -7,36 +8,17 @@ import { importKeySet, type SigningKey, type VerificationKey } from "./keys.ts";
 export type Answer<T> = { ok: true; status: number; body: T } | { ok: false; status: number; body: Refusal };
 export type Refusal = { error?: string; code?: string; field?: string; payment_message_guid?: string } & Claims;
 
-export type CreatedOrder = { id: string; link_deeplinks: string; link_qr: string; jwt?: string };
-export type OrderForBank = {
-  id: string;
-  amt: number;
-  cur: string;
-  ref: string;
-  prp: string;
-  uid: string;
-  recn: string;
-  recc: string;
-  acc: string;
-  bic: string;
-  public_key?: Claims;
-} & Claims;
-export type CreatedPaymentMessage = { guid: string };
-export type PaymentMessage = { guid: string; status: "pending" | "success" | "reject"; reason?: string } & Claims;
-export type GrossSettlement = {
-  id: string;
-  status: string;
-  total_amount: string;
-  currency: string;
-  payments?: Claims[];
-} & Claims;
-export type GrossSettlementQuery = {
-  offset?: number;
-  limit?: number;
-  from?: string;
-  to?: string;
-  role?: "All" | "Debtor";
-};
+type Schemas = components["schemas"];
+export type CreatedOrder = Schemas["OrderCreated"];
+export type OrderForBank = Schemas["OrderForBank"];
+export type OrderStatus = Schemas["OrderStatus"];
+export type CreatedPaymentMessage = Schemas["PaymentMessageCreated"];
+export type PaymentMessage = Schemas["PaymentMessage"];
+export type GrossSettlement = Schemas["Register"];
+export type GrossSettlementWithPayments = Schemas["RegisterWithPayments"];
+export type MissedCallbacks = Schemas["MissedCallbackList"];
+
+type QueryOf<Name extends keyof operations> = NonNullable<operations[Name]["parameters"]["query"]>;
 
 type Caller = { url: string; timeoutMs?: number };
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -57,7 +39,7 @@ export function merchantClient(caller: Caller & { uid: string; key: SigningKey }
       const jwt = await signJws({ sub: caller.uid, ...claims }, caller.key);
       return send(caller, "POST", orders, { body: { jwt } });
     },
-    getOrderStatus: (id: string) => send<Claims>(caller, "GET", `${orders}/status?${new URLSearchParams({ id })}`),
+    getOrderStatus: (id: string) => send<OrderStatus>(caller, "GET", `${orders}/status?${new URLSearchParams({ id })}`),
   };
 }
 
@@ -80,11 +62,13 @@ export function bankClient(caller: Caller & { guid: string; key: SigningKey }) {
     },
     getPaymentMessage: (guid: string) => ask<PaymentMessage>("GET", `${counterparty}/payment-message/${segment(guid)}`),
     getPaymentMessageByOrder: (id: string) => ask<PaymentMessage>("GET", `${orders}/${segment(id)}/payment-message`),
-    listGrossSettlements(query: GrossSettlementQuery = {}) {
-      const given = Object.entries(query).map(([name, value]) => [name, String(value)] as [string, string]);
-      return ask<GrossSettlement[]>("GET", `${counterparty}/gross-settlement?${new URLSearchParams(given)}`);
-    },
-    getGrossSettlement: (id: string) => ask<GrossSettlement>("GET", `${counterparty}/gross-settlement/${segment(id)}`),
+    listGrossSettlements: (query: QueryOf<"listGrossSettlements"> = {}) =>
+      ask<GrossSettlement[]>("GET", `${counterparty}/gross-settlement?${queryText(query)}`),
+    getGrossSettlement: (id: string) =>
+      ask<GrossSettlementWithPayments>("GET", `${counterparty}/gross-settlement/${segment(id)}`),
+    /** What the platform could not deliver to this bank since an instant. */
+    listMissedCallbacks: (query: QueryOf<"listMissedCallbacks">) =>
+      ask<MissedCallbacks>("GET", `${counterparty}/callbacks/missed?${queryText(query)}`),
   };
 }
 
@@ -121,6 +105,11 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+function queryText(query: object): URLSearchParams {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined);
+  return new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)]));
 }
 
 function segment(value: string): string {
