@@ -38,6 +38,15 @@ export function keepTopologyDeclared(options: {
     }
   }
 
+  function report(error: unknown): void {
+    if (error instanceof Error && "code" in error && error.code === "PRECONDITION_FAILED") {
+      // Arguments of a queue are fixed when it is made; only an operator can decide what becomes of its content.
+      log.error({ err: error }, "a queue exists with other settings; delete it once empty, or choose another prefix");
+    } else {
+      log.warn({ err: error }, "queues could not be declared; trying again");
+    }
+  }
+
   async function declareUntilDone(): Promise<void> {
     for (let retryMs = FIRST_RETRY_MS; !signal.aborted; retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)) {
       try {
@@ -48,9 +57,7 @@ export function keepTopologyDeclared(options: {
         return;
       } catch (error) {
         // Once per outage: an unreachable broker must not fill the log.
-        if (retryMs === FIRST_RETRY_MS && !signal.aborted) {
-          log.warn({ err: error }, "queues could not be declared; trying again");
-        }
+        if (retryMs === FIRST_RETRY_MS && !signal.aborted) report(error);
         await pause(retryMs, undefined, { signal }).catch(() => undefined);
       }
     }

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promi
 import type { Channel, Connection } from "rabbitmq-client";
 import type { QueueLog } from "./queue.ts";
 
-/** Messages sent and not yet confirmed. 4,096 tickets × about 0.3 KiB bound the memory a silent broker can tie up to about 1.2 MiB. */
+/** Messages sent and not yet confirmed. 4,096 tickets × about 0.3 KiB: a silent broker ties up about 1.2 MiB at most. */
 const MAX_UNCONFIRMED = 4_096;
 
 const CHANNEL_RETRY_MS = 250;
@@ -30,87 +30,42 @@ export type Publisher = {
   drain(): Promise<void>;
 };
 
-/**
- * Confirmed publishing with many messages in flight and a deadline for each send.
- * Nothing is written while the broker blocks us or the gate is shut: a message waits in its batch, and the batch is
- * forgotten at its deadline, so an outage neither hangs callers nor grows memory.
- */
-export function createPublisher(options: {
+type PublisherOptions = {
   connection: Connection;
   /** Shut while the topology is not declared: what is published then would only be returned. */
   gateIsOpen: () => boolean;
   log: QueueLog;
   signal: AbortSignal;
-}): Publisher {
-  const { connection, gateIsOpen, log, signal } = options;
+};
+
+/**
+ * Confirmed publishing with many messages in flight and a deadline for each send.
+ * Nothing is written while the broker blocks us or the gate is shut: a message waits in its batch, and the batch is
+ * forgotten at its deadline, so an outage neither hangs callers nor grows memory.
+ */
+export function createPublisher({ connection, gateIsOpen, log, signal }: PublisherOptions): Publisher {
   const held = new Set<Batch>();
   const open = new Map<number, Batch>();
-  let channel: Channel | undefined;
-  let blockedBecause: string | undefined;
+  const line = keepConfirmChannel({ connection, log, signal, onOpen: flush, onReturn: noteReturn });
   let unconfirmed = 0;
   let lastId = 0;
   let draining = false;
 
-  connection.on("connection.blocked", (reason) => {
-    blockedBecause = reason;
-    log.warn({ reason }, "the broker blocks publishing");
-  });
-  connection.on("connection.unblocked", () => {
-    blockedBecause = undefined;
-    log.info({}, "the broker accepts publishing again");
-    flush();
-  });
-  signal.addEventListener("abort", () => void channel?.close());
-  void keepChannelOpen();
-
-  async function keepChannelOpen(): Promise<void> {
-    while (!signal.aborted) {
-      try {
-        const fresh = await connection.acquire({ emitErrorsFromChannel: true });
-        const closed = new Promise<void>((resolve) => fresh.once("close", resolve));
-        fresh.on("error", (error) => log.warn({ err: error }, "publishing channel failed"));
-        fresh.on("basic.return", ({ messageId }) => noteReturn(messageId));
-        await fresh.confirmSelect();
-        channel = fresh;
-        // A blocked connection writes nothing, so a channel could not have been opened on one.
-        blockedBecause = undefined;
-        flush();
-        await closed;
-        channel = undefined;
-      } catch {
-        // The connection reports its own loss; here it only matters to try again, at a bounded pace.
-        await pause(CHANNEL_RETRY_MS, undefined, { signal }).catch(() => undefined);
-      }
-    }
-  }
-
-  function isOpen(): boolean {
-    return channel !== undefined && blockedBecause === undefined && gateIsOpen();
-  }
-
   function flush(): void {
     for (const batch of held) {
       while (batch.next < batch.bodies.length) {
-        if (channel === undefined || !isOpen() || unconfirmed >= MAX_UNCONFIRMED) return;
+        const channel = gateIsOpen() ? line.channel() : undefined;
+        if (channel === undefined || unconfirmed >= MAX_UNCONFIRMED) return;
         void write(channel, batch, batch.next++);
       }
       held.delete(batch);
     }
   }
 
-  async function write(on: Channel, batch: Batch, index: number): Promise<void> {
+  async function write(channel: Channel, batch: Batch, index: number): Promise<void> {
     unconfirmed += 1;
     try {
-      await on.basicPublish(
-        {
-          routingKey: batch.queue,
-          messageId: `${batch.id}:${index}`,
-          contentType: "application/json",
-          durable: true,
-          mandatory: true,
-        },
-        batch.bodies[index] ?? "",
-      );
+      await channel.basicPublish(envelopeOf(batch, index), batch.bodies[index] ?? "");
       batch.unsettled -= 1;
       if (batch.unsettled === 0) {
         // An unroutable message is returned just before it is confirmed, but the client tells of the return one turn later.
@@ -130,17 +85,11 @@ export function createPublisher(options: {
     if (id !== undefined && index !== undefined) open.get(id)?.returned.push(index);
   }
 
-  function whyLate(): string {
-    if (channel === undefined) return "there is no connection to the broker";
-    if (blockedBecause !== undefined) return `the broker blocks publishing (${blockedBecause})`;
-    if (!gateIsOpen()) return "the queues are not declared yet";
-    return "the broker has not confirmed in time";
-  }
-
   function send(queue: string, bodies: readonly MessageBody[], deadlineMs: number): Promise<number[]> {
     if (draining) return Promise.reject(new Error("publishing failed: the queue is closed"));
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => batch.settle(new Error(`publishing failed: ${whyLate()}`)), deadlineMs);
+      const late = () => batch.settle(new Error(line.trouble() ?? "the broker has not confirmed in time"));
+      const timer = setTimeout(late, deadlineMs);
       const batch: Batch = {
         id: ++lastId,
         queue,
@@ -152,7 +101,7 @@ export function createPublisher(options: {
           clearTimeout(timer);
           held.delete(batch);
           open.delete(batch.id);
-          if (error) reject(error);
+          if (error) reject(new Error(`publishing failed: ${error.message}`, { cause: error }));
           else resolve(batch.returned);
         },
       };
@@ -162,13 +111,82 @@ export function createPublisher(options: {
     });
   }
 
+  async function drain(): Promise<void> {
+    draining = true;
+    while (open.size > 0) await pause(20);
+  }
+
+  return { send, flush, isOpen: () => gateIsOpen() && line.channel() !== undefined, drain };
+}
+
+/** mandatory: a message no queue takes comes back instead of vanishing; the id finds its batch again. */
+function envelopeOf({ id, queue }: Batch, index: number) {
   return {
-    send,
-    flush,
-    isOpen,
-    async drain() {
-      draining = true;
-      while (open.size > 0) await pause(20);
+    routingKey: queue,
+    messageId: `${id}:${index}`,
+    contentType: "application/json",
+    durable: true,
+    mandatory: true,
+  };
+}
+
+type ConfirmChannel = {
+  /** The channel while something can be written to it. */
+  channel(): Channel | undefined;
+  /** Why nothing can be written now. */
+  trouble(): string | undefined;
+};
+
+/** Keeps one channel in confirm mode open, across reconnects and channel errors, until the signal. */
+function keepConfirmChannel(options: {
+  connection: Connection;
+  log: QueueLog;
+  signal: AbortSignal;
+  onOpen: () => void;
+  onReturn: (messageId: string | undefined) => void;
+}): ConfirmChannel {
+  const { connection, log, signal, onOpen, onReturn } = options;
+  let current: Channel | undefined;
+  let blockedBecause: string | undefined;
+
+  connection.on("connection.blocked", (reason) => {
+    blockedBecause = reason;
+    log.warn({ reason }, "the broker blocks publishing");
+  });
+  connection.on("connection.unblocked", () => {
+    blockedBecause = undefined;
+    log.info({}, "the broker accepts publishing again");
+    onOpen();
+  });
+  signal.addEventListener("abort", () => void current?.close());
+  void keepOpen();
+
+  async function keepOpen(): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        const channel = await connection.acquire({ emitErrorsFromChannel: true });
+        const closed = new Promise<void>((resolve) => channel.once("close", resolve));
+        channel.on("error", (error) => log.warn({ err: error }, "publishing channel failed"));
+        channel.on("basic.return", ({ messageId }) => onReturn(messageId));
+        await channel.confirmSelect();
+        // A blocked connection writes nothing, so a channel could not have been opened on one.
+        blockedBecause = undefined;
+        current = channel;
+        onOpen();
+        await closed;
+      } catch {
+        // The connection reports its own loss; here it only matters to try again, at a bounded pace.
+        await pause(CHANNEL_RETRY_MS, undefined, { signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  return {
+    channel: () => (current?.active && blockedBecause === undefined ? current : undefined),
+    trouble() {
+      if (!current?.active) return "there is no connection to the broker";
+      if (blockedBecause !== undefined) return `the broker blocks publishing (${blockedBecause})`;
+      return undefined;
     },
   };
 }

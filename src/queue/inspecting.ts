@@ -1,0 +1,66 @@
+import type { Channel } from "rabbitmq-client";
+import type { MessageBody } from "./publisher.ts";
+import { LANES, type QueueDepths } from "./queue.ts";
+import { encodeTicket, readTicket } from "./ticket.ts";
+import type { Topology } from "./topology.ts";
+
+/** How many dead tickets are moved per round trip. */
+const REDRIVE_CHUNK = 100;
+
+export async function readDepths(channel: Channel, topology: Topology): Promise<QueueDepths> {
+  const ready = async (queue: string): Promise<number> =>
+    (await channel.queueDeclare({ queue, passive: true })).messageCount;
+  const sum = async (queues: readonly string[]): Promise<number> => {
+    let total = 0;
+    for (const queue of queues) total += await ready(queue);
+    return total;
+  };
+  return {
+    first: await ready(topology.lanes.first),
+    retry: await ready(topology.lanes.retry),
+    delayed: await sum(topology.rungs.map((rung) => rung.queue)),
+    parked: await sum(LANES.map((lane) => topology.parked[lane])),
+    dead: await ready(topology.dead),
+  };
+}
+
+export type Redrive = {
+  topology: Topology;
+  put(queue: string, bodies: readonly MessageBody[]): Promise<void>;
+  onChannel<T>(errand: (channel: Channel) => Promise<T>): Promise<T>;
+};
+
+/** Looks only at what is there at the start: what is put back at the tail must not be met again. */
+export async function redriveDead(redrive: Redrive, limit: number): Promise<number> {
+  let moved = 0;
+  let unseen = Number.POSITIVE_INFINITY;
+  while (moved < limit && unseen > 0) {
+    const wanted = Math.min(limit - moved, unseen, REDRIVE_CHUNK);
+    const chunk = await redrive.onChannel((channel) => redriveChunk(redrive, channel, wanted));
+    moved += chunk.moved;
+    unseen = Math.min(unseen - chunk.seen, chunk.left);
+  }
+  return moved;
+}
+
+/** Moves one chunk; what is not a ticket goes back to the tail, so that it cannot hide the tickets behind it. */
+async function redriveChunk({ topology, put }: Redrive, channel: Channel, wanted: number) {
+  const messages = [];
+  let left = 0;
+  while (messages.length < wanted) {
+    const message = await channel.basicGet({ queue: topology.dead });
+    left = message?.messageCount ?? 0;
+    if (message === undefined) break;
+    messages.push({ ...message, ticket: readTicket(message.body) });
+  }
+  const tickets = messages.flatMap(({ ticket }) => ticket ?? []);
+  const others = messages.filter(({ ticket }) => ticket === undefined);
+  // Copies first, then the acknowledgements: a crash in between duplicates, it never loses.
+  await put(topology.lanes.retry, tickets.map(encodeTicket));
+  await put(
+    topology.dead,
+    others.map(({ body }) => body),
+  );
+  for (const { deliveryTag } of messages) channel.basicAck({ deliveryTag });
+  return { seen: messages.length, moved: tickets.length, left };
+}
