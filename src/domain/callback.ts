@@ -3,6 +3,9 @@
  * is data with pure functions over it: time, randomness and counts come in as arguments.
  */
 
+import type { OrderStatus } from "./order.ts";
+import type { PaymentMessageStatus } from "./paymentMessage.ts";
+
 export const CALLBACK_KINDS = [
   "pay_in_bank",
   "pay_in_merchant",
@@ -250,10 +253,10 @@ export type FollowingCallback = {
 
 export type Following = {
   callbacks: readonly FollowingCallback[];
-  messageStatus?: "pending" | "success" | "reject";
+  messageStatus?: PaymentMessageStatus;
   /** What GET of the payment message gives as its reason from now on. */
   messageReasonText?: string;
-  orderStatus?: "In Progress" | "Success" | "Canceled";
+  orderStatus?: OrderStatus;
 };
 
 /** The effects of callbacks, and the two events that start a cascade by themselves. */
@@ -264,7 +267,7 @@ function rejection(reasonText: string, ...others: FollowingCallback[]): Followin
     callbacks: [{ kind: "pay_out", role: "initiator_bank", status: "reject", reasonText }, ...others],
     messageStatus: "reject",
     messageReasonText: reasonText,
-    orderStatus: "Canceled",
+    orderStatus: "canceled",
   };
 }
 
@@ -272,7 +275,7 @@ const cascade = {
   submit: {
     callbacks: [{ kind: "pay_in_bank", role: "recipient_bank", status: "success" }],
     messageStatus: "pending",
-    orderStatus: "In Progress",
+    orderStatus: "in_progress",
   },
   none: { callbacks: [] },
   advance: { callbacks: [{ kind: "pay_in_merchant", role: "merchant", status: "success" }] },
@@ -283,7 +286,7 @@ const cascade = {
     ],
     messageStatus: "success",
     messageReasonText: PAYMENT_MESSAGE_SUCCESS_REASON,
-    orderStatus: "Success",
+    orderStatus: "success",
   },
   reject_by_bank_answer: rejection(PAY_OUT_REJECT_BY_BANK_ANSWER_REASON),
   reject_by_bank_silence: rejection(PAY_OUT_REJECT_BY_BANK_SILENCE_REASON),
@@ -295,7 +298,7 @@ const cascade = {
   }),
   expire: {
     callbacks: [{ kind: "expiration", role: "merchant", status: "reject", reasonText: EXPIRATION_REASON }],
-    orderStatus: "Canceled",
+    orderStatus: "canceled",
   },
 } as const satisfies Record<CascadeEvent, Following>;
 

@@ -2,6 +2,12 @@
 
 export type IbanProblem = "WRONG_SHAPE" | "WRONG_CHECK_DIGITS";
 
+/** What follows the field's name in an error text. */
+export const ibanSentence = {
+  WRONG_SHAPE: "is not a Ukrainian IBAN of 29 characters",
+  WRONG_CHECK_DIGITS: "has wrong IBAN check digits",
+} as const satisfies Record<IbanProblem, string>;
+
 const UKRAINIAN_IBAN = /^UA(\d{2})(\d{25})$/;
 
 /** The letters U and A as ISO 7064 counts them: A is 10, so U is 30. */

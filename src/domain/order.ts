@@ -90,10 +90,7 @@ export const currencySentence = {
 } as const;
 
 /** Whether two requests of a merchant with the same `ref` are the same order. */
-export function isSameOrder(
-  first: Omit<OrderRequest, "jws" | "merchantGuid" | "ref">,
-  second: typeof first,
-): boolean {
+export function isSameOrder(first: Omit<OrderRequest, "jws" | "merchantGuid" | "ref">, second: typeof first): boolean {
   return (
     first.amountMinor === second.amountMinor &&
     first.currency === second.currency &&

@@ -1,5 +1,5 @@
 import { type Refusal, refuse } from "./errors.ts";
-import { ibanProblem } from "./iban.ts";
+import { ibanProblem, ibanSentence } from "./iban.ts";
 
 export const participantKinds = ["bank", "merchant"] as const;
 export type ParticipantKind = (typeof participantKinds)[number];
@@ -89,7 +89,7 @@ export function participantProblem(participant: Participant): Refusal | undefine
     }
   }
   const iban = ibanProblem(participant.iban);
-  if (iban !== undefined) return refuse("INVALID_REQUEST", `iban ${iban}`, { field: "iban" });
+  if (iban !== undefined) return refuse("INVALID_REQUEST", `iban ${ibanSentence[iban]}`, { field: "iban" });
   if (participant.signingJwks.length > 2) {
     return refuse("INVALID_KEY", "signing_jwks has more than two keys", { field: "signing_jwks" });
   }

@@ -1,5 +1,5 @@
 import { type Refusal, refuse } from "./errors.ts";
-import { ibanProblem } from "./iban.ts";
+import { ibanProblem, ibanSentence } from "./iban.ts";
 import { currencyProblem } from "./money.ts";
 import { currencySentence, type OrderStatus } from "./order.ts";
 
@@ -115,13 +115,13 @@ function contentProblem(request: PaymentMessageRequest, now: Date, supported: re
   }
   const debtorAccount = ibanProblem(request.debtorAccount);
   if (debtorAccount !== undefined) {
-    return refuse("INVALID_DEBTOR_ACCOUNT", `debtor.debtor_account ${debtorAccount}`, {
+    return refuse("INVALID_DEBTOR_ACCOUNT", `debtor.debtor_account ${ibanSentence[debtorAccount]}`, {
       field: "debtor.debtor_account",
     });
   }
   const creditorAccount = ibanProblem(request.creditorAccount);
   if (creditorAccount !== undefined) {
-    return refuse("INVALID_CREDITOR_ACCOUNT", `creditor.creditor_account ${creditorAccount}`, {
+    return refuse("INVALID_CREDITOR_ACCOUNT", `creditor.creditor_account ${ibanSentence[creditorAccount]}`, {
       field: "creditor.creditor_account",
     });
   }

@@ -159,7 +159,7 @@ describe("follows", () => {
 
   test("submitting tells the recipient bank first", () => {
     expect(told("submit")).toEqual([["pay_in_bank", "recipient_bank", "success"]]);
-    expect(follows("submit")).toMatchObject({ messageStatus: "pending", orderStatus: "In Progress" });
+    expect(follows("submit")).toMatchObject({ messageStatus: "pending", orderStatus: "in_progress" });
   });
 
   test("the bank's yes tells the merchant and changes nothing else", () => {
@@ -181,7 +181,7 @@ describe("follows", () => {
       ],
       messageStatus: "success",
       messageReasonText: "Payment message is approved",
-      orderStatus: "Success",
+      orderStatus: "success",
     });
   });
 
@@ -193,7 +193,7 @@ describe("follows", () => {
     const following = follows(effect);
     expect(following).toMatchObject({
       messageStatus: "reject",
-      orderStatus: "Canceled",
+      orderStatus: "canceled",
       messageReasonText: reasonText,
     });
     expect(following.callbacks[0]).toEqual({ kind: "pay_out", role: "initiator_bank", status: "reject", reasonText });
@@ -204,7 +204,7 @@ describe("follows", () => {
   test("expiry cancels the order and tells the merchant", () => {
     expect(follows("expire")).toEqual({
       callbacks: [{ kind: "expiration", role: "merchant", status: "reject", reasonText: "Order is expired" }],
-      orderStatus: "Canceled",
+      orderStatus: "canceled",
     });
   });
 

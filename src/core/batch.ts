@@ -1,0 +1,105 @@
+import { databaseFailure } from "../db/database.ts";
+import { type Refusal, refuse } from "../domain/errors.ts";
+
+export type GroupLimits = {
+  /** Calls that share one transaction at most. */
+  maxGroup: number;
+  /** Calls that may wait; one more is refused as OVERLOADED, so that memory and waiting stay bounded. */
+  maxWaiting: number;
+  /** Groups that run at the same time. */
+  concurrency: number;
+};
+
+export type GroupedCall<In, Out> = {
+  call(input: In): Promise<Out | Refusal>;
+  /** Resolves when nothing waits or runs any more. */
+  drain(): Promise<void>;
+};
+
+type Waiting<In, Out> = { input: In; resolve: (output: Out) => void; reject: (error: unknown) => void };
+
+/** A lost race (serialisation, uniqueness) is decided again; after this many times something else is wrong. */
+const maxTries = 4;
+
+/**
+ * Groups concurrent single calls into one run over an array. Nothing is delayed on purpose: a call starts at the end of
+ * the current turn of the event loop, and what arrives while groups run forms the next one. When a group of several
+ * fails as a whole, each member runs alone, so that one bad member never fails its neighbours.
+ */
+export function groupCalls<In, Out>(
+  run: (inputs: readonly In[]) => Promise<readonly Out[]>,
+  limits: GroupLimits,
+): GroupedCall<In, Out> {
+  const waiting: Waiting<In, Out>[] = [];
+  let running = 0;
+  let scheduled = false;
+  let idle: (() => void)[] = [];
+
+  function schedule(): void {
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(() => {
+      scheduled = false;
+      while (running < limits.concurrency && waiting.length > 0) void runGroup(waiting.splice(0, limits.maxGroup));
+    });
+  }
+
+  async function runGroup(group: Waiting<In, Out>[]): Promise<void> {
+    running += 1;
+    try {
+      const outputs = await run(group.map((member) => member.input));
+      group.forEach((member, index) => {
+        member.resolve(outputs[index] as Out);
+      });
+    } catch (error) {
+      await runEachAlone(group, error);
+    } finally {
+      running -= 1;
+      if (waiting.length > 0) schedule();
+      else if (running === 0) {
+        for (const wake of idle) wake();
+        idle = [];
+      }
+    }
+  }
+
+  async function runEachAlone(group: Waiting<In, Out>[], groupError: unknown): Promise<void> {
+    // A database that is gone is gone for every member; asking it once per member would only take longer.
+    if (databaseFailure(groupError) === "unavailable") {
+      for (const member of group) member.reject(groupError);
+      return;
+    }
+    for (const member of group) await runAlone(member);
+  }
+
+  async function runAlone(member: Waiting<In, Out>): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const [output] = await run([member.input]);
+        member.resolve(output as Out);
+        return;
+      } catch (error) {
+        if (databaseFailure(error) !== "conflict" || tries === maxTries) {
+          member.reject(error);
+          return;
+        }
+      }
+    }
+  }
+
+  return {
+    call(input) {
+      if (waiting.length >= limits.maxWaiting) {
+        return Promise.resolve(refuse("OVERLOADED", "the platform has more work than it can take; try again"));
+      }
+      return new Promise<Out>((resolve, reject) => {
+        waiting.push({ input, resolve, reject });
+        schedule();
+      });
+    },
+    drain() {
+      if (waiting.length === 0 && running === 0) return Promise.resolve();
+      return new Promise((resolve) => idle.push(resolve));
+    },
+  };
+}

@@ -1,0 +1,339 @@
+import type { Sql } from "../db/database.ts";
+import { afterAttempt, type CallbackKind, type Decision, type Outcome } from "../domain/callback.ts";
+import { applyEffects } from "./cascade.ts";
+import { type CoreContext, type DueCallback, leaseMarginMs, republishAfterMs } from "./context.ts";
+import {
+  messageColumns,
+  messageJoins,
+  type PaymentMessage,
+  type PaymentMessageRow,
+  toPaymentMessage,
+} from "./paymentMessages.ts";
+
+// -------------------------------------------------------------------------------------------------------------- claiming
+
+/** A leased callback with everything that its claims are built from. */
+export type ClaimedCallback = {
+  guid: string;
+  kind: CallbackKind;
+  series: number;
+  /** The attempt to make now, already counted. */
+  attempt: number;
+  refusals: number;
+  receiverGuid: string;
+  reason: string;
+  registerId: string | null;
+  /** PostgreSQL's instant of the claim: signatures take it, so a wrong clock of this process does no harm. */
+  claimedAt: Date;
+  order: CallbackOrder | null;
+  paymentMessage: PaymentMessage | null;
+};
+
+export type CallbackOrder = {
+  guid: string;
+  ref: string;
+  amountMinor: number;
+  currency: string;
+  purpose: string;
+};
+
+export type ClaimAnswer =
+  | { claimed: ClaimedCallback }
+  /** The ticket came too early, for example because the receiver asked for a longer wait. */
+  | { notDueForMs: number }
+  /** Delivered, leased by somebody else, or overtaken: nothing to do for this ticket. */
+  | "obsolete";
+
+/** Delay queues have rungs of whole seconds; a ticket that comes less than this early is on time. */
+const earlyToleranceMs = 1_000;
+
+const claimStatement = {
+  name: "claim_callbacks",
+  text: `
+    with ticket as (
+      select * from unnest($1::uuid[], $2::int[], $3::int[]) as ticket(guid, series, attempts)
+    ), due as (
+      select c.guid from ticket join callback c using (guid, series, attempts)
+      where c.state = 'waiting' and c.attempts < $4 and c.due_at <= now() + $6 * interval '1 millisecond'
+      order by c.guid for update of c skip locked
+    ), claimed as (
+      update callback c
+      set state = 'in_flight', attempts = c.attempts + 1, wake_at = now() + $5 * interval '1 millisecond',
+        updated_at = now()
+      from due where c.guid = due.guid
+      returning c.*
+    )
+    select c.guid as callback_guid, c.kind, c.series, c.attempts, c.refusals, c.receiver_guid, c.register_id,
+      c.reason as callback_reason, c.order_guid as callback_order_guid, now() as claimed_at, message.*,
+      callback_order.ref as order_ref, callback_order.amount_minor as order_amount_minor,
+      callback_order.currency as order_currency, callback_order.purpose as order_purpose
+    from claimed c
+    left join payment_order callback_order on callback_order.guid = c.order_guid
+    left join lateral (
+      select ${messageColumns} from payment_message m ${messageJoins} where m.guid = c.payment_message_guid
+    ) message on true`,
+};
+
+const notDueStatement = {
+  name: "callbacks_not_due",
+  text: `
+    select c.guid, (extract(epoch from c.due_at - now()) * 1000)::float8 as wait_ms
+    from unnest($1::uuid[], $2::int[], $3::int[]) as ticket(guid, series, attempts)
+    join callback c using (guid, series, attempts)
+    where c.state = 'waiting' and c.due_at > now() + $4 * interval '1 millisecond'`,
+};
+
+type ClaimRow = PaymentMessageRow & {
+  callback_guid: string;
+  kind: CallbackKind;
+  series: number;
+  attempts: number;
+  refusals: number;
+  receiver_guid: string;
+  register_id: string | null;
+  callback_reason: string;
+  callback_order_guid: string | null;
+  claimed_at: Date;
+  order_ref: string;
+  order_amount_minor: number;
+  order_currency: string;
+  order_purpose: string;
+};
+
+/**
+ * Leases callbacks for one attempt each and counts the attempt before anything is sent, so that no crash can make more
+ * calls than the policy allows. One answer per ticket in the same order.
+ */
+export async function claimCallbacks(context: CoreContext, tickets: readonly DueCallback[]): Promise<ClaimAnswer[]> {
+  const keys = ticketArrays(tickets);
+  const leaseMs = context.retryPolicy.attemptTimeoutMs + leaseMarginMs;
+  const rows = await context.db.sql<ClaimRow>(claimStatement, [
+    ...keys,
+    context.retryPolicy.maxAttempts,
+    leaseMs,
+    earlyToleranceMs,
+  ]);
+  const claimed = new Map(rows.map((row) => [row.callback_guid, toClaimed(row)]));
+  const waits = new Map<string, number>();
+  if (claimed.size < tickets.length) {
+    const early = await context.db.sql<{ guid: string; wait_ms: number }>(notDueStatement, [...keys, earlyToleranceMs]);
+    for (const row of early) waits.set(row.guid, row.wait_ms);
+  }
+  return tickets.map((ticket) => {
+    const callback = claimed.get(ticket.callbackGuid);
+    // A duplicate ticket in the same group must not be answered with the same claim.
+    if (callback !== undefined && claimed.delete(ticket.callbackGuid)) return { claimed: callback };
+    const notDueForMs = waits.get(ticket.callbackGuid);
+    return notDueForMs === undefined ? "obsolete" : { notDueForMs };
+  });
+}
+
+function ticketArrays(tickets: readonly DueCallback[]) {
+  return [
+    tickets.map((ticket) => ticket.callbackGuid),
+    tickets.map((ticket) => ticket.series),
+    tickets.map((ticket) => ticket.attempt),
+  ] as const;
+}
+
+function toClaimed(row: ClaimRow): ClaimedCallback {
+  return {
+    guid: row.callback_guid,
+    kind: row.kind,
+    series: row.series,
+    attempt: row.attempts,
+    refusals: row.refusals,
+    receiverGuid: row.receiver_guid,
+    reason: row.callback_reason,
+    registerId: row.register_id,
+    claimedAt: row.claimed_at,
+    order:
+      (row.callback_order_guid && {
+        guid: row.callback_order_guid,
+        ref: row.order_ref,
+        amountMinor: row.order_amount_minor,
+        currency: row.order_currency,
+        purpose: row.order_purpose,
+      }) ||
+      null,
+    // The lateral join gives nulls for callbacks that are not about a payment.
+    paymentMessage: row.guid === null ? null : toPaymentMessage(row),
+  };
+}
+
+// ------------------------------------------------------------------------------------------------------------- recording
+
+/** What one attempt came to. Durations are milliseconds; `answer` holds at most 4 KiB. */
+export type AttemptRecord = {
+  callbackGuid: string;
+  kind: CallbackKind;
+  series: number;
+  attempt: number;
+  /** 4xx answers earlier in this series. */
+  refusals: number;
+  paymentMessageGuid: string | null;
+  outcome: Outcome;
+  durationMs: number;
+  httpStatus?: number | undefined;
+  retryAfterMs?: number | undefined;
+  answer?: string | undefined;
+  problem?: string | undefined;
+  /** 0..1, for jitter. */
+  random: number;
+};
+
+export type RecordAnswer = { applied: boolean; decision: Decision };
+
+// The fence: only the attempt that holds the lease may say what came of it.
+const recordStatement = {
+  name: "record_attempts",
+  text: `
+    update callback c
+    set state = done.state, refusals = done.refusals, last_outcome = done.outcome, updated_at = now(),
+      due_at = now() + done.delay_ms * interval '1 millisecond',
+      wake_at = now() + (done.delay_ms + $2) * interval '1 millisecond'
+    from json_to_recordset($1::json)
+      as done(guid uuid, series int, attempt int, state text, refusals int, outcome text, delay_ms float8)
+    where c.guid = done.guid and c.series = done.series and c.attempts = done.attempt and c.state = 'in_flight'
+    returning c.guid`,
+};
+
+const insertAttempts = {
+  name: "insert_attempts",
+  text: `
+    insert into callback_attempt (callback_guid, series, attempt, started_at, duration_ms, outcome, http_status, answer,
+      problem)
+    select guid, series, attempt, now() - duration_ms * interval '1 millisecond', duration_ms, outcome, http_status,
+      answer, problem
+    from json_to_recordset($1::json) as done(guid uuid, series int, attempt int, duration_ms int, outcome text,
+      http_status int, answer text, problem text)
+    on conflict do nothing`,
+};
+
+/**
+ * Records attempts and everything that follows from them (callback state, payment, order, next callbacks) in one
+ * transaction; one answer per record in the same order. A record whose lease has lapsed is kept as an attempt at most
+ * and changes nothing.
+ */
+export async function recordAttempts(context: CoreContext, records: readonly AttemptRecord[]): Promise<RecordAnswer[]> {
+  const decisions = records.map((record) => afterAttempt({ ...record, policy: context.retryPolicy }));
+  const { applied, due } = await context.db.transaction(async (sql) => {
+    const appliedGuids = await storeDecisions(sql, records, decisions);
+    const effects = records.flatMap((record, index) => {
+      const effect = decisions[index]?.effect ?? "none";
+      const hasEffect = effect !== "none" && record.paymentMessageGuid !== null;
+      return hasEffect && appliedGuids.has(record.callbackGuid)
+        ? [{ paymentMessageGuid: record.paymentMessageGuid as string, effect }]
+        : [];
+    });
+    return { applied: appliedGuids, due: await applyEffects(context, sql, effects) };
+  });
+  context.onCallbacksDue(due);
+  return records.map((record, index) => ({
+    applied: applied.has(record.callbackGuid),
+    decision: decisions[index] as Decision,
+  }));
+}
+
+async function storeDecisions(
+  sql: Sql,
+  records: readonly AttemptRecord[],
+  decisions: readonly Decision[],
+): Promise<Set<string>> {
+  const done = records.map((record, index) => {
+    const decision = decisions[index] as Decision;
+    return {
+      guid: record.callbackGuid,
+      series: record.series,
+      attempt: record.attempt,
+      state: decision.state,
+      delay_ms: decision.state === "waiting" ? decision.delayMs : 0,
+      refusals: record.refusals + (record.outcome === "refused" ? 1 : 0),
+      outcome: record.outcome,
+      duration_ms: Math.round(record.durationMs),
+      http_status: record.httpStatus ?? null,
+      answer: record.answer ?? null,
+      problem: record.problem ?? null,
+    };
+  });
+  const json = JSON.stringify(done);
+  const applied = await sql<{ guid: string }>(recordStatement, [json, republishAfterMs]);
+  await sql(insertAttempts, [json]);
+  return new Set(applied.map((row) => row.guid));
+}
+
+const buryStatement = {
+  name: "bury_callback",
+  text: `
+    update callback set state = 'dead', resolution_note = $4, updated_at = now()
+    where guid = $1 and series = $2 and attempts = $3 and state = 'in_flight'`,
+};
+
+/** Puts a callback that we ourselves could not prepare aside, as dead, with the problem in one sentence. */
+export async function buryCallback(context: CoreContext, claimed: ClaimedCallback, problem: string): Promise<void> {
+  await context.db.sql(buryStatement, [claimed.guid, claimed.series, claimed.attempt, problem]);
+}
+
+// ---------------------------------------------------------------------------------------------------------------- relay
+
+const overdueStatement = {
+  name: "overdue_callbacks",
+  text: `
+    with overdue as (
+      select guid from callback
+      where state in ('waiting', 'in_flight') and wake_at <= now()
+      order by wake_at limit $1
+      for update skip locked
+    )
+    update callback c set wake_at = now() + $2 * interval '1 millisecond'
+    from overdue where c.guid = overdue.guid
+    returning c.guid, c.kind, c.series, c.attempts, c.refusals, c.receiver_guid, c.state, c.payment_message_guid`,
+};
+
+type OverdueRow = {
+  guid: string;
+  kind: CallbackKind;
+  series: number;
+  attempts: number;
+  refusals: number;
+  receiver_guid: string;
+  state: "waiting" | "in_flight";
+  payment_message_guid: string | null;
+};
+
+/**
+ * Finds at most `limit` callbacks that nobody looks after: never published, lost with the broker, or leased by a process
+ * that died. Waiting ones are answered for publication; lapsed leases are recorded as lost attempts, which counts them.
+ */
+export async function takeOverdueCallbacks(
+  context: CoreContext,
+  limit: number,
+): Promise<{ waiting: DueCallback[]; lost: number }> {
+  const rows = await context.db.sql<OverdueRow>(overdueStatement, [limit, republishAfterMs]);
+  const lost = rows.filter((row) => row.state === "in_flight");
+  if (lost.length > 0) await recordAttempts(context, lost.map(lostAttempt));
+  const waiting = rows
+    .filter((row) => row.state === "waiting")
+    .map((row) => ({
+      callbackGuid: row.guid,
+      series: row.series,
+      attempt: row.attempts,
+      receiverGuid: row.receiver_guid,
+    }));
+  return { waiting, lost: lost.length };
+}
+
+function lostAttempt(row: OverdueRow): AttemptRecord {
+  return {
+    callbackGuid: row.guid,
+    kind: row.kind,
+    series: row.series,
+    attempt: row.attempts,
+    refusals: row.refusals,
+    paymentMessageGuid: row.payment_message_guid,
+    outcome: "lost",
+    durationMs: 0,
+    problem: "the process that made this attempt ended before it recorded the answer",
+    random: 0,
+  };
+}

@@ -1,0 +1,31 @@
+import type { Database } from "../db/database.ts";
+import type { RetryPolicy } from "../domain/callback.ts";
+import type { PublicJwk } from "../domain/participant.ts";
+
+/** What the queue needs to know of a callback that is due; `attempt` counts those already made in the series. */
+export type DueCallback = { callbackGuid: string; series: number; attempt: number; receiverGuid: string };
+
+/** Everything the core needs from outside; tests hand in a clock and guids of their own. */
+export type CoreContext = {
+  db: Database;
+  /** The process's clock, for rules about orders and tokens. Leases and due times use PostgreSQL's. */
+  clock: () => Date;
+  /** Time-ordered UUIDs (version 7), so that new rows stay together in every index. */
+  newGuid: () => string;
+  supportedCurrencies: readonly string[];
+  retryPolicy: RetryPolicy;
+  /** Called after a commit. It must not throw; whatever it loses, the relay finds again. */
+  onCallbacksDue: (callbacks: readonly DueCallback[]) => void;
+  /** What is wrong with a callback URL, or undefined: the address guard. */
+  callbackUrlProblem: (url: string) => Promise<string | undefined>;
+  /** Turns a JWK into what is stored (public members, kid and alg always there), or says what is wrong. */
+  publicKey: (jwk: unknown) => Promise<PublicJwk | { problem: string }>;
+  /** The keys that a merchant publishes. */
+  fetchJwks: (url: string) => Promise<unknown[] | { problem: string }>;
+};
+
+/** How long after its publication a callback that nobody claimed is published again. */
+export const republishAfterMs = 60_000;
+
+/** Time for recording on top of the attempt itself: a lease that lapses counts the attempt as lost. */
+export const leaseMarginMs = 20_000;

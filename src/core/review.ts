@@ -1,0 +1,229 @@
+import type { CallbackKind, CallbackState, Outcome } from "../domain/callback.ts";
+import { type Refusal, refuse } from "../domain/errors.ts";
+import { type CoreContext, type DueCallback, republishAfterMs } from "./context.ts";
+import { isGuid } from "./guid.ts";
+
+/** A callback as operators and its receiver see it. */
+export type CallbackView = {
+  guid: string;
+  kind: CallbackKind;
+  state: CallbackState;
+  receiverGuid: string;
+  paymentMessageGuid: string | null;
+  orderGuid: string | null;
+  registerId: string | null;
+  series: number;
+  attempts: number;
+  dueAt: Date;
+  createdAt: Date;
+  updatedAt: Date;
+  lastOutcome: Outcome | null;
+  resolvedBy: string | null;
+  resolutionNote: string | null;
+};
+
+export type CallbackAttempt = {
+  series: number;
+  attempt: number;
+  startedAt: Date;
+  durationMs: number;
+  outcome: Outcome;
+  httpStatus: number | null;
+  answer: string | null;
+  problem: string | null;
+};
+
+/** Members that are absent do not restrict. */
+export type CallbackFilter = {
+  states?: readonly CallbackState[] | undefined;
+  kinds?: readonly CallbackKind[] | undefined;
+  receiverGuid?: string | undefined;
+  paymentMessageGuid?: string | undefined;
+  since?: Date | undefined;
+  until?: Date | undefined;
+  /** Only callbacks that failed at least once and are not delivered. */
+  missed?: boolean | undefined;
+};
+
+type CallbackRow = {
+  guid: string;
+  kind: CallbackKind;
+  state: CallbackState;
+  receiver_guid: string;
+  payment_message_guid: string | null;
+  order_guid: string | null;
+  register_id: string | null;
+  series: number;
+  attempts: number;
+  due_at: Date;
+  created_at: Date;
+  updated_at: Date;
+  last_outcome: Outcome | null;
+  resolved_by: string | null;
+  resolution_note: string | null;
+};
+
+function toView(row: CallbackRow): CallbackView {
+  return {
+    guid: row.guid,
+    kind: row.kind,
+    state: row.state,
+    receiverGuid: row.receiver_guid,
+    paymentMessageGuid: row.payment_message_guid,
+    orderGuid: row.order_guid,
+    registerId: row.register_id,
+    series: row.series,
+    attempts: row.attempts,
+    dueAt: row.due_at,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    lastOutcome: row.last_outcome,
+    resolvedBy: row.resolved_by,
+    resolutionNote: row.resolution_note,
+  };
+}
+
+/** The conditions of a filter as SQL over `callback c`, with their values numbered from $1. */
+function conditions(filter: CallbackFilter): { text: string; values: unknown[] } {
+  const parts: [condition: string, value: unknown][] = [];
+  if (filter.states?.length) parts.push(["c.state = any(#::text[])", filter.states]);
+  if (filter.kinds?.length) parts.push(["c.kind = any(#::text[])", filter.kinds]);
+  if (filter.receiverGuid) parts.push(["c.receiver_guid = #::uuid", filter.receiverGuid]);
+  if (filter.paymentMessageGuid) parts.push(["c.payment_message_guid = #::uuid", filter.paymentMessageGuid]);
+  if (filter.since) parts.push(["c.created_at >= #::timestamptz", filter.since]);
+  if (filter.until) parts.push(["c.created_at < #::timestamptz", filter.until]);
+  const numbered = parts.map(([condition], index) => condition.replace("#", `$${index + 1}`));
+  if (filter.missed) numbered.push("c.state <> 'delivered' and c.last_outcome is not null");
+  return { text: ["true", ...numbered].join(" and "), values: parts.map(([, value]) => value) };
+}
+
+/** A filter that no row can match because a guid in it is none. */
+function matchesNothing(filter: CallbackFilter): boolean {
+  return [filter.receiverGuid, filter.paymentMessageGuid].some((guid) => guid && !isGuid(guid));
+}
+
+/** Lists callbacks, newest first; `after` is the guid of the last one of the previous page. */
+export async function listCallbacks(
+  context: CoreContext,
+  filter: CallbackFilter,
+  page: { limit: number; after?: string | undefined },
+): Promise<CallbackView[]> {
+  if (matchesNothing(filter) || (page.after && !isGuid(page.after))) return [];
+  const { text, values } = conditions(filter);
+  const after = page.after ? `and c.guid < $${values.push(page.after)}::uuid` : "";
+  const statement = {
+    name: "",
+    text: `select c.* from callback c where ${text} ${after} order by c.guid desc limit $${values.push(page.limit)}`,
+  };
+  return (await context.db.sql<CallbackRow>(statement, values)).map(toView);
+}
+
+const selectCallback = { name: "select_callback", text: "select * from callback where guid = $1" };
+
+const selectAttempts = {
+  name: "select_attempts",
+  text: `
+    select series, attempt, started_at as "startedAt", duration_ms as "durationMs", outcome,
+      http_status as "httpStatus", answer, problem
+    from callback_attempt where callback_guid = $1 order by series, attempt`,
+};
+
+/** Reads one callback with every attempt, oldest first. */
+export async function getCallback(
+  context: CoreContext,
+  guid: string,
+): Promise<{ callback: CallbackView; attempts: CallbackAttempt[] } | Refusal> {
+  const [row] = isGuid(guid) ? await context.db.sql<CallbackRow>(selectCallback, [guid]) : [];
+  if (row === undefined) return refuse("CALLBACK_NOT_FOUND", "no such callback", { field: "guid" });
+  return { callback: toView(row), attempts: await context.db.sql<CallbackAttempt>(selectAttempts, [guid]) };
+}
+
+/** What one call replays at most. */
+export const replayLimit = 1000;
+
+const newSeries = (candidates: string) => `
+  with candidate as (${candidates})
+  update callback c
+  set state = 'waiting', series = c.series + 1, attempts = 0, refusals = 0, due_at = now(),
+    wake_at = now() + interval '${republishAfterMs} milliseconds', resolved_by = null, resolution_note = null,
+    updated_at = now()
+  from candidate where c.guid = candidate.guid
+  returning c.*`;
+
+const replayOne = {
+  name: "replay_callback",
+  text: newSeries(
+    "select guid from callback where guid = $1 and state in ('review', 'resolved', 'failed', 'dead') for update",
+  ),
+};
+
+/**
+ * Starts a new series of attempts under the same guid. What the payment came to stays as it is: only the first series
+ * has effects (see `afterAttempt`).
+ */
+export async function replayCallback(context: CoreContext, guid: string): Promise<CallbackView | Refusal> {
+  const found = await getCallback(context, guid);
+  if ("refused" in found) return found;
+  const [row] = await context.db.sql<CallbackRow>(replayOne, [guid]);
+  if (row === undefined) {
+    const message = `the callback is ${found.callback.state}; only review, resolved, failed and dead can be replayed`;
+    return refuse("CALLBACK_NOT_REPLAYABLE", message, { field: "guid" });
+  }
+  context.onCallbacksDue([toDue(row)]);
+  return toView(row);
+}
+
+const replayableInBulk: readonly CallbackState[] = ["review", "dead"];
+
+/** Replays what is in review or dead and matches the filter, at most `replayLimit`; answers how many. */
+export async function replayCallbacks(context: CoreContext, filter: CallbackFilter): Promise<number> {
+  const states = filter.states?.length
+    ? filter.states.filter((state) => replayableInBulk.includes(state))
+    : replayableInBulk;
+  if (states.length === 0 || matchesNothing(filter)) return 0;
+  const { text, values } = conditions({ ...filter, states });
+  const statement = {
+    name: "",
+    text: newSeries(
+      `select c.guid from callback c where ${text} order by c.guid limit ${replayLimit} for update skip locked`,
+    ),
+  };
+  const rows = await context.db.sql<CallbackRow>(statement, values);
+  context.onCallbacksDue(rows.map(toDue));
+  return rows.length;
+}
+
+const toDue = (row: CallbackRow): DueCallback => ({
+  callbackGuid: row.guid,
+  series: row.series,
+  attempt: row.attempts,
+  receiverGuid: row.receiver_guid,
+});
+
+const resolveStatement = {
+  name: "resolve_callback",
+  text: `
+    update callback set state = 'resolved', resolved_by = $2, resolution_note = $3, updated_at = now()
+    where guid = $1 and state in ('review', 'dead', 'resolved') returning *`,
+};
+
+/** Closes a review in the operator's name. */
+export async function resolveCallback(
+  context: CoreContext,
+  guid: string,
+  operator: string,
+  note: string,
+): Promise<CallbackView | Refusal> {
+  if (operator === "" || operator.length > 100) {
+    return refuse("INVALID_REQUEST", "operator does not have 1 to 100 characters", { field: "operator" });
+  }
+  if (note === "" || note.length > 2000) {
+    return refuse("INVALID_REQUEST", "note does not have 1 to 2000 characters", { field: "note" });
+  }
+  const found = await getCallback(context, guid);
+  if ("refused" in found) return found;
+  const [row] = await context.db.sql<CallbackRow>(resolveStatement, [guid, operator, note]);
+  if (row !== undefined) return toView(row);
+  const message = `the callback is ${found.callback.state}; only review and dead can be resolved`;
+  return refuse("CALLBACK_NOT_REPLAYABLE", message, { field: "guid" });
+}
