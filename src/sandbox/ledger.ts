@@ -66,7 +66,7 @@ export function openLedger(deliveries: readonly Delivery[]) {
       const timer = setTimeout(() => {
         note(`payment ${guid} did not end within ${timeoutMs} ms; missing: ${[...page.missing].join(", ")}`);
         page.ended.resolve();
-      }, timeoutMs);
+      }, timeoutMs).unref();
       await page.ended.promise;
       clearTimeout(timer);
       pages.delete(guid);

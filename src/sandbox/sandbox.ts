@@ -10,10 +10,10 @@ import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Call } from "./inbox.ts";
 import { openLedger } from "./ledger.ts";
 import { registerBank, registerMerchant } from "./onboarding.ts";
+import { runOnce, summarise } from "./once.ts";
 import type { SandboxOptions } from "./options.ts";
 import { startBank, startMerchant } from "./participants.ts";
-import { type Cast, closeRegisters, runPayments } from "./payments.ts";
-import { formatMinor } from "./samples.ts";
+import { type Cast, runPayments } from "./payments.ts";
 import { type Party, SCENARIOS, type Scenario } from "./scenarios.ts";
 
 /** What the sandbox asks of the platform beside the deployment's own settings. */
@@ -34,7 +34,8 @@ const RETRY_DELAYS_MS = [1, 2, 4, 8, 16, 32, 60, 60, 60, 60].map((seconds) => se
 /** A hundredth of them: 3 s in all. */
 const FAST_RETRY_DELAYS_MS = RETRY_DELAYS_MS.map((delayMs) => delayMs / 100);
 
-const PROGRESS_EVERY_MS = 2000;
+/** What a shell expects of a program that Ctrl+C ended. */
+const EXIT_STOPPED = 130;
 
 /** Runs the sandbox and answers the exit code: 0 when everything added up. */
 export async function runSandbox(options: SandboxOptions, startPlatform: StartPlatform): Promise<number> {
@@ -65,60 +66,32 @@ export async function runSandbox(options: SandboxOptions, startPlatform: StartPl
   cleanup.defer(async () => void (await Promise.all(Object.values(cast).map((participant) => participant.stop()))));
   await onboard(cast, { participants: createClient(ParticipantService, transport), restUrl: platform.urls.rest });
 
-  const run = { cast, scenario, ledger, retryDelaysMs: options.fastRetries ? FAST_RETRY_DELAYS_MS : RETRY_DELAYS_MS };
+  const retryDelaysMs = options.fastRetries ? FAST_RETRY_DELAYS_MS : RETRY_DELAYS_MS;
+  const run = { cast, scenario, ledger, retryDelaysMs };
+  const stopped = listenForStop();
+  cleanup.defer(stopped.ignore);
   if (!options.once) {
-    await stayOpen(options, platform, run);
+    await stayOpen(options, platform, run, stopped.promise);
     return 0;
   }
-
-  const startedAt = new Date();
-  const progress = watchProgress(options.payments);
-  const outcome = await runPayments(options.payments, { ...run, onDone: progress.step }).finally(progress.stop);
-  const closed = await closeRegisters(createClient(SettlementService, transport), cast.initiator, startedAt, ledger);
-  const result = {
-    payments: options.payments,
-    success: outcome.success,
-    rejected: outcome.rejected,
-    callbacks: ledger.counts.delivered,
-    registers: closed.registers,
-    registerTotal: formatMinor(closed.totalMinor),
-    elapsedMs: Date.now() - startedAt.getTime(),
-  };
-  const attempts = run.retryDelaysMs.length + 1;
-  for (const [name, is, should] of balance(scenario, result, outcome.successMinor, closed.payments, ledger, attempts)) {
-    if (is !== should) ledger.note(`${name}: ${is}, but it should be ${should}`);
-  }
+  const settlement = createClient(SettlementService, transport);
+  const result = await Promise.race([runOnce(options.payments, { ...run, settlement, say }), stopped.promise]);
   for (const problem of ledger.problems) say(`Problem: ${problem}`);
   // The platform stops first, so that nothing it says can come after the last line.
   await cleanup.disposeAsync();
-  console.log(options.json ? JSON.stringify(result) : summary(result));
+  if (!result) return EXIT_STOPPED;
+  console.log(options.json ? JSON.stringify(result) : summarise(result));
   return ledger.counts.problems === 0 ? 0 : 1;
 }
 
-type Result = { payments: number; success: number; rejected: number; callbacks: number; registerTotal: string };
-type Row = [name: string, is: unknown, should: unknown];
-
-/** Every number that has to add up, beside what it has to be. */
-function balance(
-  scenario: Scenario,
-  result: Result,
-  successMinor: bigint,
-  registered: number,
-  ledger: ReturnType<typeof openLedger>,
-  attempts: number,
-): Row[] {
-  const all = result.payments;
-  const succeeds = scenario.result === "success";
-  const merchantCalls = scenario.merchantCalls === "every" ? attempts : scenario.merchantCalls;
-  return [
-    ["successful payments", result.success, succeeds ? all : 0],
-    ["rejected payments", result.rejected, succeeds ? 0 : all],
-    ["delivered callbacks", result.callbacks, all * scenario.deliveries.length],
-    ["callbacks that were delivered twice", ledger.counts.repeated, 0],
-    ["calls to the merchant", ledger.counts.merchantCalls, all * merchantCalls],
-    ["payments in registers", registered, result.success],
-    ["total of the registers", result.registerTotal, formatMinor(successMinor)],
-  ];
+/** One promise for both signals; `ignore` gives the signals back to the process. */
+function listenForStop() {
+  const listening = new AbortController();
+  const { signal } = listening;
+  const promise = Promise.race([once(process, "SIGINT", { signal }), once(process, "SIGTERM", { signal })])
+    .then(() => undefined)
+    .catch(() => undefined);
+  return { promise, ignore: () => listening.abort() };
 }
 
 async function startCast(scenario: Scenario, keepCalls: number | undefined, hear: (party: Party, call: Call) => void) {
@@ -146,6 +119,7 @@ async function stayOpen(
   options: SandboxOptions,
   platform: Platform,
   run: Omit<Parameters<typeof runPayments>[1], "onDone">,
+  stopped: Promise<void>,
 ) {
   const { initiator, recipient, merchant } = run.cast;
   const places = [
@@ -169,11 +143,7 @@ async function stayOpen(
   keyboard?.on("line", () => void pay(1));
   void pay(options.payments);
   // Reading lines takes Ctrl+C away from the process and makes it the reader's event.
-  await Promise.race([
-    once(process, "SIGINT"),
-    once(process, "SIGTERM"),
-    ...(keyboard ? [once(keyboard, "SIGINT"), once(keyboard, "close")] : []),
-  ]);
+  await Promise.race([stopped, ...(keyboard ? [once(keyboard, "SIGINT"), once(keyboard, "close")] : [])]);
   keyboard?.close();
   say("Stopping …");
 }
@@ -186,22 +156,6 @@ function trace(party: Party, call: Call): string {
   const reason = call.reason ? `  ${call.reason}` : "";
   const verdict = call.problem ? ` NOT VERIFIED (${call.problem})` : "";
   return `${clock(call.at)} ${party.padEnd(9)} <- ${what} ${about} -> ${call.answered}${attempt}${verdict}${reason}`;
-}
-
-function watchProgress(total: number) {
-  let done = 0;
-  const timer = setInterval(() => say(`${done} of ${total} payments have ended`), PROGRESS_EVERY_MS);
-  return {
-    step: () => void done++,
-    stop: () => clearInterval(timer),
-  };
-}
-
-function summary(result: Result & { registers: number; elapsedMs: number }): string {
-  return [
-    `${result.payments} payments: ${result.success} successful, ${result.rejected} rejected, in ${result.elapsedMs} ms`,
-    `${result.callbacks} callbacks delivered; ${result.registers} registers over ${result.registerTotal}`,
-  ].join("\n");
 }
 
 function clock(at: Date): string {
