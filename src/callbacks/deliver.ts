@@ -1,0 +1,155 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { AttemptRecord, ClaimedCallback, RecordAnswer } from "../core/callbacks.ts";
+import type { Core } from "../core/core.ts";
+import { type CallbackKind, type Outcome, outcomeClasses } from "../domain/callback.ts";
+import { isRefusal } from "../domain/errors.ts";
+import type { Participant } from "../domain/participant.ts";
+import type { CallbackQueue, Lane, Ticket, Verdict } from "../queue/queue.ts";
+import { callbackContent } from "./claims.ts";
+import type { AttemptResult, CallbackClient, CallbackRequest } from "./client.ts";
+import { callbackUrl, type Signer, sealEnvelope } from "./envelope.ts";
+import type { Slots } from "./slots.ts";
+
+export type DeliveryLog = Record<"debug" | "info" | "warn" | "error", (fields: object, message: string) => void>;
+
+/** What the metrics want to know; each is called once per event. */
+export type DeliveryObserver = {
+  attempted(kind: CallbackKind, outcome: Outcome, durationMs: number): void;
+  parked(): void;
+};
+
+export type DeliveryContext = {
+  core: Core;
+  queue: CallbackQueue;
+  client: CallbackClient;
+  slots: Slots;
+  signer: Signer;
+  newGuid: () => string;
+  random: () => number;
+  log: DeliveryLog;
+  observer: DeliveryObserver;
+};
+
+type Prepared = { url: string; request: CallbackRequest };
+
+/**
+ * Handles one ticket: at most one attempt, from the claim to the record (design, flow 2). The verdict is the answer to the
+ * queue; whatever goes wrong on the way leaves the row to the relay, so a ticket can always be let go.
+ */
+export async function deliver(context: DeliveryContext, lane: Lane, ticket: Ticket): Promise<Verdict> {
+  const slot = await context.slots.acquire(ticket.receiverGuid);
+  if (slot === undefined) {
+    context.observer.parked();
+    await handBack(context, () => context.queue.park(lane, [ticket]));
+    return "ack";
+  }
+  let answered = true;
+  try {
+    const claim = await context.core.claimCallback(ticket);
+    if (isRefusal(claim)) return "requeue";
+    if (claim === "obsolete") return "ack";
+    if ("notDueForMs" in claim) {
+      await handBack(context, () => context.queue.publishDelayed([ticket], claim.notDueForMs));
+      return "ack";
+    }
+    const { claimed } = claim;
+    const prepared = await prepare(context, claimed);
+    if (prepared === undefined) return "dead";
+    const result = await context.client.post(prepared.url, prepared.request);
+    answered = outcomeClasses[result.outcome] !== "unanswered" || result.httpStatus !== undefined;
+    slot.release(answered);
+    await record(context, claimed, result);
+    return "ack";
+  } finally {
+    slot.release(answered);
+  }
+}
+
+/** Building and signing are ours: what fails here is put aside as dead, with its reason, and never blames the receiver. */
+async function prepare(context: DeliveryContext, claimed: ClaimedCallback): Promise<Prepared | undefined> {
+  try {
+    const receiver = await context.core.getParticipant({ guid: claimed.receiverGuid });
+    if (isRefusal(receiver)) throw new Error("the receiver is not registered");
+    return await prepareFor(context, claimed, receiver);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : "unknown problem";
+    context.log.error({ callbackGuid: claimed.guid, kind: claimed.kind, problem }, "a callback cannot be prepared");
+    await context.core.buryCallback(claimed, problem);
+    return undefined;
+  }
+}
+
+async function prepareFor(context: DeliveryContext, claimed: ClaimedCallback, receiver: Participant) {
+  const url = callbackUrl(claimed.kind, receiver);
+  if (url === undefined) throw new Error(`the receiver has no URL for ${claimed.kind} callbacks`);
+  const settlement =
+    claimed.registerId === null ? undefined : await context.core.getRegister(undefined, claimed.registerId);
+  if (isRefusal(settlement)) throw new Error(`register ${claimed.registerId} does not exist`);
+  const content = callbackContent({ claimed, settlement });
+  return { url, request: await sealEnvelope(content, claimed, receiver, context.signer, context.newGuid) };
+}
+
+async function record(context: DeliveryContext, claimed: ClaimedCallback, result: AttemptResult): Promise<void> {
+  const paymentMessageGuid = claimed.paymentMessage?.guid ?? null;
+  context.observer.attempted(claimed.kind, result.outcome, result.durationMs);
+  const fields = {
+    callbackGuid: claimed.guid,
+    kind: claimed.kind,
+    paymentMessageGuid,
+    attempt: claimed.attempt,
+    outcome: result.outcome,
+    httpStatus: result.httpStatus,
+    durationMs: Math.round(result.durationMs),
+  };
+  const answer = await recordStubbornly(context, {
+    ...fields,
+    ...result,
+    series: claimed.series,
+    refusals: claimed.refusals,
+    random: context.random(),
+  });
+  if (answer === undefined) {
+    context.log.error(fields, "an attempt could not be recorded; its lease will lapse and it counts as lost");
+    return;
+  }
+  const { applied, decision } = answer;
+  const level = decision.state === "review" ? "warn" : decision.state === "delivered" ? "debug" : "info";
+  context.log[level]({ ...fields, state: applied ? decision.state : "overtaken" }, "callback attempted");
+  if (!applied || decision.state !== "waiting") return;
+  const next: Ticket = {
+    callbackGuid: claimed.guid,
+    series: claimed.series,
+    attempt: claimed.attempt,
+    receiverGuid: claimed.receiverGuid,
+  };
+  await handBack(context, () => context.queue.publishDelayed([next], decision.delayMs));
+}
+
+/** 0.1 + 0.4 + 1.6 + 6.4 = 8.5 s of trying, well inside the 20 s that a lease leaves for recording. */
+const recordWaitsMs = [100, 400, 1_600, 6_400];
+
+/** The receiver has answered: a database that stumbles must not cost that answer, so recording is tried for a while. */
+async function recordStubbornly(context: DeliveryContext, attempt: AttemptRecord): Promise<RecordAnswer | undefined> {
+  for (const waitMs of [...recordWaitsMs, undefined]) {
+    try {
+      const answer = await context.core.recordAttempt(attempt);
+      if (!isRefusal(answer)) return answer;
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : "unknown problem";
+      context.log.warn({ callbackGuid: attempt.callbackGuid, problem }, "recording an attempt failed");
+    }
+    if (waitMs === undefined) return undefined;
+    await delay(waitMs);
+  }
+  return undefined;
+}
+
+/** A ticket that the queue does not take is not lost: the relay finds its row when it is overdue. */
+async function handBack(context: DeliveryContext, publish: () => Promise<void>): Promise<void> {
+  try {
+    await publish();
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : "unknown problem";
+    context.log.warn({ problem }, "the queue took no ticket; the relay will find the callback");
+  }
+}

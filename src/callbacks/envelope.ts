@@ -1,0 +1,70 @@
+import type { ClaimedCallback } from "../core/callbacks.ts";
+import type { CallbackKind } from "../domain/callback.ts";
+import type { CallbackUrlName, Participant } from "../domain/participant.ts";
+import { ACCESS_HEADER } from "../sdk/access.ts";
+import { bodyDigest, CALLBACK_GUID_HEADER } from "../sdk/callbacks.ts";
+import { signJws } from "../sdk/jws.ts";
+import type { SigningKey } from "../sdk/keys.ts";
+import type { CallbackContent } from "./claims.ts";
+import type { CallbackRequest } from "./client.ts";
+
+/** Which registered URL a kind goes to (wire-contract section 8). */
+const urlNameOf = {
+  pay_in_bank: "pay_in",
+  pay_in_merchant: "pay_in",
+  pay_in_bank_reject: "pay_in",
+  pay_out: "pay_out",
+  credit: "credit",
+  expiration: "expiration",
+  gross_settlement: "gross_settlement",
+} as const satisfies Record<CallbackKind, CallbackUrlName>;
+
+/** The URL that a callback goes to, or undefined when the participant has none for it. */
+export function callbackUrl(kind: CallbackKind, receiver: Participant): string | undefined {
+  const { callbackUrls } = receiver;
+  // Gross_Settlement is optional: a bank gets it only where it asked for it.
+  return callbackUrls[urlNameOf[kind]] ?? (kind === "gross_settlement" ? undefined : callbackUrls.base);
+}
+
+/** Longer than any attempt may take, and short enough that a captured token is soon worthless. */
+const tokenLifeSeconds = 300;
+
+export type Signer = { issuer: string; key: SigningKey };
+
+/**
+ * Signs one attempt in the envelope of wire-contract section 5. Every attempt is signed afresh, with PostgreSQL's instant
+ * of the claim, so that a gateway whose own clock is wrong still signs tokens that receivers accept.
+ */
+export async function sealEnvelope(
+  content: CallbackContent,
+  claimed: ClaimedCallback,
+  receiver: Participant,
+  signer: Signer,
+  newGuid: () => string,
+): Promise<CallbackRequest> {
+  const iat = Math.floor(claimed.claimedAt.getTime() / 1000);
+  const binding = {
+    iss: signer.issuer,
+    aud: receiver.uid ?? receiver.guid,
+    iat,
+    exp: iat + tokenLifeSeconds,
+    jti: claimed.guid,
+  };
+  if (content.form === "open") {
+    const body = JSON.stringify(content.body);
+    const access = await signJws({ ...binding, body_sha256: bodyDigest(Buffer.from(body)) }, signer.key);
+    return { headers: headers("application/json", access, claimed.guid), body };
+  }
+  const [access, jws] = await Promise.all([
+    // A jti of its own: a receiver that remembers them must not take a retry for a replay.
+    signJws({ iat, jti: newGuid() }, signer.key),
+    signJws({ ...content.claims, ...binding }, signer.key),
+  ]);
+  return receiver.callbackBodyFormat === "text"
+    ? { headers: headers("text/plain", access, claimed.guid), body: jws }
+    : { headers: headers("application/json", access, claimed.guid), body: JSON.stringify({ jwt: jws }) };
+}
+
+function headers(contentType: string, access: string, callbackGuid: string): Record<string, string> {
+  return { "Content-Type": contentType, [ACCESS_HEADER]: access, [CALLBACK_GUID_HEADER]: callbackGuid };
+}

@@ -1,0 +1,92 @@
+/**
+ * How many attempts one endpoint may hold at the same time. An endpoint that answers has its full share; one that does
+ * not answer loses half of it with every silence and wins it back answer by answer, down to one probing attempt, so
+ * hundreds of hanging endpoints together cannot take the room of those that work.
+ */
+export type SlotLimits = {
+  /** The full share of an endpoint. */
+  perEndpoint: number;
+  /** A busy endpoint that has freed no slot for this long is not moving: more work for it is parked at once. */
+  stalledAfterMs: number;
+  /** How long work may wait in memory for a slot of an endpoint that is moving. */
+  maxWaitMs: number;
+};
+
+/** 16 in flight saturate an endpoint that answers within 10 ms at 1 600 a second. */
+export const defaultSlotLimits: SlotLimits = { perEndpoint: 16, stalledAfterMs: 500, maxWaitMs: 1_000 };
+
+export type Slot = { release(answered: boolean): void };
+
+export type Slots = {
+  /** A slot, or undefined when the work is better parked. */
+  acquire(endpoint: string): Promise<Slot | undefined>;
+  /** Slots held now, by all endpoints. */
+  held(): number;
+};
+
+type Endpoint = { held: number; share: number; freedAtMs: number; waiting: Set<(slot: Slot | undefined) => void> };
+
+export function createSlots(
+  limits: SlotLimits = defaultSlotLimits,
+  nowMs: () => number = () => performance.now(),
+): Slots {
+  const endpoints = new Map<string, Endpoint>();
+  let heldInAll = 0;
+
+  function take(name: string, endpoint: Endpoint): Slot {
+    endpoint.held += 1;
+    heldInAll += 1;
+    let isHeld = true;
+    return {
+      release(answered) {
+        if (!isHeld) return;
+        isHeld = false;
+        free(name, endpoint, answered);
+      },
+    };
+  }
+
+  function free(name: string, endpoint: Endpoint, answered: boolean): void {
+    endpoint.held -= 1;
+    heldInAll -= 1;
+    endpoint.share = answered
+      ? Math.min(limits.perEndpoint, endpoint.share + 1)
+      : Math.max(1, Math.floor(endpoint.share / 2));
+    if (answered) endpoint.freedAtMs = nowMs();
+    for (const grant of endpoint.waiting) {
+      if (endpoint.held >= endpoint.share) break;
+      endpoint.waiting.delete(grant);
+      grant(take(name, endpoint));
+    }
+    const isAsNew = endpoint.held === 0 && endpoint.waiting.size === 0 && endpoint.share === limits.perEndpoint;
+    if (isAsNew) endpoints.delete(name);
+  }
+
+  function wait(endpoint: Endpoint): Promise<Slot | undefined> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        endpoint.waiting.delete(grant);
+        resolve(undefined);
+      }, limits.maxWaitMs);
+      const grant = (slot: Slot | undefined) => {
+        clearTimeout(timer);
+        resolve(slot);
+      };
+      endpoint.waiting.add(grant);
+    });
+  }
+
+  return {
+    async acquire(name) {
+      let endpoint = endpoints.get(name);
+      if (endpoint === undefined) {
+        endpoint = { held: 0, share: limits.perEndpoint, freedAtMs: nowMs(), waiting: new Set() };
+        endpoints.set(name, endpoint);
+      }
+      if (endpoint.held < endpoint.share) return take(name, endpoint);
+      if (nowMs() - endpoint.freedAtMs > limits.stalledAfterMs) return undefined;
+      return wait(endpoint);
+    },
+    held: () => heldInAll,
+  };
+}
