@@ -1,0 +1,170 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { CallbackAttemptSchema, CallbackSchema } from "../../gen/dcm/v1/callback_pb.ts";
+import type { OrderSchema } from "../../gen/dcm/v1/order_pb.ts";
+import type { ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
+import type { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
+import type { RegisterPaymentSchema, RegisterSchema } from "../../gen/dcm/v1/settlement_pb.ts";
+import type { PaymentMessage } from "../core/paymentMessages.ts";
+import type { CallbackAttempt, CallbackView } from "../core/review.ts";
+import type { Register } from "../core/settlements.ts";
+import type { Order } from "../domain/order.ts";
+import type { Participant, PublicJwk } from "../domain/participant.ts";
+import {
+  bankRoles,
+  callbackBodyFormats,
+  callbackKinds,
+  callbackStates,
+  orderStatuses,
+  participantKinds,
+  paymentMessageStatuses,
+  paymentTypes,
+  registerStatuses,
+  senderAccountTypes,
+} from "./enums.ts";
+
+// From the domain to the wire: null becomes "not set" for messages and empty for texts, as proto/ documents it.
+
+const money = (amountMinor: number, currency: string) => ({ amountMinor: BigInt(amountMinor), currency });
+const jwkText = (jwk: PublicJwk | null) => (jwk === null ? "" : JSON.stringify(jwk));
+
+export function toOrder(order: Order): MessageInitShape<typeof OrderSchema> {
+  return {
+    id: order.guid,
+    merchantGuid: order.merchantGuid,
+    ref: order.ref,
+    amount: money(order.amountMinor, order.currency),
+    purpose: order.purpose,
+    redirectUrl: order.redirectUrl,
+    ultimateCreditor: order.ultimateCreditor ?? undefined,
+    issuedAt: timestampFromDate(order.issuedAt),
+    expiresAt: timestampFromDate(order.expiresAt),
+    status: orderStatuses[order.status],
+    createdAt: timestampFromDate(order.createdAt),
+  };
+}
+
+/** The debtor's phone number is never stored, so it cannot be answered. */
+export function toPaymentMessage(message: PaymentMessage): MessageInitShape<typeof PaymentMessageSchema> {
+  return {
+    guid: message.guid,
+    jti: message.jti,
+    externalId: message.externalId,
+    amount: money(message.amountMinor, message.currency),
+    debtorAgent: message.debtorAgent,
+    debtor: { name: message.debtorName, taxNumber: message.debtorTaxNumber, account: message.debtorAccount },
+    creditorAgent: message.creditorAgent,
+    creditor: {
+      name: message.creditorName,
+      taxNumber: message.creditorTaxNumber,
+      account: message.creditorAccount,
+      uid: message.creditorUid,
+    },
+    ultimateCreditor: message.ultimateCreditor ?? undefined,
+    orderId: message.orderGuid,
+    purpose: message.purpose,
+    msgCreationDate: message.msgCreationDate,
+    msgCreationTime: message.msgCreationTime,
+    pmType: paymentTypes[message.pmType],
+    senderAccountType: senderAccountTypes[message.senderAccountType],
+    encryption: { nonce: message.nonce, encryptedKey: message.encryptedKey },
+    creditorAgentJwk: jwkText(message.creditorAgentJwk),
+    status: paymentMessageStatuses[message.status],
+    reason: message.reason,
+    receivedAt: timestampFromDate(message.receivedAt),
+  };
+}
+
+export function toParticipant(participant: Participant): MessageInitShape<typeof ParticipantSchema> {
+  const urls = participant.callbackUrls;
+  return {
+    guid: participant.guid,
+    kind: participantKinds[participant.kind],
+    name: participant.name,
+    taxCode: participant.taxCode,
+    bic: participant.bic ?? "",
+    uid: participant.uid ?? "",
+    roles: participant.roles.map((role) => bankRoles[role]),
+    iban: participant.iban,
+    mcc: participant.mcc ?? "",
+    servicingBankGuid: participant.servicingBankGuid ?? "",
+    callbackUrls: {
+      base: urls.base ?? "",
+      payIn: urls.pay_in ?? "",
+      payOut: urls.pay_out ?? "",
+      credit: urls.credit ?? "",
+      expiration: urls.expiration ?? "",
+      grossSettlement: urls.gross_settlement ?? "",
+    },
+    callbackBodyFormat: callbackBodyFormats[participant.callbackBodyFormat],
+    signingJwks: participant.signingJwks.map(jwkText),
+    encryptionJwk: jwkText(participant.encryptionJwk),
+    jwksUrl: participant.jwksUrl ?? "",
+    email: participant.email,
+    deepLinkPrefix: participant.deepLinkPrefix ?? "",
+    logoUrl: participant.logoUrl ?? "",
+    redirectUrl: participant.redirectUrl ?? "",
+    feeBasisPoints: participant.feeBasisPoints,
+    version: BigInt(participant.version),
+    createdAt: timestampFromDate(participant.createdAt),
+    updatedAt: timestampFromDate(participant.updatedAt),
+  };
+}
+
+export function toRegister(register: Register): MessageInitShape<typeof RegisterSchema> {
+  const { creditorAgent } = register;
+  return {
+    id: register.id,
+    day: register.day,
+    debtorAgent: register.debtorAgent,
+    creditorAgent: { guid: creditorAgent?.guid ?? "", name: creditorAgent?.name ?? "", bic: creditorAgent?.bic ?? "" },
+    creditorCode: creditorAgent?.taxCode ?? "",
+    chargingAccount: creditorAgent?.iban ?? "",
+    purpose: `Gross settlement register ${register.id}`,
+    periodStart: timestampFromDate(register.periodStart),
+    periodEnd: timestampFromDate(register.periodEnd),
+    totalAmount: money(register.totalAmountMinor, register.currency),
+    totalFeeMinor: BigInt(register.totalFeeMinor),
+    paymentCount: register.paymentCount,
+    status: registerStatuses[register.status],
+    createdAt: timestampFromDate(register.createdAt),
+    updatedAt: timestampFromDate(register.updatedAt),
+  };
+}
+
+export function toRegisterPayment(message: PaymentMessage): MessageInitShape<typeof RegisterPaymentSchema> {
+  return { paymentMessage: toPaymentMessage(message), feeMinor: BigInt(message.feeMinor) };
+}
+
+export function toCallback(callback: CallbackView): MessageInitShape<typeof CallbackSchema> {
+  return {
+    guid: callback.guid,
+    kind: callbackKinds[callback.kind],
+    state: callbackStates[callback.state],
+    receiverGuid: callback.receiverGuid,
+    paymentMessageGuid: callback.paymentMessageGuid ?? "",
+    orderId: callback.orderGuid ?? "",
+    registerId: callback.registerId ?? "",
+    series: callback.series,
+    attempts: callback.attempts,
+    dueAt: callback.state === "waiting" ? timestampFromDate(callback.dueAt) : undefined,
+    createdAt: timestampFromDate(callback.createdAt),
+    updatedAt: timestampFromDate(callback.updatedAt),
+    lastOutcome: callback.lastOutcome ?? "",
+    resolvedBy: callback.resolvedBy ?? "",
+    resolutionNote: callback.resolutionNote ?? "",
+  };
+}
+
+export function toCallbackAttempt(attempt: CallbackAttempt): MessageInitShape<typeof CallbackAttemptSchema> {
+  return {
+    series: attempt.series,
+    attempt: attempt.attempt,
+    startedAt: timestampFromDate(attempt.startedAt),
+    durationMs: attempt.durationMs,
+    outcome: attempt.outcome,
+    httpStatus: attempt.httpStatus ?? 0,
+    answer: attempt.answer ?? "",
+    problem: attempt.problem ?? "",
+  };
+}

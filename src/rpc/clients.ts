@@ -1,0 +1,50 @@
+import { type Client, createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
+import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
+import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
+import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
+import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import type { Core } from "../core/core.ts";
+import { type RpcLog, sendToken, serverInterceptors } from "./interceptors.ts";
+import { coreRoutes } from "./routes.ts";
+
+export type CoreClients = {
+  orders: Client<typeof OrderService>;
+  paymentMessages: Client<typeof PaymentMessageService>;
+  callbacks: Client<typeof CallbackService>;
+  settlements: Client<typeof SettlementService>;
+  participants: Client<typeof ParticipantService>;
+};
+
+export function createClients(transport: Transport): CoreClients {
+  return {
+    orders: createClient(OrderService, transport),
+    paymentMessages: createClient(PaymentMessageService, transport),
+    callbacks: createClient(CallbackService, transport),
+    settlements: createClient(SettlementService, transport),
+    participants: createClient(ParticipantService, transport),
+  };
+}
+
+/** Calls the core of this process through the same routes, serialisation and error mapping as over the network. */
+export function inProcessTransport(core: Core, log: RpcLog): Transport {
+  return createRouterTransport(coreRoutes(core), { router: { interceptors: serverInterceptors(log) } });
+}
+
+/** Longer than any statement may run, so that the core's own answer comes first. */
+const callTimeoutMs = 35_000;
+
+/** Calls a core elsewhere: gRPC over one HTTP/2 connection, which is checked and opened again when it was lost. */
+export function remoteTransport(coreUrl: string, token: string | undefined): Transport & { close(): void } {
+  const sessionManager = new Http2SessionManager(coreUrl, { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 });
+  const transport = createGrpcTransport({
+    baseUrl: coreUrl,
+    interceptors: [sendToken(token)],
+    defaultTimeoutMs: callTimeoutMs,
+    // Both ends are ours and near each other: compression would only cost time.
+    acceptCompression: [],
+    sessionManager,
+  });
+  return { ...transport, close: () => sessionManager.abort() };
+}

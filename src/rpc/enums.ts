@@ -1,0 +1,86 @@
+import * as pb from "../../gen/dcm/v1/callback_pb.ts";
+import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
+import { BankRole, CallbackBodyFormat, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
+import { PaymentMessageStatus, PaymentType, SenderAccountType } from "../../gen/dcm/v1/payment_message_pb.ts";
+import { RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
+import type { CallbackKind, CallbackState } from "../domain/callback.ts";
+import type * as order from "../domain/order.ts";
+import type * as participant from "../domain/participant.ts";
+import type * as paymentMessage from "../domain/paymentMessage.ts";
+import type * as settlement from "../domain/settlement.ts";
+
+// Every closed list of the domain and its values on the wire. A domain value without a row does not compile; a test
+// holds the wire's values against the rows.
+
+export const orderStatuses = {
+  created: OrderStatus.CREATED,
+  in_progress: OrderStatus.IN_PROGRESS,
+  success: OrderStatus.SUCCESS,
+  canceled: OrderStatus.CANCELED,
+} as const satisfies Record<order.OrderStatus, OrderStatus>;
+
+export const paymentMessageStatuses = {
+  pending: PaymentMessageStatus.PENDING,
+  success: PaymentMessageStatus.SUCCESS,
+  reject: PaymentMessageStatus.REJECT,
+} as const satisfies Record<paymentMessage.PaymentMessageStatus, PaymentMessageStatus>;
+
+export const paymentTypes = {
+  trade: PaymentType.TRADE,
+  p2p: PaymentType.P2P,
+  return: PaymentType.RETURN,
+  aid: PaymentType.AID,
+} as const satisfies Record<paymentMessage.PaymentType, PaymentType>;
+
+export const senderAccountTypes = {
+  "limit-related": SenderAccountType.LIMIT_RELATED,
+  "aid-related": SenderAccountType.AID_RELATED,
+} as const satisfies Record<paymentMessage.SenderAccountType, SenderAccountType>;
+
+export const participantKinds = {
+  bank: ParticipantKind.BANK,
+  merchant: ParticipantKind.MERCHANT,
+} as const satisfies Record<participant.ParticipantKind, ParticipantKind>;
+
+export const bankRoles = {
+  initiator: BankRole.INITIATOR,
+  recipient: BankRole.RECIPIENT,
+} as const satisfies Record<participant.BankRole, BankRole>;
+
+export const callbackBodyFormats = {
+  json: CallbackBodyFormat.JSON,
+  text: CallbackBodyFormat.TEXT,
+} as const satisfies Record<participant.CallbackBodyFormat, CallbackBodyFormat>;
+
+export const registerStatuses = {
+  sent: RegisterStatus.SENT,
+  sent_no_pm: RegisterStatus.SENT_NO_PM,
+  sent_internal: RegisterStatus.SENT_INTERNAL,
+  processing: RegisterStatus.PROCESSING,
+  paid: RegisterStatus.PAID,
+} as const satisfies Record<settlement.RegisterStatus, RegisterStatus>;
+
+export const callbackKinds = {
+  pay_in_bank: pb.CallbackKind.PAY_IN_BANK,
+  pay_in_merchant: pb.CallbackKind.PAY_IN_MERCHANT,
+  pay_out: pb.CallbackKind.PAY_OUT,
+  credit: pb.CallbackKind.CREDIT,
+  pay_in_bank_reject: pb.CallbackKind.PAY_IN_BANK_REJECT,
+  expiration: pb.CallbackKind.EXPIRATION,
+  gross_settlement: pb.CallbackKind.GROSS_SETTLEMENT,
+} as const satisfies Record<CallbackKind, pb.CallbackKind>;
+
+export const callbackStates = {
+  waiting: pb.CallbackState.WAITING,
+  in_flight: pb.CallbackState.IN_FLIGHT,
+  delivered: pb.CallbackState.DELIVERED,
+  failed: pb.CallbackState.FAILED,
+  review: pb.CallbackState.REVIEW,
+  resolved: pb.CallbackState.RESOLVED,
+  dead: pb.CallbackState.DEAD,
+} as const satisfies Record<CallbackState, pb.CallbackState>;
+
+/** The domain's name of a wire value, or undefined for "unspecified" and for values of a newer client. */
+export function nameOf<Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name | undefined {
+  return (Object.keys(table) as Name[]).find((name) => table[name] === value);
+}

@@ -1,0 +1,83 @@
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
+import { databaseFailure } from "../db/database.ts";
+import { isRefusal, type Refusal, type RefusalReason, refuse } from "../domain/errors.ts";
+
+/** The one table from a reason to the code of Connect and gRPC; the reason itself travels as a detail. */
+export const codeOfReason = {
+  INVALID_DEBTOR_ACCOUNT: Code.InvalidArgument,
+  INVALID_CREDITOR_ACCOUNT: Code.InvalidArgument,
+  INVALID_NONCE: Code.InvalidArgument,
+  INVALID_ENCRYPTED_KEY: Code.InvalidArgument,
+  INVALID_DEBTOR_NAME: Code.InvalidArgument,
+  INVALID_DEBTOR_ID: Code.InvalidArgument,
+  INVALID_DEBTOR_PHONE: Code.InvalidArgument,
+  INVALID_CREDITOR_ID: Code.InvalidArgument,
+  INVALID_CREDITOR_NAME: Code.InvalidArgument,
+  INVALID_CURRENCY: Code.InvalidArgument,
+  UNSUPPORTED_CURRENCY: Code.InvalidArgument,
+  ORDER_NOT_FOUND: Code.NotFound,
+  SENDER_COUNTERPARTY_NOT_FOUND: Code.NotFound,
+  RECEIVER_COUNTERPARTY_NOT_FOUND: Code.NotFound,
+  EXTERNAL_ID_IS_ALREADY_TAKEN: Code.AlreadyExists,
+  ORDER_IS_EXPIRED: Code.FailedPrecondition,
+  INVALID_EXTERNAL_ID: Code.InvalidArgument,
+  INVALID_AMOUNT: Code.InvalidArgument,
+  INVALID_PURPOSE: Code.InvalidArgument,
+  INVALID_CREATION_DATE: Code.InvalidArgument,
+  INVALID_CREATION_TIME: Code.InvalidArgument,
+  CREATION_DATE_IS_NOT_PAST: Code.InvalidArgument,
+  INVALID_REQUEST: Code.InvalidArgument,
+  AUTHORIZATION_FAILED: Code.Unauthenticated,
+  INTERNAL_ERROR: Code.Internal,
+  REF_IS_ALREADY_TAKEN: Code.AlreadyExists,
+  PAYMENT_MESSAGE_EXISTS: Code.AlreadyExists,
+  JTI_IS_ALREADY_TAKEN: Code.AlreadyExists,
+  INVALID_EXPIRY: Code.InvalidArgument,
+  INVALID_ISSUE_TIME: Code.InvalidArgument,
+  PARTICIPANT_NOT_FOUND: Code.NotFound,
+  PARTICIPANT_EXISTS: Code.AlreadyExists,
+  INVALID_KEY: Code.InvalidArgument,
+  INVALID_CALLBACK_URL: Code.InvalidArgument,
+  PAYMENT_MESSAGE_NOT_FOUND: Code.NotFound,
+  CALLBACK_NOT_FOUND: Code.NotFound,
+  CALLBACK_NOT_REPLAYABLE: Code.FailedPrecondition,
+  REGISTER_NOT_FOUND: Code.NotFound,
+  DAY_IS_NOT_OVER: Code.FailedPrecondition,
+  FORBIDDEN: Code.PermissionDenied,
+  OVERLOADED: Code.ResourceExhausted,
+} as const satisfies Record<RefusalReason, Code>;
+
+export function toConnectError(refusal: Refusal, code: Code = codeOfReason[refusal.refused]): ConnectError {
+  const value = create(ErrorDetailSchema, {
+    reason: ErrorReason[refusal.refused],
+    field: refusal.field ?? "",
+    message: refusal.message,
+    paymentMessageGuid: refusal.paymentMessageGuid ?? "",
+  });
+  return new ConnectError(refusal.message, code, undefined, [{ desc: ErrorDetailSchema, value }]);
+}
+
+/** A request that cannot be translated; `field` is the name in the documents. */
+export function invalidRequest(field: string, problem: string): ConnectError {
+  return toConnectError(refuse("INVALID_REQUEST", `${field} ${problem}`, { field }));
+}
+
+/** What a use-case answered, or its refusal as the error that ends the call. */
+export function unlessRefused<Value>(answer: Value): Exclude<Value, Refusal> {
+  if (isRefusal(answer)) throw toConnectError(answer);
+  return answer as Exclude<Value, Refusal>;
+}
+
+/**
+ * What the caller hears of anything that a handler throws. Only errors that were made for the caller pass as they are;
+ * a lost database is worth another try, and of every other fault nothing is disclosed.
+ */
+export function errorForCaller(error: unknown): ConnectError {
+  if (error instanceof ConnectError) return error;
+  if (databaseFailure(error) === "unavailable") {
+    return toConnectError(refuse("OVERLOADED", "the platform cannot reach its database; try again"), Code.Unavailable);
+  }
+  return toConnectError(refuse("INTERNAL_ERROR", "internal error"));
+}

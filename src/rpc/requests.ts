@@ -1,0 +1,224 @@
+import type { CallbackFilter as PbCallbackFilter } from "../../gen/dcm/v1/callback_service_pb.ts";
+import type { Money } from "../../gen/dcm/v1/money_pb.ts";
+import type { UltimateCreditor as PbUltimateCreditor } from "../../gen/dcm/v1/order_pb.ts";
+import type { CreateOrderRequest } from "../../gen/dcm/v1/order_service_pb.ts";
+import type { CallbackUrls as PbCallbackUrls, Participant as PbParticipant } from "../../gen/dcm/v1/participant_pb.ts";
+import type { GetParticipantRequest, UpdateParticipantRequest } from "../../gen/dcm/v1/participant_service_pb.ts";
+import type {
+  GetPaymentMessageRequest,
+  SubmitPaymentMessageRequest,
+} from "../../gen/dcm/v1/payment_message_service_pb.ts";
+import { RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
+import type { ListRegistersRequest } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import type { ParticipantChange, ParticipantKey, Registration } from "../core/participants.ts";
+import type { CallbackFilter } from "../core/review.ts";
+import type { RegisterQuery } from "../core/settlements.ts";
+import { refuse } from "../domain/errors.ts";
+import type { OrderRequest, UltimateCreditor } from "../domain/order.ts";
+import type { CallbackUrls, ParticipantKind } from "../domain/participant.ts";
+import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
+import {
+  bankRoles,
+  callbackBodyFormats,
+  callbackKinds,
+  callbackStates,
+  participantKinds,
+  paymentTypes,
+  senderAccountTypes,
+} from "./enums.ts";
+import { invalidRequest, toConnectError } from "./errors.ts";
+import { guid, instant, named, optionalInstant, optionalNamed, pageSize, present, textOrNull } from "./fields.ts";
+
+// From the wire to the domain. What is absent and what is wrong in shape ends here, named by its field.
+
+/** An int64 beyond 2^53 loses digits here, but it stays far above the largest amount, which the domain refuses. */
+function money(amount: Money | undefined, field: string): { amountMinor: number; currency: string } {
+  const { amountMinor, currency } = present(amount, field);
+  return { amountMinor: Number(amountMinor), currency };
+}
+
+function ultimateCreditor(given: PbUltimateCreditor | undefined): UltimateCreditor | null {
+  if (given === undefined) return null;
+  const { name, taxNumber, iban, bic, mcc } = given;
+  return { name, taxNumber, iban, bic, mcc };
+}
+
+export function orderRequest(request: CreateOrderRequest): OrderRequest {
+  return {
+    merchantGuid: guid(request.merchantGuid, "merchant_guid"),
+    ref: request.ref,
+    ...money(request.amount, "amt"),
+    purpose: request.purpose,
+    redirectUrl: request.redirectUrl,
+    ultimateCreditor: ultimateCreditor(request.ultimateCreditor),
+    issuedAt: instant(request.issuedAt, "iat"),
+    expiresAt: instant(request.expiresAt, "exp"),
+    jws: request.jws,
+  };
+}
+
+export function paymentMessageRequest(request: SubmitPaymentMessageRequest): PaymentMessageRequest {
+  const debtor = present(request.debtor, "debtor");
+  const creditor = present(request.creditor, "creditor");
+  const encryption = present(request.encryption, "encryption");
+  const { accessToken } = request;
+  if (accessToken?.jti === "") throw invalidRequest("access_token.jti", "is missing");
+  if (request.jti === "") throw invalidRequest("jti", "is missing");
+  if (request.externalId === "") {
+    const field = "payment_message_external_id";
+    throw toConnectError(refuse("INVALID_EXTERNAL_ID", `${field} is missing`, { field }));
+  }
+  return {
+    callerGuid: guid(request.callerGuid, "caller_guid"),
+    accessToken: accessToken
+      ? { jti: accessToken.jti, issuedAt: instant(accessToken.issuedAt, "access_token.iat") }
+      : null,
+    jti: request.jti,
+    externalId: request.externalId,
+    ...money(request.amount, "amount"),
+    debtorAgentBic: request.debtorAgentBic,
+    debtorName: debtor.name,
+    debtorTaxNumber: debtor.taxNumber,
+    debtorAccount: debtor.account,
+    debtorPhone: debtor.phone,
+    creditorAgentBic: request.creditorAgentBic,
+    creditorName: creditor.name,
+    creditorTaxNumber: creditor.taxNumber,
+    creditorAccount: creditor.account,
+    orderGuid: request.orderId,
+    purpose: request.purpose,
+    msgCreationDate: request.msgCreationDate,
+    msgCreationTime: request.msgCreationTime,
+    pmType: named(paymentTypes, request.pmType, "pm_type"),
+    senderAccountType: named(senderAccountTypes, request.senderAccountType, "sender_account_type"),
+    nonce: encryption.nonce,
+    encryptedKey: encryption.encryptedKey,
+    jws: request.jws,
+  };
+}
+
+export function paymentMessageKey({ by }: GetPaymentMessageRequest): { guid: string } | { orderGuid: string } {
+  if (by.case === undefined) throw invalidRequest("by", "is missing: guid or order_id");
+  return by.case === "guid" ? { guid: by.value } : { orderGuid: by.value };
+}
+
+export function callbackFilter(filter: PbCallbackFilter | undefined): CallbackFilter {
+  if (filter === undefined) return {};
+  return {
+    states: filter.states.map((state) => named(callbackStates, state, "filter.states")),
+    kinds: filter.kinds.map((kind) => named(callbackKinds, kind, "filter.kinds")),
+    receiverGuid: filter.receiverGuid || undefined,
+    paymentMessageGuid: filter.paymentMessageGuid || undefined,
+    since: optionalInstant(filter.since, "filter.since"),
+    until: optionalInstant(filter.until, "filter.until"),
+    missed: filter.missed,
+  };
+}
+
+const defaultRegisterLimit = 50;
+
+export function registerQuery(request: ListRegistersRequest): RegisterQuery {
+  if (request.offset < 0) throw invalidRequest("offset", "is negative");
+  const anySide = { [RegisterRole.UNSPECIFIED]: false, [RegisterRole.DEBTOR]: false, [RegisterRole.ALL]: true };
+  return {
+    callerGuid: guid(request.callerGuid, "caller_guid"),
+    anySide: present<boolean>(anySide[request.role as keyof typeof anySide], "role"),
+    from: optionalInstant(request.from, "from"),
+    to: optionalInstant(request.to, "to"),
+    offset: request.offset,
+    limit: pageSize(request.limit, defaultRegisterLimit, "limit"),
+  };
+}
+
+export function participantKey({ by }: GetParticipantRequest): ParticipantKey {
+  switch (by.case) {
+    case "guid":
+      return { guid: by.value };
+    case "bic":
+      return { bic: by.value };
+    case "uid":
+      return { uid: by.value };
+    case "kid":
+      return { kid: by.value };
+    default:
+      throw invalidRequest("by", "is missing: guid, bic, uid or kid");
+  }
+}
+
+/** What one kind of participant must not have; the domain looks at the rest. */
+const foreignFields = {
+  bank: { uid: "uid", mcc: "mcc", servicing_bank_guid: "servicingBankGuid" },
+  merchant: { bic: "bic", roles: "roles" },
+} as const satisfies Record<ParticipantKind, Record<string, keyof PbParticipant>>;
+
+export function registration(kind: ParticipantKind, given: PbParticipant | undefined): Registration {
+  const participant = present(given, kind);
+  if ((optionalNamed(participantKinds, participant.kind, "kind") ?? kind) !== kind) {
+    throw invalidRequest("kind", `is not ${kind}`);
+  }
+  for (const [field, member] of Object.entries(foreignFields[kind])) {
+    if (participant[member as keyof PbParticipant]?.toString()) throw invalidRequest(field, `is not for a ${kind}`);
+  }
+  return {
+    guid: textOrNull(participant.guid),
+    kind,
+    name: participant.name,
+    taxCode: participant.taxCode,
+    bic: textOrNull(participant.bic),
+    uid: textOrNull(participant.uid),
+    roles: [...new Set(participant.roles.map((role) => named(bankRoles, role, "roles")))],
+    iban: participant.iban,
+    mcc: textOrNull(participant.mcc),
+    servicingBankGuid: textOrNull(participant.servicingBankGuid)?.toLowerCase() ?? null,
+    callbackUrls: callbackUrls(participant.callbackUrls),
+    callbackBodyFormat:
+      optionalNamed(callbackBodyFormats, participant.callbackBodyFormat, "callback_body_format") ?? "json",
+    signingJwks: participant.signingJwks.map((jwk) => jwkJson(jwk, "signing_jwks")),
+    encryptionJwk: participant.encryptionJwk === "" ? null : jwkJson(participant.encryptionJwk, "encryption_jwk"),
+    jwksUrl: textOrNull(participant.jwksUrl),
+    email: participant.email,
+    deepLinkPrefix: textOrNull(participant.deepLinkPrefix),
+    logoUrl: textOrNull(participant.logoUrl),
+    redirectUrl: textOrNull(participant.redirectUrl),
+    feeBasisPoints: participant.feeBasisPoints,
+  };
+}
+
+function callbackUrls(given: PbCallbackUrls | undefined): CallbackUrls {
+  if (given === undefined) return {};
+  const named: Required<CallbackUrls> = {
+    base: given.base,
+    pay_in: given.payIn,
+    pay_out: given.payOut,
+    credit: given.credit,
+    expiration: given.expiration,
+    gross_settlement: given.grossSettlement,
+  };
+  return Object.fromEntries(Object.entries(named).filter(([, url]) => url !== ""));
+}
+
+function jwkJson(text: string, field: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw toConnectError(refuse("INVALID_KEY", `${field} is not a JSON Web Key text`, { field }));
+  }
+}
+
+export function participantChange(request: UpdateParticipantRequest): ParticipantChange {
+  const { name, deepLinkPrefix, logoUrl, feeBasisPoints, iban } = request;
+  const format = optionalNamed(callbackBodyFormats, request.callbackBodyFormat, "callback_body_format");
+  return {
+    ...(request.callbackUrls && { callbackUrls: callbackUrls(request.callbackUrls) }),
+    ...(request.signingJwks.length > 0 && {
+      signingJwks: request.signingJwks.map((jwk) => jwkJson(jwk, "signing_jwks")),
+    }),
+    ...(request.encryptionJwk !== undefined && { encryptionJwk: jwkJson(request.encryptionJwk, "encryption_jwk") }),
+    ...(name !== undefined && { name }),
+    ...(deepLinkPrefix !== undefined && { deepLinkPrefix }),
+    ...(logoUrl !== undefined && { logoUrl }),
+    ...(feeBasisPoints !== undefined && { feeBasisPoints }),
+    ...(format !== undefined && { callbackBodyFormat: format }),
+    ...(iban !== undefined && { iban }),
+  };
+}

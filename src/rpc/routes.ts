@@ -1,0 +1,127 @@
+import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
+import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
+import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
+import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
+import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
+import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import type { Core } from "../core/core.ts";
+import * as answers from "./answers.ts";
+import { bankRoles, participantKinds } from "./enums.ts";
+import { unlessRefused } from "./errors.ts";
+import { guid, optionalNamed, pageSize, pageToken, readPageToken } from "./fields.ts";
+import * as requests from "./requests.ts";
+
+/** The five services over one core: a handler translates, calls the use-case of its name, and translates back. */
+export function coreRoutes(core: Core): (router: ConnectRouter) => void {
+  return (router) => {
+    router
+      .service(OrderService, orderHandlers(core))
+      .service(PaymentMessageService, paymentMessageHandlers(core))
+      .service(CallbackService, callbackHandlers(core))
+      .service(SettlementService, settlementHandlers(core))
+      .service(ParticipantService, participantHandlers(core));
+  };
+}
+
+const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => ({
+  async createOrder(request) {
+    const { order, alreadyExisted } = unlessRefused(await core.createOrder(requests.orderRequest(request)));
+    return { order: answers.toOrder(order), alreadyExisted };
+  },
+  async getOrder(request) {
+    const found = unlessRefused(await core.getOrder(request.orderId));
+    return {
+      order: answers.toOrder(found.order),
+      merchant: answers.toParticipant(found.merchant),
+      creditorAgent: answers.toParticipant(found.creditorAgent),
+      paymentMessage: found.paymentMessage && answers.toPaymentMessage(found.paymentMessage),
+    };
+  },
+});
+
+const paymentMessageHandlers = (core: Core): ServiceImpl<typeof PaymentMessageService> => ({
+  async submitPaymentMessage(request) {
+    return unlessRefused(await core.submitPaymentMessage(requests.paymentMessageRequest(request)));
+  },
+  async getPaymentMessage(request) {
+    const callerGuid = guid(request.callerGuid, "caller_guid");
+    const message = unlessRefused(await core.getPaymentMessage(callerGuid, requests.paymentMessageKey(request)));
+    return { paymentMessage: answers.toPaymentMessage(message) };
+  },
+});
+
+const callbackHandlers = (core: Core): ServiceImpl<typeof CallbackService> => ({
+  async listCallbacks(request) {
+    const limit = pageSize(request.pageSize, 50, "page_size");
+    const [after] = readPageToken(request.pageToken, 1) ?? [];
+    const found = await core.listCallbacks(requests.callbackFilter(request.filter), { limit: limit + 1, after });
+    const { page, nextPageToken } = cutPage(found, limit, (callback) => [callback.guid]);
+    return { callbacks: page.map(answers.toCallback), nextPageToken };
+  },
+  async getCallback(request) {
+    const { callback, attempts } = unlessRefused(await core.getCallback(request.guid));
+    return { callback: answers.toCallback(callback), attempts: attempts.map(answers.toCallbackAttempt) };
+  },
+  async replayCallback(request) {
+    return { callback: answers.toCallback(unlessRefused(await core.replayCallback(request.guid))) };
+  },
+  async replayCallbacks(request) {
+    return { replayed: await core.replayCallbacks(requests.callbackFilter(request.filter)) };
+  },
+  async resolveCallback({ guid, operator, note }) {
+    return { callback: answers.toCallback(unlessRefused(await core.resolveCallback(guid, operator, note))) };
+  },
+});
+
+const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> => ({
+  async closeRegisters(request) {
+    const registers = unlessRefused(await core.closeRegisters(request.day, request.allowOpenDay));
+    return { registers: registers.map(answers.toRegister) };
+  },
+  async listRegisters(request) {
+    return { registers: (await core.listRegisters(requests.registerQuery(request))).map(answers.toRegister) };
+  },
+  async getRegister(request) {
+    const callerGuid = guid(request.callerGuid, "caller_guid");
+    const { register, payments } = unlessRefused(await core.getRegister(callerGuid, request.registerId));
+    return { register: answers.toRegister(register), payments: payments.map(answers.toRegisterPayment) };
+  },
+});
+
+const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService> => ({
+  async registerBank(request) {
+    const registration = requests.registration("bank", request.bank);
+    return { bank: answers.toParticipant(unlessRefused(await core.registerParticipant(registration))) };
+  },
+  async registerMerchant(request) {
+    const registration = requests.registration("merchant", request.merchant);
+    return { merchant: answers.toParticipant(unlessRefused(await core.registerParticipant(registration))) };
+  },
+  async listParticipants(request) {
+    const limit = pageSize(request.pageSize, 100, "page_size");
+    const [name = "", lastGuid] = readPageToken(request.pageToken, 2) ?? [];
+    const filter = {
+      kind: optionalNamed(participantKinds, request.kind, "kind"),
+      role: optionalNamed(bankRoles, request.role, "role"),
+    };
+    const after = lastGuid === undefined ? undefined : { name, guid: lastGuid };
+    const found = await core.listParticipants(filter, { limit: limit + 1, after });
+    const { page, nextPageToken } = cutPage(found, limit, (participant) => [participant.name, participant.guid]);
+    return { participants: page.map(answers.toParticipant), nextPageToken };
+  },
+  async getParticipant(request) {
+    const found = unlessRefused(await core.getParticipant(requests.participantKey(request)));
+    return { participant: answers.toParticipant(found) };
+  },
+  async updateParticipant(request) {
+    const changed = await core.updateParticipant(request.guid, requests.participantChange(request));
+    return { participant: answers.toParticipant(unlessRefused(changed)) };
+  },
+});
+
+/** Lists are read with one row more than asked for: it tells whether a further page exists. */
+function cutPage<Row>(rows: readonly Row[], limit: number, key: (last: Row) => string[]) {
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  return { page, nextPageToken: rows.length > limit && last !== undefined ? pageToken(key(last)) : "" };
+}
