@@ -232,7 +232,7 @@ const ADDRESS_TRY_TIMEOUT_MS = 2_000;
  * undici derives SNI and Host from the URL's name while the connection goes to the vetted address. Literal addresses
  * never pass through a lookup, so the peer of the open socket is held against the guard as well.
  */
-function guardedConnector(guard: AddressGuard, timeoutMs: number, extraCa?: string): buildConnector.connector {
+export function guardedConnector(guard: AddressGuard, timeoutMs: number, extraCa?: string): buildConnector.connector {
   const autoSelectFamilyAttemptTimeout = ADDRESS_TRY_TIMEOUT_MS;
   const trust = extraCa === undefined ? {} : trustAlso(extraCa);
   const common = { allowH2: false, timeout: timeoutMs, autoSelectFamilyAttemptTimeout, ...trust };

@@ -1,7 +1,7 @@
 import type { Sql } from "../db/database.ts";
 import { afterAttempt, type CallbackKind, type Decision, type Outcome } from "../domain/callback.ts";
 import { applyEffects } from "./cascade.ts";
-import { type CoreContext, type DueCallback, leaseMarginMs, republishAfterMs } from "./context.ts";
+import { type CoreContext, type DueCallback, leaseMarginMs } from "./context.ts";
 import {
   messageColumns,
   messageJoins,
@@ -218,7 +218,7 @@ const insertAttempts = {
 export async function recordAttempts(context: CoreContext, records: readonly AttemptRecord[]): Promise<RecordAnswer[]> {
   const decisions = records.map((record) => afterAttempt({ ...record, policy: context.retryPolicy }));
   const { applied, due } = await context.db.transaction(async (sql) => {
-    const appliedGuids = await storeDecisions(sql, records, decisions);
+    const appliedGuids = await storeDecisions(context, sql, records, decisions);
     const effects = records.flatMap((record, index) => {
       const effect = decisions[index]?.effect ?? "none";
       const hasEffect = effect !== "none" && record.paymentMessageGuid !== null;
@@ -236,6 +236,7 @@ export async function recordAttempts(context: CoreContext, records: readonly Att
 }
 
 async function storeDecisions(
+  context: CoreContext,
   sql: Sql,
   records: readonly AttemptRecord[],
   decisions: readonly Decision[],
@@ -257,7 +258,7 @@ async function storeDecisions(
     };
   });
   const json = JSON.stringify(done);
-  const applied = await sql<{ guid: string }>(recordStatement, [json, republishAfterMs]);
+  const applied = await sql<{ guid: string }>(recordStatement, [json, context.republishAfterMs]);
   await sql(insertAttempts, [json]);
   return new Set(applied.map((row) => row.guid));
 }
@@ -309,7 +310,7 @@ export async function takeOverdueCallbacks(
   context: CoreContext,
   limit: number,
 ): Promise<{ waiting: DueCallback[]; lost: number }> {
-  const rows = await context.db.sql<OverdueRow>(overdueStatement, [limit, republishAfterMs]);
+  const rows = await context.db.sql<OverdueRow>(overdueStatement, [limit, context.republishAfterMs]);
   const lost = rows.filter((row) => row.state === "in_flight");
   if (lost.length > 0) await recordAttempts(context, lost.map(lostAttempt));
   const waiting = rows

@@ -1,7 +1,7 @@
 import type { Sql } from "../db/database.ts";
 import { type CallbackKind, type CallbackRole, type Effect, follows } from "../domain/callback.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
-import { type CoreContext, type DueCallback, republishAfterMs } from "./context.ts";
+import type { CoreContext, DueCallback } from "./context.ts";
 import { moveOrders } from "./orders.ts";
 
 export type NewCallback = {
@@ -48,7 +48,7 @@ export async function insertCallbacks(
   }));
   const inserted = await sql<{ guid: string; receiver_guid: string }>(insertCallbacksStatement, [
     JSON.stringify(rows),
-    republishAfterMs,
+    context.republishAfterMs,
   ]);
   return inserted.map((row) => ({
     callbackGuid: row.guid,

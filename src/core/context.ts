@@ -14,6 +14,8 @@ export type CoreContext = {
   newGuid: () => string;
   supportedCurrencies: readonly string[];
   retryPolicy: RetryPolicy;
+  /** How long after its publication a callback that nobody claimed is published again. */
+  republishAfterMs: number;
   /** Called after a commit. It must not throw; whatever it loses, the relay finds again. */
   onCallbacksDue: (callbacks: readonly DueCallback[]) => void;
   /** What is wrong with a callback URL, or undefined: the address guard. */
@@ -23,9 +25,6 @@ export type CoreContext = {
   /** The keys that a merchant publishes. */
   fetchJwks: (url: string) => Promise<unknown[] | { problem: string }>;
 };
-
-/** How long after its publication a callback that nobody claimed is published again. */
-export const republishAfterMs = 60_000;
 
 /** Time for recording on top of the attempt itself: a lease that lapses counts the attempt as lost. */
 export const leaseMarginMs = 20_000;

@@ -1,6 +1,6 @@
 import type { CallbackKind, CallbackState, Outcome } from "../domain/callback.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
-import { type CoreContext, type DueCallback, republishAfterMs } from "./context.ts";
+import type { CoreContext, DueCallback } from "./context.ts";
 import { isGuid } from "./guid.ts";
 
 /** A callback as operators and its receiver see it. */
@@ -83,8 +83,8 @@ function toView(row: CallbackRow): CallbackView {
   };
 }
 
-/** The conditions of a filter as SQL over `callback c`, with their values numbered from $1. */
-function conditions(filter: CallbackFilter): { text: string; values: unknown[] } {
+/** The conditions of a filter as SQL over `callback c`; their values come behind `before` in the numbering. */
+function conditions(filter: CallbackFilter, before: readonly unknown[] = []): { text: string; values: unknown[] } {
   const parts: [condition: string, value: unknown][] = [];
   if (filter.states?.length) parts.push(["c.state = any(#::text[])", filter.states]);
   if (filter.kinds?.length) parts.push(["c.kind = any(#::text[])", filter.kinds]);
@@ -92,9 +92,9 @@ function conditions(filter: CallbackFilter): { text: string; values: unknown[] }
   if (filter.paymentMessageGuid) parts.push(["c.payment_message_guid = #::uuid", filter.paymentMessageGuid]);
   if (filter.since) parts.push(["c.created_at >= #::timestamptz", filter.since]);
   if (filter.until) parts.push(["c.created_at < #::timestamptz", filter.until]);
-  const numbered = parts.map(([condition], index) => condition.replace("#", `$${index + 1}`));
+  const numbered = parts.map(([condition], index) => condition.replace("#", `$${before.length + index + 1}`));
   if (filter.missed) numbered.push("c.state <> 'delivered' and c.last_outcome is not null");
-  return { text: ["true", ...numbered].join(" and "), values: parts.map(([, value]) => value) };
+  return { text: ["true", ...numbered].join(" and "), values: [...before, ...parts.map(([, value]) => value)] };
 }
 
 /** A filter that no row can match because a guid in it is none. */
@@ -141,11 +141,12 @@ export async function getCallback(
 /** What one call replays at most. */
 export const replayLimit = 1000;
 
+/** `$1` is how long the relay leaves the new tickets alone, in milliseconds. */
 const newSeries = (candidates: string) => `
   with candidate as (${candidates})
   update callback c
   set state = 'waiting', series = c.series + 1, attempts = 0, refusals = 0, due_at = now(),
-    wake_at = now() + interval '${republishAfterMs} milliseconds', resolved_by = null, resolution_note = null,
+    wake_at = now() + $1 * interval '1 millisecond', resolved_by = null, resolution_note = null,
     updated_at = now()
   from candidate where c.guid = candidate.guid
   returning c.*`;
@@ -153,7 +154,7 @@ const newSeries = (candidates: string) => `
 const replayOne = {
   name: "replay_callback",
   text: newSeries(
-    "select guid from callback where guid = $1 and state in ('review', 'resolved', 'failed', 'dead') for update",
+    "select guid from callback where guid = $2 and state in ('review', 'resolved', 'failed', 'dead') for update",
   ),
 };
 
@@ -164,7 +165,7 @@ const replayOne = {
 export async function replayCallback(context: CoreContext, guid: string): Promise<CallbackView | Refusal> {
   const found = await getCallback(context, guid);
   if ("refused" in found) return found;
-  const [row] = await context.db.sql<CallbackRow>(replayOne, [guid]);
+  const [row] = await context.db.sql<CallbackRow>(replayOne, [context.republishAfterMs, guid]);
   if (row === undefined) {
     const message = `the callback is ${found.callback.state}; only review, resolved, failed and dead can be replayed`;
     return refuse("CALLBACK_NOT_REPLAYABLE", message, { field: "guid" });
@@ -181,7 +182,7 @@ export async function replayCallbacks(context: CoreContext, filter: CallbackFilt
     ? filter.states.filter((state) => replayableInBulk.includes(state))
     : replayableInBulk;
   if (states.length === 0 || matchesNothing(filter)) return 0;
-  const { text, values } = conditions({ ...filter, states });
+  const { text, values } = conditions({ ...filter, states }, [context.republishAfterMs]);
   const statement = {
     name: "",
     text: newSeries(

@@ -1,0 +1,255 @@
+import { mkdir } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { v7 as uuidV7 } from "uuid";
+import { createAddressGuard } from "./callbacks/address.ts";
+import { createCallbackClient } from "./callbacks/client.ts";
+import { fetchKeySet } from "./callbacks/keySet.ts";
+import { publishDue } from "./callbacks/relay.ts";
+import { startWorker } from "./callbacks/worker.ts";
+import type { Config, Role } from "./config.ts";
+import type { CoreContext, DueCallback } from "./core/context.ts";
+import { type Core, createCore } from "./core/core.ts";
+import { type Database, migrate, openDatabase } from "./db/database.ts";
+import { startEmbeddedPostgres } from "./db/embedded.ts";
+import type { PublicJwk } from "./domain/participant.ts";
+import type { Logger } from "./log.ts";
+import { loadParticipants } from "./participantsFile.ts";
+import { platformKey } from "./platformKey.ts";
+import { createLocalQueue } from "./queue/local.ts";
+import type { CallbackQueue } from "./queue/queue.ts";
+import { createRabbitmqQueue } from "./queue/rabbitmq.ts";
+import { buildTopology } from "./queue/topology.ts";
+import { createRestApp } from "./rest/server.ts";
+import { createClients, inProcessTransport, remoteTransport } from "./rpc/clients.ts";
+import { startRpcServer } from "./rpc/server.ts";
+import { signJws } from "./sdk/jws.ts";
+import { importPublicKey, type KeyPair } from "./sdk/keys.ts";
+
+export type App = {
+  urls: { rest: string; rpc: string };
+  /** Drains: accepted work finishes, or is safely left in the database for the next start. */
+  stop(): Promise<void>;
+};
+
+/** What tests replace; everything else is real. */
+export type AppParts = { clock?: () => Date; newGuid?: () => string };
+
+/** The composition root: starts the roles of this process. `main` and the tests both call it. */
+export async function startApp(config: Config, log: Logger, parts: AppParts = {}): Promise<App> {
+  // What was started is stopped in the opposite order, also when the start fails half-way.
+  const started = new AsyncDisposableStack();
+  try {
+    const urls = await startRoles(config, log, parts, started);
+    let stopping: Promise<void> | undefined;
+    return {
+      urls,
+      stop() {
+        stopping ??= started.disposeAsync();
+        return stopping;
+      },
+    };
+  } catch (error) {
+    await started.disposeAsync();
+    throw error;
+  }
+}
+
+async function startRoles(config: Config, log: Logger, parts: AppParts, started: AsyncDisposableStack) {
+  const runs = (role: Role) => config.roles.includes(role);
+  const key = await platformKey(config.platformKeyFile ?? join(config.dataDir, "platform-key.json"));
+  const guard = createAddressGuard({ allowCidrs: [...config.callbackAllowCidrs] });
+  const urls = { rest: "", rpc: config.coreUrl ?? "" };
+  let local: LocalCore | undefined;
+  if (runs("core") || runs("worker")) {
+    local = await startLocalCore(config, log, parts, guard, started);
+    if (runs("core")) {
+      const rpc = await startRpcServer({
+        core: local.core,
+        host: config.rpcHost,
+        port: config.rpcPort,
+        token: config.rpcToken,
+        log,
+      });
+      started.defer(() => rpc.close());
+      urls.rpc = rpc.url;
+      await loadParticipants(local.core, config.participantsFile, log);
+    }
+  }
+  if (runs("worker") && local !== undefined) {
+    const client = createCallbackClient({ guard, attemptTimeoutMs: config.retryPolicy.attemptTimeoutMs });
+    started.defer(() => client.close());
+    const worker = await startWorker({
+      core: local.core,
+      queue: local.queue,
+      client,
+      signer: { issuer: publicUrlOf(config), key },
+      newGuid: parts.newGuid ?? uuidV7,
+      log,
+    });
+    started.defer(() => worker.stop());
+  }
+  if (runs("rest")) urls.rest = await startRest(config, log, parts, { key, guard, local }, started);
+  return urls;
+}
+
+type LocalCore = { core: Core; queue: CallbackQueue; database: Database };
+
+async function startLocalCore(
+  config: Config,
+  log: Logger,
+  parts: AppParts,
+  guard: ReturnType<typeof createAddressGuard>,
+  started: AsyncDisposableStack,
+): Promise<LocalCore> {
+  const url = config.databaseUrl ?? (await startOwnDatabase(config, log, started));
+  await migrate(url);
+  const database = await openDatabase({
+    url,
+    maxConnections: config.databaseConnections,
+    onProblem: (message) => log.warn({ message }, "database"),
+  });
+  started.defer(() => database.close());
+  const queue = createQueue(config, log);
+  started.defer(() => queue.close());
+  const context: CoreContext = {
+    db: database,
+    clock: parts.clock ?? (() => new Date()),
+    newGuid: parts.newGuid ?? uuidV7,
+    supportedCurrencies: config.supportedCurrencies,
+    retryPolicy: config.retryPolicy,
+    republishAfterMs: config.republishAfterMs,
+    onCallbacksDue: (callbacks) => handToQueue(queue, callbacks, log),
+    callbackUrlProblem: async (target) => {
+      const check = await guard.check(target);
+      return check.ok ? undefined : check.problem;
+    },
+    publicKey: registeredKey,
+    fetchJwks: async (target) => {
+      try {
+        const set = (await fetchKeySet(guard, target)) as { keys?: unknown } | null;
+        return Array.isArray(set?.keys) ? set.keys : { problem: "is not a JSON Web Key Set" };
+      } catch (error) {
+        return { problem: (error as Error).message };
+      }
+    },
+  };
+  const core = createCore(context);
+  started.defer(() => core.drain());
+  return { core, queue, database };
+}
+
+async function startOwnDatabase(config: Config, log: Logger, started: AsyncDisposableStack): Promise<string> {
+  const dataDir = join(config.dataDir, "postgres");
+  await mkdir(config.dataDir, { recursive: true });
+  log.info({ dataDir }, "starting the embedded PostgreSQL");
+  const embedded = await startEmbeddedPostgres({ dataDir, log: (line) => log.info({ line }, "embedded PostgreSQL") });
+  started.defer(() => embedded.stop());
+  return embedded.url;
+}
+
+function createQueue(config: Config, log: Logger): CallbackQueue {
+  const rungDelaysMs = [...new Set(config.retryPolicy.waitsMs)];
+  if (config.amqpUrl === undefined) return createLocalQueue({ log, rungDelaysMs });
+  return createRabbitmqQueue({
+    url: config.amqpUrl,
+    topology: buildTopology({ prefix: config.amqpPrefix, rungDelaysMs }),
+    log,
+  });
+}
+
+/** After a commit: whatever the queue does not take, the relay finds again in the database. */
+function handToQueue(queue: CallbackQueue, callbacks: readonly DueCallback[], log: Logger): void {
+  if (callbacks.length === 0 || !queue.isReady()) return;
+  publishDue(queue, callbacks).catch((error: Error) => {
+    log.warn(
+      { callbacks: callbacks.length, problem: error.message },
+      "the queue is not available; callbacks will be late",
+    );
+  });
+}
+
+/** A separate encryption key names an algorithm that signs nothing; it is checked as the RSA key that it is. */
+async function registeredKey(jwk: unknown): Promise<PublicJwk | { problem: string }> {
+  const given = jwk as { use?: unknown; alg?: unknown } | null;
+  const isForEncryption = given?.use === "enc";
+  const checked = isForEncryption ? { ...given, alg: undefined } : jwk;
+  const imported = await importPublicKey(checked);
+  if (!imported.ok) return { problem: imported.message };
+  const alg = isForEncryption ? "RSA-OAEP-256" : imported.key.alg;
+  return { ...imported.publicJwk, alg, kid: imported.key.kid } as PublicJwk;
+}
+
+function publicUrlOf(config: Config): string {
+  return config.publicUrl ?? `http://localhost:${config.restPort}`;
+}
+
+async function startRest(
+  config: Config,
+  log: Logger,
+  parts: AppParts,
+  own: { key: KeyPair; guard: ReturnType<typeof createAddressGuard>; local: LocalCore | undefined },
+  started: AsyncDisposableStack,
+): Promise<string> {
+  const server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 30_000, headersTimeout: 20_000 });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(config.restPort, config.restHost, () => resolve());
+  });
+  const { port } = server.address() as AddressInfo;
+  const url = `http://localhost:${port}`;
+  const transport =
+    config.coreUrl === undefined && own.local !== undefined
+      ? inProcessTransport(own.local.core, log)
+      : remoteTransport(config.coreUrl ?? "", config.rpcToken);
+  const app = createRestApp({
+    clients: createClients(transport),
+    publicUrl: config.publicUrl ?? url,
+    platformJwks: () => ({ keys: [own.key.publicJwk as never] }),
+    signAsPlatform: (claims) => signJws(claims, own.key),
+    fetchKeySet: (target) => fetchKeySet(own.guard, target),
+    log,
+    clock: parts.clock ?? (() => new Date()),
+    readiness: () => readiness(own.local, createClients(transport)),
+    openapiPath: join(import.meta.dirname, "../openapi/dcm.v1.yaml"),
+  });
+  server.on("request", app);
+  started.defer(
+    () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeIdleConnections();
+        // A caller that keeps its request open longer than any of ours takes is not waited for.
+        setTimeout(() => server.closeAllConnections(), 15_000).unref();
+      }),
+  );
+  return url;
+}
+
+const probeTimeoutMs = 2_000;
+
+/** What this process needs, and whether it is there; a missing queue delays callbacks but stops nothing. */
+async function readiness(local: LocalCore | undefined, clients: ReturnType<typeof createClients>) {
+  if (local === undefined) {
+    return [await probe("core", clients.participants.listParticipants({ pageSize: 1 }, { timeoutMs: probeTimeoutMs }))];
+  }
+  const { database, queue } = local;
+  return [
+    await probe("database", database.ping(probeTimeoutMs)),
+    queue.isReady()
+      ? { dependency: "queue", ok: true }
+      : { dependency: "queue", ok: false, problem: "not connected; callbacks wait in the database" },
+  ];
+}
+
+async function probe(dependency: string, answer: Promise<unknown>) {
+  try {
+    await answer;
+    return { dependency, ok: true };
+  } catch (error) {
+    // Addresses and credentials can stand in such messages; the code says enough.
+    const code = (error as { code?: unknown }).code;
+    return { dependency, ok: false, problem: typeof code === "string" ? code : "no answer" };
+  }
+}

@@ -1,0 +1,94 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Core } from "../core/core.ts";
+import type { CallbackQueue } from "../queue/queue.ts";
+import type { CallbackClient } from "./client.ts";
+import { type DeliveryContext, type DeliveryLog, type DeliveryObserver, deliver } from "./deliver.ts";
+import type { Signer } from "./envelope.ts";
+import { relayOnce } from "./relay.ts";
+import { createSlots } from "./slots.ts";
+
+export type WorkerOptions = {
+  core: Core;
+  queue: CallbackQueue;
+  client: CallbackClient;
+  signer: Signer;
+  newGuid: () => string;
+  log: DeliveryLog;
+  observer?: DeliveryObserver;
+};
+
+/**
+ * Tickets in the hands of this process. Most wait for an answer over the network and cost only memory (a few KB each);
+ * the numbers are far above what endpoints hold (`slots.ts`), so that some that hang leave room for all others.
+ */
+const concurrency = { first: 512, retry: 256 };
+
+const relayEveryMs = 1_000;
+const expireEveryMs = 1_000;
+const settleEveryMs = 30_000;
+const forgetEveryMs = 60_000;
+
+const expireAtOnce = 500;
+const forgetAtOnce = 5_000;
+const reconciledDays = 8;
+
+/** Delivers callbacks, and does what the clock asks for: the relay, the expiry of orders, the closing of registers. */
+export async function startWorker(options: WorkerOptions): Promise<{ stop(): Promise<void> }> {
+  const { core, queue, log } = options;
+  const context: DeliveryContext = {
+    ...options,
+    slots: createSlots(),
+    random: Math.random,
+    observer: options.observer ?? { attempted() {}, parked() {} },
+  };
+  const consumers = await Promise.all([
+    queue.consume("first", (ticket) => deliver(context, "first", ticket), { concurrency: concurrency.first }),
+    queue.consume("retry", (ticket) => deliver(context, "retry", ticket), { concurrency: concurrency.retry }),
+  ]);
+  const chores = [
+    repeat("relay", relayEveryMs, log, () => relayOnce(core, queue, log)),
+    repeat("expire orders", expireEveryMs, log, async () => (await core.expireOrders(expireAtOnce)) === expireAtOnce),
+    repeat("close registers", settleEveryMs, log, () => settle(core, log)),
+    repeat("forget access tokens", forgetEveryMs, log, () => core.forgetAccessTokens(forgetAtOnce)),
+  ];
+  return {
+    async stop() {
+      await Promise.all([...consumers.map((consumer) => consumer.stop()), ...chores.map((chore) => chore.stop())]);
+    },
+  };
+}
+
+async function settle(core: Core, log: DeliveryLog): Promise<void> {
+  const days = await core.closeOverdueDays();
+  if (days.length === 0) return;
+  log.info({ days }, "registers closed");
+  const discrepancies = await core.reconcileRegisters(reconciledDays);
+  if (discrepancies.length > 0) log.error({ discrepancies }, "registers and payments do not agree");
+}
+
+/** Runs a chore at once and then again and again: without a pause while it says that there is more, else every `everyMs`. */
+function repeat(name: string, everyMs: number, log: DeliveryLog, chore: () => Promise<unknown>) {
+  const stopped = new AbortController();
+  const running = (async () => {
+    while (!stopped.signal.aborted) {
+      let more: unknown = false;
+      try {
+        more = await chore();
+      } catch (error) {
+        log.warn({ chore: name, problem: (error as Error).message }, "a chore failed; it is tried again");
+      }
+      if (more !== true) await pause(everyMs, stopped.signal);
+    }
+  })();
+  return {
+    stop() {
+      stopped.abort();
+      return running;
+    },
+  };
+}
+
+/** Ends early, without an error, when the worker stops. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => undefined);
+}

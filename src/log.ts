@@ -1,0 +1,51 @@
+import { type Logger, pino } from "pino";
+
+export type { Logger } from "pino";
+
+/** Members that are cut out wherever they appear, should anybody ever log an object that has them. */
+const secretMembers = [
+  "jwt",
+  "jws",
+  "token",
+  "authorization",
+  "cx-authorization",
+  "debtor_name",
+  "debtor_id",
+  "debtor_phone",
+  "creditor_name",
+  "creditor_id",
+  "debtorName",
+  "debtorTaxNumber",
+  "debtorPhone",
+  "creditorName",
+  "creditorTaxNumber",
+  "password",
+  "privateKey",
+];
+
+/** One structured logger: a JSON line an event on standard error, so that standard output stays the program's answer. */
+export function createLog(level: string): Logger {
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: secretMembers.flatMap((member) => pathsOf(member)), censor: "[redacted]" },
+      serializers: { err: errorWithoutRows },
+    },
+    pino.destination({ fd: 2, sync: false }),
+  );
+}
+
+const pathsOf = (member: string) => {
+  const key = member.includes("-") ? `["${member}"]` : member;
+  return [key, member.includes("-") ? `*${key}` : `*.${key}`];
+};
+
+/** PostgreSQL repeats rows in `detail` and `where`; only what names the fault is kept. */
+function errorWithoutRows(error: unknown) {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { code, constraint } = error as Error & { code?: unknown; constraint?: unknown };
+  return { type: error.name, message: error.message, code, constraint, stack: error.stack };
+}

@@ -1,0 +1,164 @@
+import { parseArgs } from "node:util";
+import { type App, startApp } from "./app.ts";
+import { type Config, type Role, readConfig, roles, variables } from "./config.ts";
+import { migrate } from "./db/database.ts";
+import { createLog, type Logger } from "./log.ts";
+import { parseSandboxArgs, SANDBOX_HELP } from "./sandbox/options.ts";
+import { runSandbox } from "./sandbox/sandbox.ts";
+
+/** Every command, for the dispatcher and for the help text. */
+const commands = {
+  start: {
+    usage: "start [--role rest|core|worker]…",
+    help: "Run the gateway: all roles, or only those that are named. Ends cleanly on SIGTERM and SIGINT.",
+    run: start,
+  },
+  sandbox: {
+    usage: "sandbox [--once --payments N --json …]",
+    help: "Run a platform with two banks and a merchant to look at; `sandbox --help` tells more.",
+    run: sandbox,
+  },
+  migrate: {
+    usage: "migrate",
+    help: "Bring the schema of DATABASE_URL up to date and end. `start` does the same by itself.",
+    run: migrateOnly,
+  },
+} as const satisfies Record<string, { usage: string; help: string; run: (args: string[]) => Promise<number> }>;
+
+/** What a shell expects of a program that was called wrongly. */
+const exitUsage = 2;
+
+function helpText(): string {
+  const commandLines = Object.values(commands).map(({ usage, help }) => `  ${usage}\n      ${help}`);
+  const variableLines = variables.map(
+    ({ name, fallback, help }) => `  ${name.padEnd(28)} ${help}${fallback === "" ? "" : ` Default: ${fallback}.`}`,
+  );
+  return [
+    "DCM gateway: signed orders, payment messages, callbacks and gross settlement registers.",
+    "",
+    "Usage: npm run dcm -- COMMAND [OPTIONS]",
+    "",
+    "Commands:",
+    ...commandLines,
+    "",
+    "Environment:",
+    ...variableLines,
+    "",
+    "The README tells how the parts work together.",
+  ].join("\n");
+}
+
+async function start(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: { role: { type: "string", multiple: true } } });
+  const unknown = (values.role ?? []).filter((role) => !(roles as readonly string[]).includes(role));
+  if (unknown.length > 0) return wrongCall([`--role ${unknown.join(", ")} is not one of ${roles.join(", ")}`]);
+  const started = values.role ? roles.filter((role) => values.role?.includes(role)) : roles;
+  const config = configOr(started);
+  if (config === undefined) return exitUsage;
+  const log = createLog(config.logLevel);
+  guardProcess(log);
+  const stop = stopSignal();
+  const app = await startApp(config, log);
+  log.info({ roles: started, ...urlsOf(app, started) }, "the gateway runs");
+  log.info({ signal: await stop }, "stopping: accepted work finishes first");
+  await app.stop();
+  log.info("stopped");
+  return 0;
+}
+
+const urlsOf = (app: App, started: readonly Role[]) => ({
+  ...(started.includes("rest") && { rest: app.urls.rest }),
+  ...(started.includes("core") && { rpc: app.urls.rpc }),
+});
+
+async function sandbox(args: string[]): Promise<number> {
+  if (args.includes("--help")) {
+    console.log(SANDBOX_HELP);
+    return 0;
+  }
+  const parsed = parseSandboxArgs(args);
+  if (!parsed.ok) return wrongCall(parsed.problems);
+  const config = configOr(roles, { LOG_LEVEL: "warn" });
+  if (config === undefined) return exitUsage;
+  const log = createLog(config.logLevel);
+  guardProcess(log);
+  return runSandbox(parsed.options, ({ retryDelaysMs, ...wishes }) =>
+    startApp(
+      {
+        ...config,
+        ...wishes,
+        restHost: "127.0.0.1",
+        retryPolicy: { ...config.retryPolicy, ...(retryDelaysMs && { waitsMs: retryDelaysMs }) },
+      },
+      log,
+    ),
+  );
+}
+
+async function migrateOnly(): Promise<number> {
+  const config = configOr(roles);
+  if (config === undefined) return exitUsage;
+  if (config.databaseUrl === undefined) {
+    return wrongCall(["DATABASE_URL is missing; the embedded PostgreSQL is brought up to date at every start"]);
+  }
+  await migrate(config.databaseUrl);
+  console.log("The schema is up to date.");
+  return 0;
+}
+
+/** The configuration, or undefined after every problem of it was printed. */
+function configOr(started: readonly Role[], fallbacks: Record<string, string> = {}): Config | undefined {
+  const read = readConfig(started, fallbacks);
+  if (read.ok) return read.config;
+  console.error("The configuration cannot be used:");
+  for (const problem of read.problems) console.error(`  ${problem}`);
+  console.error("Set the environment variables right and start again; `npm run dcm -- --help` lists them.");
+  return undefined;
+}
+
+function wrongCall(problems: readonly string[]): number {
+  for (const problem of problems) console.error(problem);
+  console.error("`npm run dcm -- --help` lists every command and option.");
+  return exitUsage;
+}
+
+/** The first SIGTERM or SIGINT drains, a second one ends at once. */
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.once(signal, () => {
+        resolve(signal);
+        process.once(signal, () => process.exit(130));
+      });
+    }
+  });
+}
+
+/** A bug that nobody caught leaves the process in an unknown state: say it and end; the next start loses nothing. */
+function guardProcess(log: Logger): void {
+  const end = (err: unknown) => {
+    log.fatal({ err }, "an error that nobody handled; the process ends");
+    setTimeout(() => process.exit(1), 100);
+  };
+  process.on("uncaughtException", end);
+  process.on("unhandledRejection", end);
+}
+
+async function main(args: string[]): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+    console.log(helpText());
+    return name === undefined ? exitUsage : 0;
+  }
+  if (!Object.hasOwn(commands, name)) return wrongCall([`${name} is not a command`]);
+  try {
+    return await commands[name as keyof typeof commands].run(rest);
+  } catch (error) {
+    console.error(`${name} failed: ${(error as Error).message}`);
+    if ((error as { code?: unknown }).code === "ERR_PARSE_ARGS_UNKNOWN_OPTION") return wrongCall([]);
+    return 1;
+  }
+}
+
+// Handles of libraries must not keep a finished program alive.
+process.exit(await main(process.argv.slice(2)));
