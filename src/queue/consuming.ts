@@ -20,15 +20,67 @@ export type Consuming = {
   signal: AbortSignal;
 };
 
+export type LaneConsumer = {
+  stop(): Promise<void>;
+  /** Listens anew, on a new channel, once the running handlers are done. */
+  restart(): void;
+};
+
 /** Starts when the queues are declared and comes back by itself after a lost connection, channel or queue. */
 export function consumeLane(
   consuming: Consuming,
   lane: Lane,
   handler: TicketHandler,
   concurrency: number,
-): { stop(): Promise<void> } {
-  const { connection, topology, declared, drainTimeoutMs, log } = consuming;
+): LaneConsumer {
+  const { declared, drainTimeoutMs } = consuming;
+  const running = new Set<Promise<ConsumerStatus>>();
+  let consumer = subscribe(consuming, lane, concurrency, handle);
+  let restarting = false;
   let stopped: Promise<void> | undefined;
+
+  function handle(message: AsyncMessage): Promise<ConsumerStatus> {
+    const run = settle(consuming, lane, handler, message).finally(() => running.delete(run));
+    running.add(run);
+    return run;
+  }
+
+  /** A connection that breaks meanwhile has ended the subscription as well; the handlers are waited for either way. */
+  async function end(): Promise<void> {
+    await consumer.close().catch(() => undefined);
+    await Promise.all(running);
+  }
+
+  async function startAnew(): Promise<void> {
+    if (restarting || stopped !== undefined) return;
+    restarting = true;
+    await end();
+    restarting = false;
+    if (stopped !== undefined) return;
+    consumer = subscribe(consuming, lane, concurrency, handle);
+    consumer.start();
+  }
+
+  // Not before: the consumer's passive declaration must not run ahead of the real one.
+  void declared.whenDeclared().then(() => {
+    if (stopped === undefined) consumer.start();
+  });
+  return {
+    restart: () => void startAnew(),
+    stop() {
+      // Handlers that outlast the bound keep running; their messages return to the queue when the channel goes.
+      stopped ??= withDeadline(end(), drainTimeoutMs, "handlers are still running").catch(() => undefined);
+      return stopped;
+    },
+  };
+}
+
+function subscribe(
+  { connection, topology, declared, log }: Consuming,
+  lane: Lane,
+  concurrency: number,
+  handle: (message: AsyncMessage) => Promise<ConsumerStatus>,
+): Consumer {
   const consumer = connection.createConsumer(
     {
       queue: topology.lanes[lane],
@@ -38,22 +90,13 @@ export function consumeLane(
       concurrency,
       lazy: true,
     },
-    (message) => settle(consuming, lane, handler, message),
+    handle,
   );
   consumer.on("error", (error: { code?: string }) => {
     log.warn({ err: error, lane }, "consumer interrupted; it comes back by itself");
-    if (error.code === "CANCEL_FORCED" || error.code === "NOT_FOUND") declared.declareAgain();
+    if (error.code === "CANCEL_FORCED" || error.code === "NOT_FOUND") declared.revive();
   });
-  // Not before: the consumer's passive declaration must not run ahead of the real one.
-  void declared.whenDeclared().then(() => {
-    if (stopped === undefined) consumer.start();
-  });
-  return {
-    stop() {
-      stopped ??= stopConsumer(consumer, drainTimeoutMs);
-      return stopped;
-    },
-  };
+  return consumer;
 }
 
 async function settle(
@@ -79,9 +122,4 @@ async function settle(
     await pause(RETURN_PAUSE_MS, undefined, { signal }).catch(() => undefined);
     return ConsumerStatus.REQUEUE;
   }
-}
-
-/** Handlers that outlast the bound keep running; their messages return to the queue when the channel goes. */
-async function stopConsumer(consumer: Consumer, timeoutMs: number): Promise<void> {
-  await withDeadline(consumer.close(), timeoutMs, "handlers are still running").catch(() => undefined);
 }

@@ -1,5 +1,5 @@
 import { type Channel, Connection } from "rabbitmq-client";
-import { consumeLane } from "./consuming.ts";
+import { consumeLane, type LaneConsumer } from "./consuming.ts";
 import { withDeadline } from "./deadline.ts";
 import { keepTopologyDeclared } from "./declaring.ts";
 import { readDepths, redriveDead } from "./inspecting.ts";
@@ -38,10 +38,18 @@ export function createRabbitmqQueue(options: RabbitmqQueueOptions): CallbackQueu
   // Apart, because a broker short of memory stops reading from connections that publish: acks must still get through.
   const publishing = connect(url, "publish", log);
   const connection = connect(url, "consume", log);
-  const onDeclared = () => publisher.flush();
-  const declared = keepTopologyDeclared({ connection, topology, log, signal, onDeclared });
+  const consumers = new Set<LaneConsumer>();
+  const declared = keepTopologyDeclared({
+    connection,
+    topology,
+    log,
+    signal,
+    onDeclared: () => publisher.flush(),
+    onRevived: () => {
+      for (const consumer of consumers) consumer.restart();
+    },
+  });
   const publisher = createPublisher({ connection: publishing, gateIsOpen: declared.isDeclared, log, signal });
-  const consumers = new Set<{ stop(): Promise<void> }>();
 
   async function put(queue: string, bodies: readonly MessageBody[]): Promise<void> {
     if (bodies.length > 0) await putAll(publisher, queue, bodies, publishDeadlineMs, reviveQueues);
@@ -49,7 +57,7 @@ export function createRabbitmqQueue(options: RabbitmqQueueOptions): CallbackQueu
 
   function reviveQueues(queue: string): void {
     log.warn({ queue }, "queue is gone; declaring it again");
-    declared.declareAgain();
+    declared.revive();
   }
 
   async function onChannel<T>(errand: (channel: Channel) => Promise<T>): Promise<T> {
@@ -60,7 +68,7 @@ export function createRabbitmqQueue(options: RabbitmqQueueOptions): CallbackQueu
         "the broker has not answered in time",
       );
     } catch (error) {
-      if (isNotFound(error)) declared.declareAgain();
+      if (isNotFound(error)) declared.revive();
       throw error;
     }
   }

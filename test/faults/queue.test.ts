@@ -160,20 +160,17 @@ describe("queue under faults", { timeout: FAULT_TIMEOUT_MS }, () => {
     await broker.start();
   });
 
-  test("queue deleted behind our back: publishing declares it again, and its consumer comes back", async () => {
+  test("queues deleted behind our back: publishing declares them again, and their consumers come back", async () => {
     const { queue, topology } = await openReady();
     const first = await collectGuids(queue, "first");
     const retry = await collectGuids(queue, "retry");
-    const before = tickets(3);
-    await queue.publish("first", before);
-    await eventually(() => expect(first.size).toBe(3));
-    for (const { queue: name } of topology.declarations) await deleteQueue(name);
-    const after = tickets(3);
-    await queue.publish("first", after);
-    const delayed = tickets(3);
-    await queue.publishDelayed(delayed, 300);
-    await eventually(() => expect(first.size).toBe(6));
-    await eventually(() => expect([...retry].sort()).toEqual(delayed.map(({ callbackGuid }) => callbackGuid).sort()));
+    // Several rounds, because a queue made again in the moment of its deletion once left its consumer without a word.
+    for (let round = 1; round <= 5; round += 1) {
+      for (const { queue: name } of topology.declarations) await deleteQueue(name);
+      await queue.publish("first", tickets(3));
+      await queue.publishDelayed(tickets(3), 300);
+      await eventually(() => expect([first.size, retry.size]).toEqual([3 * round, 3 * round]));
+    }
     expect(queue.isReady()).toBe(true);
   });
 
@@ -203,7 +200,7 @@ describe("queue under faults", { timeout: FAULT_TIMEOUT_MS }, () => {
     const first = await collectGuids(queue, "first");
     await eventually(() => expect(first.size).toBe(4));
     await open().queue.close();
-    await broker.ctl("set_vm_memory_high_watermark", "0.6");
+    await broker.ctl("set_vm_memory_high_watermark", "absolute", "400MB");
     await eventually(() => expect(queue.isReady()).toBe(true));
     await queue.publish("first", tickets(2));
     await eventually(() => expect(first.size).toBe(6));
