@@ -585,8 +585,8 @@ export interface components {
          *     }
          */
         CxAuthorizationClaims: {
-            /** @description When the token was issued; accepted within 300 seconds. */
-            iat: components["schemas"]["NumericDate"];
+            /** @description When the token was issued, in Unix seconds; accepted within 300 seconds. */
+            iat: number;
             /** @description An identifier of the token, unique for its issuer. */
             jti: string;
             /** @description In the token of an Expiration callback, the SHA-256 digest of the body in base64url. */

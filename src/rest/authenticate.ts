@@ -1,0 +1,74 @@
+import { type Participant, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
+import { checkAccessClaims } from "../sdk/access.ts";
+import { type Claims, peekJws, verifyJws } from "../sdk/jws.ts";
+import type { Caller } from "./context.ts";
+import { RestRefusal } from "./errors.ts";
+import type { Parties, Party } from "./parties.ts";
+
+/** What may be looked up as a kid or a uid: printable, and of a length that some party could have registered. */
+const IDENTIFIER = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
+
+const refused = () => new RestRefusal("AUTHORIZATION_FAILED");
+
+/**
+ * Verifies a bank's Cx-Authorization. With a guid in the path the token must be signed by that bank; a token of another
+ * registered bank is good, but not here.
+ */
+export async function authenticateBank(
+  token: string | undefined,
+  pathGuid: string | undefined,
+  parties: Parties,
+  now: Date,
+): Promise<Caller> {
+  const peeked = peekJws(token);
+  if (!peeked.ok) throw refused();
+  const { kid } = peeked.header;
+  if (pathGuid !== undefined) {
+    const named = await parties.find({ case: "guid", value: pathGuid.toLowerCase() });
+    const caller = named && (await verifiedCaller(token, named, now));
+    if (caller) return caller;
+  }
+  if (typeof kid !== "string" || !IDENTIFIER.test(kid)) throw refused();
+  const signer = await parties.find({ case: "kid", value: kid });
+  const caller = signer && (await verifiedCaller(token, signer, now));
+  if (!caller) throw refused();
+  if (pathGuid !== undefined && caller.bank.guid !== pathGuid.toLowerCase()) throw new RestRefusal("FORBIDDEN");
+  return caller;
+}
+
+async function verifiedCaller(token: unknown, party: Party, now: Date): Promise<Caller | undefined> {
+  if (party.participant.kind !== ParticipantKind.BANK) return undefined;
+  const verified = await verifyJws(token, party.keys);
+  if (!verified.ok) return undefined;
+  const check = checkAccessClaims(verified.claims, now);
+  if (!check.ok || !IDENTIFIER.test(check.jti)) return undefined;
+  return { bank: party.participant, access: { jti: check.jti, issuedAt: new Date(Math.floor(check.iat * 1000)) } };
+}
+
+/** Verifies an order's token with the keys of the merchant that it names. */
+export async function verifyOrder(token: string, parties: Parties): Promise<{ merchant: Participant; claims: Claims }> {
+  const peeked = peekJws(token);
+  if (!peeked.ok) throw refused();
+  const uid = peeked.claims.sub;
+  if (typeof uid !== "string" || !IDENTIFIER.test(uid)) throw refused();
+  const party = await parties.find({ case: "uid", value: uid });
+  if (party?.participant.kind !== ParticipantKind.MERCHANT) throw refused();
+  return { merchant: party.participant, claims: await verifiedClaims(token, party, parties) };
+}
+
+/** Verifies a payment message's token with the keys of the bank that calls. */
+export async function verifyPaymentMessage(token: string, bank: Participant, parties: Parties): Promise<Claims> {
+  const party = await parties.find({ case: "guid", value: bank.guid });
+  if (!party) throw refused();
+  return verifiedClaims(token, party, parties);
+}
+
+async function verifiedClaims(token: string, party: Party, parties: Parties): Promise<Claims> {
+  const first = await verifyJws(token, party.keys);
+  if (first.ok) return first.claims;
+  // Only a party that publishes its keys can have changed them without telling us.
+  if (party.participant.jwksUrl === "") throw refused();
+  const second = await verifyJws(token, (await parties.refreshed(party)).keys);
+  if (!second.ok) throw refused();
+  return second.claims;
+}

@@ -1,0 +1,165 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
+import type { OperationId } from "../../gen/rest/operations.ts";
+import type { components } from "../../gen/rest/types.ts";
+
+export type ErrorCode = components["schemas"]["ErrorCode"];
+type ErrorBody = components["schemas"]["Error"];
+type SettlementErrorBody = components["schemas"]["SettlementError"];
+type ReasonName = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
+
+/** How a code is answered. Without a text the sentence of whoever refused is used. */
+type Answer = { status: number; text?: string; retryAfterSeconds?: number };
+
+/** Every refusal of the REST edge: one row per documented code (wire contract, section 4). */
+export const answers = {
+  INVALID_DEBTOR_ACCOUNT: { status: 400 },
+  INVALID_CREDITOR_ACCOUNT: { status: 400 },
+  INVALID_NONCE: { status: 400 },
+  INVALID_ENCRYPTED_KEY: { status: 400 },
+  INVALID_DEBTOR_NAME: { status: 400 },
+  INVALID_DEBTOR_ID: { status: 400 },
+  INVALID_DEBTOR_PHONE: { status: 400 },
+  INVALID_CREDITOR_ID: { status: 400 },
+  INVALID_CREDITOR_NAME: { status: 400 },
+  INVALID_CURRENCY: { status: 400 },
+  UNSUPPORTED_CURRENCY: { status: 400 },
+  ORDER_NOT_FOUND: { status: 400 },
+  SENDER_COUNTERPARTY_NOT_FOUND: { status: 400 },
+  RECEIVER_COUNTERPARTY_NOT_FOUND: { status: 400 },
+  EXTERNAL_ID_IS_ALREADY_TAKEN: { status: 409 },
+  ORDER_IS_EXPIRED: { status: 400 },
+  INVALID_EXTERNAL_ID: { status: 400 },
+  INVALID_AMOUNT: { status: 400 },
+  INVALID_PURPOSE: { status: 400 },
+  INVALID_CREATION_DATE: { status: 400 },
+  INVALID_CREATION_TIME: { status: 400 },
+  CREATION_DATE_IS_NOT_PAST: { status: 400 },
+  INVALID_REQUEST: { status: 400 },
+  AUTHORIZATION_FAILED: { status: 401, text: "Access credentials are invalid" },
+  INTERNAL_ERROR: { status: 500, text: "internal error" },
+  REF_IS_ALREADY_TAKEN: { status: 409, text: "order with provided ref already exists" },
+  PAYMENT_MESSAGE_EXISTS: { status: 409, text: "payment message with provided order id already exists" },
+  JTI_IS_ALREADY_TAKEN: { status: 409, text: "payment message with provided jti already exists" },
+  INVALID_EXPIRY: { status: 400 },
+  INVALID_ISSUE_TIME: { status: 400 },
+  PAYMENT_MESSAGE_NOT_FOUND: { status: 400, text: "not found" },
+  REGISTER_NOT_FOUND: { status: 400, text: "not found" },
+  FORBIDDEN: { status: 403, text: "the counterparty in the path is not the caller" },
+  OVERLOADED: { status: 503, text: "the service is busy, try again", retryAfterSeconds: 1 },
+  UNAVAILABLE: { status: 503, text: "the service is unavailable, try again", retryAfterSeconds: 1 },
+  TIMEOUT: { status: 503, text: "the service did not answer in time, try again", retryAfterSeconds: 1 },
+  ROUTE_NOT_FOUND: { status: 404, text: "there is no such path" },
+  METHOD_NOT_ALLOWED: { status: 405, text: "the path does not have this method" },
+  UNSUPPORTED_MEDIA_TYPE: { status: 415, text: "the body must be application/json" },
+  BODY_TOO_LARGE: { status: 413, text: "the body is larger than 64 KiB" },
+} as const satisfies Record<ErrorCode, Answer>;
+
+/** Where the documents word a refusal otherwise for one operation. */
+const wordings: { [Id in OperationId]?: { [Code in ErrorCode]?: string } } = {
+  getOrderForBank: {
+    ORDER_NOT_FOUND:
+      "func GetMerchantsOrderNbuJSONHandler() failed. Error: failed to get order by ID: get order by guid err: order not found",
+  },
+  getPaymentMessageByOrder: { ORDER_NOT_FOUND: "not found" },
+};
+
+/** Reasons that only the operators' calls can have; should one come here, it is a fault of ours. */
+const operatorReasons = {
+  PARTICIPANT_NOT_FOUND: "INTERNAL_ERROR",
+  PARTICIPANT_EXISTS: "INTERNAL_ERROR",
+  INVALID_KEY: "INTERNAL_ERROR",
+  INVALID_CALLBACK_URL: "INTERNAL_ERROR",
+  CALLBACK_NOT_FOUND: "INTERNAL_ERROR",
+  CALLBACK_NOT_REPLAYABLE: "INTERNAL_ERROR",
+  DAY_IS_NOT_OVER: "INTERNAL_ERROR",
+} as const satisfies Record<Exclude<ReasonName, ErrorCode>, ErrorCode>;
+
+/** What the core's transport says when there is no reason from the core itself. */
+const transportCodes: { [code in Code]?: ErrorCode } = {
+  [Code.Unavailable]: "UNAVAILABLE",
+  [Code.ResourceExhausted]: "OVERLOADED",
+  [Code.DeadlineExceeded]: "TIMEOUT",
+};
+
+/** An expected refusal; thrown, because it ends the request wherever it is found. */
+export class RestRefusal extends Error {
+  readonly code: ErrorCode;
+  readonly details: RefusalDetails;
+
+  constructor(code: ErrorCode, details: RefusalDetails = {}) {
+    super(details.text ?? code);
+    this.code = code;
+    this.details = details;
+  }
+}
+
+export type RefusalDetails = { text?: string; field?: string; paymentMessageGuid?: string };
+
+/** The reason that the core gave, if the error comes from the core. */
+export function coreReason(error: unknown): ReasonName | undefined {
+  return error instanceof ConnectError ? detailOf(error)?.name : undefined;
+}
+
+function detailOf(error: ConnectError) {
+  const [detail] = error.findDetails(ErrorDetailSchema);
+  const name = detail && reasonNames.get(detail.reason);
+  return detail && name ? { detail, name } : undefined;
+}
+
+const reasonNames = new Map(
+  Object.entries(ErrorReason).flatMap(([name, value]) =>
+    name === "UNSPECIFIED" ? [] : [[value as number, name as ReasonName] as const],
+  ),
+);
+
+/** Any error as a refusal; undefined for what nobody expected. */
+export function asRefusal(error: unknown): RestRefusal | undefined {
+  if (error instanceof RestRefusal) return error;
+  if (!(error instanceof ConnectError)) return undefined;
+  const known = detailOf(error);
+  if (!known) {
+    const code = transportCodes[error.code];
+    return code && new RestRefusal(code);
+  }
+  const { detail, name } = known;
+  const code = name in operatorReasons ? operatorReasons[name as keyof typeof operatorReasons] : (name as ErrorCode);
+  if (code === "INTERNAL_ERROR") return undefined;
+  return new RestRefusal(code, {
+    ...(detail.message ? { text: detail.message } : {}),
+    ...(detail.field ? { field: detail.field } : {}),
+    ...(detail.paymentMessageGuid ? { paymentMessageGuid: detail.paymentMessageGuid } : {}),
+  });
+}
+
+export type ErrorAnswer = {
+  status: number;
+  headers: Record<string, string>;
+  body: ErrorBody | SettlementErrorBody | Record<string, never>;
+};
+
+/** The answer to a refusal, in the family of the operation that was asked for. */
+export function errorAnswer(
+  refusal: RestRefusal,
+  operation: { id: OperationId; errorFamily: "Error" | "SettlementError" } | undefined,
+): ErrorAnswer {
+  const { code, details } = refusal;
+  const row: Answer = answers[code];
+  const headers: Record<string, string> =
+    row.retryAfterSeconds === undefined ? {} : { "Retry-After": String(row.retryAfterSeconds) };
+  const text = (operation && wordings[operation.id]?.[code]) ?? row.text ?? details.text ?? code;
+  // The documents answer an empty object here, and nothing else.
+  if (operation?.id === "getOrderStatus" && code === "ORDER_NOT_FOUND") {
+    return { status: row.status, headers, body: {} };
+  }
+  if (operation?.errorFamily === "SettlementError") {
+    return { status: row.status, headers, body: { error: code, description: text } };
+  }
+  const body: ErrorBody = {
+    error: text,
+    code,
+    ...(details.field ? { field: details.field } : {}),
+    ...(details.paymentMessageGuid ? { payment_message_guid: details.paymentMessageGuid } : {}),
+  };
+  return { status: row.status, headers, body };
+}

@@ -1,0 +1,24 @@
+import type { Handlers } from "../../../gen/rest/operations.ts";
+import { callerOf, type RequestContext, rpcOptions } from "../context.ts";
+import { missedCallbackAnswer, missedStates } from "../translate/callback.ts";
+import { timestampOfQuery } from "../translate/time.ts";
+
+export const callbackHandlers: Pick<Handlers<RequestContext>, "listMissedCallbacks"> = {
+  async listMissedCallbacks({ query }, context) {
+    const { callbacks, nextPageToken } = await context.deps.clients.callbacks.listCallbacks(
+      {
+        filter: {
+          receiverGuid: callerOf(context).bank.guid,
+          since: timestampOfQuery(query.since, "since"),
+          states: [...missedStates],
+          missed: true,
+        },
+        pageSize: query.limit ?? 50,
+        pageToken: query.cursor ?? "",
+      },
+      rpcOptions,
+    );
+    const body = { items: callbacks.map(missedCallbackAnswer), next_cursor: nextPageToken || null };
+    return { status: 200, type: "application/json", body };
+  },
+};

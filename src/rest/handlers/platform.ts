@@ -1,0 +1,36 @@
+import { readFileSync } from "node:fs";
+import { parse } from "yaml";
+import type { Handlers } from "../../../gen/rest/operations.ts";
+import type { RequestContext } from "../context.ts";
+import { docsPage, type OpenapiPage } from "../pages/docsPage.ts";
+
+type PlatformHandlers = Pick<
+  Handlers<RequestContext>,
+  "getJwks" | "getOpenapiYaml" | "getOpenapiJson" | "getDocs" | "getHealth" | "getReadiness" | "getMetrics"
+>;
+
+/** The document is read and rendered once: it cannot change while the program runs. */
+export function platformHandlers(openapiPath: string): PlatformHandlers {
+  const yaml = readFileSync(openapiPath, "utf8");
+  const document = parse(yaml) as OpenapiPage & Record<string, unknown>;
+  const page = docsPage(document);
+  return {
+    getJwks: async (_input, { deps }) => ({ status: 200, type: "application/json", body: deps.platformJwks() }),
+    getOpenapiYaml: async () => ({ status: 200, type: "application/yaml", body: yaml }),
+    getOpenapiJson: async () => ({ status: 200, type: "application/json", body: document }),
+    getDocs: async () => ({ status: 200, type: "text/html", body: page }),
+    getHealth: async () => ({ status: 200, type: "application/json", body: { status: "ok" } }),
+
+    async getReadiness(_input, { deps }) {
+      const dependencies = await deps.readiness();
+      const isReady = dependencies.every((dependency) => dependency.ok);
+      return isReady
+        ? { status: 200, type: "application/json", body: { status: "ready", dependencies } }
+        : { status: 503, type: "application/json", body: { status: "not_ready", dependencies } };
+    },
+
+    async getMetrics(_input, { deps }) {
+      return { status: 200, type: "text/plain", body: (await deps.metricsText?.()) ?? "" };
+    },
+  };
+}

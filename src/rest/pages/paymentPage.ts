@@ -1,0 +1,78 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { toString as qrCode } from "qrcode";
+import { type Order, OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
+import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
+import type { Participant } from "../../../gen/dcm/v1/participant_pb.ts";
+import { amountText } from "../translate/amount.ts";
+import { complete } from "../translate/order.ts";
+import { escaped, page } from "./html.ts";
+
+export type PaymentPage = {
+  found: GetOrderResponse;
+  now: Date;
+  banks: readonly Participant[];
+  /** The order's link for phones: what the QR code holds. */
+  link: string;
+  isMobile: boolean;
+};
+
+/** What the payer's browser shows: the order, and a way to pay it as long as it can be paid. */
+export async function paymentPage({ found, now, banks, link, isMobile }: PaymentPage): Promise<string> {
+  const { order, merchant } = complete(found);
+  const amount = `${amountText(order.amount?.amountMinor ?? 0n)} ${order.amount?.currency ?? ""}`;
+  const state = stateSentence(order, now);
+  const way = isMobile ? bankLinks(banks, order.id) : await qr(link);
+  const content = [
+    `<h1>${escaped(merchant.name)}</h1>`,
+    `<p class="amount">${escaped(amount)}</p>`,
+    `<p>${escaped(order.purpose)}</p>`,
+    state === undefined ? way : `<p role="status">${escaped(state)}</p>`,
+    returnLink(order.redirectUrl),
+  ].join("\n");
+  return page({ lang: "uk", title: `${amount} – ${merchant.name}`, kind: "payment", content });
+}
+
+export function notFoundPage(): string {
+  const content = '<h1>Замовлення не знайдено</h1><p role="status">Перевірте посилання або зверніться до продавця.</p>';
+  return page({ lang: "uk", title: "Замовлення не знайдено", kind: "payment", content });
+}
+
+/** Why the order cannot be paid any more; undefined while it can. */
+function stateSentence(order: Order, now: Date): string | undefined {
+  if (order.status === OrderStatus.SUCCESS) return "Замовлення сплачено.";
+  if (order.status === OrderStatus.IN_PROGRESS) return "Платіж обробляється.";
+  const isOver = order.expiresAt !== undefined && timestampMs(order.expiresAt) <= now.getTime();
+  if (order.status === OrderStatus.CANCELED || isOver) return "Замовлення скасовано або строк його дії минув.";
+  return undefined;
+}
+
+async function qr(link: string): Promise<string> {
+  const svg = await qrCode(link, { type: "svg", margin: 1 });
+  return [
+    "<p>Відскануйте QR-код застосунком свого банку або камерою телефона.</p>",
+    `<div class="qr" role="img" aria-label="QR-код для оплати">${svg}</div>`,
+    `<p><a href="${escaped(link)}">Оплатити на цьому пристрої</a></p>`,
+  ].join("\n");
+}
+
+function bankLinks(banks: readonly Participant[], orderId: string): string {
+  const links = banks.filter((bank) => isDeepLink(bank.deepLinkPrefix)).map((bank) => bankLink(bank, orderId));
+  if (links.length === 0) return '<p role="status">Жоден банк ще не приймає оплату з телефона.</p>';
+  return `<p>Оберіть свій банк.</p><ul class="banks">${links.join("")}</ul>`;
+}
+
+function bankLink(bank: Participant, orderId: string): string {
+  // The name stands beside the logo, so the logo itself says nothing new to a screen reader.
+  const logo = /^https:\/\//.test(bank.logoUrl) ? `<img src="${escaped(bank.logoUrl)}" alt=""> ` : "";
+  const target = escaped(bank.deepLinkPrefix + encodeURIComponent(orderId));
+  return `<li><a href="${target}">${logo}${escaped(bank.name)}</a></li>`;
+}
+
+/** A bank's own scheme or https; never one that a browser would run. */
+function isDeepLink(prefix: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:/i.test(prefix) && !/^(?:javascript|data|vbscript|blob|file):/i.test(prefix);
+}
+
+function returnLink(url: string): string {
+  return /^https?:\/\//.test(url) ? `<p><a href="${escaped(url)}">Повернутися до продавця</a></p>` : "";
+}

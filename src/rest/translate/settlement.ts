@@ -1,0 +1,71 @@
+import { type Register, type RegisterPayment, RegisterStatus } from "../../../gen/dcm/v1/settlement_pb.ts";
+import type { GetRegisterResponse } from "../../../gen/dcm/v1/settlement_service_pb.ts";
+import type { components } from "../../../gen/rest/types.ts";
+import { amountText } from "./amount.ts";
+import { enumText } from "./enumText.ts";
+import { paymentTypeText } from "./paymentMessage.ts";
+import { isoText } from "./time.ts";
+
+type Schemas = components["schemas"];
+
+const statusText = {
+  [RegisterStatus.SENT]: "Sent",
+  [RegisterStatus.SENT_NO_PM]: "Sent (no PM)",
+  [RegisterStatus.SENT_INTERNAL]: "Sent (Interbank)",
+  [RegisterStatus.PROCESSING]: "Processing",
+  [RegisterStatus.PAID]: "Paid",
+} as const;
+
+export function registerAnswer(register: Register): Schemas["Register"] {
+  const total = register.totalAmount?.amountMinor ?? 0n;
+  return {
+    id: register.id,
+    debtor_name: register.debtorAgent?.name ?? "",
+    debtor_bic: register.debtorAgent?.bic ?? "",
+    creditor_name: register.creditorAgent?.name ?? "",
+    creditor_bic: register.creditorAgent?.bic ?? "",
+    creditor_code: register.creditorCode,
+    charging_account: register.chargingAccount,
+    purpose: register.purpose,
+    period_start: isoText(register.periodStart),
+    period_end: isoText(register.periodEnd),
+    total_amount: amountText(total),
+    total_amount_to_pay: amountText(total - register.totalFeeMinor),
+    total_fee_amount: amountText(register.totalFeeMinor),
+    currency: register.totalAmount?.currency ?? "",
+    status: enumText(statusText, register.status),
+    created_at: isoText(register.createdAt),
+    updated_at: isoText(register.updatedAt),
+    deleted_at: null,
+  };
+}
+
+export function registerWithPaymentsAnswer(found: GetRegisterResponse): Schemas["RegisterWithPayments"] {
+  const { register, payments } = found;
+  if (!register) throw new Error("the core answered no register");
+  return { ...registerAnswer(register), payments: payments.map((payment) => paymentAnswer(payment, register.id)) };
+}
+
+function paymentAnswer(payment: RegisterPayment, registerId: string): Schemas["RegisterPayment"] {
+  const message = payment.paymentMessage;
+  if (!message) throw new Error("the core answered a register's payment without its message");
+  const amountMinor = message.amount?.amountMinor ?? 0n;
+  return {
+    payment_message_external_id: message.externalId,
+    payment_message_guid: message.guid,
+    pm_type: enumText(paymentTypeText, message.pmType),
+    amount: amountText(amountMinor),
+    fee_amount: amountText(payment.feeMinor),
+    amount_to_pay: amountText(amountMinor - payment.feeMinor),
+    // Fees are taken from the recipient bank alone; the issuing bank has no part in them.
+    issuer_fee: amountText(0n),
+    currency: message.amount?.currency ?? "",
+    purpose: message.purpose,
+    recipient_iban: message.creditor?.account ?? "",
+    recipient_agent_id: message.creditorAgent?.guid ?? "",
+    debtor_iban: message.debtor?.account ?? "",
+    debtor_agent_id: message.debtorAgent?.guid ?? "",
+    register_id: registerId,
+    created_at: isoText(message.receivedAt),
+  };
+}

@@ -1,0 +1,61 @@
+import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type ErrorCode, RestRefusal } from "../errors.ts";
+
+/** The last second of the year 9999, the end of what a Timestamp can say. Seconds beyond it are milliseconds. */
+const MAX_UNIX_SECONDS = 253_402_300_799;
+
+/** A JWT time in seconds, given as a number or as digits. */
+export function timestampOfClaim(claim: number | string, field: string, code: ErrorCode): Timestamp {
+  const seconds = Number(claim);
+  if (!(seconds >= 0 && seconds <= MAX_UNIX_SECONDS)) {
+    throw new RestRefusal(code, { text: `${field} is not in Unix seconds (milliseconds?)`, field });
+  }
+  return timestampFromDate(new Date(Math.floor(seconds * 1000)));
+}
+
+/** An instant, or a calendar date that stands for its midnight in Kyiv. */
+export function timestampOfQuery(text: string, field: string): Timestamp {
+  const isDate = /^\d{4}-\d{2}-\d{2}$/.test(text);
+  const instant = isDate ? kyivMidnight(text) : new Date(withOffset(text));
+  const isUsable = instant.getTime() >= 0 && instant.getTime() <= MAX_UNIX_SECONDS * 1000;
+  if (!isUsable || (isDate && !isCalendarDate(text))) {
+    throw new RestRefusal("INVALID_REQUEST", { text: `${field} is not a date or an instant`, field });
+  }
+  return timestampFromDate(instant);
+}
+
+/** The documents' own sample has the offset after a Z, with its plus sign lost: `…Z03:00`. */
+function withOffset(text: string): string {
+  const offset = /^(.*?\d{2}:\d{2}:\d{2}(?:\.\d+)?)[Zz]?([+-]?)(\d{2}:\d{2})$/.exec(text);
+  return offset ? `${offset[1]}${offset[2] || "+"}${offset[3]}` : text;
+}
+
+function isCalendarDate(text: string): boolean {
+  const instant = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(instant.getTime()) && instant.toISOString().startsWith(text);
+}
+
+const kyivHour = new Intl.DateTimeFormat("en-GB", { timeZone: "Europe/Kyiv", hour: "2-digit", hourCycle: "h23" });
+const HOUR_MS = 3_600_000;
+
+/** Kyiv is two or three hours ahead of UTC, and its clocks change at three at night: midnight is always unambiguous. */
+function kyivMidnight(date: string): Date {
+  const utcMidnight = Date.parse(`${date}T00:00:00Z`);
+  if (Number.isNaN(utcMidnight)) return new Date(Number.NaN);
+  const candidates = [3, 2].map((hours) => new Date(utcMidnight - hours * HOUR_MS));
+  return candidates.find((instant) => Number(kyivHour.format(instant)) === 0) ?? new Date(utcMidnight - 2 * HOUR_MS);
+}
+
+export function isoText(timestamp: Timestamp | undefined): string {
+  return timestampDate(required(timestamp)).toISOString();
+}
+
+export function unixSeconds(timestamp: Timestamp | undefined): number {
+  return Number(required(timestamp).seconds);
+}
+
+/** The core always sets it; its absence would be a fault of ours. */
+function required(timestamp: Timestamp | undefined): Timestamp {
+  if (!timestamp) throw new Error("an instant is missing in the core's answer");
+  return timestamp;
+}

@@ -1,0 +1,214 @@
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { create } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, createClient, createRouterTransport, type ServiceImpl } from "@connectrpc/connect";
+import { pino } from "pino";
+import { parse } from "yaml";
+import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
+import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
+import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
+import { type GetOrderResponse, GetOrderResponseSchema, OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
+import { BankRole, type Participant, ParticipantKind, ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
+import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
+import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
+import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import type { RestDeps } from "../../src/rest/context.ts";
+import { createRestApp } from "../../src/rest/server.ts";
+import { createAccessToken } from "../../src/sdk/access.ts";
+import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
+
+export const NOW = new Date("2023-12-10T10:12:12Z");
+export const ORDER_ID = "3aa202bc-6b20-445d-8969-8274b11c66d0";
+export const MESSAGE_GUID = "28c2c099-79aa-4267-a913-9c0facd654ca";
+export const BANK_GUID = "0b6f2a9d-5a41-4a0e-8c35-6f2f9f1f7e10";
+export const SECOND_BANK_GUID = "4f0d6c1e-7f0b-4c8f-9a53-0a7b5d8f3c21";
+export const MERCHANT_UID = "623e460b-9ffd-41df";
+const MERCHANT_GUID = "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5";
+
+type Schemas = Record<string, { examples?: Record<string, unknown>[] }>;
+export const openapi = parse(readFileSync("openapi/dcm.v1.yaml", "utf8")) as Record<string, unknown> & {
+  components: { schemas: Schemas; responses: Record<string, { content: Record<string, { example: unknown }> }> };
+};
+
+/** A fresh copy of the example that the contract gives for a token's payload. */
+export function exampleClaims(name: string): Record<string, unknown> {
+  return structuredClone(openapi.components.schemas[name]?.examples?.[0] ?? {});
+}
+
+export const timestamp = (text: string) => timestampFromDate(new Date(text));
+
+export function refusedByCore(reason: ErrorReason, detail: { field?: string; paymentMessageGuid?: string } = {}) {
+  const value = { reason, message: "said by the core", ...detail };
+  return new ConnectError("refused", Code.FailedPrecondition, undefined, [{ desc: ErrorDetailSchema, value }]);
+}
+
+/** The parties' keys are made once per test file: making them takes longer than any test. */
+export async function makeKeys() {
+  const [bank, secondBank, merchant, stranger] = await Promise.all([
+    generateKeyPair("RS256", "bank-key"),
+    generateKeyPair("ES256", "second-bank-key"),
+    generateKeyPair("RS256", "merchant-key"),
+    generateKeyPair("RS256", "bank-key"),
+  ]);
+  return { bank, secondBank, merchant, stranger };
+}
+export type Keys = Awaited<ReturnType<typeof makeKeys>>;
+
+export function participants(keys: Keys): Participant[] {
+  const jwk = (pair: KeyPair) => JSON.stringify(pair.publicJwk);
+  const bank = { kind: ParticipantKind.BANK, roles: [BankRole.INITIATOR, BankRole.RECIPIENT], version: 1n };
+  return [
+    create(ParticipantSchema, {
+      ...bank,
+      guid: BANK_GUID,
+      name: "TPN Bank",
+      bic: "306500",
+      signingJwks: [jwk(keys.bank)],
+      deepLinkPrefix: "tpnbank://pay?order=",
+      logoUrl: "https://www.tpnbank.example/logo.svg",
+    }),
+    create(ParticipantSchema, {
+      ...bank,
+      guid: SECOND_BANK_GUID,
+      name: "Second <Bank>",
+      bic: "380816",
+      signingJwks: [jwk(keys.secondBank)],
+      deepLinkPrefix: "javascript:alert(1)//",
+      encryptionJwk: JSON.stringify(exampleKey),
+    }),
+    create(ParticipantSchema, {
+      kind: ParticipantKind.MERCHANT,
+      version: 1n,
+      guid: MERCHANT_GUID,
+      uid: MERCHANT_UID,
+      name: "City24 LLC",
+      taxCode: "12345678",
+      iban: "UA761372924114433543273694797",
+      mcc: "5999",
+      logoUrl: "https://www.city24.com/logo.svg",
+      signingJwks: [jwk(keys.merchant)],
+    }),
+  ];
+}
+
+/** The key of the documents' samples, with a private member that must never be shown. */
+const exampleKey = {
+  alg: "RS256",
+  e: "AQAB",
+  n: "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
+  kid: "9A21DD62-DA56-402D-87A5-4714B113DAD4",
+  kty: "RSA",
+  use: "sig",
+  d: "private",
+};
+export const exampleKeyText = JSON.stringify(exampleKey);
+
+export function exampleOrder(keys: Keys, change: Partial<GetOrderResponse["order"]> = {}): GetOrderResponse {
+  const [, creditorAgent, merchant] = participants(keys);
+  return create(GetOrderResponseSchema, {
+    order: {
+      id: ORDER_ID,
+      ref: "d4ee06f",
+      amount: { currency: "UAH", amountMinor: 100_000n },
+      purpose: "Payment for goods/services",
+      redirectUrl: "https://www.city24.com",
+      ultimateCreditor: {
+        name: "Kyivpark LLC",
+        taxNumber: "0987654321",
+        iban: "UA55386780956567",
+        bic: "300335",
+        mcc: "7791",
+      },
+      issuedAt: timestampFromDate(new Date(1707105971000)),
+      expiresAt: timestampFromDate(new Date(1719493881000)),
+      status: OrderStatus.CREATED,
+      ...(change as object),
+    },
+    ...(merchant ? { merchant } : {}),
+    ...(creditorAgent ? { creditorAgent } : {}),
+  });
+}
+
+export type Fakes = {
+  orders?: Partial<ServiceImpl<typeof OrderService>>;
+  paymentMessages?: Partial<ServiceImpl<typeof PaymentMessageService>>;
+  callbacks?: Partial<ServiceImpl<typeof CallbackService>>;
+  settlements?: Partial<ServiceImpl<typeof SettlementService>>;
+  participants?: Partial<ServiceImpl<typeof ParticipantService>>;
+};
+
+/** The translator on a free port, before a core that does what the test says. */
+export async function startRest(keys: Keys, fakes: Fakes, change: Partial<RestDeps> = {}) {
+  const registered = participants(keys);
+  const transport = createRouterTransport((router) => {
+    router.service(OrderService, fakes.orders ?? {});
+    router.service(PaymentMessageService, fakes.paymentMessages ?? {});
+    router.service(CallbackService, fakes.callbacks ?? {});
+    router.service(SettlementService, fakes.settlements ?? {});
+    router.service(ParticipantService, {
+      getParticipant({ by }) {
+        const participant = registered.find((party) => {
+          if (by.case === "kid") return party.signingJwks.some((jwk) => JSON.parse(jwk).kid === by.value);
+          return by.case !== undefined && by.value !== "" && party[by.case] === by.value;
+        });
+        if (!participant) throw refusedByCore(ErrorReason.PARTICIPANT_NOT_FOUND);
+        return { participant };
+      },
+      listParticipants: () => ({ participants: registered.filter((party) => party.kind === ParticipantKind.BANK) }),
+      ...fakes.participants,
+    });
+  });
+  const lines: string[] = [];
+  const log = pino({ level: "info" }, { write: (line: string) => void lines.push(line) });
+  const app = createRestApp({
+    clients: {
+      orders: createClient(OrderService, transport),
+      paymentMessages: createClient(PaymentMessageService, transport),
+      callbacks: createClient(CallbackService, transport),
+      settlements: createClient(SettlementService, transport),
+      participants: createClient(ParticipantService, transport),
+    },
+    publicUrl: "https://api.admin.smaug.armenotech.dev",
+    platformJwks: () => ({ keys: [] }),
+    signAsPlatform: async (claims) => JSON.stringify(claims),
+    log,
+    clock: () => NOW,
+    readiness: async () => [{ dependency: "postgresql", ok: true }],
+    openapiPath: "openapi/dcm.v1.yaml",
+    ...change,
+  });
+  const server = app.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    url,
+    lines,
+    async stop() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+export type Rest = Awaited<ReturnType<typeof startRest>>;
+
+let tokens = 0;
+/** A Cx-Authorization header of the bank, made now unless told otherwise. */
+export async function access(key: KeyPair, at = NOW): Promise<Record<string, string>> {
+  tokens += 1;
+  return { "Cx-Authorization": await createAccessToken(key, at, `token-${tokens}`) };
+}
+
+export async function ask(rest: Rest, path: string, init: RequestInit = {}) {
+  const response = await fetch(rest.url + path, { redirect: "manual", ...init });
+  const text = await response.text();
+  const isJson = response.headers.get("content-type")?.startsWith("application/json") ?? false;
+  return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined };
+}
+
+export function postJson(body: unknown, headers: Record<string, string> = {}): RequestInit {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  return { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: text };
+}
