@@ -40,6 +40,7 @@ const migrationLock = 7_203_041;
 
 /** Opens the pool lazily: the database need not be there yet. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  let isClosing = false;
   const orm = await MikroORM.init(
     defineConfig({
       clientUrl: options.url,
@@ -53,7 +54,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         statement_timeout: options.statementTimeoutMs ?? 30_000,
         keepAlive: true,
       },
-      logger: (message) => options.onProblem?.(message),
+      // MikroORM greets on this channel as well; only the pool's errors are news, and not while it is being closed.
+      logger: (message) => {
+        if (/error/i.test(message) && !isClosing) options.onProblem?.(message);
+      },
       debug: ["info"],
       colors: false,
     }),
@@ -64,7 +68,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     sql: (statement, values) => run(pool, statement, values),
     transaction: (work) => transaction(pool, work),
     ping: (timeoutMs) => ping(pool, timeoutMs),
-    close: () => orm.close(true),
+    async close() {
+      isClosing = true;
+      await orm.close(true);
+      // Kysely ends the pool only when it was the first to use it.
+      if (!pool.ended) await pool.end();
+    },
   };
 }
 
