@@ -82,6 +82,9 @@ const transportCodes: { [code in Code]?: ErrorCode } = {
   [Code.DeadlineExceeded]: "TIMEOUT",
 };
 
+/** Fields that the core calls otherwise than the REST contract does. */
+const restFields: Record<string, string> = { page_token: "cursor", page_size: "limit" };
+
 /** An expected refusal; thrown, because it ends the request wherever it is found. */
 export class RestRefusal extends Error {
   readonly code: ErrorCode;
@@ -127,7 +130,7 @@ export function asRefusal(error: unknown): RestRefusal | undefined {
   if (code === "INTERNAL_ERROR") return undefined;
   return new RestRefusal(code, {
     ...(detail.message ? { text: detail.message } : {}),
-    ...(detail.field ? { field: detail.field } : {}),
+    ...(detail.field ? { field: restFields[detail.field] ?? detail.field } : {}),
     ...(detail.paymentMessageGuid ? { paymentMessageGuid: detail.paymentMessageGuid } : {}),
   });
 }

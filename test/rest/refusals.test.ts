@@ -1,6 +1,7 @@
 import { createHmac } from "node:crypto";
 import { connect } from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { SignJWT } from "jose";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
@@ -99,7 +100,7 @@ describe("payment message claims", () => {
     ["sender_account_type", "other", "INVALID_REQUEST"],
     ["debtor", "Taras", "INVALID_REQUEST"],
     ["jti", undefined, "INVALID_REQUEST"],
-  ])("%s = %j is refused by its name as %3$s", async (field, value, code) => {
+  ])("%s = %j is refused by its name as %s", async (field, value, code) => {
     core = () => expect.fail("a malformed message reached the core");
     const { status, json } = await submit(changed("PaymentMessageClaims", field, value));
     expect([status, json.code, json.field]).toEqual([400, code, field]);
@@ -120,7 +121,7 @@ describe("order claims", () => {
     ["iat", 1719493881000, "INVALID_ISSUE_TIME"],
     ["fri.fra", "short", "INVALID_REQUEST"],
     ["fri.frm", undefined, "INVALID_REQUEST"],
-  ])("%s = %j is refused by its name as %3$s", async (field, value, code) => {
+  ])("%s = %j is refused by its name as %s", async (field, value, code) => {
     core = () => expect.fail("a malformed order reached the core");
     const { status, json } = await order(changed("OrderClaims", field, value));
     expect([status, json.code, json.field]).toEqual([400, code, field]);
@@ -151,8 +152,10 @@ describe("tokens", () => {
     [
       "a key inside the header",
       () => {
-        const key = { ...keys.stranger, kid: "bank-key" };
-        return createAccessToken(key, NOW, "forged");
+        const jwk = keys.stranger.publicJwk as Record<string, string>;
+        return new SignJWT({ iat: Math.floor(NOW.getTime() / 1000), jti: "forged" })
+          .setProtectedHeader({ alg: "RS256", kid: "bank-key", jwk, jku: "https://stranger.example/jwks.json" })
+          .sign(keys.stranger.privateKey);
       },
     ],
     ["a truncated token", async () => (await createAccessToken(keys.bank, NOW, "forged")).slice(0, -10)],
@@ -269,6 +272,15 @@ describe("what the core refuses", () => {
     expect(refusal.status).toBe(status);
     expect(refusal.json).toMatchObject(body);
     if (Object.keys(body).length === 0) expect(refusal.json).toEqual({});
+  });
+
+  test("a cursor that the core refuses is refused by the name that the contract gives it", async () => {
+    core = () => {
+      throw refusedByCore(ErrorReason.INVALID_REQUEST, { field: "page_token" });
+    };
+    const path = `/api/v1/counterparty/${BANK_GUID}/callbacks/missed?since=2023-12-10T00:00:00Z&cursor=x`;
+    const { status, json } = await ask(rest, path, { headers: await access(keys.bank) });
+    expect([status, json.field]).toEqual([400, "cursor"]);
   });
 
   test("the payment page of an unknown order is a page", async () => {
