@@ -21,11 +21,14 @@ export function logRequests(log: RpcLog): Interceptor {
       write("ok");
       return answer;
     } catch (error) {
-      write(Code[ConnectError.from(error).code].toLowerCase());
+      write(snakeCase(Code[ConnectError.from(error).code]));
       throw error;
     }
   };
 }
+
+/** InvalidArgument is invalid_argument, orderId is order_id. */
+const snakeCase = (name: string) => name.replace(/(?<!^)[A-Z]/g, "_$&").toLowerCase();
 
 /** Turns what handlers throw into what callers may hear; a fault of ours is logged here, once and in full. */
 export function mapErrors(log: RpcLog): Interceptor {
@@ -49,7 +52,7 @@ export const refuseNulCharacters: Interceptor = (next) => async (request) => {
 
 function fieldWithNul(message: object, path = ""): string | undefined {
   for (const [name, value] of Object.entries(message)) {
-    const field = path + name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    const field = path + snakeCase(name);
     if (typeof value === "string" && value.includes("\0")) return field;
     const nested = typeof value === "object" && value !== null ? fieldWithNul(value, `${field}.`) : undefined;
     if (nested !== undefined) return nested;

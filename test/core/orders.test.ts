@@ -1,0 +1,191 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  accepted,
+  claim,
+  createOrder,
+  minutesMs,
+  openPlatform,
+  orderRequest,
+  type Parties,
+  type Platform,
+  pay,
+  paymentRequest,
+  reasonOf,
+  registerParties,
+  secondsFrom,
+  setClock,
+} from "./platform.ts";
+
+let platform: Platform;
+let parties: Parties;
+
+beforeAll(async () => {
+  platform = await openPlatform();
+  parties = await registerParties(platform);
+});
+afterAll(() => platform.close());
+
+test("createOrder: the same order again answers the first one, so a retry is safe", async () => {
+  const request = orderRequest(platform, parties.merchant);
+  const first = accepted(await platform.core.createOrder(request));
+  const again = accepted(await platform.core.createOrder(request));
+  expect(first.alreadyExisted).toBe(false);
+  expect(again).toEqual({ order: first.order, alreadyExisted: true });
+});
+
+test.each([
+  ["another amount", { amountMinor: 2101 }],
+  ["another currency", { currency: "EUR" }],
+  ["another purpose", { purpose: "something else" }],
+  ["another address to return to", { redirectUrl: "https://shop.example/elsewhere" }],
+  ["an ultimate creditor", { ultimateCreditor: { name: "n", taxNumber: "1", iban: "UA1", bic: "1", mcc: "1" } }],
+])("createOrder: the same ref with %s is refused", async (_, changes) => {
+  const request = orderRequest(platform, parties.merchant);
+  accepted(await platform.core.createOrder(request));
+  expect(await platform.core.createOrder({ ...request, ...changes })).toMatchObject({
+    refused: "REF_IS_ALREADY_TAKEN",
+    field: "ref",
+  });
+});
+
+test("createOrder: two merchants may use the same ref", async () => {
+  const other = await registerParties(platform);
+  const request = orderRequest(platform, parties.merchant);
+  const first = accepted(await platform.core.createOrder(request));
+  const second = accepted(await platform.core.createOrder({ ...request, merchantGuid: other.merchant.guid }));
+  expect(second.order.guid).not.toBe(first.order.guid);
+});
+
+test("createOrder: an ultimate creditor is kept and compared by its content", async () => {
+  const ultimateCreditor = { name: "Somebody", taxNumber: "123", iban: "UA21", bic: "300001", mcc: "5411" };
+  const request = orderRequest(platform, parties.merchant, { ultimateCreditor });
+  const { order } = accepted(await platform.core.createOrder(request));
+  expect(order.ultimateCreditor).toEqual(ultimateCreditor);
+  expect(accepted(await platform.core.createOrder(request)).alreadyExisted).toBe(true);
+});
+
+test("createOrder: of twenty equal orders at once, in two processes, one is created and all hear its guid", async () => {
+  const second = await platform.secondCore();
+  const request = orderRequest(platform, parties.merchant);
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, (_, index) => (index % 2 ? second : platform.core).createOrder(request)),
+  );
+  const created = answers.map((answer) => accepted(answer));
+  expect(new Set(created.map(({ order }) => order.guid)).size).toBe(1);
+  expect(created.filter(({ alreadyExisted }) => !alreadyExisted)).toHaveLength(1);
+});
+
+test("createOrder: a bad order in a group does not fail its neighbours", async () => {
+  const requests = [
+    orderRequest(platform, parties.merchant),
+    orderRequest(platform, parties.merchant, { amountMinor: 0 }),
+    // PostgreSQL itself refuses this one, so the whole group fails first.
+    orderRequest(platform, parties.merchant, { purpose: "with a \u0000 inside" }),
+    orderRequest(platform, parties.merchant),
+  ];
+  const answers = await Promise.allSettled(requests.map((request) => platform.core.createOrder(request)));
+  expect(answers.map((answer) => (answer.status === "fulfilled" ? reasonOf(answer.value) : "failed"))).toEqual([
+    "accepted",
+    "INVALID_AMOUNT",
+    "failed",
+    "accepted",
+  ]);
+});
+
+test.each([
+  ["above the largest amount", { amountMinor: 100_000_000_000 }, "INVALID_AMOUNT"],
+  ["in an unknown currency", { currency: "ZZZ" }, "INVALID_CURRENCY"],
+  ["in a currency that is not processed", { currency: "USD" }, "UNSUPPORTED_CURRENCY"],
+  ["without a purpose", { purpose: "" }, "INVALID_PURPOSE"],
+  ["without a ref", { ref: "" }, "INVALID_REQUEST"],
+  ["that has expired", { expiresAt: new Date(Date.now() - 1000) }, "ORDER_IS_EXPIRED"],
+  ["that expires in 32 days", { expiresAt: new Date(Date.now() + minutesMs(32 * 24 * 60)) }, "INVALID_EXPIRY"],
+  ["whose expiry is in milliseconds", { expiresAt: new Date(Date.now() * 1000) }, "INVALID_EXPIRY"],
+  ["issued in the future", { issuedAt: new Date(Date.now() + minutesMs(5)) }, "INVALID_ISSUE_TIME"],
+])("createOrder: an order %s is refused", async (_, changes, reason) => {
+  expect(reasonOf(await platform.core.createOrder(orderRequest(platform, parties.merchant, changes)))).toBe(reason);
+});
+
+test("getOrder: an order is answered with its merchant, the servicing bank and its payment message", async () => {
+  const guid = await pay(platform, parties);
+  const [row] = await platform.rows<{ order_guid: string }>(
+    "select order_guid from payment_message where guid = $1",
+    guid,
+  );
+  const found = accepted(await platform.core.getOrder(row?.order_guid ?? ""));
+  expect(found.order.status).toBe("in_progress");
+  expect(found.merchant.guid).toBe(parties.merchant.guid);
+  expect(found.creditorAgent.guid).toBe(parties.recipient.guid);
+  expect(found.paymentMessage?.guid).toBe(guid);
+});
+
+test.each(["", "not a guid", "00000000-0000-4000-8000-000000000000"])("getOrder: %j is no order", async (guid) => {
+  expect(reasonOf(await platform.core.getOrder(guid))).toBe("ORDER_NOT_FOUND");
+});
+
+/** An order whose time is up for PostgreSQL, which decides about expiry. */
+async function overdueOrder() {
+  const past = new Date(Date.now() - minutesMs(60));
+  platform.clock.now = past;
+  const order = await createOrder(platform, parties.merchant, { expiresAt: secondsFrom(past, 60) });
+  platform.clock.now = new Date();
+  return order;
+}
+
+test("expireOrders: an order is canceled once, with exactly one Expiration callback, whoever looks", async () => {
+  const order = await overdueOrder();
+  const second = await platform.secondCore();
+  const expired = await Promise.all([
+    platform.core.expireOrders(10),
+    second.expireOrders(10),
+    platform.core.expireOrders(10),
+  ]);
+  expect(expired.reduce((sum, count) => sum + count)).toBe(1);
+  expect(accepted(await platform.core.getOrder(order.guid)).order.status).toBe("canceled");
+  const callbacks = await platform.rows("select kind, receiver_guid from callback where order_guid = $1", order.guid);
+  expect(callbacks).toEqual([{ kind: "expiration", receiver_guid: parties.merchant.guid }]);
+  expect(await platform.core.expireOrders(10)).toBe(0);
+});
+
+test("expireOrders: an order that is being paid never expires", async () => {
+  const past = new Date(Date.now() - minutesMs(60));
+  setClock(platform, past);
+  const order = await createOrder(platform, parties.merchant, { expiresAt: secondsFrom(past, 60) });
+  accepted(await platform.core.submitPaymentMessage(paymentRequest(platform, parties, order)));
+  expect(await platform.core.expireOrders(10)).toBe(0);
+  expect(accepted(await platform.core.getOrder(order.guid)).order.status).toBe("in_progress");
+});
+
+test("expireOrders: an order whose time is not up stays", async () => {
+  const order = await createOrder(platform, parties.merchant);
+  await platform.core.expireOrders(10);
+  expect(accepted(await platform.core.getOrder(order.guid)).order.status).toBe("created");
+});
+
+test("expireOrders: a payment and the expiry at the same moment: exactly one of them has the order", async () => {
+  const order = await overdueOrder();
+  setClock(platform, new Date(Date.now() - minutesMs(60)));
+  const [expired, answer] = await Promise.all([
+    platform.core.expireOrders(10),
+    platform.core.submitPaymentMessage(paymentRequest(platform, parties, order)),
+  ]);
+  const { status } = accepted(await platform.core.getOrder(order.guid)).order;
+  expect([expired, reasonOf(answer), status]).toEqual(
+    expired === 1 ? [1, "ORDER_IS_EXPIRED", "canceled"] : [0, "accepted", "in_progress"],
+  );
+});
+
+test("an Expiration callback is claimed with the order it is about", async () => {
+  const order = await overdueOrder();
+  await platform.core.expireOrders(10);
+  const [callback] = await platform.rows<{ guid: string }>(
+    "select guid from callback where order_guid = $1",
+    order.guid,
+  );
+  const claimed = await claim(platform, callback?.guid ?? "");
+  expect(claimed).toMatchObject({
+    kind: "expiration",
+    paymentMessage: null,
+    order: { guid: order.guid, ref: order.ref, amountMinor: 2100, currency: "UAH", purpose: order.purpose },
+  });
+});

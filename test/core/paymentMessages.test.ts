@@ -1,0 +1,343 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Order } from "../../src/domain/order.ts";
+import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
+import {
+  accepted,
+  bankRegistration,
+  callbacksOf,
+  createOrder,
+  iban,
+  openPlatform,
+  type Parties,
+  type Platform,
+  pay,
+  paymentRequest,
+  readMessage,
+  reasonOf,
+  registerParties,
+  secondsFrom,
+  setClock,
+} from "./platform.ts";
+
+let platform: Platform;
+let parties: Parties;
+let order: Order;
+
+beforeAll(async () => {
+  platform = await openPlatform();
+  parties = await registerParties(platform);
+  order = await createOrder(platform, parties.merchant);
+});
+afterAll(() => platform.close());
+
+const submit = (request: PaymentMessageRequest, core = platform.core) => core.submitPaymentMessage(request);
+
+describe("submitPaymentMessage", () => {
+  test("an accepted message is pending, its order in progress, and the recipient bank's Pay-in is announced", async () => {
+    const mine = await createOrder(platform, parties.merchant);
+    const { guid } = accepted(await submit(paymentRequest(platform, parties, mine)));
+    expect(await readMessage(platform, parties, guid)).toMatchObject({
+      guid,
+      status: "pending",
+      reason: "",
+      orderGuid: mine.guid,
+      debtorAgent: { guid: parties.initiator.guid, name: parties.initiator.name },
+      creditorAgent: { guid: parties.recipient.guid },
+      creditorUid: parties.merchant.uid,
+      creditorAgentJwk: parties.recipient.signingJwks[0],
+    });
+    expect(accepted(await platform.core.getOrder(mine.guid)).order.status).toBe("in_progress");
+    const [callback, ...others] = await callbacksOf(platform, guid);
+    expect(callback).toMatchObject({ kind: "pay_in_bank", receiver_guid: parties.recipient.guid, state: "waiting" });
+    expect(others).toEqual([]);
+    expect(platform.due).toContainEqual({
+      callbackGuid: callback?.guid,
+      series: 1,
+      attempt: 0,
+      receiverGuid: parties.recipient.guid,
+    });
+  });
+
+  test("the signed request is kept as evidence, the debtor's phone number is kept nowhere", async () => {
+    const guid = await pay(platform, parties, { jws: "evidence.of.it", debtorPhone: "+380509998877" });
+    const [row] = await platform.rows("select * from payment_message where guid = $1", guid);
+    expect(row).toMatchObject({ jws: "evidence.of.it" });
+    expect(JSON.stringify(row)).not.toContain("380509998877");
+  });
+
+  test("an amount and a purpose that differ from the order are accepted: they only set flags", async () => {
+    const mine = await createOrder(platform, parties.merchant);
+    const request = paymentRequest(platform, parties, mine, { amountMinor: 1, purpose: "something else" });
+    expect(reasonOf(await submit(request))).toBe("accepted");
+  });
+
+  const refusals: ReadonlyArray<
+    [what: string, changes: Partial<PaymentMessageRequest>, reason: string, field: string]
+  > = [
+    ["an amount of 0", { amountMinor: 0 }, "INVALID_AMOUNT", "amount"],
+    ["an amount above the largest", { amountMinor: 100_000_000_000 }, "INVALID_AMOUNT", "amount"],
+    ["an unknown currency", { currency: "ZZZ" }, "INVALID_CURRENCY", "currency"],
+    ["a currency that is not processed", { currency: "USD" }, "UNSUPPORTED_CURRENCY", "currency"],
+    [
+      "a debtor account with wrong check digits",
+      { debtorAccount: `UA00${"1".repeat(25)}` },
+      "INVALID_DEBTOR_ACCOUNT",
+      "debtor.debtor_account",
+    ],
+    [
+      "a creditor account of the wrong shape",
+      { creditorAccount: "UA1" },
+      "INVALID_CREDITOR_ACCOUNT",
+      "creditor.creditor_account",
+    ],
+    [
+      "a creditor account that is not the merchant's",
+      { creditorAccount: iban("305299", "5") },
+      "INVALID_CREDITOR_ACCOUNT",
+      "creditor.creditor_account",
+    ],
+    [
+      "another bank's code as debtor agent",
+      { debtorAgentBic: "999999" },
+      "SENDER_COUNTERPARTY_NOT_FOUND",
+      "debtor_agent_bic",
+    ],
+    [
+      "a bank that does not service the merchant",
+      { creditorAgentBic: "999999" },
+      "RECEIVER_COUNTERPARTY_NOT_FOUND",
+      "creditor_agent_bic",
+    ],
+    [
+      "an order that does not exist",
+      { orderGuid: "00000000-0000-4000-8000-000000000000" },
+      "ORDER_NOT_FOUND",
+      "order_id",
+    ],
+    ["an order id that is no guid", { orderGuid: "1730204505640" }, "ORDER_NOT_FOUND", "order_id"],
+    ["a creation date that is none", { msgCreationDate: "2026-02-30" }, "INVALID_CREATION_DATE", "msg_creation_date"],
+    ["a creation time that is none", { msgCreationTime: "24:00:00" }, "INVALID_CREATION_TIME", "msg_creation_time"],
+    [
+      "a creation date in the future",
+      { msgCreationDate: "2999-01-01" },
+      "CREATION_DATE_IS_NOT_PAST",
+      "msg_creation_date",
+    ],
+    ["aid from a limit-related account", { pmType: "aid" }, "INVALID_REQUEST", "sender_account_type"],
+    [
+      "trade from an aid-related account",
+      { senderAccountType: "aid-related" },
+      "INVALID_REQUEST",
+      "sender_account_type",
+    ],
+  ];
+
+  test.each(refusals)("%s is refused, and nothing is stored", async (_, changes, refused, field) => {
+    const request = paymentRequest(platform, parties, order, changes);
+    expect(await submit(request)).toMatchObject({ refused, field });
+    expect(await platform.rows("select from payment_message where jti = $1", request.jti)).toEqual([]);
+  });
+
+  test("a bank that is no initiator is refused", async () => {
+    const { recipient } = parties;
+    const changes = { callerGuid: recipient.guid, debtorAgentBic: recipient.bic ?? "" };
+    expect(reasonOf(await submit(paymentRequest(platform, parties, order, changes)))).toBe(
+      "SENDER_COUNTERPARTY_NOT_FOUND",
+    );
+  });
+
+  test("an order whose time is up is refused even before anybody has canceled it", async () => {
+    const short = await createOrder(platform, parties.merchant, { expiresAt: secondsFrom(new Date(), 5) });
+    setClock(platform, secondsFrom(new Date(), 10));
+    expect(reasonOf(await submit(paymentRequest(platform, parties, short)))).toBe("ORDER_IS_EXPIRED");
+  });
+
+  test("a second message for the same order is refused with the first one's guid", async () => {
+    const mine = await createOrder(platform, parties.merchant);
+    const { guid } = accepted(await submit(paymentRequest(platform, parties, mine)));
+    expect(await submit(paymentRequest(platform, parties, mine))).toMatchObject({
+      refused: "PAYMENT_MESSAGE_EXISTS",
+      message: "payment message with provided order id already exists",
+      paymentMessageGuid: guid,
+    });
+  });
+
+  test("the same signed request again is refused with the first one's guid, whatever else has changed", async () => {
+    const mine = await createOrder(platform, parties.merchant);
+    const request = paymentRequest(platform, parties, mine);
+    const { guid } = accepted(await submit(request));
+    await platform.rows("update payment_order set status = 'canceled' where guid = $1", mine.guid);
+    const again = await submit({ ...request, accessToken: { jti: "fresh", issuedAt: new Date() } });
+    expect(again).toMatchObject({
+      refused: "JTI_IS_ALREADY_TAKEN",
+      message: "payment message with provided jti already exists",
+      paymentMessageGuid: guid,
+    });
+  });
+
+  test("a payment identifier is used once by a bank, but two banks may use the same one", async () => {
+    const guid = await pay(platform, parties, { externalId: "shared" });
+    const mine = await createOrder(platform, parties.merchant);
+    expect(await submit(paymentRequest(platform, parties, mine, { externalId: "shared" }))).toMatchObject({
+      refused: "EXTERNAL_ID_IS_ALREADY_TAKEN",
+      paymentMessageGuid: guid,
+    });
+    const initiator = accepted(await platform.core.registerParticipant(bankRegistration()));
+    const request = paymentRequest(platform, { ...parties, initiator }, mine, { externalId: "shared" });
+    expect(reasonOf(await submit(request))).toBe("accepted");
+  });
+
+  test("a rejected message still holds its order", async () => {
+    const guid = await pay(platform, parties);
+    await platform.rows("update payment_message set status = 'reject' where guid = $1", guid);
+    const { orderGuid } = await readMessage(platform, parties, guid);
+    const { order: paid } = accepted(await platform.core.getOrder(orderGuid));
+    expect(await submit(paymentRequest(platform, parties, paid))).toMatchObject({ paymentMessageGuid: guid });
+  });
+});
+
+describe("submitPaymentMessage: access tokens", () => {
+  test("a token is accepted once, whichever process saw it", async () => {
+    const second = await platform.secondCore();
+    const accessToken = { jti: "replayed", issuedAt: new Date() };
+    const mine = await createOrder(platform, parties.merchant);
+    accepted(await submit(paymentRequest(platform, parties, mine, { accessToken })));
+    const other = await createOrder(platform, parties.merchant);
+    const replay = paymentRequest(platform, parties, other, { accessToken });
+    expect(await submit(replay, second)).toMatchObject({ refused: "AUTHORIZATION_FAILED" });
+    expect(reasonOf(await submit({ ...replay, accessToken: { jti: "another", issuedAt: new Date() } }))).toBe(
+      "accepted",
+    );
+  });
+
+  test("of two requests with one token at once, in two processes, exactly one is heard", async () => {
+    const second = await platform.secondCore();
+    const accessToken = { jti: "raced", issuedAt: new Date() };
+    const orders = [await createOrder(platform, parties.merchant), await createOrder(platform, parties.merchant)];
+    const answers = await Promise.all(
+      orders.map((mine, index) =>
+        submit(paymentRequest(platform, parties, mine, { accessToken }), index ? second : platform.core),
+      ),
+    );
+    expect(answers.map(reasonOf).sort()).toEqual(["AUTHORIZATION_FAILED", "accepted"]);
+  });
+
+  test("the token of a refused request is used up all the same", async () => {
+    const accessToken = { jti: "spent", issuedAt: new Date() };
+    const refusedRequest = paymentRequest(platform, parties, order, { accessToken, amountMinor: 0 });
+    expect(reasonOf(await submit(refusedRequest))).toBe("INVALID_AMOUNT");
+    expect(reasonOf(await submit(refusedRequest))).toBe("AUTHORIZATION_FAILED");
+  });
+
+  test("two banks may use the same token identifier", async () => {
+    const initiator = accepted(await platform.core.registerParticipant(bankRegistration()));
+    const accessToken = { jti: "common", issuedAt: new Date() };
+    for (const sides of [parties, { ...parties, initiator }]) {
+      const mine = await createOrder(platform, parties.merchant);
+      expect(reasonOf(await submit(paymentRequest(platform, sides, mine, { accessToken })))).toBe("accepted");
+    }
+  });
+
+  test("forgetAccessTokens forgets only tokens that are too old to be accepted", async () => {
+    const used = (jti: string) => platform.rows("select from used_access_token where jti = $1", jti);
+    await pay(platform, parties, { accessToken: { jti: "old", issuedAt: secondsFrom(new Date(), -400) } });
+    await pay(platform, parties, { accessToken: { jti: "young", issuedAt: new Date() } });
+    await platform.core.forgetAccessTokens(100);
+    expect([(await used("old")).length, (await used("young")).length]).toEqual([0, 1]);
+  });
+});
+
+describe("submitPaymentMessage: concurrency", () => {
+  test("of many messages for one order, in two processes, exactly one wins and the others hear its guid", async () => {
+    const second = await platform.secondCore();
+    const mine = await createOrder(platform, parties.merchant);
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        submit(paymentRequest(platform, parties, mine), index % 2 ? second : platform.core),
+      ),
+    );
+    const winners = answers.filter((answer) => reasonOf(answer) === "accepted").map((answer) => accepted(answer).guid);
+    expect(winners).toHaveLength(1);
+    const others = answers.filter((answer) => reasonOf(answer) !== "accepted");
+    for (const other of others) {
+      expect(other).toMatchObject({ refused: "PAYMENT_MESSAGE_EXISTS", paymentMessageGuid: winners[0] });
+    }
+    expect(await callbacksOf(platform, winners[0] ?? "")).toHaveLength(1);
+  });
+
+  test("one payment identifier for two orders, in two processes: exactly one is accepted, the other hears its guid", async () => {
+    const second = await platform.secondCore();
+    const orders = [await createOrder(platform, parties.merchant), await createOrder(platform, parties.merchant)];
+    const answers = await Promise.all(
+      orders.map((mine, index) =>
+        submit(paymentRequest(platform, parties, mine, { externalId: "raced" }), index ? second : platform.core),
+      ),
+    );
+    const winner = answers.find((answer) => reasonOf(answer) === "accepted");
+    const loser = answers.find((answer) => reasonOf(answer) !== "accepted");
+    expect(loser).toMatchObject({
+      refused: "EXTERNAL_ID_IS_ALREADY_TAKEN",
+      paymentMessageGuid: winner && accepted(winner).guid,
+    });
+  });
+
+  test("a bad member of a group does not fail its neighbours", async () => {
+    const orders = await Promise.all(Array.from({ length: 4 }, () => createOrder(platform, parties.merchant)));
+    const [first, second, third, fourth] = orders as [Order, Order, Order, Order];
+    const requests = [
+      paymentRequest(platform, parties, first),
+      paymentRequest(platform, parties, second, { amountMinor: -1 }),
+      // PostgreSQL itself refuses this one, so the whole group fails first.
+      paymentRequest(platform, parties, third, { purpose: "with a \u0000 inside" }),
+      paymentRequest(platform, parties, fourth),
+      paymentRequest(platform, parties, fourth),
+    ];
+    const answers = await Promise.allSettled(requests.map((request) => submit(request)));
+    expect(answers.map((answer) => (answer.status === "fulfilled" ? reasonOf(answer.value) : "failed"))).toEqual([
+      "accepted",
+      "INVALID_AMOUNT",
+      "failed",
+      "accepted",
+      "PAYMENT_MESSAGE_EXISTS",
+    ]);
+  });
+
+  test("more waiting calls than the limit are refused as overloaded, and the others are answered", async () => {
+    const { createCore } = await import("../../src/core/core.ts");
+    const core = createCore(platform.context, { maxGroup: 2, maxWaiting: 3, concurrency: 1 });
+    const orders = await Promise.all(Array.from({ length: 5 }, () => createOrder(platform, parties.merchant)));
+    const answers = await Promise.all(orders.map((mine) => submit(paymentRequest(platform, parties, mine), core)));
+    expect(answers.map(reasonOf).sort()).toEqual(["OVERLOADED", "OVERLOADED", "accepted", "accepted", "accepted"]);
+  });
+});
+
+describe("getPaymentMessage", () => {
+  test("both banks read it, by its guid and by its order", async () => {
+    const guid = await pay(platform, parties);
+    const { orderGuid } = await readMessage(platform, parties, guid);
+    for (const caller of [parties.initiator, parties.recipient]) {
+      for (const by of [{ guid }, { orderGuid }]) {
+        expect(accepted(await platform.core.getPaymentMessage(caller.guid, by)).guid).toBe(guid);
+      }
+    }
+  });
+
+  test("anybody else does not learn that it exists", async () => {
+    const guid = await pay(platform, parties);
+    const stranger = accepted(await platform.core.registerParticipant(bankRegistration()));
+    const unknown = await platform.core.getPaymentMessage(stranger.guid, { guid: stranger.guid });
+    expect(unknown).toMatchObject({ refused: "PAYMENT_MESSAGE_NOT_FOUND", message: "not found" });
+    expect(await platform.core.getPaymentMessage(stranger.guid, { guid })).toEqual(unknown);
+    expect(await platform.core.getPaymentMessage(parties.merchant.guid, { guid })).toEqual(unknown);
+    expect(await platform.core.getPaymentMessage(parties.initiator.guid, { guid: "x" })).toEqual(unknown);
+  });
+
+  test("it shows the key of the recipient bank at the time of the submission, whatever the bank uses now", async () => {
+    const guid = await pay(platform, parties);
+    const [before] = parties.recipient.signingJwks;
+    accepted(await platform.core.updateParticipant(parties.recipient.guid, { signingJwks: [{ kid: "rotated" }] }));
+    expect((await readMessage(platform, parties, guid)).creditorAgentJwk).toEqual(before);
+    const next = await pay(platform, parties);
+    expect((await readMessage(platform, parties, next)).creditorAgentJwk?.kid).toBe("rotated");
+  });
+});

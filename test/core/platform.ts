@@ -1,0 +1,323 @@
+import { v7 as uuidV7 } from "uuid";
+import { onTestFinished } from "vitest";
+import type { CoreContext, DueCallback } from "../../src/core/context.ts";
+import { type Core, createCore } from "../../src/core/core.ts";
+import type { Registration } from "../../src/core/participants.ts";
+import type { PaymentMessage } from "../../src/core/paymentMessages.ts";
+import { type Database, openDatabase } from "../../src/db/database.ts";
+import { type CallbackKind, defaultRetryPolicy, type Outcome } from "../../src/domain/callback.ts";
+import { isRefusal, type Refusal } from "../../src/domain/errors.ts";
+import { ibanCheckDigits } from "../../src/domain/iban.ts";
+import type { Order, OrderRequest } from "../../src/domain/order.ts";
+import type { Participant } from "../../src/domain/participant.ts";
+import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
+import { freshDatabase } from "../support/database.ts";
+
+/** The core on a real PostgreSQL; the clock, the keys and the endpoints around it are the test's. */
+export type Platform = {
+  url: string;
+  db: Database;
+  context: CoreContext;
+  core: Core;
+  /** A second process of the platform: its own core and connections on the same database. */
+  secondCore(): Promise<Core>;
+  clock: { now: Date };
+  /** Every callback that was announced to the queue. */
+  due: DueCallback[];
+  rows<Row = Record<string, unknown>>(text: string, ...values: unknown[]): Promise<Row[]>;
+  close(): Promise<void>;
+};
+
+export async function openPlatform(overrides: Partial<CoreContext> = {}): Promise<Platform> {
+  const { url, drop } = await freshDatabase();
+  const opened: Database[] = [];
+  const clock = { now: new Date() };
+  const due: DueCallback[] = [];
+  const open = async () => {
+    const db = await openDatabase({ url, maxConnections: 6 });
+    opened.push(db);
+    const context: CoreContext = {
+      db,
+      clock: () => clock.now,
+      newGuid: () => uuidV7(),
+      supportedCurrencies: ["UAH", "EUR"],
+      retryPolicy: defaultRetryPolicy,
+      republishAfterMs: 60_000,
+      onCallbacksDue: (callbacks) => due.push(...callbacks),
+      callbackUrlProblem: async (address) => (address.includes("private") ? "points to a private address" : undefined),
+      publicKey: async (jwk) => {
+        const { kid, weak } = jwk as { kid: string; weak?: boolean };
+        return weak ? { problem: "has fewer than 2048 bits" } : { kty: "RSA", alg: "RS256", kid, n: `n of ${kid}` };
+      },
+      fetchJwks: async () => [{ kid: "published" }],
+      ...overrides,
+    };
+    return { context, core: createCore(context) };
+  };
+  const { context, core } = await open();
+  const { db } = context;
+  return {
+    url,
+    db,
+    context,
+    core,
+    secondCore: async () => (await open()).core,
+    clock,
+    due,
+    rows: (text, ...values) => db.sql({ name: "", text }, values),
+    async close() {
+      for (const database of opened) await database.close();
+      await drop();
+    },
+  };
+}
+
+/** Moves the process's clock until the test ends, for rules about the past and the future. */
+export function setClock(platform: Platform, now: Date): void {
+  platform.clock.now = now;
+  onTestFinished(() => {
+    platform.clock.now = new Date();
+  });
+}
+
+/** The answer, or a test failure that shows the refusal. */
+export function accepted<Value>(answer: Value): Exclude<Value, Refusal> {
+  if (isRefusal(answer)) throw new Error(`refused: ${JSON.stringify(answer)}`);
+  return answer as Exclude<Value, Refusal>;
+}
+
+export function reasonOf(answer: unknown): string {
+  return isRefusal(answer) ? answer.refused : "accepted";
+}
+
+export const minutesMs = (minutes: number) => minutes * 60_000;
+
+// ---------------------------------------------------------------------------------------------------------- participants
+
+let counter = 0;
+/** A number that no other participant, order or message of this run has. */
+export function serial(): string {
+  counter += 1;
+  return String(counter).padStart(6, "0");
+}
+
+export function iban(bank: string, account: string): string {
+  const digits = `${bank}${account.padStart(19, "0")}`;
+  return `UA${ibanCheckDigits(digits)}${digits}`;
+}
+
+export function bankRegistration(changes: Partial<Registration> = {}): Registration {
+  const bic = changes.bic ?? serial();
+  return {
+    guid: null,
+    kind: "bank",
+    name: `Bank ${bic}`,
+    taxCode: "12345678",
+    bic,
+    uid: null,
+    roles: ["initiator", "recipient"],
+    iban: iban(bic, "1"),
+    mcc: null,
+    servicingBankGuid: null,
+    callbackUrls: { base: `https://bank-${bic}.example/callbacks` },
+    callbackBodyFormat: "json",
+    signingJwks: [{ kid: `key-${bic}` }],
+    encryptionJwk: null,
+    jwksUrl: null,
+    email: "bank@example.com",
+    deepLinkPrefix: "https://bank.example/pay/",
+    logoUrl: null,
+    redirectUrl: null,
+    feeBasisPoints: 0,
+    ...changes,
+  };
+}
+
+export function merchantRegistration(servicingBank: Participant, changes: Partial<Registration> = {}): Registration {
+  const number = serial();
+  return {
+    ...bankRegistration(),
+    kind: "merchant",
+    name: `Merchant ${number}`,
+    bic: null,
+    uid: `merchant-${number}`,
+    roles: [],
+    iban: iban(servicingBank.bic ?? "", number),
+    mcc: "5411",
+    servicingBankGuid: servicingBank.guid,
+    callbackUrls: { base: `https://merchant-${number}.example/callbacks` },
+    signingJwks: [{ kid: `key-${number}` }],
+    deepLinkPrefix: null,
+    redirectUrl: "https://shop.example/thanks",
+    ...changes,
+  };
+}
+
+/** An initiator bank, a recipient bank and a merchant that the recipient bank services. */
+export type Parties = { initiator: Participant; recipient: Participant; merchant: Participant };
+
+export async function registerParties(
+  { core }: Platform,
+  changes: { initiator?: Partial<Registration>; recipient?: Partial<Registration> } = {},
+): Promise<Parties> {
+  const register = async (registration: Registration) => accepted(await core.registerParticipant(registration));
+  const initiator = await register(bankRegistration({ roles: ["initiator"], ...changes.initiator }));
+  const recipient = await register(bankRegistration({ roles: ["recipient"], ...changes.recipient }));
+  return { initiator, recipient, merchant: await register(merchantRegistration(recipient)) };
+}
+
+// ----------------------------------------------------------------------------------------------------- orders and messages
+
+/** Whole seconds, as tokens carry them. */
+export const secondsFrom = (now: Date, seconds: number) => new Date(Math.floor(now.getTime() / 1000 + seconds) * 1000);
+
+export function orderRequest(platform: Platform, merchant: Participant, changes: Partial<OrderRequest> = {}) {
+  const now = platform.clock.now;
+  return {
+    merchantGuid: merchant.guid,
+    ref: `ref-${serial()}`,
+    amountMinor: 2100,
+    currency: "UAH",
+    purpose: "Payment for the order",
+    redirectUrl: "https://shop.example/thanks",
+    ultimateCreditor: null,
+    issuedAt: secondsFrom(now, 0),
+    expiresAt: secondsFrom(now, 900),
+    jws: "order.jws.text",
+    ...changes,
+  } satisfies OrderRequest;
+}
+
+export async function createOrder(platform: Platform, merchant: Participant, changes: Partial<OrderRequest> = {}) {
+  return accepted(await platform.core.createOrder(orderRequest(platform, merchant, changes))).order;
+}
+
+export function paymentRequest(
+  platform: Platform,
+  parties: Parties,
+  order: Order,
+  changes: Partial<PaymentMessageRequest> = {},
+): PaymentMessageRequest {
+  const number = serial();
+  return {
+    callerGuid: parties.initiator.guid,
+    accessToken: { jti: `token-${number}`, issuedAt: platform.clock.now },
+    jti: `jti-${number}`,
+    externalId: `external-${number}`,
+    amountMinor: order.amountMinor,
+    currency: order.currency,
+    debtorAgentBic: parties.initiator.bic ?? "",
+    debtorName: "encrypted name",
+    debtorTaxNumber: "encrypted number",
+    debtorAccount: iban(parties.initiator.bic ?? "", "77"),
+    debtorPhone: "+380501234567",
+    creditorAgentBic: parties.recipient.bic ?? "",
+    creditorName: "encrypted merchant",
+    creditorTaxNumber: "encrypted merchant number",
+    creditorAccount: parties.merchant.iban,
+    orderGuid: order.guid,
+    purpose: order.purpose,
+    msgCreationDate: "2026-01-15",
+    msgCreationTime: "12:30:00",
+    pmType: "trade",
+    senderAccountType: "limit-related",
+    nonce: "AAAAAAAAAAAAAAAA",
+    encryptedKey: "a2V5",
+    jws: "payment.jws.text",
+    ...changes,
+  };
+}
+
+/** An order and its accepted payment message. */
+export async function pay(platform: Platform, parties: Parties, changes: Partial<PaymentMessageRequest> = {}) {
+  const { amountMinor = 2100, currency = "UAH" } = changes;
+  const order = await createOrder(platform, parties.merchant, { amountMinor, currency });
+  const request = paymentRequest(platform, parties, order, changes);
+  return accepted(await platform.core.submitPaymentMessage(request)).guid;
+}
+
+export async function readMessage({ core }: Platform, parties: Parties, guid: string): Promise<PaymentMessage> {
+  return accepted(await core.getPaymentMessage(parties.initiator.guid, { guid }));
+}
+
+// -------------------------------------------------------------------------------------------------------------- callbacks
+
+export type CallbackRow = {
+  guid: string;
+  kind: CallbackKind;
+  state: string;
+  series: number;
+  attempts: number;
+  receiver_guid: string;
+  reason: string;
+  register_id: string | null;
+};
+
+/** A payment's callbacks, in the order of their making. */
+export function callbacksOf(platform: Platform, messageGuid: string): Promise<CallbackRow[]> {
+  return platform.rows<CallbackRow>(
+    "select * from callback where payment_message_guid = $1 order by guid",
+    messageGuid,
+  );
+}
+
+export async function callbackOf(platform: Platform, messageGuid: string, kind: CallbackKind): Promise<CallbackRow> {
+  const found = (await callbacksOf(platform, messageGuid)).find((callback) => callback.kind === kind);
+  if (found === undefined) throw new Error(`the payment has no ${kind} callback`);
+  return found;
+}
+
+/** Makes a waiting callback due and leases it. */
+export async function claim(platform: Platform, guid: string, core = platform.core) {
+  const [row] = await platform.rows<CallbackRow>(
+    "update callback set due_at = now() where guid = $1 returning *",
+    guid,
+  );
+  if (row === undefined) throw new Error("no such callback");
+  const ticket = { callbackGuid: guid, series: row.series, attempt: row.attempts, receiverGuid: row.receiver_guid };
+  const answer = await core.claimCallback(ticket);
+  if (answer === "obsolete" || isRefusal(answer) || !("claimed" in answer)) {
+    throw new Error(`not claimed: ${JSON.stringify(answer)}`);
+  }
+  return answer.claimed;
+}
+
+/** One whole attempt: claim it, and record what came of it. */
+export async function attempt(platform: Platform, guid: string, outcome: Outcome, retryAfterMs?: number) {
+  const claimed = await claim(platform, guid);
+  const answer = await platform.core.recordAttempt({
+    callbackGuid: guid,
+    kind: claimed.kind,
+    series: claimed.series,
+    attempt: claimed.attempt,
+    refusals: claimed.refusals,
+    paymentMessageGuid: claimed.paymentMessage?.guid ?? null,
+    outcome,
+    durationMs: 5,
+    retryAfterMs,
+    random: 0,
+  });
+  return accepted(answer).decision;
+}
+
+/** Attempts of one payment's callback, one after the other; answers the last decision. */
+export async function deliver(platform: Platform, messageGuid: string, kind: CallbackKind, ...outcomes: Outcome[]) {
+  const { guid } = await callbackOf(platform, messageGuid, kind);
+  let decision: Awaited<ReturnType<typeof attempt>> | undefined;
+  for (const outcome of outcomes) decision = await attempt(platform, guid, outcome);
+  return decision;
+}
+
+/** A payment whose cascade went well up to the merchant's acceptance; `decidedAt` moves it to another instant. */
+export async function payWithSuccess(
+  platform: Platform,
+  parties: Parties,
+  changes: Partial<PaymentMessageRequest> & { decidedAt?: string } = {},
+) {
+  const { decidedAt, ...request } = changes;
+  const guid = await pay(platform, parties, request);
+  await deliver(platform, guid, "pay_in_bank", "accepted");
+  await deliver(platform, guid, "pay_in_merchant", "accepted");
+  if (decidedAt) await platform.rows("update payment_message set decided_at = $2 where guid = $1", guid, decidedAt);
+  return guid;
+}
