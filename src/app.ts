@@ -144,7 +144,7 @@ async function startOwnDatabase(config: Config, log: Logger, started: AsyncDispo
   const dataDir = join(config.dataDir, "postgres");
   await mkdir(config.dataDir, { recursive: true });
   log.info({ dataDir }, "starting the embedded PostgreSQL");
-  const embedded = await startEmbeddedPostgres({ dataDir, log: (line) => log.info({ line }, "embedded PostgreSQL") });
+  const embedded = await startEmbeddedPostgres({ dataDir, log: (line) => log.debug({ line }, "embedded PostgreSQL") });
   started.defer(() => embedded.stop());
   return embedded.url;
 }

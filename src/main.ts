@@ -3,8 +3,6 @@ import { type App, startApp } from "./app.ts";
 import { type Config, type Role, readConfig, roles, variables } from "./config.ts";
 import { migrate } from "./db/database.ts";
 import { createLog, type Logger } from "./log.ts";
-import { parseSandboxArgs, SANDBOX_HELP } from "./sandbox/options.ts";
-import { runSandbox } from "./sandbox/sandbox.ts";
 
 /** Every command, for the dispatcher and for the help text. */
 const commands = {
@@ -72,6 +70,9 @@ const urlsOf = (app: App, started: readonly Role[]) => ({
 });
 
 async function sandbox(args: string[]): Promise<number> {
+  // Loaded on demand: a gateway in production must not carry the sandbox in its memory.
+  const { parseSandboxArgs, SANDBOX_HELP } = await import("./sandbox/options.ts");
+  const { runSandbox } = await import("./sandbox/sandbox.ts");
   if (args.includes("--help")) {
     console.log(SANDBOX_HELP);
     return 0;
