@@ -266,11 +266,14 @@ async function storeDecisions(
 const buryStatement = {
   name: "bury_callback",
   text: `
-    update callback set state = 'dead', resolution_note = $4, updated_at = now()
+    update callback set state = 'dead', attempts = attempts - 1, resolution_note = $4, updated_at = now()
     where guid = $1 and series = $2 and attempts = $3 and state = 'in_flight'`,
 };
 
-/** Puts a callback that we ourselves could not prepare aside, as dead, with the problem in one sentence. */
+/**
+ * Puts a callback that we ourselves could not prepare aside, as dead, with the problem in one sentence. Nothing was sent,
+ * so the attempt is given back: the receiver must not lose one of its attempts to a fault of ours.
+ */
 export async function buryCallback(context: CoreContext, claimed: ClaimedCallback, problem: string): Promise<void> {
   await context.db.sql(buryStatement, [claimed.guid, claimed.series, claimed.attempt, problem]);
 }

@@ -141,11 +141,16 @@ export async function getCallback(
 /** What one call replays at most. */
 export const replayLimit = 1000;
 
-/** `$1` is how long the relay leaves the new tickets alone, in milliseconds. */
+/**
+ * `$1` is how long the relay leaves the new tickets alone, in milliseconds. A dead callback goes on where we failed it
+ * instead of beginning a new series: only the first series has effects, and its payment may still wait for them.
+ */
 const newSeries = (candidates: string) => `
   with candidate as (${candidates})
   update callback c
-  set state = 'waiting', series = c.series + 1, attempts = 0, refusals = 0, due_at = now(),
+  set state = 'waiting', series = case c.state when 'dead' then c.series else c.series + 1 end,
+    attempts = case c.state when 'dead' then c.attempts else 0 end,
+    refusals = case c.state when 'dead' then c.refusals else 0 end, due_at = now(),
     wake_at = now() + $1 * interval '1 millisecond', resolved_by = null, resolution_note = null,
     updated_at = now()
   from candidate where c.guid = candidate.guid
@@ -159,8 +164,8 @@ const replayOne = {
 };
 
 /**
- * Starts a new series of attempts under the same guid. What the payment came to stays as it is: only the first series
- * has effects (see `afterAttempt`).
+ * Starts a new series of attempts under the same guid, or lets a dead callback go on. What the payment came to stays as it
+ * is: only the first series has effects (see `afterAttempt`).
  */
 export async function replayCallback(context: CoreContext, guid: string): Promise<CallbackView | Refusal> {
   const found = await getCallback(context, guid);
@@ -205,10 +210,14 @@ const resolveStatement = {
   name: "resolve_callback",
   text: `
     update callback set state = 'resolved', resolved_by = $2, resolution_note = $3, updated_at = now()
-    where guid = $1 and state in ('review', 'dead', 'resolved') returning *`,
+    where guid = $1 and (state in ('review', 'resolved')
+      or state = 'dead' and kind not in ('pay_in_bank', 'pay_in_merchant')) returning *`,
 };
 
-/** Closes a review in the operator's name. */
+/**
+ * Closes a review in the operator's name. A dead Pay-in cannot be closed: its payment would stay undecided for ever, so it
+ * has to be replayed.
+ */
 export async function resolveCallback(
   context: CoreContext,
   guid: string,
@@ -225,6 +234,9 @@ export async function resolveCallback(
   if ("refused" in found) return found;
   const [row] = await context.db.sql<CallbackRow>(resolveStatement, [guid, operator, note]);
   if (row !== undefined) return toView(row);
-  const message = `the callback is ${found.callback.state}; only review and dead can be resolved`;
+  const message =
+    found.callback.state === "dead"
+      ? "the callback is dead and its payment waits for it; replay it instead"
+      : `the callback is ${found.callback.state}; only review and dead can be resolved`;
   return refuse("CALLBACK_NOT_REPLAYABLE", message, { field: "guid" });
 }

@@ -51,14 +51,16 @@ const selectGroups = {
     order by 1, 2, 3`,
 };
 
-const selectIdleBanks = {
-  name: "select_banks_without_register",
-  text: `
+/** Initiator banks that were registered on a day and have no register of it. */
+const idleBanks = (day: string) => `
     select p.guid from participant p
     where p.kind = 'bank' and 'initiator' = any(p.roles)
-      and p.created_at < ($1::date + 1)::timestamp at time zone 'Europe/Kyiv'
-      and not exists (select from settlement_register r where r.day = $1::date and r.debtor_agent_guid = p.guid)
-    order by p.guid`,
+      and p.created_at < (${day} + 1)::timestamp at time zone 'Europe/Kyiv'
+      and not exists (select from settlement_register r where r.day = ${day} and r.debtor_agent_guid = p.guid)`;
+
+const selectIdleBanks = {
+  name: "select_banks_without_register",
+  text: `${idleBanks("$1::date")} order by p.guid`,
 };
 
 const lastIncrement = {
@@ -295,13 +297,17 @@ const daysToClose = {
     select distinct to_char(m.decided_at at time zone 'Europe/Kyiv', 'YYYY-MM-DD') as day from payment_message m
     where ${unregistered} and m.decided_at < ($1::date)::timestamp at time zone 'Europe/Kyiv'
     union select to_char($1::date - 1, 'YYYY-MM-DD')
-    where not exists (select from settlement_register where day = $1::date - 1)
+    where exists (${idleBanks("$1::date - 1")})
     order by 1`,
 };
 
+/** Registers are made at 00:01 in Kyiv: what succeeded just before midnight has been committed by then. */
+const closingDelayMs = 60_000;
+
 /** Closes every Kyiv day that is over and not closed, above all after the platform stood still; answers the days. */
 export async function closeOverdueDays(context: CoreContext): Promise<string[]> {
-  const rows = await context.db.sql<{ day: string }>(daysToClose, [kyivDay(context.clock())]);
+  const today = kyivDay(new Date(context.clock().getTime() - closingDelayMs));
+  const rows = await context.db.sql<{ day: string }>(daysToClose, [today]);
   for (const { day } of rows) await closeRegisters(context, day, false);
   return rows.map((row) => row.day);
 }
