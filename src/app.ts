@@ -121,6 +121,7 @@ async function startLocalCore(
     retryPolicy: config.retryPolicy,
     republishAfterMs: config.republishAfterMs,
     onCallbacksDue: (callbacks) => handToQueue(queue, callbacks, log),
+    redriveDeadLetters: (limit) => queue.redriveDead(limit),
     callbackUrlProblem: async (target) => {
       const check = await guard.check(target);
       return check.ok ? undefined : check.problem;

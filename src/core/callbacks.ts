@@ -217,7 +217,7 @@ const insertAttempts = {
  */
 export async function recordAttempts(context: CoreContext, records: readonly AttemptRecord[]): Promise<RecordAnswer[]> {
   const decisions = records.map((record) => afterAttempt({ ...record, policy: context.retryPolicy }));
-  const { applied, due } = await context.db.transaction(async (sql) => {
+  const { applied, due, decided } = await context.db.transaction(async (sql) => {
     const appliedGuids = await storeDecisions(context, sql, records, decisions);
     const effects = records.flatMap((record, index) => {
       const effect = decisions[index]?.effect ?? "none";
@@ -226,9 +226,10 @@ export async function recordAttempts(context: CoreContext, records: readonly Att
         ? [{ paymentMessageGuid: record.paymentMessageGuid as string, effect }]
         : [];
     });
-    return { applied: appliedGuids, due: await applyEffects(context, sql, effects) };
+    return { applied: appliedGuids, ...(await applyEffects(context, sql, effects)) };
   });
   context.onCallbacksDue(due);
+  for (const { result, seconds } of decided) context.observer?.decided(result, seconds);
   return records.map((record, index) => ({
     applied: applied.has(record.callbackGuid),
     decision: decisions[index] as Decision,

@@ -96,8 +96,12 @@ const decideMessages = {
   name: "decide_messages",
   text: `
     update payment_message set status = $2, reason = $3, decided_at = now()
-    where guid = any($1::uuid[])`,
+    where guid = any($1::uuid[])
+    returning extract(epoch from decided_at - received_at)::float8 as seconds`,
 };
+
+/** A result and how long its payment took from its acceptance, by PostgreSQL's clock at the end. */
+export type DecidedMessage = { result: PaymentMessageStatus; seconds: number };
 
 /**
  * Applies what the ends of callbacks do to their payments, inside the caller's transaction: message and order states and
@@ -107,15 +111,18 @@ export async function applyEffects(
   context: CoreContext,
   sql: Sql,
   effects: ReadonlyArray<{ paymentMessageGuid: string; effect: Effect }>,
-): Promise<DueCallback[]> {
+): Promise<{ due: DueCallback[]; decided: DecidedMessage[] }> {
   const wanted = new Map(effects.map(({ paymentMessageGuid, effect }) => [paymentMessageGuid, effect]));
-  if (wanted.size === 0) return [];
+  if (wanted.size === 0) return { due: [], decided: [] };
+  const decided: DecidedMessage[] = [];
   const pending = await sql<MessageSides>(lockPending, [[...wanted.keys()]]);
   const byEffect = Map.groupBy(pending, (message) => wanted.get(message.guid) ?? "none");
   for (const [effect, messages] of byEffect) {
     const { messageStatus, messageReasonText } = follows(effect);
     if (messageStatus === undefined) continue;
-    await sql(decideMessages, [messages.map((message) => message.guid), messageStatus, messageReasonText ?? ""]);
+    const guids = messages.map((message) => message.guid);
+    const rows = await sql<{ seconds: number }>(decideMessages, [guids, messageStatus, messageReasonText ?? ""]);
+    decided.push(...rows.map(({ seconds }) => ({ result: messageStatus, seconds })));
     const transition = orderTransitionOf[messageStatus];
     if (transition !== undefined) {
       await moveOrders(
@@ -126,7 +133,7 @@ export async function applyEffects(
     }
   }
   const callbacks = pending.flatMap((message) => followingCallbacks(wanted.get(message.guid) ?? "none", message));
-  return insertCallbacks(context, sql, callbacks);
+  return { due: await insertCallbacks(context, sql, callbacks), decided };
 }
 
 const orderTransitionOf = {

@@ -1,9 +1,18 @@
 import type { Database } from "../db/database.ts";
 import type { RetryPolicy } from "../domain/callback.ts";
 import type { PublicJwk } from "../domain/participant.ts";
+import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
 
 /** What the queue needs to know of a callback that is due; `attempt` counts those already made in the series. */
 export type DueCallback = { callbackGuid: string; series: number; attempt: number; receiverGuid: string };
+
+/** What the metrics want to know; each is called once per event and must not throw. */
+export type CoreObserver = {
+  /** So many calls of one use-case shared a transaction. */
+  grouped(useCase: string, size: number): void;
+  /** A payment message got its result so long after it was received. */
+  decided(result: PaymentMessageStatus, seconds: number): void;
+};
 
 /** Everything the core needs from outside; tests hand in a clock and guids of their own. */
 export type CoreContext = {
@@ -18,6 +27,9 @@ export type CoreContext = {
   republishAfterMs: number;
   /** Called after a commit. It must not throw; whatever it loses, the relay finds again. */
   onCallbacksDue: (callbacks: readonly DueCallback[]) => void;
+  /** Moves tickets of the system dead-letter queue back to the workers; answers how many. */
+  redriveDeadLetters?: (limit: number) => Promise<number>;
+  observer?: CoreObserver;
   /** What is wrong with a callback URL, or undefined: the address guard. */
   callbackUrlProblem: (url: string) => Promise<string | undefined>;
   /** Turns a JWK into what is stored (public members, kid and alg always there), or says what is wrong. */

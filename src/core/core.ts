@@ -1,8 +1,6 @@
-import type { OrderRequest } from "../domain/order.ts";
-import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
 import { type GroupLimits, groupCalls } from "./batch.ts";
-import { type AttemptRecord, buryCallback, claimCallbacks, recordAttempts, takeOverdueCallbacks } from "./callbacks.ts";
-import type { CoreContext, DueCallback } from "./context.ts";
+import { buryCallback, claimCallbacks, recordAttempts, takeOverdueCallbacks } from "./callbacks.ts";
+import type { CoreContext } from "./context.ts";
 import { createOrders, expireOrders, getOrder } from "./orders.ts";
 import { getParticipant, listParticipants, registerParticipant, updateParticipant } from "./participants.ts";
 import { forgetAccessTokens, getPaymentMessage, submitPaymentMessages } from "./paymentMessages.ts";
@@ -19,13 +17,18 @@ export type Core = ReturnType<typeof createCore>;
 
 /** The use-cases bound to their context; the hot ones take single calls and group them (`batch.ts`). */
 export function createCore(context: CoreContext, limits: GroupLimits = defaultLimits) {
-  const orders = groupCalls((requests: readonly OrderRequest[]) => createOrders(context, requests), limits);
-  const submissions = groupCalls(
-    (requests: readonly PaymentMessageRequest[]) => submitPaymentMessages(context, requests),
-    limits,
-  );
-  const claims = groupCalls((tickets: readonly DueCallback[]) => claimCallbacks(context, tickets), limits);
-  const records = groupCalls((attempts: readonly AttemptRecord[]) => recordAttempts(context, attempts), limits);
+  const grouped = <In, Out>(
+    name: string,
+    useCase: (context: CoreContext, inputs: readonly In[]) => Promise<readonly Out[]>,
+  ) =>
+    groupCalls((inputs: readonly In[]) => {
+      context.observer?.grouped(name, inputs.length);
+      return useCase(context, inputs);
+    }, limits);
+  const orders = grouped("createOrder", createOrders);
+  const submissions = grouped("submitPaymentMessage", submitPaymentMessages);
+  const claims = grouped("claimCallback", claimCallbacks);
+  const records = grouped("recordAttempt", recordAttempts);
 
   const bind =
     <Arguments extends unknown[], Answer>(useCase: (context: CoreContext, ...rest: Arguments) => Answer) =>
@@ -48,6 +51,8 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     replayCallback: bind(replayCallback),
     replayCallbacks: bind(replayCallbacks),
     resolveCallback: bind(resolveCallback),
+    /** Moves tickets of the system dead-letter queue back to the workers; 0 where no queue is known. */
+    redriveDeadLetters: async (limit: number): Promise<number> => (await context.redriveDeadLetters?.(limit)) ?? 0,
     closeRegisters: bind(closeRegisters),
     closeOverdueDays: bind(closeOverdueDays),
     reconcileRegisters: bind(reconcileRegisters),

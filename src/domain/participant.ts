@@ -99,7 +99,10 @@ export function participantProblem(participant: Participant): Refusal | undefine
   if (participant.feeBasisPoints < 0 || participant.feeBasisPoints > 10_000) {
     return refuse("INVALID_REQUEST", "fee_basis_points is not between 0 and 10000", { field: "fee_basis_points" });
   }
-  return participant.kind === "bank" ? bankProblem(participant) : merchantProblem(participant);
+  return (
+    (participant.kind === "bank" ? bankProblem(participant) : merchantProblem(participant)) ??
+    callbackUrlsProblem(participant)
+  );
 }
 
 function bankProblem(bank: Participant): Refusal | undefined {
@@ -114,6 +117,26 @@ function merchantProblem(merchant: Participant): Refusal | undefined {
   if (!/^\d{4}$/.test(merchant.mcc ?? "")) return refuse("INVALID_REQUEST", "mcc is not four digits", { field: "mcc" });
   if (merchant.servicingBankGuid === null) {
     return refuse("INVALID_REQUEST", "servicing_bank_guid is missing", { field: "servicing_bank_guid" });
+  }
+  return undefined;
+}
+
+/** What each role is told, so where it must be reachable; `base` stands in for every one of them. */
+const neededUrls = {
+  initiator: ["pay_out"],
+  recipient: ["pay_in", "credit"],
+  merchant: ["pay_in", "expiration"],
+} as const satisfies Record<BankRole | "merchant", readonly CallbackUrlName[]>;
+
+/** A callback without a URL could never be delivered, and whoever waits for its payment would wait for ever. */
+function callbackUrlsProblem({ kind, roles, callbackUrls }: Participant): Refusal | undefined {
+  if (callbackUrls.base !== undefined) return undefined;
+  for (const role of kind === "merchant" ? (["merchant"] as const) : roles) {
+    const missing = neededUrls[role].find((name) => callbackUrls[name] === undefined);
+    if (missing === undefined) continue;
+    const field = `callback_urls.${missing}`;
+    const whose = role === "merchant" ? "a merchant" : `a bank with the role ${role}`;
+    return refuse("INVALID_CALLBACK_URL", `${field} is missing: ${whose} needs it, or callback_urls.base`, { field });
   }
   return undefined;
 }

@@ -7,7 +7,7 @@ import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Core } from "../core/core.ts";
 import * as answers from "./answers.ts";
 import { bankRoles, participantKinds } from "./enums.ts";
-import { unlessRefused } from "./errors.ts";
+import { invalidRequest, unlessRefused } from "./errors.ts";
 import { guid, optionalNamed, pageSize, pageToken, readPageToken } from "./fields.ts";
 import * as requests from "./requests.ts";
 
@@ -67,6 +67,10 @@ const callbackHandlers = (core: Core): ServiceImpl<typeof CallbackService> => ({
   },
   async replayCallbacks(request) {
     return { replayed: await core.replayCallbacks(requests.callbackFilter(request.filter)) };
+  },
+  async redriveDeadLetters({ limit }) {
+    if (limit < 0) throw invalidRequest("limit", "is negative");
+    return { redriven: await core.redriveDeadLetters(limit === 0 ? 1_000 : Math.min(limit, 10_000)) };
   },
   async resolveCallback({ guid, operator, note }) {
     return { callback: answers.toCallback(unlessRefused(await core.resolveCallback(guid, operator, note))) };

@@ -22,6 +22,7 @@ import {
   pay,
   payWithSuccess,
   readMessage,
+  reasonOf,
   registerParties,
 } from "./platform.ts";
 
@@ -282,12 +283,24 @@ describe("claims and leases", () => {
     expect((await callbacksOf(platform, guid)).map(({ kind }) => kind)).toEqual(["pay_in_bank", "pay_in_merchant"]);
   });
 
-  test("a callback that we could not prepare is dead, with the problem, and can be replayed", async () => {
+  test("a callback that we could not prepare is dead, with the problem, and goes on after its replay", async () => {
     const guid = await pay(platform, parties);
     const { guid: callbackGuid } = await callbackOf(platform, guid, "pay_in_bank");
     await platform.core.buryCallback(await claim(platform, callbackGuid), "the receiver has no URL");
     const { callback } = accepted(await platform.core.getCallback(callbackGuid));
-    expect(callback).toMatchObject({ state: "dead", resolutionNote: "the receiver has no URL" });
-    expect(accepted(await platform.core.replayCallback(callbackGuid))).toMatchObject({ state: "waiting", series: 2 });
+    expect(callback).toMatchObject({ state: "dead", attempts: 0, resolutionNote: "the receiver has no URL" });
+    const replayed = accepted(await platform.core.replayCallback(callbackGuid));
+    expect(replayed).toMatchObject({ state: "waiting", series: 1, attempts: 0 });
+    await deliver(platform, guid, "pay_in_bank", "accepted");
+    await deliver(platform, guid, "pay_in_merchant", "accepted");
+    expect(await readMessage(platform, parties, guid)).toMatchObject({ status: "success" });
+  });
+
+  test("a dead Pay-in is not resolved, because its payment waits for it", async () => {
+    const guid = await pay(platform, parties);
+    const { guid: callbackGuid } = await callbackOf(platform, guid, "pay_in_bank");
+    await platform.core.buryCallback(await claim(platform, callbackGuid), "the receiver has no URL");
+    const answer = await platform.core.resolveCallback(callbackGuid, "Olena", "not needed");
+    expect(reasonOf(answer)).toBe("CALLBACK_NOT_REPLAYABLE");
   });
 });

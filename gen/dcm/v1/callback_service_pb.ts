@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/callback_service.proto.
  */
 export const file_dcm_v1_callback_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1kY20vdjEvY2FsbGJhY2tfc2VydmljZS5wcm90bxIGZGNtLnYxIvcBCg5DYWxsYmFja0ZpbHRlchIlCgZzdGF0ZXMYASADKA4yFS5kY20udjEuQ2FsbGJhY2tTdGF0ZRIjCgVraW5kcxgCIAMoDjIULmRjbS52MS5DYWxsYmFja0tpbmQSFQoNcmVjZWl2ZXJfZ3VpZBgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFHBheW1lbnRfbWVzc2FnZV9ndWlkGAYgASgJEg4KBm1pc3NlZBgHIAEoCCJlChRMaXN0Q2FsbGJhY2tzUmVxdWVzdBImCgZmaWx0ZXIYASABKAsyFi5kY20udjEuQ2FsbGJhY2tGaWx0ZXISEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiVQoVTGlzdENhbGxiYWNrc1Jlc3BvbnNlEiMKCWNhbGxiYWNrcxgBIAMoCzIQLmRjbS52MS5DYWxsYmFjaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiIgoSR2V0Q2FsbGJhY2tSZXF1ZXN0EgwKBGd1aWQYASABKAkiZAoTR2V0Q2FsbGJhY2tSZXNwb25zZRIiCghjYWxsYmFjaxgBIAEoCzIQLmRjbS52MS5DYWxsYmFjaxIpCghhdHRlbXB0cxgCIAMoCzIXLmRjbS52MS5DYWxsYmFja0F0dGVtcHQiJQoVUmVwbGF5Q2FsbGJhY2tSZXF1ZXN0EgwKBGd1aWQYASABKAkiPAoWUmVwbGF5Q2FsbGJhY2tSZXNwb25zZRIiCghjYWxsYmFjaxgBIAEoCzIQLmRjbS52MS5DYWxsYmFjayJAChZSZXBsYXlDYWxsYmFja3NSZXF1ZXN0EiYKBmZpbHRlchgBIAEoCzIWLmRjbS52MS5DYWxsYmFja0ZpbHRlciIrChdSZXBsYXlDYWxsYmFja3NSZXNwb25zZRIQCghyZXBsYXllZBgBIAEoBSJGChZSZXNvbHZlQ2FsbGJhY2tSZXF1ZXN0EgwKBGd1aWQYASABKAkSEAoIb3BlcmF0b3IYAiABKAkSDAoEbm90ZRgDIAEoCSI9ChdSZXNvbHZlQ2FsbGJhY2tSZXNwb25zZRIiCghjYWxsYmFjaxgBIAEoCzIQLmRjbS52MS5DYWxsYmFjazKvAwoPQ2FsbGJhY2tTZXJ2aWNlElEKDUxpc3RDYWxsYmFja3MSHC5kY20udjEuTGlzdENhbGxiYWNrc1JlcXVlc3QaHS5kY20udjEuTGlzdENhbGxiYWNrc1Jlc3BvbnNlIgOQAgESSwoLR2V0Q2FsbGJhY2sSGi5kY20udjEuR2V0Q2FsbGJhY2tSZXF1ZXN0GhsuZGNtLnYxLkdldENhbGxiYWNrUmVzcG9uc2UiA5ACARJPCg5SZXBsYXlDYWxsYmFjaxIdLmRjbS52MS5SZXBsYXlDYWxsYmFja1JlcXVlc3QaHi5kY20udjEuUmVwbGF5Q2FsbGJhY2tSZXNwb25zZRJSCg9SZXBsYXlDYWxsYmFja3MSHi5kY20udjEuUmVwbGF5Q2FsbGJhY2tzUmVxdWVzdBofLmRjbS52MS5SZXBsYXlDYWxsYmFja3NSZXNwb25zZRJXCg9SZXNvbHZlQ2FsbGJhY2sSHi5kY20udjEuUmVzb2x2ZUNhbGxiYWNrUmVxdWVzdBofLmRjbS52MS5SZXNvbHZlQ2FsbGJhY2tSZXNwb25zZSIDkAICYgZwcm90bzM", [file_dcm_v1_callback, file_google_protobuf_timestamp]);
+  fileDesc("Ch1kY20vdjEvY2FsbGJhY2tfc2VydmljZS5wcm90bxIGZGNtLnYxIvcBCg5DYWxsYmFja0ZpbHRlchIlCgZzdGF0ZXMYASADKA4yFS5kY20udjEuQ2FsbGJhY2tTdGF0ZRIjCgVraW5kcxgCIAMoDjIULmRjbS52MS5DYWxsYmFja0tpbmQSFQoNcmVjZWl2ZXJfZ3VpZBgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFHBheW1lbnRfbWVzc2FnZV9ndWlkGAYgASgJEg4KBm1pc3NlZBgHIAEoCCJlChRMaXN0Q2FsbGJhY2tzUmVxdWVzdBImCgZmaWx0ZXIYASABKAsyFi5kY20udjEuQ2FsbGJhY2tGaWx0ZXISEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiVQoVTGlzdENhbGxiYWNrc1Jlc3BvbnNlEiMKCWNhbGxiYWNrcxgBIAMoCzIQLmRjbS52MS5DYWxsYmFjaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiIgoSR2V0Q2FsbGJhY2tSZXF1ZXN0EgwKBGd1aWQYASABKAkiZAoTR2V0Q2FsbGJhY2tSZXNwb25zZRIiCghjYWxsYmFjaxgBIAEoCzIQLmRjbS52MS5DYWxsYmFjaxIpCghhdHRlbXB0cxgCIAMoCzIXLmRjbS52MS5DYWxsYmFja0F0dGVtcHQiJQoVUmVwbGF5Q2FsbGJhY2tSZXF1ZXN0EgwKBGd1aWQYASABKAkiPAoWUmVwbGF5Q2FsbGJhY2tSZXNwb25zZRIiCghjYWxsYmFjaxgBIAEoCzIQLmRjbS52MS5DYWxsYmFjayJAChZSZXBsYXlDYWxsYmFja3NSZXF1ZXN0EiYKBmZpbHRlchgBIAEoCzIWLmRjbS52MS5DYWxsYmFja0ZpbHRlciIrChdSZXBsYXlDYWxsYmFja3NSZXNwb25zZRIQCghyZXBsYXllZBgBIAEoBSIqChlSZWRyaXZlRGVhZExldHRlcnNSZXF1ZXN0Eg0KBWxpbWl0GAEgASgFIi4KGlJlZHJpdmVEZWFkTGV0dGVyc1Jlc3BvbnNlEhAKCHJlZHJpdmVuGAEgASgFIkYKFlJlc29sdmVDYWxsYmFja1JlcXVlc3QSDAoEZ3VpZBgBIAEoCRIQCghvcGVyYXRvchgCIAEoCRIMCgRub3RlGAMgASgJIj0KF1Jlc29sdmVDYWxsYmFja1Jlc3BvbnNlEiIKCGNhbGxiYWNrGAEgASgLMhAuZGNtLnYxLkNhbGxiYWNrMowECg9DYWxsYmFja1NlcnZpY2USUQoNTGlzdENhbGxiYWNrcxIcLmRjbS52MS5MaXN0Q2FsbGJhY2tzUmVxdWVzdBodLmRjbS52MS5MaXN0Q2FsbGJhY2tzUmVzcG9uc2UiA5ACARJLCgtHZXRDYWxsYmFjaxIaLmRjbS52MS5HZXRDYWxsYmFja1JlcXVlc3QaGy5kY20udjEuR2V0Q2FsbGJhY2tSZXNwb25zZSIDkAIBEk8KDlJlcGxheUNhbGxiYWNrEh0uZGNtLnYxLlJlcGxheUNhbGxiYWNrUmVxdWVzdBoeLmRjbS52MS5SZXBsYXlDYWxsYmFja1Jlc3BvbnNlElIKD1JlcGxheUNhbGxiYWNrcxIeLmRjbS52MS5SZXBsYXlDYWxsYmFja3NSZXF1ZXN0Gh8uZGNtLnYxLlJlcGxheUNhbGxiYWNrc1Jlc3BvbnNlElsKElJlZHJpdmVEZWFkTGV0dGVycxIhLmRjbS52MS5SZWRyaXZlRGVhZExldHRlcnNSZXF1ZXN0GiIuZGNtLnYxLlJlZHJpdmVEZWFkTGV0dGVyc1Jlc3BvbnNlElcKD1Jlc29sdmVDYWxsYmFjaxIeLmRjbS52MS5SZXNvbHZlQ2FsbGJhY2tSZXF1ZXN0Gh8uZGNtLnYxLlJlc29sdmVDYWxsYmFja1Jlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_dcm_v1_callback, file_google_protobuf_timestamp]);
 
 /**
  * Which callbacks are meant. Fields that are not set do not restrict.
@@ -278,6 +278,48 @@ export const ReplayCallbacksResponseSchema: GenMessage<ReplayCallbacksResponse> 
   messageDesc(file_dcm_v1_callback_service, 8);
 
 /**
+ * How much to move back.
+ *
+ * @generated from message dcm.v1.RedriveDeadLettersRequest
+ */
+export type RedriveDeadLettersRequest = Message<"dcm.v1.RedriveDeadLettersRequest"> & {
+  /**
+   * At most this many; 0: 1000; more than 10000 counts as 10000.
+   *
+   * @generated from field: int32 limit = 1;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message dcm.v1.RedriveDeadLettersRequest.
+ * Use `create(RedriveDeadLettersRequestSchema)` to create a new message.
+ */
+export const RedriveDeadLettersRequestSchema: GenMessage<RedriveDeadLettersRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_callback_service, 9);
+
+/**
+ * What was moved back.
+ *
+ * @generated from message dcm.v1.RedriveDeadLettersResponse
+ */
+export type RedriveDeadLettersResponse = Message<"dcm.v1.RedriveDeadLettersResponse"> & {
+  /**
+   * How many tickets left the dead-letter queue.
+   *
+   * @generated from field: int32 redriven = 1;
+   */
+  redriven: number;
+};
+
+/**
+ * Describes the message dcm.v1.RedriveDeadLettersResponse.
+ * Use `create(RedriveDeadLettersResponseSchema)` to create a new message.
+ */
+export const RedriveDeadLettersResponseSchema: GenMessage<RedriveDeadLettersResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_callback_service, 10);
+
+/**
  * Which review to close.
  *
  * @generated from message dcm.v1.ResolveCallbackRequest
@@ -310,7 +352,7 @@ export type ResolveCallbackRequest = Message<"dcm.v1.ResolveCallbackRequest"> & 
  * Use `create(ResolveCallbackRequestSchema)` to create a new message.
  */
 export const ResolveCallbackRequestSchema: GenMessage<ResolveCallbackRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_callback_service, 9);
+  messageDesc(file_dcm_v1_callback_service, 11);
 
 /**
  * The resolved callback.
@@ -331,7 +373,7 @@ export type ResolveCallbackResponse = Message<"dcm.v1.ResolveCallbackResponse"> 
  * Use `create(ResolveCallbackResponseSchema)` to create a new message.
  */
 export const ResolveCallbackResponseSchema: GenMessage<ResolveCallbackResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_callback_service, 10);
+  messageDesc(file_dcm_v1_callback_service, 12);
 
 /**
  * The operators' view on callbacks, and the source of a bank's "what did I miss?".
@@ -360,9 +402,9 @@ export const CallbackService: GenService<{
     output: typeof GetCallbackResponseSchema;
   },
   /**
-   * Starts a new series of attempts for a callback in review, resolved, failed or dead. The callback guid
-   * stays; the result of a finished payment is never changed by it. Not retry-safe: each call that
-   * finds the callback replayable starts one series.
+   * Starts a new series of attempts for a callback in review, resolved or failed; a dead one goes on in its
+   * series, because nothing of it was sent. The callback guid stays; the result of a finished payment is
+   * never changed by it. Not retry-safe: each call that finds the callback replayable starts one series.
    *
    * @generated from rpc dcm.v1.CallbackService.ReplayCallback
    */
@@ -383,7 +425,20 @@ export const CallbackService: GenService<{
     output: typeof ReplayCallbacksResponseSchema;
   },
   /**
-   * Closes a review with the operator's name and a note. Retry-safe.
+   * Moves tickets of the system dead-letter queue back to the workers. A ticket whose callback needs
+   * nothing any more is dropped by them, so this is safe at any time. Dead callbacks themselves go on
+   * through ReplayCallbacks.
+   *
+   * @generated from rpc dcm.v1.CallbackService.RedriveDeadLetters
+   */
+  redriveDeadLetters: {
+    methodKind: "unary";
+    input: typeof RedriveDeadLettersRequestSchema;
+    output: typeof RedriveDeadLettersResponseSchema;
+  },
+  /**
+   * Closes a review with the operator's name and a note. A dead Pay-in cannot be closed, because its
+   * payment waits for it. Retry-safe.
    *
    * @generated from rpc dcm.v1.CallbackService.ResolveCallback
    */
