@@ -8,6 +8,7 @@ import type { CallbackQueue, Lane, Ticket, Verdict } from "../queue/queue.ts";
 import { callbackContent } from "./claims.ts";
 import type { AttemptResult, CallbackClient, CallbackRequest } from "./client.ts";
 import { callbackUrl, type Signer, sealEnvelope } from "./envelope.ts";
+import type { Receivers } from "./receivers.ts";
 import type { Slots } from "./slots.ts";
 
 export type DeliveryLog = Record<"debug" | "info" | "warn" | "error", (fields: object, message: string) => void>;
@@ -22,6 +23,7 @@ export type DeliveryContext = {
   core: Core;
   queue: CallbackQueue;
   client: CallbackClient;
+  receivers: Receivers;
   slots: Slots;
   signer: Signer;
   newGuid: () => string;
@@ -68,7 +70,7 @@ export async function deliver(context: DeliveryContext, lane: Lane, ticket: Tick
 /** Building and signing are ours: what fails here is put aside as dead, with its reason, and never blames the receiver. */
 async function prepare(context: DeliveryContext, claimed: ClaimedCallback): Promise<Prepared | undefined> {
   try {
-    const receiver = await context.core.getParticipant({ guid: claimed.receiverGuid });
+    const receiver = await context.receivers.find(claimed.receiverGuid);
     if (isRefusal(receiver)) throw new Error("the receiver is not registered");
     return await prepareFor(context, claimed, receiver);
   } catch (error) {

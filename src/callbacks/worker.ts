@@ -4,6 +4,7 @@ import type { CallbackQueue } from "../queue/queue.ts";
 import type { CallbackClient } from "./client.ts";
 import { type DeliveryContext, type DeliveryLog, type DeliveryObserver, deliver } from "./deliver.ts";
 import type { Signer } from "./envelope.ts";
+import { createReceivers } from "./receivers.ts";
 import { relayOnce } from "./relay.ts";
 import { createSlots } from "./slots.ts";
 
@@ -37,6 +38,7 @@ export async function startWorker(options: WorkerOptions): Promise<{ stop(): Pro
   const { core, queue, log } = options;
   const context: DeliveryContext = {
     ...options,
+    receivers: createReceivers(core),
     slots: createSlots(),
     random: Math.random,
     observer: options.observer ?? { attempted() {}, parked() {} },
