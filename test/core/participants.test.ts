@@ -1,0 +1,235 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Registration } from "../../src/core/participants.ts";
+import type { Participant } from "../../src/domain/participant.ts";
+import {
+  accepted,
+  bankRegistration,
+  merchantRegistration,
+  openPlatform,
+  type Platform,
+  reasonOf,
+  serial,
+} from "./platform.ts";
+
+let platform: Platform;
+
+beforeAll(async () => {
+  platform = await openPlatform();
+});
+afterAll(() => platform.close());
+
+const register = (registration: Registration, core = platform.core) => core.registerParticipant(registration);
+
+describe("registerParticipant", () => {
+  test("a bank is stored as given, with public keys only, a guid and version 1", async () => {
+    const registration = bankRegistration({ signingJwks: [{ kid: "k1", d: "secret" }] });
+    const bank = accepted(await register(registration));
+    expect(bank).toMatchObject({
+      ...registration,
+      guid: bank.guid,
+      version: 1,
+      pastJwks: [],
+      signingJwks: [{ kid: "k1" }],
+    });
+    expect(JSON.stringify(await platform.rows("select * from participant where guid = $1", bank.guid))).not.toContain(
+      "secret",
+    );
+    expect(accepted(await platform.core.getParticipant({ guid: bank.guid }))).toMatchObject({ ...bank });
+  });
+
+  test("the same content again answers the first registration, so a retry is safe", async () => {
+    const registration = bankRegistration();
+    const first = accepted(await register(registration));
+    expect(accepted(await register(registration)).guid).toBe(first.guid);
+    expect(accepted(await register({ ...registration, guid: first.guid })).guid).toBe(first.guid);
+  });
+
+  test("a merchant without a uid gets one, and its retry by guid finds it", async () => {
+    const bank = accepted(await register(bankRegistration()));
+    const guid = "0198c0de-0000-7000-8000-000000000001";
+    const registration = merchantRegistration(bank, { guid, uid: null });
+    const merchant = accepted(await register(registration));
+    expect(merchant.uid).toBe(guid);
+    expect(accepted(await register(registration)).guid).toBe(guid);
+  });
+
+  test.each<[string, Partial<Registration>]>([
+    ["another name", { name: "Another" }],
+    ["other URLs", { callbackUrls: { base: "https://elsewhere.example" } }],
+    ["another key", { signingJwks: [{ kid: "another" }] }],
+    ["another guid", { guid: "0198c0de-0000-7000-8000-000000000002" }],
+  ])("a known bank code with %s is refused", async (_, changes) => {
+    const registration = bankRegistration();
+    accepted(await register(registration));
+    expect(reasonOf(await register({ ...registration, ...changes }))).toBe("PARTICIPANT_EXISTS");
+  });
+
+  test("of equal registrations at once, in two processes, one is stored and all hear its guid", async () => {
+    const second = await platform.secondCore();
+    const registration = bankRegistration();
+    const answers = await Promise.all([
+      register(registration),
+      register(registration, second),
+      register(registration),
+      register(registration, second),
+    ]);
+    expect(new Set(answers.map((answer) => accepted(answer).guid)).size).toBe(1);
+  });
+
+  const refusals: ReadonlyArray<[what: string, changes: Partial<Registration>, refused: string, field: string]> = [
+    ["a weak key", { signingJwks: [{ kid: "k", weak: true }] }, "INVALID_KEY", "signing_jwks"],
+    ["a weak encryption key", { encryptionJwk: { kid: "k", weak: true } }, "INVALID_KEY", "encryption_jwk"],
+    ["three keys", { signingJwks: [{ kid: "1" }, { kid: "2" }, { kid: "3" }] }, "INVALID_KEY", "signing_jwks"],
+    ["no key", { signingJwks: [] }, "INVALID_KEY", "signing_jwks"],
+    [
+      "a callback URL that the guard refuses",
+      { callbackUrls: { pay_in: "https://private.example" } },
+      "INVALID_CALLBACK_URL",
+      "callback_urls.pay_in",
+    ],
+    ["a bank code of five digits", { bic: "12345", iban: "UA213223130000026007233566001" }, "INVALID_REQUEST", "bic"],
+    ["no role", { roles: [] }, "INVALID_REQUEST", "roles"],
+    ["no name", { name: "" }, "INVALID_REQUEST", "name"],
+    ["a wrong account", { iban: "UA000000000000000000000000001" }, "INVALID_REQUEST", "iban"],
+    ["a guid that is none", { guid: "bank" }, "INVALID_REQUEST", "guid"],
+    ["a fee above the amount", { feeBasisPoints: 10_001 }, "INVALID_REQUEST", "fee_basis_points"],
+  ];
+
+  test.each(refusals)("%s is refused", async (_, changes, refused, field) => {
+    expect(await register(bankRegistration(changes))).toMatchObject({ refused, field });
+  });
+
+  test("a merchant needs a recipient bank that services it", async () => {
+    const initiator = accepted(await register(bankRegistration({ roles: ["initiator"] })));
+    const unknown = "0198c0de-0000-7000-8000-00000000ffff";
+    for (const servicingBankGuid of [initiator.guid, unknown]) {
+      expect(await register(merchantRegistration(initiator, { servicingBankGuid }))).toMatchObject({
+        refused: "PARTICIPANT_NOT_FOUND",
+        field: "servicing_bank_guid",
+      });
+    }
+  });
+
+  test("a merchant that publishes its keys is registered with those", async () => {
+    const bank = accepted(await register(bankRegistration()));
+    const jwksUrl = "https://shop.example/jwks.json";
+    const merchant = accepted(await register(merchantRegistration(bank, { jwksUrl, signingJwks: [] })));
+    expect(merchant.signingJwks.map(({ kid }) => kid)).toEqual(["published"]);
+  });
+});
+
+describe("getParticipant", () => {
+  test("a bank is found by guid, bank code and the kid of a signing key, a merchant by its uid", async () => {
+    const bank = accepted(await register(bankRegistration({ signingJwks: [{ kid: "a" }, { kid: "found-by-kid" }] })));
+    const merchant = accepted(await register(merchantRegistration(bank)));
+    const found = async (key: Parameters<typeof platform.core.getParticipant>[0]) =>
+      accepted(await platform.core.getParticipant(key)).guid;
+    expect(await found({ guid: bank.guid })).toBe(bank.guid);
+    expect(await found({ bic: bank.bic ?? "" })).toBe(bank.guid);
+    expect(await found({ kid: "found-by-kid" })).toBe(bank.guid);
+    expect(await found({ uid: merchant.uid ?? "" })).toBe(merchant.guid);
+  });
+
+  test("a kid that two banks share finds nobody, and a merchant's kid finds no bank", async () => {
+    const bank = accepted(await register(bankRegistration({ signingJwks: [{ kid: "shared" }] })));
+    accepted(await register(bankRegistration({ signingJwks: [{ kid: "shared" }] })));
+    accepted(await register(merchantRegistration(bank, { signingJwks: [{ kid: "merchant's" }] })));
+    for (const kid of ["shared", "merchant's", "unknown", ""]) {
+      expect(reasonOf(await platform.core.getParticipant({ kid }))).toBe("PARTICIPANT_NOT_FOUND");
+    }
+  });
+});
+
+describe("updateParticipant", () => {
+  test("new keys replace the old ones, which are remembered; the version grows", async () => {
+    const bank = accepted(await register(bankRegistration({ signingJwks: [{ kid: "first" }] })));
+    const changed = accepted(
+      await platform.core.updateParticipant(bank.guid, {
+        signingJwks: [{ kid: "second" }],
+        encryptionJwk: { kid: "enc" },
+      }),
+    );
+    expect(changed).toMatchObject({ version: 2, signingJwks: [{ kid: "second" }], encryptionJwk: { kid: "enc" } });
+    const again = accepted(await platform.core.updateParticipant(bank.guid, { encryptionJwk: { kid: "enc-2" } }));
+    expect(again.pastJwks.map(({ kid }) => kid).sort()).toEqual(["enc", "first"]);
+    expect(reasonOf(await platform.core.getParticipant({ kid: "first" }))).toBe("PARTICIPANT_NOT_FOUND");
+    expect(accepted(await platform.core.getParticipant({ guid: bank.guid }))).toMatchObject({ version: 3 });
+  });
+
+  test("a key that stays is not a past key", async () => {
+    const bank = accepted(await register(bankRegistration({ signingJwks: [{ kid: "stays" }] })));
+    const changed = accepted(
+      await platform.core.updateParticipant(bank.guid, { signingJwks: [{ kid: "stays" }, { kid: "added" }] }),
+    );
+    expect(changed.pastJwks).toEqual([]);
+  });
+
+  test("what is not given stays as it is", async () => {
+    const bank = accepted(await register(bankRegistration()));
+    const changed = accepted(await platform.core.updateParticipant(bank.guid, { name: "Renamed" }));
+    const { version, updatedAt, name, ...rest } = changed;
+    expect(name).toBe("Renamed");
+    expect(rest).toEqual(expect.objectContaining(unchangedPart(bank)));
+    expect([version, updatedAt.getTime() >= bank.updatedAt.getTime()]).toEqual([2, true]);
+  });
+
+  function unchangedPart(participant: Participant) {
+    const { version: _version, updatedAt: _updatedAt, name: _name, ...rest } = participant;
+    return rest;
+  }
+
+  test.each<[string, Parameters<Platform["core"]["updateParticipant"]>[1], string]>([
+    ["a weak key", { signingJwks: [{ kid: "k", weak: true }] }, "INVALID_KEY"],
+    [
+      "a callback URL that the guard refuses",
+      { callbackUrls: { base: "https://private.example" } },
+      "INVALID_CALLBACK_URL",
+    ],
+    ["a wrong account", { iban: "UA1" }, "INVALID_REQUEST"],
+    ["an empty name", { name: "" }, "INVALID_REQUEST"],
+  ])("%s is refused and changes nothing", async (_, change, reason) => {
+    const bank = accepted(await register(bankRegistration()));
+    expect(reasonOf(await platform.core.updateParticipant(bank.guid, change))).toBe(reason);
+    expect(accepted(await platform.core.getParticipant({ guid: bank.guid }))).toMatchObject({ ...bank });
+  });
+
+  test("two changes at once both take effect", async () => {
+    const bank = accepted(await register(bankRegistration()));
+    const second = await platform.secondCore();
+    await Promise.all([
+      platform.core.updateParticipant(bank.guid, { name: "New name" }),
+      second.updateParticipant(bank.guid, { feeBasisPoints: 7 }),
+    ]);
+    expect(accepted(await platform.core.getParticipant({ guid: bank.guid }))).toMatchObject({
+      name: "New name",
+      feeBasisPoints: 7,
+      version: 3,
+    });
+  });
+
+  test("an unknown guid is refused", async () => {
+    expect(reasonOf(await platform.core.updateParticipant("nobody", { name: "x" }))).toBe("PARTICIPANT_NOT_FOUND");
+  });
+});
+
+describe("listParticipants", () => {
+  test("by name and guid, page by page, of the kind and role that are asked for", async () => {
+    const prefix = `List ${serial()}`;
+    const names = ["c", "a", "b", "a"];
+    for (const name of names)
+      accepted(await register(bankRegistration({ name: `${prefix} ${name}`, roles: ["initiator"] })));
+    const listed: Participant[] = [];
+    for (let after: Participant | undefined; ; after = listed.at(-1)) {
+      const page = await platform.core.listParticipants({ kind: "bank", role: "initiator" }, { limit: 2, after });
+      if (page.length === 0) break;
+      listed.push(...page);
+    }
+    const mine = listed.filter(({ name }) => name.startsWith(prefix));
+    expect(mine.map(({ name }) => name.slice(-1))).toEqual(["a", "a", "b", "c"]);
+    expect(new Set(mine.map(({ guid }) => guid)).size).toBe(4);
+    const merchants = await platform.core.listParticipants({ kind: "merchant" }, { limit: 100 });
+    expect(merchants.every(({ kind }) => kind === "merchant")).toBe(true);
+    const recipients = await platform.core.listParticipants({ role: "recipient" }, { limit: 500 });
+    expect(recipients.some(({ name }) => name.startsWith(prefix))).toBe(false);
+  });
+});

@@ -1,0 +1,282 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import {
+  accepted,
+  bankRegistration,
+  deliver,
+  merchantRegistration,
+  openPlatform,
+  type Parties,
+  type Platform,
+  pay,
+  payWithSuccess,
+  reasonOf,
+  registerParties,
+  setClock,
+} from "./platform.ts";
+
+// Closing is about everything that the platform has, so each test has a database of its own.
+let platform: Platform;
+let parties: Parties;
+
+beforeEach(async () => {
+  platform = await openPlatform();
+  parties = await registerParties(platform);
+  // The banks were there before the days that are closed here.
+  await platform.rows("update participant set created_at = '2026-01-01T00:00:00Z'");
+});
+afterEach(() => platform.close());
+
+const day = "2026-05-10";
+const noonOf = (calendarDay: string) => `${calendarDay}T09:00:00Z`;
+const close = async (calendarDay = day, core = platform.core) =>
+  accepted(await core.closeRegisters(calendarDay, false));
+const paid = (amountMinor: number, decidedAt = noonOf(day)) =>
+  payWithSuccess(platform, parties, { amountMinor, decidedAt });
+
+async function membersOf(registerId: string) {
+  return accepted(await platform.core.getRegister(undefined, registerId)).payments.map(({ guid }) => guid);
+}
+
+/** Every register agrees with its payments, and no payment of a past day is in none. */
+async function expectReconciled() {
+  expect(await platform.core.reconcileRegisters(3_650)).toEqual([]);
+}
+
+describe("closeRegisters", () => {
+  test("each successful payment of the day is in exactly one register, whose totals are their sum", async () => {
+    const members = [await paid(2_100), await paid(150_075), await paid(1)];
+    const pending = await pay(platform, parties);
+    const [register, ...others] = await close();
+    expect(others).toEqual([]);
+    expect(register).toMatchObject({
+      id: "1005261",
+      day,
+      status: "sent",
+      currency: "UAH",
+      totalAmountMinor: 152_176,
+      totalFeeMinor: 0,
+      paymentCount: 3,
+      debtorAgent: { guid: parties.initiator.guid },
+      creditorAgent: { guid: parties.recipient.guid, iban: parties.recipient.iban, taxCode: parties.recipient.taxCode },
+    });
+    expect(await membersOf("1005261")).toEqual(members.sort());
+    expect(members).not.toContain(pending);
+    await expectReconciled();
+  });
+
+  test("closing again makes nothing twice; a straggler goes into a further register of its day", async () => {
+    await paid(100);
+    await close();
+    expect(await close()).toEqual([]);
+    const straggler = await paid(200);
+    const [further, ...others] = await close();
+    expect(others).toEqual([]);
+    expect(further).toMatchObject({ id: "1005262", totalAmountMinor: 200, paymentCount: 1 });
+    expect(await membersOf("1005262")).toEqual([straggler]);
+    await expectReconciled();
+  });
+
+  test("two processes that close at the same time make each register once", async () => {
+    for (let number = 1; number <= 5; number += 1) await paid(number);
+    const second = await platform.secondCore();
+    const made = (await Promise.all([close(), close(day, second), close(), close(day, second)])).flat();
+    expect(made).toHaveLength(1);
+    expect(made[0]).toMatchObject({ totalAmountMinor: 15, paymentCount: 5 });
+    await expectReconciled();
+  });
+
+  test("one register for each pair of banks and currency", async () => {
+    const other = await registerParties(platform, { initiator: { roles: ["initiator"] } });
+    await platform.rows("update participant set created_at = '2026-01-01T00:00:00Z'");
+    await paid(100);
+    await payWithSuccess(platform, parties, { amountMinor: 200, currency: "EUR", decidedAt: noonOf(day) });
+    await payWithSuccess(
+      platform,
+      { ...parties, initiator: other.initiator },
+      { amountMinor: 300, decidedAt: noonOf(day) },
+    );
+    await payWithSuccess(
+      platform,
+      { ...other, initiator: parties.initiator },
+      { amountMinor: 400, decidedAt: noonOf(day) },
+    );
+    const registers = await close();
+    expect(registers.map(({ currency, totalAmountMinor }) => [currency, totalAmountMinor]).sort()).toEqual([
+      ["EUR", 200],
+      ["UAH", 100],
+      ["UAH", 300],
+      ["UAH", 400],
+    ]);
+    expect(new Set(registers.map(({ id }) => id)).size).toBe(4);
+    await expectReconciled();
+  });
+
+  test("a rejected payment is in no register", async () => {
+    const guid = await pay(platform, parties);
+    await deliver(platform, guid, "pay_in_bank", "refused");
+    await platform.rows("update payment_message set decided_at = $1", noonOf(day));
+    const [empty, ...others] = await close();
+    expect([empty?.status, empty?.paymentCount, others.length]).toEqual(["sent_no_pm", 0, 0]);
+  });
+
+  test("an initiator bank without payments gets one empty register, once", async () => {
+    const [empty, ...others] = await close();
+    expect(others).toEqual([]);
+    expect(empty).toMatchObject({
+      status: "sent_no_pm",
+      debtorAgent: { guid: parties.initiator.guid },
+      creditorAgent: null,
+      totalAmountMinor: 0,
+      paymentCount: 0,
+    });
+    expect(await close()).toEqual([]);
+    await expectReconciled();
+  });
+
+  test("a bank that came after the day gets no register of it", async () => {
+    await platform.rows("update participant set created_at = '2026-05-10T21:00:00Z'");
+    expect(await close()).toEqual([]);
+  });
+
+  test("both sides are the same institution: the register is internal", async () => {
+    const both = accepted(await platform.core.registerParticipant(bankRegistration()));
+    const merchant = accepted(await platform.core.registerParticipant(merchantRegistration(both)));
+    await payWithSuccess(platform, { initiator: both, recipient: both, merchant }, { decidedAt: noonOf(day) });
+    const internal = (await close()).find(({ debtorAgent }) => debtorAgent.guid === both.guid);
+    expect(internal).toMatchObject({ status: "sent_internal", paymentCount: 1 });
+  });
+
+  test("fees are the recipient bank's basis points of each payment, half a kopiyka rounded up", async () => {
+    accepted(await platform.core.updateParticipant(parties.recipient.guid, { feeBasisPoints: 50 }));
+    // 50 basis points: 100 → 0.5 → 1, 99 → 0.495 → 0, 150 075 → 750.375 → 750
+    for (const amountMinor of [100, 99, 150_075]) await paid(amountMinor);
+    const [register] = await close();
+    expect(register).toMatchObject({ totalFeeMinor: 751 });
+    const { payments } = accepted(await platform.core.getRegister(undefined, register?.id ?? ""));
+    expect(payments.map(({ feeMinor }) => feeMinor).sort((a, b) => a - b)).toEqual([0, 1, 750]);
+    await expectReconciled();
+  });
+
+  test("the largest amounts and the largest fee add up exactly", async () => {
+    accepted(await platform.core.updateParticipant(parties.recipient.guid, { feeBasisPoints: 10_000 }));
+    await paid(99_999_999_999);
+    await paid(99_999_999_999);
+    expect((await close())[0]).toMatchObject({ totalAmountMinor: 199_999_999_998, totalFeeMinor: 199_999_999_998 });
+  });
+
+  test("the day must be over in Kyiv, unless it is said that it need not be", async () => {
+    // 20:59:59 UTC is 23:59:59 in Kyiv in summer.
+    setClock(platform, new Date("2026-05-10T20:59:59Z"));
+    await paid(100);
+    expect(reasonOf(await platform.core.closeRegisters(day, false))).toBe("DAY_IS_NOT_OVER");
+    expect(accepted(await platform.core.closeRegisters(day, true))).toHaveLength(1);
+    platform.clock.now = new Date("2026-05-10T21:00:00Z");
+    expect(reasonOf(await platform.core.closeRegisters(day, false))).toBe("accepted");
+  });
+
+  test.each(["2026-02-30", "10.05.2026", ""])("%j is no day", async (text) => {
+    expect(await platform.core.closeRegisters(text, false)).toMatchObject({ refused: "INVALID_REQUEST", field: "day" });
+  });
+});
+
+describe("the Kyiv day", () => {
+  test.each([
+    ["a winter day", "2026-01-15", "2026-01-14T22:00:00.000Z", "2026-01-15T22:00:00.000Z"],
+    ["a summer day", "2026-07-15", "2026-07-14T21:00:00.000Z", "2026-07-15T21:00:00.000Z"],
+    ["the day with 23 hours", "2026-03-29", "2026-03-28T22:00:00.000Z", "2026-03-29T21:00:00.000Z"],
+    ["the day with 25 hours", "2026-10-25", "2026-10-24T21:00:00.000Z", "2026-10-25T22:00:00.000Z"],
+  ])("%s begins and ends at Kyiv midnight, and each instant belongs to one day", async (_, calendarDay, start, end) => {
+    setClock(platform, new Date("2027-01-01T12:00:00Z"));
+    const justBefore = (instant: string) => new Date(Date.parse(instant) - 1).toISOString();
+    await paid(1, justBefore(start));
+    const members = [await paid(10, start), await paid(100, justBefore(end))];
+    await paid(1_000, end);
+    const [register] = await close(calendarDay);
+    expect(register).toMatchObject({ totalAmountMinor: 110 });
+    expect([register?.periodStart.toISOString(), register?.periodEnd.toISOString()]).toEqual([start, end]);
+    expect(await membersOf(register?.id ?? "")).toEqual(members.sort());
+    const dayAfter = new Date(Date.parse(`${calendarDay}T00:00:00Z`) + 24 * 60 * 60 * 1000).toISOString().slice(0, 10);
+    expect((await close(dayAfter))[0]).toMatchObject({ totalAmountMinor: 1_000 });
+  });
+});
+
+describe("closeOverdueDays", () => {
+  test("after a standstill every past day with payments is closed, and yesterday", async () => {
+    setClock(platform, new Date("2026-05-14T08:00:00Z"));
+    await paid(1, noonOf("2026-05-10"));
+    await paid(2, noonOf("2026-05-12"));
+    await paid(4, noonOf("2026-05-14"));
+    expect(await platform.core.closeOverdueDays()).toEqual(["2026-05-10", "2026-05-12", "2026-05-13"]);
+    expect(await platform.core.closeOverdueDays()).toEqual([]);
+    await expectReconciled();
+  });
+});
+
+describe("reconcileRegisters", () => {
+  test("it names a payment that is in no register and a register whose totals are wrong", async () => {
+    const guid = await paid(100);
+    const [register] = await close();
+    await platform.rows("update settlement_register set total_amount_minor = 99");
+    const forgotten = await paid(5);
+    expect(await platform.core.reconcileRegisters(3_650)).toEqual([
+      { problem: "payment in no register", id: forgotten },
+      { problem: "register totals differ from its payments", id: register?.id },
+    ]);
+    expect(guid).not.toBe(forgotten);
+  });
+});
+
+describe("Gross_Settlement", () => {
+  test("only banks with a URL of its own for it are told, each register once", async () => {
+    const callbackUrls = { base: "https://bank.example", gross_settlement: "https://bank.example/registers" };
+    accepted(await platform.core.updateParticipant(parties.recipient.guid, { callbackUrls }));
+    await paid(100);
+    const [register] = await close();
+    await close();
+    const callbacks = await platform.rows(
+      "select kind, register_id, receiver_guid, state from callback where register_id is not null",
+    );
+    expect(callbacks).toEqual([
+      { kind: "gross_settlement", register_id: register?.id, receiver_guid: parties.recipient.guid, state: "waiting" },
+    ]);
+  });
+});
+
+describe("reading registers", () => {
+  test("both banks read a register, a third does not learn that it exists", async () => {
+    await paid(100);
+    const [register] = await close();
+    const id = register?.id ?? "";
+    for (const bank of [parties.initiator, parties.recipient]) {
+      expect(accepted(await platform.core.getRegister(bank.guid, id)).payments).toHaveLength(1);
+    }
+    const stranger = accepted(await platform.core.registerParticipant(bankRegistration()));
+    expect(reasonOf(await platform.core.getRegister(stranger.guid, id))).toBe("REGISTER_NOT_FOUND");
+    expect(reasonOf(await platform.core.getRegister(stranger.guid, "9999991"))).toBe("REGISTER_NOT_FOUND");
+  });
+
+  test("listRegisters: newest first, of the side that is asked for, within the period, page by page", async () => {
+    for (const calendarDay of ["2026-05-08", "2026-05-09", "2026-05-10"]) {
+      await paid(100, noonOf(calendarDay));
+      await close(calendarDay);
+    }
+    const list = async (query: Partial<Parameters<typeof platform.core.listRegisters>[0]>) =>
+      (
+        await platform.core.listRegisters({
+          callerGuid: parties.initiator.guid,
+          anySide: false,
+          offset: 0,
+          limit: 50,
+          ...query,
+        })
+      ).map(({ id }) => id);
+    expect(await list({})).toEqual(["1005261", "0905261", "0805261"]);
+    expect(await list({ offset: 1, limit: 1 })).toEqual(["0905261"]);
+    expect(await list({ callerGuid: parties.recipient.guid })).toEqual([]);
+    expect(await list({ callerGuid: parties.recipient.guid, anySide: true })).toHaveLength(3);
+    await platform.rows("update settlement_register set created_at = now() - interval '8 days' where id = '0805261'");
+    expect(await list({})).toHaveLength(2);
+    expect(await list({ from: new Date(Date.now() - 9 * 24 * 60 * 60 * 1000) })).toHaveLength(3);
+    expect(await list({ to: new Date(Date.now() - 60 * 60 * 1000) })).toEqual([]);
+  });
+});
