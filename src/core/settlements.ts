@@ -37,7 +37,11 @@ export type Register = {
 /** Any number; it makes closings in several processes happen one after the other. */
 const closingLock = 7_203_042;
 
-const lockClosing = { name: "lock_closing", text: "select pg_advisory_xact_lock($1)" };
+// A day of millions of payments takes longer than any statement of a hot path may: ten minutes, for this transaction only.
+const lockClosing = {
+  name: "lock_closing",
+  text: "select set_config('statement_timeout', '600000', true), pg_advisory_xact_lock($1)",
+};
 
 const unregistered = "m.status = 'success' and m.register_id is null";
 const inDay =
