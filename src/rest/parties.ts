@@ -52,8 +52,9 @@ export function createParties(
   }
 
   async function withKeys(participant: Participant, keySetMaxAgeMs: number): Promise<Party> {
-    const registered = await registeredKeys(participant);
-    return { participant, keys: [...registered, ...(await publishedKeys(participant.jwksUrl, keySetMaxAgeMs))] };
+    const published = await publishedKeys(participant.jwksUrl, keySetMaxAgeMs);
+    // What a party publishes replaces what was registered: a key that it withdrew must not go on signing.
+    return { participant, keys: published.length > 0 ? published : await registeredKeys(participant) };
   }
 
   async function lookUp(by: PartyLookup): Promise<Party | undefined> {
