@@ -26,7 +26,9 @@ import {
 // From the domain to the wire: null becomes "not set" for messages and empty for texts, as proto/ documents it.
 
 const money = (amountMinor: number, currency: string) => ({ amountMinor: BigInt(amountMinor), currency });
-const jwkText = (jwk: PublicJwk | null) => (jwk === null ? "" : JSON.stringify(jwk));
+
+/** The same key is always the same text: the database does not keep the order of members. */
+const jwkText = (jwk: PublicJwk | null) => (jwk === null ? "" : JSON.stringify(jwk, Object.keys(jwk).sort()));
 
 export function toOrder(order: Order): MessageInitShape<typeof OrderSchema> {
   return {

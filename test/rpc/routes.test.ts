@@ -1,0 +1,463 @@
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CallbackKind, CallbackState } from "../../gen/dcm/v1/callback_pb.ts";
+import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
+import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
+import { BankRole, CallbackBodyFormat, type Participant, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
+import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
+import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
+import { RegisterRole, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
+import type { Core } from "../../src/core/core.ts";
+import { refusalReasons, refuse } from "../../src/domain/errors.ts";
+import { type CoreClients, createClients, inProcessTransport } from "../../src/rpc/clients.ts";
+import { codeOfReason } from "../../src/rpc/errors.ts";
+import { attempt, callbackOf, deliver, openPlatform, type Platform } from "../core/platform.ts";
+import { bankMessage, orderMessage, paymentMessage, registerBankAndMerchant } from "./messages.ts";
+
+let platform: Platform;
+let clients: CoreClients;
+let bank: Participant;
+let merchant: Participant;
+
+const silent = { debug: () => {}, error: () => {} };
+
+beforeAll(async () => {
+  platform = await openPlatform();
+  clients = createClients(inProcessTransport(platform.core, silent));
+  ({ bank, merchant } = await registerBankAndMerchant(clients));
+});
+afterAll(() => platform.close());
+
+async function errorOf(call: Promise<unknown>) {
+  const error = await call.then(
+    () => undefined,
+    (reason: unknown) => ConnectError.from(reason),
+  );
+  const [detail] = error?.findDetails(ErrorDetailSchema) ?? [];
+  return {
+    code: error?.code,
+    reason: detail && reasonName(detail.reason),
+    field: detail?.field,
+    message: detail?.message,
+    paymentMessageGuid: detail?.paymentMessageGuid,
+    rawMessage: error?.rawMessage,
+  };
+}
+
+const reasonName = (value: number) => Object.entries(ErrorReason).find(([, number]) => number === value)?.[0];
+
+async function createOrder() {
+  const { order } = await clients.orders.createOrder(orderMessage(merchant));
+  return order?.id ?? "";
+}
+
+async function submit() {
+  return (await clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, await createOrder()))).guid;
+}
+
+describe("orders", () => {
+  test("CreateOrder: every field travels there and back", async () => {
+    const ultimateCreditor = { name: "Somebody", taxNumber: "123", iban: "UA21", bic: "300001", mcc: "5411" };
+    const request = orderMessage(merchant, { ultimateCreditor });
+    const created = await clients.orders.createOrder(request);
+    const { jws: _evidence, ...told } = request;
+    expect(created.alreadyExisted).toBe(false);
+    expect(created.order).toMatchObject({ ...told, status: OrderStatus.CREATED });
+    const again = await clients.orders.createOrder(request);
+    expect(again).toEqual({ ...created, alreadyExisted: true });
+  });
+
+  test("GetOrder: an order without a payment has none, with one it has", async () => {
+    const orderId = await createOrder();
+    const before = await clients.orders.getOrder({ orderId });
+    expect(before.paymentMessage).toBeUndefined();
+    expect(before.order?.ultimateCreditor).toBeUndefined();
+    expect([before.merchant?.guid, before.creditorAgent?.guid]).toEqual([merchant.guid, bank.guid]);
+    const { guid } = await clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, orderId));
+    expect((await clients.orders.getOrder({ orderId })).paymentMessage?.guid).toBe(guid);
+  });
+});
+
+describe("payment messages", () => {
+  test("GetPaymentMessage: what was submitted is read, by guid and by order, without the phone number", async () => {
+    const request = paymentMessage(bank, merchant, await createOrder());
+    const { guid } = await clients.paymentMessages.submitPaymentMessage(request);
+    const by = { case: "guid", value: guid } as const;
+    const { paymentMessage: read } = await clients.paymentMessages.getPaymentMessage({ callerGuid: bank.guid, by });
+    const { callerGuid, debtorAgentBic, creditorAgentBic, jws, debtor, creditor, ...told } = request;
+    expect(read).toMatchObject({
+      ...told,
+      guid,
+      debtor: { ...debtor, phone: "" },
+      creditor: { ...creditor, uid: merchant.uid },
+      debtorAgent: { guid: callerGuid, bic: debtorAgentBic, name: bank.name },
+      creditorAgent: { guid: bank.guid, bic: creditorAgentBic, name: bank.name },
+      creditorAgentJwk: bank.signingJwks[0],
+      status: PaymentMessageStatus.PENDING,
+      reason: "",
+    });
+    expect(jws).toBe("payment.jws.text");
+    const byOrder = { case: "orderId", value: request.orderId ?? "" } as const;
+    expect(
+      (await clients.paymentMessages.getPaymentMessage({ callerGuid: bank.guid, by: byOrder })).paymentMessage,
+    ).toEqual(read);
+  });
+
+  test("SubmitPaymentMessage: a second message for the order hears the first one's guid in the detail", async () => {
+    const orderId = await createOrder();
+    const { guid } = await clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, orderId));
+    const second = clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, orderId));
+    expect(await errorOf(second)).toEqual({
+      code: Code.AlreadyExists,
+      reason: "PAYMENT_MESSAGE_EXISTS",
+      field: "order_id",
+      message: "payment message with provided order id already exists",
+      paymentMessageGuid: guid,
+      rawMessage: "payment message with provided order id already exists",
+    });
+  });
+});
+
+describe("callbacks", () => {
+  test("ListCallbacks: page by page until the token is empty", async () => {
+    const sides = await registerBankAndMerchant(clients);
+    for (let number = 0; number < 3; number += 1) {
+      const { order } = await clients.orders.createOrder(orderMessage(sides.merchant));
+      await clients.paymentMessages.submitPaymentMessage(paymentMessage(sides.bank, sides.merchant, order?.id ?? ""));
+    }
+    const filter = { receiverGuid: sides.bank.guid };
+    const first = await clients.callbacks.listCallbacks({ filter, pageSize: 2 });
+    const second = await clients.callbacks.listCallbacks({ filter, pageSize: 2, pageToken: first.nextPageToken });
+    expect([first.callbacks.length, second.callbacks.length, second.nextPageToken]).toEqual([2, 1, ""]);
+    expect(first.callbacks[0]).toMatchObject({
+      kind: CallbackKind.PAY_IN_BANK,
+      state: CallbackState.WAITING,
+      series: 1,
+    });
+  });
+
+  test("a review is listed, read with its attempts, resolved and replayed", async () => {
+    const guid = await submit();
+    await deliver(platform, guid, "pay_in_bank", "accepted");
+    await deliver(platform, guid, "pay_in_merchant", "accepted");
+    await deliver(platform, guid, "credit", "refused", "refused");
+    const { guid: callbackGuid } = await callbackOf(platform, guid, "credit");
+    const filter = {
+      states: [CallbackState.REVIEW],
+      kinds: [CallbackKind.CREDIT],
+      paymentMessageGuid: guid,
+      missed: true,
+    };
+    const { callbacks } = await clients.callbacks.listCallbacks({ filter });
+    expect(callbacks.map((callback) => callback.guid)).toEqual([callbackGuid]);
+    expect(callbacks[0]?.dueAt).toBeUndefined();
+    const read = await clients.callbacks.getCallback({ guid: callbackGuid });
+    expect(read.attempts.map(({ attempt: number, outcome }) => [number, outcome])).toEqual([
+      [1, "refused"],
+      [2, "refused"],
+    ]);
+    const note = "settled by phone";
+    const resolved = await clients.callbacks.resolveCallback({ guid: callbackGuid, operator: "Olena", note });
+    expect(resolved.callback).toMatchObject({
+      state: CallbackState.RESOLVED,
+      resolvedBy: "Olena",
+      resolutionNote: note,
+    });
+    expect(await clients.callbacks.replayCallbacks({ filter: { paymentMessageGuid: guid } })).toMatchObject({
+      replayed: 0,
+    });
+    const replayed = await clients.callbacks.replayCallback({ guid: callbackGuid });
+    expect(replayed.callback).toMatchObject({ state: CallbackState.WAITING, series: 2, resolvedBy: "" });
+    expect(replayed.callback?.dueAt).toBeDefined();
+    await attempt(platform, callbackGuid, "accepted");
+    const again = clients.callbacks.replayCallback({ guid: callbackGuid });
+    expect(await errorOf(again)).toMatchObject({ code: Code.FailedPrecondition, reason: "CALLBACK_NOT_REPLAYABLE" });
+  });
+});
+
+describe("settlements", () => {
+  test("a closed register is answered, listed and read with its payments", async () => {
+    const guid = await submit();
+    await deliver(platform, guid, "pay_in_bank", "accepted");
+    await deliver(platform, guid, "pay_in_merchant", "accepted");
+    await platform.rows("update payment_message set decided_at = '2026-02-01T12:00:00Z' where guid = $1", guid);
+    const { registers } = await clients.settlements.closeRegisters({ day: "2026-02-01" });
+    expect(registers).toHaveLength(1);
+    expect(registers[0]).toMatchObject({
+      id: "0102261",
+      day: "2026-02-01",
+      status: RegisterStatus.SENT_INTERNAL,
+      totalAmount: { amountMinor: 150_075n, currency: "UAH" },
+      totalFeeMinor: 0n,
+      paymentCount: 1,
+      creditorCode: bank.taxCode,
+      chargingAccount: bank.iban,
+      purpose: "Gross settlement register 0102261",
+    });
+    const listed = await clients.settlements.listRegisters({ callerGuid: bank.guid, role: RegisterRole.ALL });
+    expect(listed.registers).toEqual(registers);
+    const read = await clients.settlements.getRegister({ callerGuid: bank.guid, registerId: "0102261" });
+    expect(read.register).toEqual(registers[0]);
+    expect(read.payments.map(({ paymentMessage: member, feeMinor }) => [member?.guid, feeMinor])).toEqual([[guid, 0n]]);
+    const strange = clients.settlements.getRegister({ callerGuid: merchant.guid, registerId: "0102261" });
+    expect(await errorOf(strange)).toMatchObject({ code: Code.NotFound, reason: "REGISTER_NOT_FOUND" });
+  });
+
+  test("a register without payments has an empty creditor", async () => {
+    const { registers } = await clients.settlements.closeRegisters({ day: "2026-02-02", allowOpenDay: true });
+    for (const register of registers) {
+      expect(register).toMatchObject({
+        status: RegisterStatus.SENT_NO_PM,
+        creditorAgent: { guid: "" },
+        creditorCode: "",
+      });
+    }
+  });
+});
+
+describe("participants", () => {
+  test("RegisterBank: every field travels there and back", async () => {
+    const callbackUrls = {
+      base: "https://b.example",
+      payIn: "https://b.example/in",
+      payOut: "https://b.example/out",
+      credit: "https://b.example/credit",
+      expiration: "https://b.example/expiration",
+      grossSettlement: "https://b.example/registers",
+    };
+    const message = bankMessage({
+      guid: "0198C0DE-0000-7000-8000-00000000AAAA",
+      callbackUrls,
+      callbackBodyFormat: CallbackBodyFormat.TEXT,
+      encryptionJwk: '{"kid":"enc"}',
+      deepLinkPrefix: "bank://pay/",
+      logoUrl: "https://b.example/logo.svg",
+      feeBasisPoints: 25,
+    });
+    const { bank: stored } = await clients.participants.registerBank({ bank: message });
+    expect(stored).toMatchObject({
+      ...message,
+      guid: "0198c0de-0000-7000-8000-00000000aaaa",
+      kind: ParticipantKind.BANK,
+      signingJwks: [expect.stringContaining("kid")],
+      encryptionJwk: expect.stringContaining('"enc"'),
+      version: 1n,
+    });
+    expect((await clients.participants.registerBank({ bank: message })).bank).toEqual(stored);
+    for (const by of [
+      { case: "guid", value: stored?.guid ?? "" },
+      { case: "bic", value: stored?.bic ?? "" },
+    ] as const) {
+      expect((await clients.participants.getParticipant({ by })).participant).toEqual(stored);
+    }
+  });
+
+  test("UpdateParticipant: what is not set stays, what is set changes", async () => {
+    const { bank: stored } = await clients.participants.registerBank({ bank: bankMessage() });
+    const changed = await clients.participants.updateParticipant({
+      guid: stored?.guid ?? "",
+      callbackUrls: { base: "https://new.example" },
+      feeBasisPoints: 0,
+      name: "Renamed",
+    });
+    const { name, callbackUrls, version, updatedAt, ...rest } = changed.participant as Participant;
+    expect([name, callbackUrls?.base, version]).toEqual(["Renamed", "https://new.example", 2n]);
+    expect(stored).toMatchObject(rest);
+    expect(updatedAt).toBeDefined();
+  });
+
+  test("ListParticipants: page by page, each one once, the pages of one kind and role", async () => {
+    const seen: string[] = [];
+    let pageToken = "";
+    do {
+      const page = await clients.participants.listParticipants({ kind: ParticipantKind.BANK, pageSize: 1, pageToken });
+      seen.push(...page.participants.map(({ guid }) => guid));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    const all = await clients.participants.listParticipants({ kind: ParticipantKind.BANK, role: BankRole.RECIPIENT });
+    expect(seen).toEqual(all.participants.map(({ guid }) => guid));
+    expect(new Set(seen).size).toBe(seen.length);
+  });
+});
+
+describe("what is absent or wrong in a request is refused with the name of its field", () => {
+  const calls: ReadonlyArray<[what: string, call: () => Promise<unknown>, field: string, reason?: string]> = [
+    ["an order without a merchant", () => clients.orders.createOrder({}), "merchant_guid"],
+    [
+      "an order of a merchant that is no guid",
+      () => clients.orders.createOrder(orderMessage({ ...merchant, guid: "x" })),
+      "merchant_guid",
+    ],
+    ["an order without an amount", () => clients.orders.createOrder(without(orderMessage(merchant), "amount")), "amt"],
+    [
+      "an order without a time of issue",
+      () => clients.orders.createOrder(without(orderMessage(merchant), "issuedAt")),
+      "iat",
+    ],
+    [
+      "an order without an expiry",
+      () => clients.orders.createOrder(without(orderMessage(merchant), "expiresAt")),
+      "exp",
+    ],
+    [
+      "an order issued before the first year",
+      () => clients.orders.createOrder(orderMessage(merchant, { issuedAt: { seconds: -99_999_999_999n } })),
+      "iat",
+    ],
+    [
+      "an order with a NUL character",
+      () => clients.orders.createOrder(orderMessage(merchant, { redirectUrl: "a\0b" })),
+      "redirect_url",
+    ],
+    ["a message without an amount", () => submitWithout("amount"), "amount"],
+    ["a message without a debtor", () => submitWithout("debtor"), "debtor"],
+    ["a message without a creditor", () => submitWithout("creditor"), "creditor"],
+    ["a message without encryption", () => submitWithout("encryption"), "encryption"],
+    ["a message without a payment type", () => submitWithout("pmType"), "pm_type"],
+    ["a message without an account type", () => submitWithout("senderAccountType"), "sender_account_type"],
+    ["a message without a jti", () => submitWithout("jti"), "jti"],
+    [
+      "a message without an identifier",
+      () => submitWithout("externalId"),
+      "payment_message_external_id",
+      "INVALID_EXTERNAL_ID",
+    ],
+    [
+      "a message with a newer payment type",
+      () => clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, "x", { pmType: 99 as never })),
+      "pm_type",
+    ],
+    [
+      "an access token without a jti",
+      () => clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, "x", { accessToken: {} })),
+      "access_token.jti",
+    ],
+    [
+      "a nested NUL character",
+      () =>
+        clients.paymentMessages.submitPaymentMessage(
+          paymentMessage(bank, merchant, "x", { debtor: { taxNumber: "\0" } }),
+        ),
+      "debtor.tax_number",
+    ],
+    ["a reading without a key", () => clients.paymentMessages.getPaymentMessage({ callerGuid: bank.guid }), "by"],
+    [
+      "a reading without a caller",
+      () => clients.paymentMessages.getPaymentMessage({ by: { case: "guid", value: "x" } }),
+      "caller_guid",
+    ],
+    ["a list of registers without a caller", () => clients.settlements.listRegisters({}), "caller_guid"],
+    [
+      "a list of registers with a negative offset",
+      () => clients.settlements.listRegisters({ callerGuid: bank.guid, offset: -1 }),
+      "offset",
+    ],
+    [
+      "a list of registers for an unknown role",
+      () => clients.settlements.listRegisters({ callerGuid: bank.guid, role: 9 as never }),
+      "role",
+    ],
+    ["a negative page size", () => clients.callbacks.listCallbacks({ pageSize: -1 }), "page_size"],
+    ["a page token that is none", () => clients.callbacks.listCallbacks({ pageToken: "%%%" }), "page_token"],
+    [
+      "a page token of another list",
+      () => clients.participants.listParticipants({ pageToken: "WyJhIl0" }),
+      "page_token",
+    ],
+    [
+      "a filter with an unspecified state",
+      () => clients.callbacks.listCallbacks({ filter: { states: [0] } }),
+      "filter.states",
+    ],
+    ["a registration without a bank", () => clients.participants.registerBank({}), "bank"],
+    [
+      "a merchant registered as a bank",
+      () => clients.participants.registerBank({ bank: bankMessage({ kind: ParticipantKind.MERCHANT }) }),
+      "kind",
+    ],
+    [
+      "a bank with a merchant category",
+      () => clients.participants.registerBank({ bank: bankMessage({ mcc: "5411" }) }),
+      "mcc",
+    ],
+    [
+      "a merchant with roles",
+      () => clients.participants.registerMerchant({ merchant: { roles: [BankRole.INITIATOR] } }),
+      "roles",
+    ],
+    [
+      "a key that is no JSON",
+      () => clients.participants.registerBank({ bank: bankMessage({ signingJwks: ["{"] }) }),
+      "signing_jwks",
+      "INVALID_KEY",
+    ],
+    ["a participant asked for by nothing", () => clients.participants.getParticipant({}), "by"],
+  ];
+
+  const without = <Message extends object>(message: Message, name: keyof Message) =>
+    Object.fromEntries(Object.entries(message).filter(([key]) => key !== name)) as Message;
+  const submitWithout = (name: string) =>
+    clients.paymentMessages.submitPaymentMessage(without(paymentMessage(bank, merchant, "x"), name as "jti"));
+
+  test.each(calls)("%s", async (_, call, field, reason = "INVALID_REQUEST") => {
+    expect(await errorOf(call())).toMatchObject({ code: Code.InvalidArgument, reason, field });
+  });
+
+  test("an amount beyond 2^53 is too large, not something smaller", async () => {
+    const order = orderMessage(merchant, { amount: { amountMinor: 9_007_199_254_740_993n, currency: "UAH" } });
+    expect(await errorOf(clients.orders.createOrder(order))).toMatchObject({ reason: "INVALID_AMOUNT", field: "amt" });
+  });
+});
+
+describe("errors", () => {
+  /** A client of a core in which every reading of a participant ends in the given way. */
+  function coreThat(getParticipant: () => Promise<unknown>, errors: object[] = []) {
+    const core = { ...platform.core, getParticipant } as unknown as Core;
+    const transport = inProcessTransport(core, { debug: () => {}, error: (fields) => errors.push(fields) });
+    return createClient(ParticipantService, transport).getParticipant({ by: { case: "bic", value: "123456" } });
+  }
+
+  test.each(refusalReasons.map((reason) => [reason]))(
+    "%s has its own code and travels with its detail",
+    async (reason) => {
+      const refusal = refuse(reason, "one sentence", { field: "some.field", paymentMessageGuid: "guid" });
+      expect(await errorOf(coreThat(async () => refusal))).toEqual({
+        code: codeOfReason[reason],
+        reason,
+        field: "some.field",
+        message: "one sentence",
+        paymentMessageGuid: "guid",
+        rawMessage: "one sentence",
+      });
+    },
+  );
+
+  test("a fault of ours is Internal, tells nothing, and is logged once", async () => {
+    const errors: object[] = [];
+    const fault = new Error("password=secret");
+    const told = await errorOf(coreThat(() => Promise.reject(fault), errors));
+    expect(told).toMatchObject({ code: Code.Internal, reason: "INTERNAL_ERROR", rawMessage: "internal error" });
+    expect(JSON.stringify(told)).not.toContain("secret");
+    expect(errors).toEqual([{ err: fault, rpc: "dcm.v1.ParticipantService/GetParticipant" }]);
+  });
+
+  test.each(["57P01", "08006", "53300", "ECONNREFUSED"])("a lost database (%s) is Unavailable", async (code) => {
+    const lost = Object.assign(new Error("connection to db.internal lost"), { code });
+    const told = await errorOf(coreThat(() => Promise.reject(lost)));
+    expect(told).toMatchObject({ code: Code.Unavailable, reason: "OVERLOADED" });
+    expect(JSON.stringify(told)).not.toContain("db.internal");
+  });
+
+  test("the log of a call has its method, its time and its code, and nothing of its body", async () => {
+    const lines: object[] = [];
+    const transport = inProcessTransport(platform.core, { debug: (fields) => lines.push(fields), error: () => {} });
+    const { orders } = createClients(transport);
+    await orders.createOrder(orderMessage(merchant, { jws: "secret.evidence" }));
+    await errorOf(orders.createOrder(orderMessage(merchant, { ref: "" })));
+    const rpc = "dcm.v1.OrderService/CreateOrder";
+    expect(lines).toEqual([
+      { rpc, durationMs: expect.any(Number), code: "ok" },
+      { rpc, durationMs: expect.any(Number), code: "invalid_argument" },
+    ]);
+  });
+});

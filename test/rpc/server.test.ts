@@ -1,0 +1,243 @@
+import { execFile } from "node:child_process";
+import { resolve } from "node:path";
+import { promisify } from "node:util";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import * as grpc from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ErrorDetailSchema } from "../../gen/dcm/v1/error_pb.ts";
+import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
+import type { Participant } from "../../gen/dcm/v1/participant_pb.ts";
+import type { Core } from "../../src/core/core.ts";
+import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
+import { type RpcServer, startRpcServer } from "../../src/rpc/server.ts";
+import { openPlatform, type Platform } from "../core/platform.ts";
+import { orderMessage, paymentMessage, registerBankAndMerchant } from "./messages.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+const silent = { debug: () => {}, error: () => {} };
+const token = "a token that only our own processes know";
+
+let platform: Platform;
+let server: RpcServer;
+let transport: ReturnType<typeof remoteTransport>;
+let clients: ReturnType<typeof createClients>;
+let bank: Participant;
+let merchant: Participant;
+
+const start = (core: Core, options: { token?: string; drainTimeoutMs?: number } = {}) =>
+  startRpcServer({ core, host: "127.0.0.1", port: 0, token: undefined, log: silent, ...options });
+
+beforeAll(async () => {
+  platform = await openPlatform();
+  server = await start(platform.core, { token });
+  transport = remoteTransport(server.url, token);
+  clients = createClients(transport);
+  ({ bank, merchant } = await registerBankAndMerchant(clients));
+});
+afterAll(async () => {
+  transport.close();
+  await server.close();
+  await platform.close();
+});
+
+describe("our own client, over gRPC", () => {
+  test("an order is created and paid, and a refusal arrives with its detail", async () => {
+    const { order } = await clients.orders.createOrder(orderMessage(merchant));
+    const { guid } = await clients.paymentMessages.submitPaymentMessage(
+      paymentMessage(bank, merchant, order?.id ?? ""),
+    );
+    const second = clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, order?.id ?? ""));
+    const error = await second.catch((reason: unknown) => ConnectError.from(reason));
+    const [detail] = (error as ConnectError).findDetails(ErrorDetailSchema);
+    expect([(error as ConnectError).code, detail?.paymentMessageGuid]).toEqual([Code.AlreadyExists, guid]);
+  });
+
+  test("a server that is not there is Unavailable, and the client finds it again when it is", async () => {
+    const gone = await start(platform.core);
+    const port = Number(new URL(gone.url).port);
+    const other = remoteTransport(gone.url, undefined);
+    const { participants } = createClients(other);
+    await participants.listParticipants({});
+    await gone.close();
+    await expect(participants.listParticipants({})).rejects.toMatchObject({ code: Code.Unavailable });
+    const back = await startRpcServer({ core: platform.core, host: "127.0.0.1", port, token: undefined, log: silent });
+    await expect(participants.listParticipants({})).resolves.toBeDefined();
+    other.close();
+    await back.close();
+  });
+});
+
+describe("foreign clients with nothing but the .proto files", () => {
+  type Unary = (
+    request: object,
+    metadata: grpc.Metadata,
+    done: (error: grpc.ServiceError | null, answer: Record<string, unknown>) => void,
+  ) => void;
+
+  function grpcClient(service: string) {
+    const definition = loadSync(`dcm/v1/${service.toLowerCase()}_service.proto`, { includeDirs: [`${root}/proto`] });
+    const loaded = grpc.loadPackageDefinition(definition) as unknown as {
+      dcm: { v1: Record<string, grpc.ServiceClientConstructor> };
+    };
+    const Service = loaded.dcm.v1[`${service}Service`] as grpc.ServiceClientConstructor;
+    return new Service(new URL(server.url).host, grpc.credentials.createInsecure());
+  }
+
+  function call(client: grpc.Client, method: string, request: object) {
+    const metadata = new grpc.Metadata();
+    metadata.set("authorization", `Bearer ${token}`);
+    return new Promise<Record<string, unknown>>((resolve, reject) => {
+      const unary = (client as unknown as Record<string, Unary>)[method];
+      unary?.call(client, request, metadata, (error, answer) => (error ? reject(error) : resolve(answer)));
+    });
+  }
+
+  const seconds = (date: Date) => ({ seconds: Math.floor(date.getTime() / 1000) });
+
+  test("grpc-js: an order is created, read, and a bad one is refused with the code of the table", async () => {
+    const client = grpcClient("Order");
+    const request = {
+      merchantGuid: merchant.guid,
+      ref: "over-grpc-js",
+      amount: { amountMinor: 2100, currency: "UAH" },
+      purpose: "Payment",
+      redirectUrl: "https://shop.example",
+      issuedAt: seconds(new Date()),
+      expiresAt: seconds(new Date(Date.now() + 900_000)),
+      jws: "order.jws.text",
+    };
+    const { order } = (await call(client, "createOrder", request)) as { order: { id: string; status: string } };
+    const read = (await call(client, "getOrder", { orderId: order.id })) as {
+      order: object;
+      merchant: { guid: string };
+    };
+    expect(read.order).toEqual(order);
+    expect(read.merchant.guid).toBe(merchant.guid);
+    const bad = call(client, "createOrder", { ...request, amount: { amountMinor: 1, currency: "ZZZ" } });
+    await expect(bad).rejects.toMatchObject({
+      code: grpc.status.INVALID_ARGUMENT,
+      details: "cur is not an ISO 4217 code",
+    });
+    const unknown = call(client, "getOrder", { orderId: "nothing" });
+    await expect(unknown).rejects.toMatchObject({ code: grpc.status.NOT_FOUND });
+    client.close();
+  });
+
+  test("grpc-js: without the token every call is Unauthenticated", async () => {
+    const client = grpcClient("Participant");
+    const unary = (client as unknown as Record<string, Unary>).listParticipants;
+    const refused = new Promise((resolve, reject) => {
+      unary?.call(client, {}, new grpc.Metadata(), (error, answer) => (error ? reject(error) : resolve(answer)));
+    });
+    await expect(refused).rejects.toMatchObject({ code: grpc.status.UNAUTHENTICATED });
+    client.close();
+  });
+
+  const curl = (protocol: string, method: string, request: object, bearer = token) =>
+    promisify(execFile)(
+      `${root}/node_modules/.bin/buf`,
+      [
+        ...["curl", "--schema", "proto", "--protocol", protocol, "--http2-prior-knowledge"],
+        ...["--header", `authorization: Bearer ${bearer}`, "--data", JSON.stringify(request)],
+        `${server.url}/dcm.v1.${method}`,
+      ],
+      { cwd: root, timeout: 14_000 },
+    );
+
+  test.each(["grpc", "grpcweb", "connect"])("buf curl over %s reads a participant", async (protocol) => {
+    const { stdout } = await curl(protocol, "ParticipantService/GetParticipant", { bic: bank.bic });
+    expect(JSON.parse(stdout)).toMatchObject({ participant: { guid: bank.guid, kind: "PARTICIPANT_KIND_BANK" } });
+  });
+
+  test("buf curl shows the code and the detail of a refusal", async () => {
+    const refused = curl("grpc", "OrderService/GetOrder", { order_id: "nothing" });
+    await expect(refused).rejects.toMatchObject({
+      stderr: expect.stringMatching(/"not_found"[\s\S]*"order not found"[\s\S]*dcm.v1.ErrorDetail/),
+    });
+  });
+
+  test.each([
+    ["gRPC-Web", createGrpcWebTransport],
+    ["Connect", createConnectTransport],
+  ])("%s clients are served too", async (_, createTransport) => {
+    const options = { baseUrl: server.url, httpVersion: "2", idleConnectionTimeoutMs: 100 } as const;
+    const orders = createClient(OrderService, createTransport(options));
+    const headers = { authorization: `Bearer ${token}` };
+    const answer = orders.getOrder({ orderId: "nothing" }, { headers });
+    await expect(answer).rejects.toMatchObject({ code: Code.NotFound });
+  });
+});
+
+describe("authentication", () => {
+  test.each([
+    ["no token", undefined],
+    ["a wrong token", "wrong"],
+    ["a prefix of the token", token.slice(0, -1)],
+    ["the token and more", `${token}!`],
+  ])("%s: Unauthenticated", async (_, given) => {
+    const other = remoteTransport(server.url, given);
+    const { participants } = createClients(other);
+    await expect(participants.listParticipants({})).rejects.toMatchObject({ code: Code.Unauthenticated });
+    other.close();
+  });
+
+  test("without a configured token everybody may call", async () => {
+    const open = await start(platform.core);
+    const other = remoteTransport(open.url, undefined);
+    await expect(createClients(other).participants.listParticipants({})).resolves.toBeDefined();
+    other.close();
+    await open.close();
+  });
+});
+
+describe("limits and closing", () => {
+  test("a request above 256 KiB is refused before it reaches the core", async () => {
+    const large = clients.orders.createOrder(orderMessage(merchant, { jws: "x".repeat(256 * 1024) }));
+    await expect(large).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    await expect(
+      clients.orders.createOrder(orderMessage(merchant, { jws: "x".repeat(200 * 1024) })),
+    ).resolves.toBeDefined();
+  });
+
+  /** A core whose reading of participants ends when the test says so. */
+  function slowCore() {
+    const started = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<void>();
+    const getParticipant = async () => {
+      started.resolve();
+      await answer.promise;
+      return platform.core.getParticipant({ guid: bank.guid });
+    };
+    return { core: { ...platform.core, getParticipant } as unknown as Core, started: started.promise, answer };
+  }
+
+  const by = { case: "bic", value: "123456" } as const;
+
+  test("close() lets open calls end and answers them", async () => {
+    const { core, started, answer } = slowCore();
+    const closing = await start(core);
+    const other = remoteTransport(closing.url, undefined);
+    const call = createClients(other).participants.getParticipant({ by });
+    await started;
+    const closed = closing.close();
+    answer.resolve();
+    await expect(call).resolves.toMatchObject({ participant: { guid: bank.guid } });
+    await closed;
+    other.close();
+  });
+
+  test("close() cuts calls that do not end in time", async () => {
+    const { core, started, answer } = slowCore();
+    const closing = await start(core, { drainTimeoutMs: 50 });
+    const other = remoteTransport(closing.url, undefined);
+    const call = createClients(other).participants.getParticipant({ by });
+    const outcome = expect(call).rejects.toBeInstanceOf(ConnectError);
+    await started;
+    await closing.close();
+    await outcome;
+    answer.resolve();
+    other.close();
+  });
+});
