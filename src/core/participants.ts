@@ -1,4 +1,4 @@
-import { raw } from "@mikro-orm/postgresql";
+import { LockMode, raw } from "@mikro-orm/postgresql";
 import { databaseFailure } from "../db/database.ts";
 import { ParticipantEntity } from "../db/entities.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
@@ -228,7 +228,9 @@ export async function updateParticipant(
   const urls = plain.callbackUrls && (await callbackUrlsProblem(context, plain.callbackUrls));
   if (urls !== undefined) return urls;
   return context.db.orm.em.fork().transactional(async (em) => {
-    const found = isGuid(guid) ? await em.findOne(ParticipantEntity, { guid }, { lockMode: 4 }) : null;
+    const found = isGuid(guid)
+      ? await em.findOne(ParticipantEntity, { guid }, { lockMode: LockMode.PESSIMISTIC_WRITE })
+      : null;
     if (found === null) return refuse("PARTICIPANT_NOT_FOUND", "no such participant", { field: "guid" });
     const before: PublicJwk[] = [...found.signingJwks, ...(found.encryptionJwk ? [found.encryptionJwk] : [])];
     Object.assign(found, plain);
