@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
-import { databaseFailure } from "../db/database.ts";
+import { isUnavailable } from "../core/failure.ts";
 import { isRefusal, type Refusal, type RefusalReason, refuse } from "../domain/errors.ts";
 
 /** The one table from a reason to the code of Connect and gRPC; the reason itself travels as a detail. */
@@ -76,7 +76,7 @@ export function unlessRefused<Value>(answer: Value): Exclude<Value, Refusal> {
  */
 export function errorForCaller(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
-  if (databaseFailure(error) === "unavailable") {
+  if (isUnavailable(error)) {
     return toConnectError(refuse("OVERLOADED", "the platform cannot reach its database; try again"), Code.Unavailable);
   }
   return toConnectError(refuse("INTERNAL_ERROR", "internal error"));

@@ -83,9 +83,15 @@ describe("registerParticipant", () => {
     ["no key", { signingJwks: [] }, "INVALID_KEY", "signing_jwks"],
     [
       "a callback URL that the guard refuses",
-      { callbackUrls: { pay_in: "https://private.example" } },
+      { callbackUrls: { base: "https://b.example", pay_in: "https://private.example" } },
       "INVALID_CALLBACK_URL",
       "callback_urls.pay_in",
+    ],
+    [
+      "no URL for a callback that its role gets",
+      { callbackUrls: { pay_in: "https://b.example", pay_out: "https://b.example" } },
+      "INVALID_CALLBACK_URL",
+      "callback_urls.credit",
     ],
     ["a bank code of five digits", { bic: "12345", iban: "UA213223130000026007233566001" }, "INVALID_REQUEST", "bic"],
     ["no role", { roles: [] }, "INVALID_REQUEST", "roles"],
@@ -199,7 +205,7 @@ describe("updateParticipant", () => {
     await Promise.all([
       platform.core.updateParticipant(bank.guid, { name: "New name" }),
       second.updateParticipant(bank.guid, { feeBasisPoints: 7 }),
-    ]);
+    ]).then((answers) => answers.map(accepted));
     expect(accepted(await platform.core.getParticipant({ guid: bank.guid }))).toMatchObject({
       name: "New name",
       feeBasisPoints: 7,
