@@ -44,8 +44,11 @@ export type ClaimAnswer =
   /** Delivered, leased by somebody else, or overtaken: nothing to do for this ticket. */
   | "obsolete";
 
-/** Delay queues have rungs of whole seconds; a ticket that comes less than this early is on time. */
-const earlyToleranceMs = 1_000;
+/**
+ * A ticket waits on the rung of the wait without its jitter, so it comes as early as the jitter is long: a tenth. Until
+ * that is all that is missing it is too early, however long the receiver asked to wait. `updated_at` is when the wait began.
+ */
+const isDue = "c.due_at - (c.due_at - c.updated_at) / 10 <= now()";
 
 const claimStatement = {
   name: "claim_callbacks",
@@ -54,7 +57,7 @@ const claimStatement = {
       select * from unnest($1::uuid[], $2::int[], $3::int[]) as ticket(guid, series, attempts)
     ), due as (
       select c.guid from ticket join callback c using (guid, series, attempts)
-      where c.state = 'waiting' and c.attempts < $4 and c.due_at <= now() + $6 * interval '1 millisecond'
+      where c.state = 'waiting' and c.attempts < $4 and ${isDue}
       order by c.guid for update of c skip locked
     ), claimed as (
       update callback c
@@ -80,7 +83,7 @@ const notDueStatement = {
     select c.guid, (extract(epoch from c.due_at - now()) * 1000)::float8 as wait_ms
     from unnest($1::uuid[], $2::int[], $3::int[]) as ticket(guid, series, attempts)
     join callback c using (guid, series, attempts)
-    where c.state = 'waiting' and c.due_at > now() + $4 * interval '1 millisecond'`,
+    where c.state = 'waiting' and not (${isDue})`,
 };
 
 type ClaimRow = PaymentMessageRow & {
@@ -107,16 +110,11 @@ type ClaimRow = PaymentMessageRow & {
 export async function claimCallbacks(context: CoreContext, tickets: readonly DueCallback[]): Promise<ClaimAnswer[]> {
   const keys = ticketArrays(tickets);
   const leaseMs = context.retryPolicy.attemptTimeoutMs + leaseMarginMs;
-  const rows = await context.db.sql<ClaimRow>(claimStatement, [
-    ...keys,
-    context.retryPolicy.maxAttempts,
-    leaseMs,
-    earlyToleranceMs,
-  ]);
+  const rows = await context.db.sql<ClaimRow>(claimStatement, [...keys, context.retryPolicy.maxAttempts, leaseMs]);
   const claimed = new Map(rows.map((row) => [row.callback_guid, toClaimed(row)]));
   const waits = new Map<string, number>();
   if (claimed.size < tickets.length) {
-    const early = await context.db.sql<{ guid: string; wait_ms: number }>(notDueStatement, [...keys, earlyToleranceMs]);
+    const early = await context.db.sql<{ guid: string; wait_ms: number }>(notDueStatement, [...keys]);
     for (const row of early) waits.set(row.guid, row.wait_ms);
   }
   return tickets.map((ticket) => {
