@@ -5,6 +5,7 @@ import {
   attempt,
   callbackOf,
   callbacksOf,
+  claim,
   deliver,
   openPlatform,
   type Parties,
@@ -132,6 +133,21 @@ describe("resolveCallback", () => {
     expect(await platform.core.resolveCallback(guid, "", "note")).toMatchObject({ field: "operator" });
     expect(await platform.core.resolveCallback(guid, "Olena", "")).toMatchObject({ field: "note" });
     expect(await platform.core.resolveCallback(guid, "Olena", "x".repeat(2001))).toMatchObject({ field: "note" });
+  });
+});
+
+describe("dead callbacks", () => {
+  async function dead(kind: "pay_in_bank" | "credit") {
+    const messageGuid = kind === "credit" ? await payWithSuccess(platform, parties) : await pay(platform, parties);
+    const { guid } = await callbackOf(platform, messageGuid, kind);
+    await platform.core.buryCallback(await claim(platform, guid), "the body could not be built");
+    return guid;
+  }
+
+  test("a dead Pay-in cannot be closed, because its payment waits for it; any other dead callback can", async () => {
+    const payIn = await platform.core.resolveCallback(await dead("pay_in_bank"), "Olena", "note");
+    expect(reasonOf(payIn)).toBe("CALLBACK_NOT_REPLAYABLE");
+    expect(reasonOf(await platform.core.resolveCallback(await dead("credit"), "Olena", "note"))).toBe("accepted");
   });
 });
 

@@ -210,6 +210,15 @@ describe("closeOverdueDays", () => {
     expect(await platform.core.closeOverdueDays()).toEqual([]);
     await expectReconciled();
   });
+
+  test("a day is closed from 00:01 in Kyiv on, not at midnight", async () => {
+    setClock(platform, new Date("2026-05-10T21:00:59Z"));
+    await paid(1);
+    expect(await platform.core.closeOverdueDays()).not.toContain(day);
+    platform.clock.now = new Date("2026-05-10T21:01:00Z");
+    expect(await platform.core.closeOverdueDays()).toContain(day);
+    await expectReconciled();
+  });
 });
 
 describe("reconcileRegisters", () => {

@@ -175,6 +175,18 @@ describe("callbacks", () => {
   });
 });
 
+describe("dead letters", () => {
+  test.each([
+    [0, 1_000],
+    [7, 7],
+    [20_000, 10_000],
+  ])("RedriveDeadLetters: a limit of %i moves at most %i", async (limit, asked) => {
+    const core = { ...platform.core, redriveDeadLetters: async (most: number) => most } as Core;
+    const { callbacks } = createClients(inProcessTransport(core, silent));
+    expect((await callbacks.redriveDeadLetters({ limit })).redriven).toBe(asked);
+  });
+});
+
 describe("settlements", () => {
   test("a closed register is answered, listed and read with its payments", async () => {
     const guid = await submit();
