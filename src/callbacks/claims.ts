@@ -5,7 +5,7 @@ import type { Register } from "../core/settlements.ts";
 import { type CallbackKind, EXPIRATION_CODE, EXPIRATION_REASON } from "../domain/callback.ts";
 import { formatAmount, formatAmountText } from "../domain/money.ts";
 import { matchFlags } from "../domain/paymentMessage.ts";
-import { registerStatusText } from "../domain/settlement.ts";
+import { registerPurpose, registerStatusText } from "../domain/settlement.ts";
 
 type Schemas = components["schemas"];
 
@@ -157,7 +157,7 @@ function grossSettlementClaims({ claimed, settlement }: CallbackFacts): Schemas[
     creditor_bic: register.creditorAgent?.bic ?? "",
     creditor_code: register.creditorAgent?.taxCode ?? "",
     charging_account: register.creditorAgent?.iban ?? "",
-    purpose: `Gross settlement register ${register.id}`,
+    purpose: registerPurpose(register.id),
     period_start: register.periodStart.toISOString(),
     period_end: register.periodEnd.toISOString(),
     total_amount: formatAmountText(register.totalAmountMinor),

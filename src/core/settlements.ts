@@ -38,10 +38,12 @@ export type Register = {
 const closingLock = 7_203_042;
 
 // A day of millions of payments takes longer than any statement of a hot path may: ten minutes, for this transaction only.
-const lockClosing = {
-  name: "lock_closing",
-  text: "select set_config('statement_timeout', '600000', true), pg_advisory_xact_lock($1)",
+const allowLongStatements = {
+  name: "allow_long_statements",
+  text: "select set_config('statement_timeout', '600000', true)",
 };
+
+const lockClosing = { name: "lock_closing", text: "select pg_advisory_xact_lock($1)" };
 
 const unregistered = "m.status = 'success' and m.register_id is null";
 const inDay =
@@ -120,6 +122,7 @@ export async function closeRegisters(
     return refuse("DAY_IS_NOT_OVER", `${day} is not over in Kyiv`, { field: "day" });
   }
   const { ids, due } = await context.db.transaction(async (sql) => {
+    await sql(allowLongStatements);
     await sql(lockClosing, [closingLock]);
     const made = await makeRegisters(sql, day, await sql<Group>(selectGroups, [day]));
     await sql(fillRegisters, [day, made]);

@@ -1,4 +1,4 @@
-import { type Refusal, refuse } from "./errors.ts";
+import { type Refusal, type RefusalReason, refuse } from "./errors.ts";
 import { ibanProblem, ibanSentence } from "./iban.ts";
 import { currencyProblem } from "./money.ts";
 import { currencySentence, type OrderStatus } from "./order.ts";
@@ -107,7 +107,28 @@ function duplicateProblem(existing: SubmissionFacts["existing"]): Refusal | unde
   return undefined;
 }
 
+/** Texts that must be there, and how long they may be; the ciphertexts themselves mean nothing to the platform. */
+const texts: ReadonlyArray<
+  [field: string, limit: number, reason: RefusalReason, value: (message: PaymentMessageContent) => string]
+> = [
+  ["jti", 128, "INVALID_REQUEST", (message) => message.jti],
+  ["payment_message_external_id", 64, "INVALID_EXTERNAL_ID", (message) => message.externalId],
+  ["debtor.debtor_name", 4096, "INVALID_DEBTOR_NAME", (message) => message.debtorName],
+  ["debtor.debtor_id", 4096, "INVALID_DEBTOR_ID", (message) => message.debtorTaxNumber],
+  ["creditor.creditor_name", 4096, "INVALID_CREDITOR_NAME", (message) => message.creditorName],
+  ["creditor.creditor_id", 4096, "INVALID_CREDITOR_ID", (message) => message.creditorTaxNumber],
+  ["purpose", 420, "INVALID_PURPOSE", (message) => message.purpose],
+  ["encryption.nonce", 64, "INVALID_NONCE", (message) => message.nonce],
+  ["encryption.encrypted_key", 1368, "INVALID_ENCRYPTED_KEY", (message) => message.encryptedKey],
+];
+
 function contentProblem(request: PaymentMessageRequest, now: Date, supported: readonly string[]): Refusal | undefined {
+  for (const [field, limit, reason, value] of texts) {
+    const { length } = value(request);
+    if (length === 0 || length > limit) {
+      return refuse(reason, `${field} does not have 1 to ${limit} characters`, { field });
+    }
+  }
   const currency = currencyProblem(request.currency, supported);
   if (currency !== undefined) return refuse(currency, `currency ${currencySentence[currency]}`, { field: "currency" });
   if (request.amountMinor <= 0 || request.amountMinor > 99_999_999_999) {

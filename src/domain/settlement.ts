@@ -35,3 +35,8 @@ export function registerId(day: string, increment: number): string {
   const [year = "", month = "", dayOfMonth = ""] = day.split("-");
   return `${dayOfMonth}${month}${year.slice(2)}${increment}`;
 }
+
+/** The purpose that a register's settlement payment must have. */
+export function registerPurpose(id: string): string {
+  return `Gross settlement register ${id}`;
+}

@@ -10,6 +10,7 @@ import type { CallbackAttempt, CallbackView } from "../core/review.ts";
 import type { Register } from "../core/settlements.ts";
 import type { Order } from "../domain/order.ts";
 import type { Participant, PublicJwk } from "../domain/participant.ts";
+import { registerPurpose } from "../domain/settlement.ts";
 import {
   bankRoles,
   callbackBodyFormats,
@@ -122,7 +123,7 @@ export function toRegister(register: Register): MessageInitShape<typeof Register
     creditorAgent: { guid: creditorAgent?.guid ?? "", name: creditorAgent?.name ?? "", bic: creditorAgent?.bic ?? "" },
     creditorCode: creditorAgent?.taxCode ?? "",
     chargingAccount: creditorAgent?.iban ?? "",
-    purpose: `Gross settlement register ${register.id}`,
+    purpose: registerPurpose(register.id),
     periodStart: timestampFromDate(register.periodStart),
     periodEnd: timestampFromDate(register.periodEnd),
     totalAmount: money(register.totalAmountMinor, register.currency),
