@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import type { Transport } from "@connectrpc/connect";
 import { v7 as uuidV7 } from "uuid";
 import { createAddressGuard } from "./callbacks/address.ts";
 import { createCallbackClient } from "./callbacks/client.ts";
@@ -15,20 +16,24 @@ import { type Database, migrate, openDatabase } from "./db/database.ts";
 import { startEmbeddedPostgres } from "./db/embedded.ts";
 import type { PublicJwk } from "./domain/participant.ts";
 import type { Logger } from "./log.ts";
+import { createMetrics, type Metrics, metricsReaders } from "./metrics.ts";
+import { startOpsServer } from "./opsServer.ts";
 import { loadParticipants } from "./participantsFile.ts";
 import { platformKey } from "./platformKey.ts";
 import { createLocalQueue } from "./queue/local.ts";
 import type { CallbackQueue } from "./queue/queue.ts";
 import { createRabbitmqQueue } from "./queue/rabbitmq.ts";
 import { buildTopology } from "./queue/topology.ts";
+import type { DependencyState } from "./rest/context.ts";
 import { createRestApp } from "./rest/server.ts";
-import { createClients, inProcessTransport, remoteTransport } from "./rpc/clients.ts";
+import { type CoreClients, createClients, inProcessTransport, remoteTransport } from "./rpc/clients.ts";
 import { startRpcServer } from "./rpc/server.ts";
 import { signJws } from "./sdk/jws.ts";
 import { importPublicKey, type KeyPair } from "./sdk/keys.ts";
+import { startTracing, type Tracing } from "./tracing.ts";
 
 export type App = {
-  urls: { rest: string; rpc: string };
+  urls: { rest: string; rpc: string; ops: string };
   /** Drains: accepted work finishes, or is safely left in the database for the next start. */
   stop(): Promise<void>;
 };
@@ -56,53 +61,72 @@ export async function startApp(config: Config, log: Logger, parts: AppParts = {}
   }
 }
 
+/** What every part of this process shares; whoever starts something hands its end to `started`. */
+type Run = {
+  config: Config;
+  log: Logger;
+  parts: AppParts;
+  key: KeyPair;
+  guard: ReturnType<typeof createAddressGuard>;
+  metrics: Metrics;
+  tracing: Tracing;
+  started: AsyncDisposableStack;
+};
+
 async function startRoles(config: Config, log: Logger, parts: AppParts, started: AsyncDisposableStack) {
   const runs = (role: Role) => config.roles.includes(role);
+  const tracing = await startTracing(config.otlpEndpoint, "dcm-gateway");
+  started.defer(() => tracing.stop());
   const key = await platformKey(config.platformKeyFile ?? join(config.dataDir, "platform-key.json"));
   const guard = createAddressGuard({ allowCidrs: [...config.callbackAllowCidrs] });
-  const urls = { rest: "", rpc: config.coreUrl ?? "" };
-  let local: LocalCore | undefined;
-  if (runs("core") || runs("worker")) {
-    local = await startLocalCore(config, log, parts, guard, started);
-    if (runs("core")) {
-      const rpc = await startRpcServer({
-        core: local.core,
-        host: config.rpcHost,
-        port: config.rpcPort,
-        token: config.rpcToken,
-        log,
-      });
-      started.defer(() => rpc.close());
-      urls.rpc = rpc.url;
-      await loadParticipants(local.core, config.participantsFile, log);
-    }
-  }
-  if (runs("worker") && local !== undefined) {
-    const client = createCallbackClient({ guard, attemptTimeoutMs: config.retryPolicy.attemptTimeoutMs });
-    started.defer(() => client.close());
-    const worker = await startWorker({
-      core: local.core,
-      queue: local.queue,
-      client,
-      signer: { issuer: publicUrlOf(config), key },
-      newGuid: parts.newGuid ?? uuidV7,
-      log,
-    });
-    started.defer(() => worker.stop());
-  }
-  if (runs("rest")) urls.rest = await startRest(config, log, parts, { key, guard, local }, started);
+  const run: Run = { config, log, parts, key, guard, metrics: createMetrics(), tracing, started };
+  const urls = { rest: "", rpc: config.coreUrl ?? "", ops: "" };
+  const local = runs("core") || runs("worker") ? await startLocalCore(run) : undefined;
+  if (runs("core") && local !== undefined) urls.rpc = await startRpc(run, local);
+  if (runs("worker") && local !== undefined) await startDelivery(run, local);
+  const clients = createClients(transportTo(run, local));
+  const ready = () => readiness(local, clients);
+  if (runs("rest")) urls.rest = await startRest(run, clients, ready);
+  if (config.opsPort !== undefined) urls.ops = await startOps(run, config.opsPort, ready);
   return urls;
+}
+
+async function startRpc({ config, log, tracing, started }: Run, { core }: LocalCore): Promise<string> {
+  const { rpcHost: host, rpcPort: port, rpcToken: token } = config;
+  const rpc = await startRpcServer({ core, host, port, token, log, tracing });
+  started.defer(() => rpc.close());
+  await loadParticipants(core, config.participantsFile, log);
+  return rpc.url;
+}
+
+async function startDelivery(run: Run, { core, queue }: LocalCore): Promise<void> {
+  const { config, log, parts, key, guard, metrics, tracing, started } = run;
+  const client = createCallbackClient({ guard, attemptTimeoutMs: config.retryPolicy.attemptTimeoutMs });
+  started.defer(() => client.close());
+  const worker = await startWorker({
+    core,
+    queue,
+    client,
+    signer: { issuer: publicUrlOf(config), key },
+    newGuid: parts.newGuid ?? uuidV7,
+    log,
+    observer: metrics.delivery,
+    tracing,
+  });
+  started.defer(() => worker.stop());
+  metrics.watchInFlight(worker.inFlight);
+}
+
+async function startOps({ config, metrics, started }: Run, port: number, ready: () => Promise<DependencyState[]>) {
+  const mayReadMetrics = metricsReaders(config.metricsAllowCidrs);
+  const ops = await startOpsServer({ port, metricsText: metrics.text, mayReadMetrics, readiness: ready });
+  started.defer(() => ops.close());
+  return `http://localhost:${ops.port}`;
 }
 
 type LocalCore = { core: Core; queue: CallbackQueue; database: Database };
 
-async function startLocalCore(
-  config: Config,
-  log: Logger,
-  parts: AppParts,
-  guard: ReturnType<typeof createAddressGuard>,
-  started: AsyncDisposableStack,
-): Promise<LocalCore> {
+async function startLocalCore({ config, log, parts, guard, metrics, tracing, started }: Run): Promise<LocalCore> {
   const url = config.databaseUrl ?? (await startOwnDatabase(config, log, started));
   await migrate(url);
   const database = await openDatabase({
@@ -113,6 +137,7 @@ async function startLocalCore(
   started.defer(() => database.close());
   const queue = createQueue(config, log);
   started.defer(() => queue.close());
+  metrics.watchBacklog(database, queue);
   const context: CoreContext = {
     db: database,
     clock: parts.clock ?? (() => new Date()),
@@ -122,6 +147,8 @@ async function startLocalCore(
     republishAfterMs: config.republishAfterMs,
     onCallbacksDue: (callbacks) => handToQueue(queue, callbacks, log),
     redriveDeadLetters: (limit) => queue.redriveDead(limit),
+    observer: metrics.core,
+    currentTrace: tracing.current,
     callbackUrlProblem: async (target) => {
       const check = await guard.check(target);
       return check.ok ? undefined : check.problem;
@@ -186,13 +213,16 @@ function publicUrlOf(config: Config): string {
   return config.publicUrl ?? `http://localhost:${config.restPort}`;
 }
 
-async function startRest(
-  config: Config,
-  log: Logger,
-  parts: AppParts,
-  own: { key: KeyPair; guard: ReturnType<typeof createAddressGuard>; local: LocalCore | undefined },
-  started: AsyncDisposableStack,
-): Promise<string> {
+/** The core of this process, or the one at CORE_URL. */
+function transportTo({ config, log, tracing, started }: Run, local: LocalCore | undefined): Transport {
+  if (config.coreUrl === undefined && local !== undefined) return inProcessTransport(local.core, log, tracing);
+  const remote = remoteTransport(config.coreUrl ?? "", config.rpcToken, tracing);
+  started.defer(async () => remote.close());
+  return remote;
+}
+
+async function startRest(run: Run, clients: CoreClients, ready: () => Promise<DependencyState[]>): Promise<string> {
+  const { config, log, parts, key, guard, metrics, tracing, started } = run;
   const server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 30_000, headersTimeout: 20_000 });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -200,19 +230,19 @@ async function startRest(
   });
   const { port } = server.address() as AddressInfo;
   const url = `http://localhost:${port}`;
-  const transport =
-    config.coreUrl === undefined && own.local !== undefined
-      ? inProcessTransport(own.local.core, log)
-      : remoteTransport(config.coreUrl ?? "", config.rpcToken);
   const app = createRestApp({
-    clients: createClients(transport),
+    clients,
     publicUrl: config.publicUrl ?? url,
-    platformJwks: () => ({ keys: [own.key.publicJwk as never] }),
-    signAsPlatform: (claims) => signJws(claims, own.key),
-    fetchKeySet: (target) => fetchKeySet(own.guard, target),
+    platformJwks: () => ({ keys: [key.publicJwk as never] }),
+    signAsPlatform: (claims) => signJws(claims, key),
+    fetchKeySet: (target) => fetchKeySet(guard, target),
     log,
     clock: parts.clock ?? (() => new Date()),
-    readiness: () => readiness(own.local, createClients(transport)),
+    readiness: ready,
+    metricsText: metrics.text,
+    mayReadMetrics: metricsReaders(config.metricsAllowCidrs),
+    requestDone: metrics.requestDone,
+    tracing,
     openapiPath: join(import.meta.dirname, "../openapi/dcm.v1.yaml"),
   });
   server.on("request", app);
@@ -231,7 +261,7 @@ async function startRest(
 const probeTimeoutMs = 2_000;
 
 /** What this process needs, and whether it is there; a missing queue delays callbacks but stops nothing. */
-async function readiness(local: LocalCore | undefined, clients: ReturnType<typeof createClients>) {
+async function readiness(local: LocalCore | undefined, clients: CoreClients): Promise<DependencyState[]> {
   if (local === undefined) {
     return [await probe("core", clients.participants.listParticipants({ pageSize: 1 }, { timeoutMs: probeTimeoutMs }))];
   }
@@ -244,7 +274,7 @@ async function readiness(local: LocalCore | undefined, clients: ReturnType<typeo
   ];
 }
 
-async function probe(dependency: string, answer: Promise<unknown>) {
+async function probe(dependency: string, answer: Promise<unknown>): Promise<DependencyState> {
   try {
     await answer;
     return { dependency, ok: true };

@@ -24,6 +24,11 @@ export type Config = {
   rpcToken: string | undefined;
   /** Where payers, merchants and banks reach REST; undefined: the address it listens on. */
   publicUrl: string | undefined;
+  /** Undefined: metrics and health only beside REST. */
+  opsPort: number | undefined;
+  metricsAllowCidrs: readonly string[];
+  /** Undefined: no traces. */
+  otlpEndpoint: string | undefined;
   /** Undefined: the core runs in this process. */
   coreUrl: string | undefined;
   dataDir: string;
@@ -168,6 +173,18 @@ export const variables = [
     problem: isWholeNumber(500, 600_000),
   },
   {
+    name: "OPS_PORT",
+    fallback: "",
+    help: "Port of /metrics, /healthz and /readyz for processes without REST, on every address; 0 takes a free one. Empty: none.",
+    problem: isPort,
+  },
+  {
+    name: "METRICS_ALLOW_CIDRS",
+    fallback: "",
+    help: "Networks, comma-separated, that may read /metrics beside loopback. A proxy on this machine must not pass /metrics on.",
+    problem: each(cidrProblem),
+  },
+  {
     name: "OTEL_EXPORTER_OTLP_ENDPOINT",
     fallback: "",
     help: "OpenTelemetry collector (OTLP over HTTP) that traces go to. Empty: no traces.",
@@ -237,6 +254,9 @@ function toConfig(started: readonly Role[], values: Record<VariableName, string>
     rpcPort: Number(values.RPC_PORT),
     rpcToken: optional(values.RPC_TOKEN),
     publicUrl: optional(values.PUBLIC_URL)?.replace(/\/+$/, ""),
+    opsPort: values.OPS_PORT === "" ? undefined : Number(values.OPS_PORT),
+    metricsAllowCidrs: list(values.METRICS_ALLOW_CIDRS),
+    otlpEndpoint: optional(values.OTEL_EXPORTER_OTLP_ENDPOINT)?.replace(/\/+$/, ""),
     coreUrl: optional(values.CORE_URL),
     dataDir: resolve(values.DATA_DIR),
     platformKeyFile: optional(values.PLATFORM_KEY_FILE),

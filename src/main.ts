@@ -67,6 +67,7 @@ async function start(args: string[]): Promise<number> {
 const urlsOf = (app: App, started: readonly Role[]) => ({
   ...(started.includes("rest") && { rest: app.urls.rest }),
   ...(started.includes("core") && { rpc: app.urls.rpc }),
+  ...(app.urls.ops !== "" && { ops: app.urls.ops }),
 });
 
 async function sandbox(args: string[]): Promise<number> {

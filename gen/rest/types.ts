@@ -367,7 +367,8 @@ export interface paths {
         };
         /**
          * Read the metrics
-         * @description The process's metrics in the Prometheus text format; empty when metrics are switched off.
+         * @description The process's metrics in the Prometheus text format. Only callers on loopback and in the networks that the deployment names
+         *     read them; everybody else is told that there is no such path.
          */
         get: operations["getMetrics"];
         put?: never;
@@ -2642,6 +2643,21 @@ export interface operations {
                 content: {
                     /** @example process_cpu_seconds_total 1.5 */
                     "text/plain": string;
+                };
+            };
+            /** @description The caller may not read the metrics. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "there is no such path",
+                     *       "code": "ROUTE_NOT_FOUND"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Error"];
                 };
             };
             431: components["responses"]["HeaderTooLarge"];

@@ -102,7 +102,7 @@ function parseCidr(text: string): { address: string; prefix: number; family: 4 |
 /**
  * A list per family: one BlockList for both would match every IPv4 address against the IPv4-mapped range.
  */
-function addressSet(cidrs: readonly string[]): (address: string) => boolean {
+export function addressSet(cidrs: readonly string[]): (address: string) => boolean {
   const lists = { 4: new BlockList(), 6: new BlockList() };
   for (const text of cidrs) {
     const cidr = parseCidr(text);

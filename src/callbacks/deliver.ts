@@ -5,11 +5,12 @@ import { type CallbackKind, type Outcome, outcomeClasses } from "../domain/callb
 import { isRefusal } from "../domain/errors.ts";
 import type { Participant } from "../domain/participant.ts";
 import type { CallbackQueue, Lane, Ticket, Verdict } from "../queue/queue.ts";
-import { callbackContent } from "./claims.ts";
+import type { Span, Tracing } from "../tracing.ts";
+import { type CallbackFacts, callbackContent } from "./claims.ts";
 import type { AttemptResult, CallbackClient, CallbackRequest } from "./client.ts";
 import { callbackUrl, type Signer, sealEnvelope } from "./envelope.ts";
 import type { Receivers } from "./receivers.ts";
-import type { Slots } from "./slots.ts";
+import type { Slot, Slots } from "./slots.ts";
 
 export type DeliveryLog = Record<"debug" | "info" | "warn" | "error", (fields: object, message: string) => void>;
 
@@ -30,6 +31,7 @@ export type DeliveryContext = {
   random: () => number;
   log: DeliveryLog;
   observer: DeliveryObserver;
+  tracing: Tracing;
 };
 
 type Prepared = { url: string; request: CallbackRequest };
@@ -42,63 +44,103 @@ export async function deliver(context: DeliveryContext, lane: Lane, ticket: Tick
   const slot = await context.slots.acquire(ticket.receiverGuid);
   if (slot === undefined) {
     context.observer.parked();
-    await handBack(context, () => context.queue.park(lane, [ticket]));
+    await handBack(context, ticket, () => context.queue.park(lane, [ticket]));
     return "ack";
   }
+  const attributes = {
+    "dcm.callback_guid": ticket.callbackGuid,
+    "dcm.lane": lane,
+    "dcm.receiver_guid": ticket.receiverGuid,
+  };
+  return context.tracing.inSpan({ name: "callback", kind: "consumer", attributes, parent: ticket.trace }, (span) =>
+    attemptIn(context, slot, ticket, span),
+  );
+}
+
+async function attemptIn(context: DeliveryContext, slot: Slot, ticket: Ticket, span: Span): Promise<Verdict> {
   let answered = true;
   try {
     const claim = await context.core.claimCallback(ticket);
     if (isRefusal(claim)) return "requeue";
     if (claim === "obsolete") return "ack";
     if ("notDueForMs" in claim) {
-      await handBack(context, () => context.queue.publishDelayed([ticket], claim.notDueForMs));
+      await handBack(context, ticket, () => context.queue.publishDelayed([ticket], claim.notDueForMs));
       return "ack";
     }
     const { claimed } = claim;
+    span.set({ "dcm.kind": claimed.kind, "dcm.attempt": claimed.attempt, ...paymentOf(claimed) });
     const prepared = await prepare(context, claimed);
-    if (prepared === undefined) return "dead";
-    const result = await context.client.post(prepared.url, prepared.request);
+    if (prepared === undefined) {
+      span.fail();
+      return "dead";
+    }
+    const result = await post(context, claimed, prepared);
     answered = outcomeClasses[result.outcome] !== "unanswered" || result.httpStatus !== undefined;
     slot.release(answered);
-    await record(context, claimed, result);
+    await record(context, claimed, result, ticket.trace);
     return "ack";
   } finally {
     slot.release(answered);
   }
 }
 
+const paymentOf = (claimed: ClaimedCallback) => ({ "dcm.payment_message_guid": claimed.paymentMessage?.guid });
+
+function post(context: DeliveryContext, claimed: ClaimedCallback, { url, request }: Prepared): Promise<AttemptResult> {
+  const attributes = { "dcm.kind": claimed.kind, "server.address": URL.parse(url)?.hostname };
+  return context.tracing.inSpan({ name: "POST callback", kind: "client", attributes }, async (span) => {
+    const result = await context.client.post(url, request);
+    span.set({ "dcm.outcome": result.outcome, "http.response.status_code": result.httpStatus });
+    if (result.outcome !== "accepted") span.fail();
+    return result;
+  });
+}
+
 /** Building and signing are ours: what fails here is put aside as dead, with its reason, and never blames the receiver. */
 async function prepare(context: DeliveryContext, claimed: ClaimedCallback): Promise<Prepared | undefined> {
+  // A read that fails is the database's trouble, which passes: the lease lapses and the relay finds the callback again.
+  const receiver = await context.receivers.find(claimed.receiverGuid);
+  const settlement =
+    claimed.registerId === null ? undefined : await context.core.getRegister(undefined, claimed.registerId);
   try {
-    const receiver = await context.receivers.find(claimed.receiverGuid);
     if (isRefusal(receiver)) throw new Error("the receiver is not registered");
-    return await prepareFor(context, claimed, receiver);
+    if (isRefusal(settlement)) throw new Error(`register ${claimed.registerId} does not exist`);
+    return await prepareFor(context, { claimed, settlement }, receiver);
   } catch (error) {
     const problem = error instanceof Error ? error.message : "unknown problem";
-    context.log.error({ callbackGuid: claimed.guid, kind: claimed.kind, problem }, "a callback cannot be prepared");
+    context.log.error(
+      { ...logFields(claimed), problem },
+      "a callback cannot be prepared; it is dead until it is redriven",
+    );
     await context.core.buryCallback(claimed, problem);
     return undefined;
   }
 }
 
-async function prepareFor(context: DeliveryContext, claimed: ClaimedCallback, receiver: Participant) {
+const logFields = (claimed: ClaimedCallback) => ({
+  callbackGuid: claimed.guid,
+  kind: claimed.kind,
+  paymentMessageGuid: claimed.paymentMessage?.guid ?? null,
+  attempt: claimed.attempt,
+});
+
+async function prepareFor(context: DeliveryContext, facts: CallbackFacts, receiver: Participant): Promise<Prepared> {
+  const { claimed } = facts;
   const url = callbackUrl(claimed.kind, receiver);
   if (url === undefined) throw new Error(`the receiver has no URL for ${claimed.kind} callbacks`);
-  const settlement =
-    claimed.registerId === null ? undefined : await context.core.getRegister(undefined, claimed.registerId);
-  if (isRefusal(settlement)) throw new Error(`register ${claimed.registerId} does not exist`);
-  const content = callbackContent({ claimed, settlement });
+  const content = callbackContent(facts);
   return { url, request: await sealEnvelope(content, claimed, receiver, context.signer, context.newGuid) };
 }
 
-async function record(context: DeliveryContext, claimed: ClaimedCallback, result: AttemptResult): Promise<void> {
-  const paymentMessageGuid = claimed.paymentMessage?.guid ?? null;
+async function record(
+  context: DeliveryContext,
+  claimed: ClaimedCallback,
+  result: AttemptResult,
+  trace: string | undefined,
+): Promise<void> {
   context.observer.attempted(claimed.kind, result.outcome, result.durationMs);
   const fields = {
-    callbackGuid: claimed.guid,
-    kind: claimed.kind,
-    paymentMessageGuid,
-    attempt: claimed.attempt,
+    ...logFields(claimed),
     outcome: result.outcome,
     httpStatus: result.httpStatus,
     durationMs: Math.round(result.durationMs),
@@ -123,8 +165,9 @@ async function record(context: DeliveryContext, claimed: ClaimedCallback, result
     series: claimed.series,
     attempt: claimed.attempt,
     receiverGuid: claimed.receiverGuid,
+    ...(trace !== undefined && { trace }),
   };
-  await handBack(context, () => context.queue.publishDelayed([next], decision.delayMs));
+  await handBack(context, next, () => context.queue.publishDelayed([next], decision.delayMs));
 }
 
 /** 0.1 + 0.4 + 1.6 + 6.4 = 8.5 s of trying, well inside the 20 s that a lease leaves for recording. */
@@ -138,7 +181,8 @@ async function recordStubbornly(context: DeliveryContext, attempt: AttemptRecord
       if (!isRefusal(answer)) return answer;
     } catch (error) {
       const problem = error instanceof Error ? error.message : "unknown problem";
-      context.log.warn({ callbackGuid: attempt.callbackGuid, problem }, "recording an attempt failed");
+      const { callbackGuid, paymentMessageGuid, attempt: number } = attempt;
+      context.log.warn({ callbackGuid, paymentMessageGuid, attempt: number, problem }, "recording an attempt failed");
     }
     if (waitMs === undefined) return undefined;
     await delay(waitMs);
@@ -147,11 +191,12 @@ async function recordStubbornly(context: DeliveryContext, attempt: AttemptRecord
 }
 
 /** A ticket that the queue does not take is not lost: the relay finds its row when it is overdue. */
-async function handBack(context: DeliveryContext, publish: () => Promise<void>): Promise<void> {
+async function handBack(context: DeliveryContext, ticket: Ticket, publish: () => Promise<void>): Promise<void> {
   try {
     await publish();
   } catch (error) {
     const problem = error instanceof Error ? error.message : "unknown problem";
-    context.log.warn({ problem }, "the queue took no ticket; the relay will find the callback");
+    const { callbackGuid, attempt } = ticket;
+    context.log.warn({ callbackGuid, attempt, problem }, "the queue took no ticket; the relay will find the callback");
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Core } from "../core/core.ts";
 import type { CallbackQueue } from "../queue/queue.ts";
+import { noTracing, type Tracing } from "../tracing.ts";
 import type { CallbackClient } from "./client.ts";
 import { type DeliveryContext, type DeliveryLog, type DeliveryObserver, deliver } from "./deliver.ts";
 import type { Signer } from "./envelope.ts";
@@ -16,6 +17,7 @@ export type WorkerOptions = {
   newGuid: () => string;
   log: DeliveryLog;
   observer?: DeliveryObserver;
+  tracing?: Tracing;
 };
 
 /**
@@ -33,8 +35,14 @@ const expireAtOnce = 500;
 const forgetAtOnce = 5_000;
 const reconciledDays = 8;
 
+export type Worker = {
+  /** Attempts under way. */
+  inFlight(): number;
+  stop(): Promise<void>;
+};
+
 /** Delivers callbacks, and does what the clock asks for: the relay, the expiry of orders, the closing of registers. */
-export async function startWorker(options: WorkerOptions): Promise<{ stop(): Promise<void> }> {
+export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const { core, queue, log } = options;
   const context: DeliveryContext = {
     ...options,
@@ -42,6 +50,7 @@ export async function startWorker(options: WorkerOptions): Promise<{ stop(): Pro
     slots: createSlots(),
     random: Math.random,
     observer: options.observer ?? { attempted() {}, parked() {} },
+    tracing: options.tracing ?? noTracing,
   };
   const consumers = await Promise.all([
     queue.consume("first", (ticket) => deliver(context, "first", ticket), { concurrency: concurrency.first }),
@@ -54,6 +63,7 @@ export async function startWorker(options: WorkerOptions): Promise<{ stop(): Pro
     repeat("forget access tokens", forgetEveryMs, log, () => core.forgetAccessTokens(forgetAtOnce)),
   ];
   return {
+    inFlight: context.slots.held,
     async stop() {
       await Promise.all([...consumers.map((consumer) => consumer.stop()), ...chores.map((chore) => chore.stop())]);
     },

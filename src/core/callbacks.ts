@@ -1,7 +1,7 @@
 import type { Sql } from "../db/database.ts";
 import { afterAttempt, type CallbackKind, type Decision, type Outcome } from "../domain/callback.ts";
 import { applyEffects } from "./cascade.ts";
-import { type CoreContext, type DueCallback, leaseMarginMs } from "./context.ts";
+import { type CoreContext, type DueCallback, leaseMarginMs, type Traced } from "./context.ts";
 import {
   messageColumns,
   messageJoins,
@@ -162,7 +162,7 @@ function toClaimed(row: ClaimRow): ClaimedCallback {
 // ------------------------------------------------------------------------------------------------------------- recording
 
 /** What one attempt came to. Durations are milliseconds; `answer` holds at most 4 KiB. */
-export type AttemptRecord = {
+export type AttemptRecord = Traced & {
   callbackGuid: string;
   kind: CallbackKind;
   series: number;
@@ -221,7 +221,7 @@ export async function recordAttempts(context: CoreContext, records: readonly Att
       const effect = decisions[index]?.effect ?? "none";
       const hasEffect = effect !== "none" && record.paymentMessageGuid !== null;
       return hasEffect && appliedGuids.has(record.callbackGuid)
-        ? [{ paymentMessageGuid: record.paymentMessageGuid as string, effect }]
+        ? [{ paymentMessageGuid: record.paymentMessageGuid as string, effect, trace: record.trace }]
         : [];
     });
     return { applied: appliedGuids, ...(await applyEffects(context, sql, effects)) };

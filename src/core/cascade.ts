@@ -1,7 +1,7 @@
 import type { Sql } from "../db/database.ts";
 import { type CallbackKind, type CallbackRole, type Effect, follows } from "../domain/callback.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
-import type { CoreContext, DueCallback } from "./context.ts";
+import type { CoreContext, DueCallback, Traced } from "./context.ts";
 import { moveOrders } from "./orders.ts";
 
 export type NewCallback = {
@@ -12,6 +12,7 @@ export type NewCallback = {
   registerId?: string;
   /** The documented words, where the callback carries a reason. */
   reason?: string | undefined;
+  trace?: string | undefined;
 };
 
 const insertCallbacksStatement = {
@@ -50,12 +51,17 @@ export async function insertCallbacks(
     JSON.stringify(rows),
     context.republishAfterMs,
   ]);
-  return inserted.map((row) => ({
-    callbackGuid: row.guid,
-    series: 1,
-    attempt: 0,
-    receiverGuid: row.receiver_guid,
-  }));
+  const traces = new Map(rows.map((row, index) => [row.guid, callbacks[index]?.trace]));
+  return inserted.map((row) => {
+    const trace = traces.get(row.guid);
+    return {
+      callbackGuid: row.guid,
+      series: 1,
+      attempt: 0,
+      receiverGuid: row.receiver_guid,
+      ...(trace !== undefined && { trace }),
+    };
+  });
 }
 
 /** The sides of a payment message, as the cascade needs them. */
@@ -74,13 +80,18 @@ const sideOf = {
 } as const satisfies Record<CallbackRole, (message: MessageSides) => string>;
 
 /** The callbacks that an event of the cascade makes for one payment message (wire-contract section 5). */
-export function followingCallbacks(event: Effect | "submit", message: MessageSides): NewCallback[] {
+export function followingCallbacks(
+  event: Effect | "submit",
+  message: MessageSides,
+  trace: string | undefined,
+): NewCallback[] {
   return follows(event).callbacks.map((callback) => ({
     kind: callback.kind,
     receiverGuid: sideOf[callback.role](message),
     paymentMessageGuid: message.guid,
     orderGuid: message.order_guid,
     reason: callback.reasonText,
+    trace,
   }));
 }
 
@@ -110,13 +121,14 @@ export type DecidedMessage = { result: PaymentMessageStatus; seconds: number };
 export async function applyEffects(
   context: CoreContext,
   sql: Sql,
-  effects: ReadonlyArray<{ paymentMessageGuid: string; effect: Effect }>,
+  effects: ReadonlyArray<{ paymentMessageGuid: string; effect: Effect } & Traced>,
 ): Promise<{ due: DueCallback[]; decided: DecidedMessage[] }> {
-  const wanted = new Map(effects.map(({ paymentMessageGuid, effect }) => [paymentMessageGuid, effect]));
+  const wanted = new Map(effects.map((wish) => [wish.paymentMessageGuid, wish]));
+  const effectOn = (message: MessageSides) => wanted.get(message.guid)?.effect ?? "none";
   if (wanted.size === 0) return { due: [], decided: [] };
   const decided: DecidedMessage[] = [];
   const pending = await sql<MessageSides>(lockPending, [[...wanted.keys()]]);
-  const byEffect = Map.groupBy(pending, (message) => wanted.get(message.guid) ?? "none");
+  const byEffect = Map.groupBy(pending, effectOn);
   for (const [effect, messages] of byEffect) {
     const { messageStatus, messageReasonText } = follows(effect);
     if (messageStatus === undefined) continue;
@@ -132,7 +144,9 @@ export async function applyEffects(
       );
     }
   }
-  const callbacks = pending.flatMap((message) => followingCallbacks(wanted.get(message.guid) ?? "none", message));
+  const callbacks = pending.flatMap((message) =>
+    followingCallbacks(effectOn(message), message, wanted.get(message.guid)?.trace),
+  );
   return { due: await insertCallbacks(context, sql, callbacks), decided };
 }
 

@@ -4,7 +4,17 @@ import type { PublicJwk } from "../domain/participant.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
 
 /** What the queue needs to know of a callback that is due; `attempt` counts those already made in the series. */
-export type DueCallback = { callbackGuid: string; series: number; attempt: number; receiverGuid: string };
+export type DueCallback = {
+  callbackGuid: string;
+  series: number;
+  attempt: number;
+  receiverGuid: string;
+  /** The trace that led here, as W3C traceparent; nothing depends on it. */
+  trace?: string;
+};
+
+/** Work that says which trace it belongs to: calls are grouped, so the running span is not theirs any more. */
+export type Traced = { trace?: string | undefined };
 
 /** What the metrics want to know; each is called once per event and must not throw. */
 export type CoreObserver = {
@@ -30,6 +40,8 @@ export type CoreContext = {
   /** Moves tickets of the system dead-letter queue back to the workers; answers how many. */
   redriveDeadLetters?: (limit: number) => Promise<number>;
   observer?: CoreObserver;
+  /** The running span as W3C traceparent. */
+  currentTrace?: () => string | undefined;
   /** What is wrong with a callback URL, or undefined: the address guard. */
   callbackUrlProblem: (url: string) => Promise<string | undefined>;
   /** Turns a JWK into what is stored (public members, kid and alg always there), or says what is wrong. */

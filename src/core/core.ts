@@ -1,5 +1,6 @@
+import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
 import { type GroupLimits, groupCalls } from "./batch.ts";
-import { buryCallback, claimCallbacks, recordAttempts, takeOverdueCallbacks } from "./callbacks.ts";
+import { type AttemptRecord, buryCallback, claimCallbacks, recordAttempts, takeOverdueCallbacks } from "./callbacks.ts";
 import type { CoreContext } from "./context.ts";
 import { createOrders, expireOrders, getOrder } from "./orders.ts";
 import { getParticipant, listParticipants, registerParticipant, updateParticipant } from "./participants.ts";
@@ -39,11 +40,12 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     createOrder: orders.call,
     getOrder: bind(getOrder),
     expireOrders: bind(expireOrders),
-    submitPaymentMessage: submissions.call,
+    submitPaymentMessage: (request: PaymentMessageRequest) =>
+      submissions.call({ ...request, trace: context.currentTrace?.() }),
     getPaymentMessage: bind(getPaymentMessage),
     forgetAccessTokens: bind(forgetAccessTokens),
     claimCallback: claims.call,
-    recordAttempt: records.call,
+    recordAttempt: (attempt: AttemptRecord) => records.call({ ...attempt, trace: context.currentTrace?.() }),
     buryCallback: bind(buryCallback),
     takeOverdueCallbacks: bind(takeOverdueCallbacks),
     listCallbacks: bind(listCallbacks),

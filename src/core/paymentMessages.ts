@@ -11,7 +11,7 @@ import {
   submissionProblem,
 } from "../domain/paymentMessage.ts";
 import { followingCallbacks, insertCallbacks, type MessageSides } from "./cascade.ts";
-import type { CoreContext } from "./context.ts";
+import type { CoreContext, Traced } from "./context.ts";
 import { isGuid } from "./guid.ts";
 import { moveOrders } from "./orders.ts";
 
@@ -92,13 +92,15 @@ type DuplicateRow = { guid: string; order_guid: string; debtor_agent_guid: strin
  */
 export async function submitPaymentMessages(
   context: CoreContext,
-  requests: readonly PaymentMessageRequest[],
+  requests: ReadonlyArray<PaymentMessageRequest & Traced>,
 ): Promise<({ guid: string } | Refusal)[]> {
   const now = context.clock();
   const { answers, due } = await context.db.transaction(async (sql) => {
     const known = await readFacts(sql, requests);
     const decided = requests.map((request) => decide(context, request, known, now));
-    const accepted = decided.flatMap((decision) => ("row" in decision ? [decision.row] : []));
+    const accepted = decided.flatMap((decision, index) =>
+      "row" in decision ? [{ row: decision.row, trace: requests[index]?.trace }] : [],
+    );
     return {
       answers: decided.map((decision) => ("row" in decision ? { guid: decision.row.guid } : decision.refusal)),
       due: await storeAccepted(context, sql, accepted),
@@ -215,15 +217,17 @@ function messageJson(guid: string, request: PaymentMessageRequest, order: OrderF
   };
 }
 
-async function storeAccepted(context: CoreContext, sql: Sql, accepted: readonly MessageJson[]) {
+async function storeAccepted(context: CoreContext, sql: Sql, accepted: ReadonlyArray<{ row: MessageJson } & Traced>) {
   if (accepted.length === 0) return [];
-  await sql(insertMessages, [JSON.stringify(accepted)]);
+  await sql(insertMessages, [JSON.stringify(accepted.map(({ row }) => row))]);
   await moveOrders(
     sql,
     "payment_message_accepted",
-    accepted.map((row) => row.order_guid),
+    accepted.map(({ row }) => row.order_guid),
   );
-  const callbacks = accepted.flatMap((row) => followingCallbacks("submit", row satisfies MessageSides));
+  const callbacks = accepted.flatMap(({ row, trace }) =>
+    followingCallbacks("submit", row satisfies MessageSides, trace),
+  );
   return insertCallbacks(context, sql, callbacks);
 }
 

@@ -5,7 +5,14 @@
  */
 
 /** A reference to a callback row; the row carries the truth. attempt = attempts made before this ticket was issued (fence against duplicates). */
-export type Ticket = { callbackGuid: string; series: number; attempt: number; receiverGuid: string };
+export type Ticket = {
+  callbackGuid: string;
+  series: number;
+  attempt: number;
+  receiverGuid: string;
+  /** The trace that issued the ticket, as W3C traceparent; nothing depends on it. */
+  trace?: string;
+};
 
 /** First attempts and repeated attempts travel apart, so that a wave of repetitions never delays a first attempt. */
 export type Lane = "first" | "retry";

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import type { Client } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import type { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
@@ -7,10 +8,15 @@ import type { ParticipantService } from "../../gen/dcm/v1/participant_service_pb
 import type { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import type { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { components } from "../../gen/rest/types.ts";
+import type { Tracing } from "../tracing.ts";
 import type { Parties } from "./parties.ts";
+import type { RequestObserver } from "./requestLog.ts";
 
 export type JwkSet = components["schemas"]["JwkSet"];
 export type DependencyState = { dependency: string; ok: boolean; problem?: string };
+
+/** How a caller reaches us: the other end of its connection, and what proxies added. */
+export type MetricsCaller = { remoteAddress: string | undefined; headers: IncomingHttpHeaders };
 
 /** The core, as the translator sees it: RPC clients, in the same process or far away. */
 export type CoreClients = {
@@ -31,6 +37,10 @@ export type RestDeps = {
   clock: () => Date;
   readiness: () => Promise<DependencyState[]>;
   metricsText?: () => Promise<string>;
+  /** Whether a caller may read the metrics; for everybody else they do not exist. */
+  mayReadMetrics?: (caller: MetricsCaller) => boolean;
+  requestDone?: RequestObserver;
+  tracing?: Tracing;
   openapiPath: string;
   /** Reads a merchant's published key set; without it only directly registered keys verify. */
   fetchKeySet?: (url: string) => Promise<unknown>;

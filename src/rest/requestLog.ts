@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { RequestHandler, Response } from "express";
 import type { Logger } from "pino";
 import type { OperationId, operations } from "../../gen/rest/operations.ts";
+import type { Tracing } from "../tracing.ts";
 
 /** What the request turned out to be; set by the route, read by the log and by the error answer. */
 export type Route = { id: OperationId } & (typeof operations)[OperationId];
@@ -14,8 +15,32 @@ export function requestIdOf(response: Response): string {
   return response.locals.requestId as string;
 }
 
+/** A span per request. It begins a trace of its own: callers are strangers and do not choose what we trace. */
+export function requestSpan(tracing: Tracing): RequestHandler {
+  return (request, response, next) => {
+    const attributes = { "http.request.method": request.method };
+    void tracing.inSpan({ name: "REST", kind: "server", attributes }, (span) => {
+      const closed = new Promise<void>((resolve) => response.once("close", resolve));
+      next();
+      return closed.then(() => {
+        const route = routeOf(response);
+        if (route !== undefined) span.rename(route.id);
+        span.set({
+          "http.route": route?.path,
+          "http.response.status_code": response.statusCode,
+          "dcm.request_id": requestIdOf(response),
+        });
+        if (response.statusCode >= 500) span.fail();
+      });
+    });
+  };
+}
+
+/** Told once per request; the operation is "none" where no route was met. */
+export type RequestObserver = (operation: string, status: number, durationMs: number) => void;
+
 /** One line per request. It names the route's pattern and never the URL: an order's token travels in the query. */
-export function requestLog(log: Logger): RequestHandler {
+export function requestLog(log: Logger, done: RequestObserver = () => {}): RequestHandler {
   return (request, response, next) => {
     const startedAt = performance.now();
     response.locals.requestId = randomUUID();
@@ -30,6 +55,7 @@ export function requestLog(log: Logger): RequestHandler {
         requestId: requestIdOf(response),
       };
       log.info(line, "request");
+      done(routeOf(response)?.id ?? "none", line.status, durationMs);
     });
     next();
   };

@@ -1,6 +1,7 @@
 import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from "express";
 import { type Handlers, type OperationId, operations } from "../../gen/rest/operations.ts";
 import { ACCESS_HEADER } from "../sdk/access.ts";
+import { noTracing } from "../tracing.ts";
 import { authenticateBank } from "./authenticate.ts";
 import type { RequestContext, RestDeps } from "./context.ts";
 import { asRefusal, errorAnswer, RestRefusal } from "./errors.ts";
@@ -11,7 +12,7 @@ import { platformHandlers } from "./handlers/platform.ts";
 import { settlementHandlers } from "./handlers/settlements.ts";
 import { pageHeaders } from "./pages/html.ts";
 import { createParties, type Parties } from "./parties.ts";
-import { requestIdOf, requestLog, routeOf } from "./requestLog.ts";
+import { requestIdOf, requestLog, requestSpan, routeOf } from "./requestLog.ts";
 import { validatePart } from "./validate.ts";
 
 const MAX_BODY_BYTES = 64 * 1024;
@@ -36,7 +37,8 @@ export function createRestApp(deps: RestDeps): express.Application {
   app.disable("x-powered-by");
   app.disable("etag");
   app.set("query parser", "simple");
-  app.use(requestLog(deps.log), alwaysHeaders);
+  app.use(requestLog(deps.log, deps.requestDone), requestSpan(deps.tracing ?? noTracing), alwaysHeaders);
+  app.use(operations.getMetrics.expressPath, onlyMetricsReaders(deps));
   for (const id of Object.keys(operations) as OperationId[]) mount(app, id, handlers[id] as AnyHandler, deps, parties);
   for (const path of new Set(Object.values(operations).map((operation) => operation.expressPath))) {
     app.all(path, wrongMethod(path));
@@ -92,6 +94,14 @@ const alwaysHeaders: RequestHandler = (_request, response, next) => {
   response.setHeader("Cache-Control", "no-store");
   next();
 };
+
+/** Metrics tell how much business is done; whom that does not concern is not even told that they are here. */
+function onlyMetricsReaders({ mayReadMetrics = () => false }: RestDeps): RequestHandler {
+  return ({ socket: { remoteAddress }, headers }, _response, next) => {
+    if (!mayReadMetrics({ remoteAddress, headers })) throw new RestRefusal("ROUTE_NOT_FOUND");
+    next();
+  };
+}
 
 function wrongMethod(path: string): RequestHandler {
   const known = Object.values(operations).filter((operation) => operation.expressPath === path);

@@ -6,7 +6,8 @@ import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Core } from "../core/core.ts";
-import { type RpcLog, sendToken, serverInterceptors } from "./interceptors.ts";
+import { noTracing, type Tracing } from "../tracing.ts";
+import { type RpcLog, sendToken, sendTrace, serverInterceptors } from "./interceptors.ts";
 import { coreRoutes } from "./routes.ts";
 
 export type CoreClients = {
@@ -28,19 +29,26 @@ export function createClients(transport: Transport): CoreClients {
 }
 
 /** Calls the core of this process through the same routes, serialisation and error mapping as over the network. */
-export function inProcessTransport(core: Core, log: RpcLog): Transport {
-  return createRouterTransport(coreRoutes(core), { router: { interceptors: serverInterceptors(log) } });
+export function inProcessTransport(core: Core, log: RpcLog, tracing: Tracing = noTracing): Transport {
+  return createRouterTransport(coreRoutes(core), {
+    transport: { interceptors: [sendTrace(tracing)] },
+    router: { interceptors: serverInterceptors(log, undefined, tracing) },
+  });
 }
 
 /** Longer than any statement may run, so that the core's own answer comes first. */
 const callTimeoutMs = 35_000;
 
 /** Calls a core elsewhere: gRPC over one HTTP/2 connection, which is checked and opened again when it was lost. */
-export function remoteTransport(coreUrl: string, token: string | undefined): Transport & { close(): void } {
+export function remoteTransport(
+  coreUrl: string,
+  token: string | undefined,
+  tracing: Tracing = noTracing,
+): Transport & { close(): void } {
   const sessionManager = new Http2SessionManager(coreUrl, { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 });
   const transport = createGrpcTransport({
     baseUrl: coreUrl,
-    interceptors: [sendToken(token)],
+    interceptors: [sendToken(token), sendTrace(tracing)],
     defaultTimeoutMs: callTimeoutMs,
     // Both ends are ours and near each other: compression would only cost time.
     acceptCompression: [],

@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { noTracing, type Tracing } from "../tracing.ts";
 import { errorForCaller, invalidRequest } from "./errors.ts";
 
 /** The part of a structured logger that the adapter uses; a pino logger is one. */
@@ -29,6 +30,26 @@ export function logRequests(log: RpcLog): Interceptor {
 
 /** InvalidArgument is invalid_argument, orderId is order_id. */
 const snakeCase = (name: string) => name.replace(/(?<!^)[A-Z]/g, "_$&").toLowerCase();
+
+/** A span per call, under the caller's span. */
+export function traceCalls(tracing: Tracing): Interceptor {
+  return (next) => (request) => {
+    const rpc = `${request.service.typeName}/${request.method.name}`;
+    const parent = request.header.get("traceparent");
+    return tracing.inSpan({ name: rpc, kind: "server", attributes: { "rpc.system": "connect_rpc" }, parent }, () =>
+      next(request),
+    );
+  };
+}
+
+/** Hands the running span to the core. */
+export function sendTrace(tracing: Tracing): Interceptor {
+  return (next) => (request) => {
+    const trace = tracing.current();
+    if (trace !== undefined) request.header.set("traceparent", trace);
+    return next(request);
+  };
+}
 
 /** Turns what handlers throw into what callers may hear; a fault of ours is logged here, once and in full. */
 export function mapErrors(log: RpcLog): Interceptor {
@@ -75,8 +96,8 @@ export function authenticate(token: string | undefined): Interceptor {
 }
 
 /** The order matters: the log sees every answer, and nothing is looked at before the caller is known. */
-export function serverInterceptors(log: RpcLog, token?: string): Interceptor[] {
-  return [logRequests(log), mapErrors(log), authenticate(token), refuseNulCharacters];
+export function serverInterceptors(log: RpcLog, token?: string, tracing: Tracing = noTracing): Interceptor[] {
+  return [logRequests(log), mapErrors(log), authenticate(token), traceCalls(tracing), refuseNulCharacters];
 }
 
 export function sendToken(token: string | undefined): Interceptor {

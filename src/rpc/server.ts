@@ -2,6 +2,7 @@ import { createServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Core } from "../core/core.ts";
+import type { Tracing } from "../tracing.ts";
 import { type RpcLog, serverInterceptors } from "./interceptors.ts";
 import { coreRoutes } from "./routes.ts";
 
@@ -13,6 +14,7 @@ export type RpcServerOptions = {
   /** Callers must send it as a bearer token; undefined: everybody may call. */
   token: string | undefined;
   log: RpcLog;
+  tracing?: Tracing;
   /** How long open calls may take to end after close(); then their connections are cut. */
   drainTimeoutMs?: number;
 };
@@ -30,7 +32,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const { core, host, log, token, drainTimeoutMs = 10_000 } = options;
   const handler = connectNodeAdapter({
     routes: coreRoutes(core),
-    interceptors: serverInterceptors(log, token),
+    interceptors: serverInterceptors(log, token, options.tracing),
     readMaxBytes,
     // A compressed request could unfold to far more than was sent; between near processes it saves nothing.
     acceptCompression: [],

@@ -12,20 +12,27 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   domain: [],
   db: ["domain"],
   core: ["domain", "db"],
-  rpc: ["core", "domain", "gen"],
-  rest: ["gen", "sdk"],
+  rpc: ["core", "domain", "gen", "tracing"],
+  rest: ["gen", "sdk", "tracing"],
   queue: [],
-  callbacks: ["core", "domain", "queue", "sdk", "gen/rest"],
+  callbacks: ["core", "domain", "queue", "sdk", "gen/rest", "tracing"],
   sdk: ["gen/rest"],
   sandbox: ["sdk", "gen"],
-  config: ["domain"],
+  config: ["domain", "callbacks"],
   log: [],
+  metrics: ["core", "db", "domain", "queue", "callbacks"],
+  tracing: ["otlpTracing"],
+  otlpTracing: ["tracing"],
+  opsServer: ["metrics"],
+  operator: ["gen", "participantsFile"],
+  participantsFile: ["core", "domain", "gen", "log", "rpc"],
+  platformKey: ["sdk"],
   app: "everything",
   main: "everything",
 };
 
 /** Programs that talk to a person at a terminal; everything else writes to the one structured logger. */
-const mayUseConsole = /^src\/(main\.ts$|sandbox\/)/;
+const mayUseConsole = /^src\/(main\.ts$|sandbox\/|operator\/)/;
 const mayReadEnvironment = "src/config.ts";
 
 type Source = { path: string; module: string; code: ts.SourceFile };

@@ -176,6 +176,7 @@ export async function startRest(keys: Keys, fakes: Fakes, change: Partial<RestDe
     log,
     clock: () => NOW,
     readiness: async () => [{ dependency: "postgresql", ok: true }],
+    mayReadMetrics: () => true,
     openapiPath: "openapi/dcm.v1.yaml",
     ...change,
   });
