@@ -16,7 +16,10 @@ export type GatewayProcess = {
 };
 
 /** The program as its users start it: a process of its own. Nothing of this process's environment reaches it but PATH and HOME. */
-export function runGatewayProcess(args: readonly string[], environment: Readonly<Record<string, string>>): GatewayProcess {
+export function runGatewayProcess(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): GatewayProcess {
   const child: ChildProcess = spawn(process.execPath, ["src/main.ts", ...args], {
     env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", ...environment },
     stdio: ["ignore", "pipe", "pipe"],
