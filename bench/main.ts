@@ -1,0 +1,173 @@
+import { availableParallelism } from "node:os";
+import { type Bench, openBench, say } from "./bench.ts";
+import { usualCast } from "./cast.ts";
+import type { Gateway } from "./gateway.ts";
+import { type CascadeSide, measureCascade, measureLatency, untilSettled } from "./measure/cascade.ts";
+import { checkResults } from "./measure/check.ts";
+import { type IntakeSide, measureIntake, measureQuietIntake } from "./measure/intake.ts";
+import { measureOverload } from "./measure/overload.ts";
+import { ratio } from "./measure/rounds.ts";
+import { HELP, type Options, parseOptions } from "./options.ts";
+import { cpuText, latencyText, perSecond, printTable, rounded, roundsText } from "./report.ts";
+import { median } from "./statistics.ts";
+
+// The benchmark: every figure is a ratio of sides that were measured in turn on the same machine in the same run.
+
+type Results = Record<string, number>;
+
+/** What a started run needs at its end: who delivers what was accepted, and what went wrong. */
+type Run = { bench: Bench; options: Options; databaseUrl: string; amqp: { url: string; prefix: string } };
+
+const quick = {
+  intake: { count: 2_000, warmUp: 500 },
+  quietCount: 200,
+  overloadSeconds: 2,
+  cascade: { count: 500, warmUp: 150 },
+  latencySeconds: 5,
+};
+const full = {
+  intake: { count: 10_000, warmUp: 2_000 },
+  quietCount: 1_000,
+  overloadSeconds: 8,
+  cascade: { count: 2_500, warmUp: 500 },
+  latencySeconds: 20,
+};
+
+async function main(args: string[]): Promise<number> {
+  const options = parseOptions(args);
+  if (options === undefined) {
+    console.log(HELP);
+    return 0;
+  }
+  const bench = await openBench(usualCast);
+  try {
+    const results: Results = {};
+    const databaseUrl = await bench.services.createDatabase("bench_gateway", bench.template);
+    const run: Run = { bench, options, databaseUrl, amqp: { url: bench.services.amqpUrl, prefix: "bench" } };
+    if (options.parts.has("intake") || options.parts.has("overload")) await intakePart(run, results);
+    const problems = await cascadePart(run, results);
+    console.log(`\n${bench.services.machine}`);
+    for (const problem of problems) say(`FAILED: ${problem}`);
+    if (options.json) console.log(JSON.stringify(results));
+    return problems.length === 0 ? 0 : 1;
+  } finally {
+    await bench.stop();
+  }
+}
+
+/** Intake and overload run without a worker: callbacks pile up in RabbitMQ and are delivered afterwards. */
+async function intakePart({ bench, options, databaseUrl, amqp }: Run, results: Results): Promise<void> {
+  const size = options.isQuick ? quick : full;
+  const gateway = await bench.startGateway({ databaseUrl, amqp, roles: ["rest", "core"] });
+  const gatewaySide = {
+    name: "gateway",
+    url: gateway.restUrl,
+    databaseUrl,
+    processes: [{ name: "gateway", pid: gateway.pid }],
+  };
+  const plan = { rounds: options.rounds, ...size.intake };
+  const sides: IntakeSide[] = [gatewaySide, await intakeCeiling(bench), await intakePeer(bench)];
+  const { rates, latencyMs, cpuMs } = await measureIntake(bench, sides, plan);
+  results.intakeVsCeiling = rounded(ratio(rates, "gateway", "ceiling"));
+  results.intakeVsPeer = rounded(ratio(rates, "gateway", "peer"));
+  const quiet = await measureQuietIntake(bench, gatewaySide, size.quietCount);
+  printTable(
+    `Intake: payment messages accepted, 64 connections (one connection: ${latencyText(quiet)})`,
+    ["side", "median", "rounds", "p50 / p95 / p99", "CPU ms a request"],
+    sides.map(({ name }) => [
+      name,
+      perSecond(rates[name]),
+      roundsText(rates[name]),
+      latencyText(latencyMs[name] ?? { p50: 0, p95: 0, p99: 0 }),
+      cpuText(cpuMs[name]),
+    ]),
+  );
+  console.log(`gateway ÷ ceiling ${results.intakeVsCeiling} · gateway ÷ peer ${results.intakeVsPeer}`);
+  if (options.parts.has("overload")) {
+    const overload = await measureOverload(bench, gatewaySide, median(rates.gateway ?? []), size.overloadSeconds);
+    results.overloadGoodput = rounded(overload.goodputVsPeak);
+    const shown = Object.entries(overload).map(([name, value]) => [
+      name,
+      typeof value === "number" ? String(rounded(value)) : JSON.stringify(value),
+    ]);
+    printTable("Overload: three times the sustainable rate", ["", ""], shown);
+  }
+  await gateway.stop();
+}
+
+async function intakeCeiling(bench: Bench): Promise<IntakeSide> {
+  const child = bench.startChild("ceiling/intake.ts");
+  const url = await child.call<string>("start", bench.cast);
+  return { name: "ceiling", url, processes: [{ name: "ceiling", pid: child.pid }] };
+}
+
+async function intakePeer(bench: Bench): Promise<IntakeSide> {
+  const databaseUrl = await bench.services.createDatabase("bench_peer_intake", bench.template);
+  const child = bench.startChild("peer/intake.ts");
+  const url = await child.call<string>("start", { databaseUrl, cast: bench.cast });
+  return { name: "peer", url, databaseUrl, processes: [{ name: "peer", pid: child.pid }] };
+}
+
+/** Delivers what intake left, measures cascades, and checks all that this gateway accepted. */
+async function cascadePart({ bench, options, databaseUrl, amqp }: Run, results: Results): Promise<string[]> {
+  const size = options.isQuick ? quick : full;
+  const gateway = await bench.startGateway({ databaseUrl, amqp });
+  const left = bench.accepted.get(databaseUrl)?.length ?? 0;
+  if (left > 0) {
+    say(`Delivering the callbacks of the ${left} payments that intake accepted …`);
+    const startedAt = performance.now();
+    await untilSettled(databaseUrl);
+    say(`delivered: ${Math.round((left * 1_000) / (performance.now() - startedAt))} cascades a second`);
+  }
+  if (!options.parts.has("cascade")) return checkResults(bench, databaseUrl, gateway);
+  const embeddedUrl = await bench.services.createDatabase("bench_embedded_queue", bench.template);
+  const embedded = await bench.startGateway({ databaseUrl: embeddedUrl });
+  const sides = [
+    cascadeSide("gateway", gateway, databaseUrl),
+    cascadeSide("embedded queue", embedded, embeddedUrl),
+    await cascadeCeiling(bench),
+    await cascadePeer(bench),
+  ];
+  const { rates, cpuMs } = await measureCascade(bench, sides, { rounds: options.rounds, ...size.cascade });
+  const rate = median(rates.gateway ?? []);
+  results.cascadeVsCeiling = rounded(ratio(rates, "gateway", "ceiling"));
+  results.cascadeVsPeer = rounded(ratio(rates, "gateway", "peer"));
+  results.cascadesPerVcpu = rounded(rate / availableParallelism(), 1);
+  const load = { ratePerSecond: rate / 2, seconds: size.latencySeconds };
+  const latency = await measureLatency(bench, { url: gateway.restUrl, databaseUrl }, load);
+  results.p99Ms = rounded(latency.p99, 1);
+  printTable(
+    `Cascade: payments with all four callbacks delivered and recorded (POST to success at ${Math.round(load.ratePerSecond)}/s: ${latencyText(latency)})`,
+    ["side", "median", "rounds", "CPU ms a payment"],
+    sides.map(({ name }) => [name, perSecond(rates[name]), roundsText(rates[name]), cpuText(cpuMs[name])]),
+  );
+  const embeddedRatio = rounded(ratio(rates, "embedded queue", "gateway"));
+  console.log(
+    `gateway ÷ ceiling ${results.cascadeVsCeiling} · gateway ÷ peer ${results.cascadeVsPeer} · ` +
+      `${results.cascadesPerVcpu} cascades/s per vCPU · embedded queue ÷ RabbitMQ ${embeddedRatio}`,
+  );
+  return [...(await checkResults(bench, databaseUrl, gateway)), ...(await checkResults(bench, embeddedUrl, embedded))];
+}
+
+function cascadeSide(name: string, gateway: Gateway, databaseUrl: string): CascadeSide {
+  return { name, url: gateway.restUrl, databaseUrl, processes: [{ name: "gateway", pid: gateway.pid }] };
+}
+
+async function cascadeCeiling(bench: Bench): Promise<CascadeSide> {
+  const loop = bench.startChild("ceiling/cascade.ts");
+  return { name: "ceiling", loop, processes: [{ name: "ceiling", pid: loop.pid }] };
+}
+
+async function cascadePeer(bench: Bench): Promise<CascadeSide> {
+  const databaseUrl = await bench.services.createDatabase("bench_peer_cascade", bench.template);
+  const child = bench.startChild("peer/cascade.ts");
+  const url = await child.call<string>("start", { databaseUrl, cast: bench.cast });
+  return { name: "peer", url, databaseUrl, processes: [{ name: "peer", pid: child.pid }] };
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  say(`The benchmark failed: ${(error as Error).stack}`);
+  process.exitCode = 1;
+}

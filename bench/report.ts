@@ -1,0 +1,33 @@
+import type { Percentiles } from "./statistics.ts";
+import { median } from "./statistics.ts";
+
+/** The table at the end; progress goes to standard error, so that standard output is the result alone. */
+export function printTable(title: string, header: readonly string[], rows: readonly (readonly string[])[]): void {
+  const lines = [header, ...rows];
+  const widths = header.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)));
+  const format = (line: readonly string[]) =>
+    line
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join("  ");
+  console.log(`\n${title}`);
+  console.log(format(header));
+  console.log(widths.map((width) => "-".repeat(width)).join("  "));
+  for (const row of rows) console.log(format(row));
+}
+
+export const rounded = (value: number, digits = 2) => Number(value.toFixed(digits));
+
+export const perSecond = (rates: readonly number[] | undefined) => `${Math.round(median(rates ?? []))}/s`;
+
+export const roundsText = (rates: readonly number[] | undefined) =>
+  (rates ?? []).map((rate) => Math.round(rate)).join(" ");
+
+export const latencyText = ({ p50, p95, p99 }: Percentiles) =>
+  `${[p50, p95, p99].map((ms) => ms.toFixed(1)).join(" / ")} ms`;
+
+/** Processor milliseconds of each process, as "gateway 1.2 · PostgreSQL 0.8"; what spent nothing is left out. */
+export const cpuText = (spent: Record<string, number> | undefined) =>
+  Object.entries(spent ?? {})
+    .filter(([, ms]) => ms >= 0.005)
+    .map(([name, ms]) => `${name} ${ms.toFixed(2)}`)
+    .join(" · ");
