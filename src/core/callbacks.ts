@@ -182,14 +182,15 @@ export type AttemptRecord = Traced & {
 
 export type RecordAnswer = { applied: boolean; decision: Decision };
 
-// The fence: only the attempt that holds the lease may say what came of it.
+// The fence: only the attempt that holds the lease may say what came of it. Nobody holds a ticket for the retry of a lost
+// attempt, so the relay publishes it as soon as it is due.
 const recordStatement = {
   name: "record_attempts",
   text: `
     update callback c
     set state = done.state, refusals = done.refusals, last_outcome = done.outcome, updated_at = now(),
       due_at = now() + done.delay_ms * interval '1 millisecond',
-      wake_at = now() + (done.delay_ms + $2) * interval '1 millisecond'
+      wake_at = now() + (done.delay_ms + case done.outcome when 'lost' then 0 else $2 end) * interval '1 millisecond'
     from json_to_recordset($1::json)
       as done(guid uuid, series int, attempt int, state text, refusals int, outcome text, delay_ms float8)
     where c.guid = done.guid and c.series = done.series and c.attempts = done.attempt and c.state = 'in_flight'
