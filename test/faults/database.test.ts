@@ -1,0 +1,104 @@
+import { randomUUID } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import { startApp } from "../../src/app.ts";
+import { readConfig } from "../../src/config.ts";
+import { createLog } from "../../src/log.ts";
+import type { Answer } from "../../src/sdk/platform.ts";
+import { startPostgres } from "../support/database.ts";
+import { type Platform, startPlatform } from "../support/platform.ts";
+
+const FAULT_TIMEOUT_MS = 90_000;
+const GIVE_UP_MS = 40_000;
+
+/** Asks again while the platform says that it is not available, as a careful participant does; anything else is an answer. */
+async function asksUntilAnswered<T>(ask: () => Promise<Answer<T>>, seen: Set<number>): Promise<Answer<T>> {
+  const deadline = performance.now() + GIVE_UP_MS;
+  for (;;) {
+    const answer = await ask();
+    seen.add(answer.status);
+    if (answer.status < 500 || performance.now() > deadline) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** Pays one order through whatever happens; the first accepted submission's guid comes back even when its answer was lost. */
+async function paysStubbornly(platform: Platform, seen: Set<number>): Promise<string> {
+  const order = await asksUntilAnswered(() => platform.merchant.creates(), seen);
+  if (!order.ok) throw new Error(`the order is refused: ${JSON.stringify(order.body)}`);
+  const jti = randomUUID();
+  const paid = await asksUntilAnswered(() => submits(platform, order.body.id, jti), seen);
+  const guid = paid.ok ? paid.body.guid : paid.body.payment_message_guid;
+  if (guid === undefined) throw new Error(`the payment is refused: ${JSON.stringify(paid.body)}`);
+  return guid;
+}
+
+/** A bank reads the order before it pays; when only that fails, the whole step is asked again under the same jti. */
+async function submits(platform: Platform, id: string, jti: string): Promise<Answer<{ guid: string }>> {
+  try {
+    return await platform.initiator.submits({ id }, { jti });
+  } catch (error) {
+    if ((error as Error).message.includes("HTTP 503")) return { ok: false, status: 503, body: {} };
+    throw error;
+  }
+}
+
+async function expectPaid(platform: Platform, guids: readonly string[]): Promise<void> {
+  await platform.settles(60_000);
+  const rows = await platform.rows<{ guid: string }>("select guid from payment_message where status = 'success'");
+  expect(rows.map((row) => row.guid).sort()).toEqual([...guids].sort());
+}
+
+describe("the gateway while its PostgreSQL fails", { timeout: FAULT_TIMEOUT_MS }, () => {
+  test("restarted under load: callers hear 503 at worst, nothing that was accepted is lost, and the process recovers", async () => {
+    const postgres = await startPostgres({ fsync: false });
+    try {
+      await using platform = await startPlatform({ databaseUrl: postgres.url });
+      const seen = new Set<number>();
+      const paying = Array.from({ length: 6 }, async () => {
+        const guids: string[] = [];
+        for (let payments = 0; payments < 8; payments += 1) guids.push(await paysStubbornly(platform, seen));
+        return guids;
+      });
+      await platform.merchant.receives("pay-in");
+      await postgres.restart();
+      const guids = (await Promise.all(paying)).flat();
+      // 409 is the first answer's guid, told again to a caller that never got it.
+      expect([...seen].filter((status) => ![200, 201, 409, 503].includes(status))).toEqual([]);
+      await expectPaid(platform, guids);
+      expect((await fetch(`${platform.url()}/readyz`)).status).toBe(200);
+    } finally {
+      await postgres.stop();
+    }
+  });
+
+  test("two connections for many callers: all of them are served, or told to come again", async () => {
+    await using platform = await startPlatform({ environment: { DATABASE_CONNECTIONS: "2" } });
+    const seen = new Set<number>();
+    const guids = await Promise.all(Array.from({ length: 80 }, () => paysStubbornly(platform, seen)));
+    expect([...seen].filter((status) => ![200, 201, 409, 503].includes(status))).toEqual([]);
+    await expectPaid(platform, guids);
+  });
+
+  test.each([-60, 60])(
+    "the worker's clock is %i s off: signatures are accepted and everything is delivered on time",
+    async (offsetSeconds) => {
+      await using platform = await startPlatform({ queue: "rabbitmq", roles: ["rest", "core"] });
+      const read = readConfig(["worker"], {}, platform.environment);
+      if (!read.ok) throw new Error(read.problems.join("; "));
+      const clock = () => new Date(Date.now() + offsetSeconds * 1000);
+      const worker = await startApp(read.config, createLog(read.config.logLevel), { clock });
+      try {
+        platform.merchant.answers("pay-in", 503, 200);
+        const order = await platform.merchant.order({ expiresInSeconds: 20 });
+        const unpaid = await platform.merchant.order({ expiresInSeconds: 2 });
+        const guid = await platform.initiator.pays(order);
+        await platform.initiator.receives("pay-out", { guid, status: "success" });
+        await platform.merchant.receives("expiration", { orderId: unpaid.id });
+        expect(platform.merchant.calls("expiration")).toHaveLength(1);
+        await expectPaid(platform, [guid]);
+      } finally {
+        await worker.stop();
+      }
+    },
+  );
+});
