@@ -1,7 +1,9 @@
 import { defineConfig } from "vitest/config";
 
 /** These need PostgreSQL and RabbitMQ; everything else needs the embedded database at most. */
-const withBroker = ["callbacks", "queue", "sandbox", "faults"].map((folder) => `test/${folder}/**/*.test.ts`);
+const withBroker = ["callbacks", "queue", "sandbox", "faults", "operator"].map(
+  (folder) => `test/${folder}/**/*.test.ts`,
+);
 
 export default defineConfig({
   test: {

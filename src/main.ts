@@ -3,6 +3,7 @@ import { type App, startApp } from "./app.ts";
 import { type Config, type Role, readConfig, roles, variables } from "./config.ts";
 import { migrate } from "./db/database.ts";
 import { createLog, type Logger } from "./log.ts";
+import type { GroupName } from "./operator/operator.ts";
 
 /** Every command, for the dispatcher and for the help text. */
 const commands = {
@@ -15,6 +16,26 @@ const commands = {
     usage: "sandbox [--once --payments N --json …]",
     help: "Run a platform with two banks and a merchant to look at; `sandbox --help` tells more.",
     run: sandbox,
+  },
+  participants: {
+    usage: "participants list|get|register-bank|register-merchant|update …",
+    help: "Look at banks and merchants of a running gateway, register and change them; `participants --help` tells more.",
+    run: operator("participants"),
+  },
+  callbacks: {
+    usage: "callbacks list|show|replay|replay-all|resolve …",
+    help: "Look at callbacks, deliver them again, close reviews; `callbacks --help` tells more.",
+    run: operator("callbacks"),
+  },
+  registers: {
+    usage: "registers close|list|show …",
+    help: "Close days into gross settlement registers and look at them; `registers --help` tells more.",
+    run: operator("registers"),
+  },
+  redrive: {
+    usage: "redrive [--limit N]",
+    help: "After a fault of the platform: let dead callbacks and the tickets of the dead-letter queue go on.",
+    run: operator("redrive"),
   },
   migrate: {
     usage: "migrate",
@@ -95,6 +116,30 @@ async function sandbox(args: string[]): Promise<number> {
       log,
     ),
   );
+}
+
+/** A command of the operators: it speaks to the core of a gateway that runs elsewhere. */
+function operator(name: GroupName) {
+  return async (args: string[]): Promise<number> => {
+    const config = configOr(roles);
+    if (config === undefined) return exitUsage;
+    const { runOperator } = await import("./operator/operator.ts");
+    const { createClients, remoteTransport } = await import("./rpc/clients.ts");
+    const coreUrl = config.coreUrl ?? rpcUrlOf(config);
+    const transport = remoteTransport(coreUrl, config.rpcToken);
+    try {
+      const clients = createClients(transport);
+      return await runOperator(name, args, { clients, coreUrl, print: console.log, complain: console.error });
+    } finally {
+      transport.close();
+    }
+  };
+}
+
+/** Whoever listens on every address is reached on loopback. */
+function rpcUrlOf({ rpcHost, rpcPort }: Config): string {
+  const host = ["0.0.0.0", "::"].includes(rpcHost) ? "127.0.0.1" : rpcHost;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${rpcPort}`;
 }
 
 async function migrateOnly(): Promise<number> {

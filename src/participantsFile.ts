@@ -51,7 +51,7 @@ async function registerAll(core: Core, file: string, kind: ParticipantKind, entr
 }
 
 /** Keys travel as JSON texts in the Protobuf contract; in a file people write them as the objects that they are. */
-function keysAsText(entry: unknown): JsonValue {
+export function keysAsText(entry: unknown): JsonValue {
   if (typeof entry !== "object" || entry === null) return entry as JsonValue;
   const asText = (key: unknown) => (typeof key === "string" ? key : JSON.stringify(key));
   const participant = { ...entry } as Record<string, unknown>;

@@ -112,6 +112,8 @@ async function prepare(context: DeliveryContext, claimed: ClaimedCallback): Prom
       { ...logFields(claimed), problem },
       "a callback cannot be prepared; it is dead until it is redriven",
     );
+    // Whoever repairs the receiver and redrives at once must not meet what was read before.
+    context.receivers.forget(claimed.receiverGuid);
     await context.core.buryCallback(claimed, problem);
     return undefined;
   }

@@ -2,7 +2,11 @@ import type { Core } from "../core/core.ts";
 import type { Refusal } from "../domain/errors.ts";
 import type { Participant } from "../domain/participant.ts";
 
-export type Receivers = { find(guid: string): Promise<Participant | Refusal> };
+export type Receivers = {
+  find(guid: string): Promise<Participant | Refusal>;
+  /** Read it anew the next time. */
+  forget(guid: string): void;
+};
 
 /** So soon a changed URL or format takes effect; a busy receiver is read once in this time, not once a callback. */
 const defaultMaxAgeMs = 2_000;
@@ -18,6 +22,7 @@ export function createReceivers(
 ): Receivers {
   const kept = new Map<string, { readAtMs: number; participant: Promise<Participant | Refusal> }>();
   return {
+    forget: (guid) => void kept.delete(guid),
     find(guid) {
       const known = kept.get(guid);
       if (known !== undefined && nowMs() - known.readAtMs < maxAgeMs) return known.participant;

@@ -24,7 +24,7 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   tracing: ["otlpTracing"],
   otlpTracing: ["tracing"],
   opsServer: ["metrics"],
-  operator: ["gen", "participantsFile"],
+  operator: ["gen", "rpc", "domain", "participantsFile"],
   participantsFile: ["core", "domain", "gen", "log", "rpc"],
   platformKey: ["sdk"],
   app: "everything",

@@ -1,0 +1,172 @@
+import { readFile } from "node:fs/promises";
+import { text as readAll } from "node:stream/consumers";
+import { parseArgs } from "node:util";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
+import type { CoreClients } from "../rpc/clients.ts";
+import { nameOf } from "../rpc/enums.ts";
+import { type Action, type Call, type Group, type OptionSpec, WrongCall } from "./action.ts";
+import { callbackActions, redriveAction } from "./callbacks.ts";
+import { participantActions } from "./participants.ts";
+import { registerActions } from "./registers.ts";
+import { printable } from "./table.ts";
+
+/** Every command of the operators; the help texts and the dispatcher below are this table. */
+export const groups = {
+  participants: {
+    summary: "Banks and merchants: look at them, register and change them.",
+    actions: participantActions,
+  },
+  callbacks: { summary: "Callbacks: look at them, deliver them again, close reviews.", actions: callbackActions },
+  registers: { summary: "Gross settlement registers: close days and look at them.", actions: registerActions },
+  redrive: { summary: "Dead callbacks and dead tickets: let them go on.", actions: { "": redriveAction } },
+} as const satisfies Record<string, Group>;
+
+export type GroupName = keyof typeof groups;
+
+/** What the commands need from outside; tests hand in their own. */
+export type Surroundings = {
+  clients: CoreClients;
+  /** For the message when nobody answers. */
+  coreUrl: string;
+  print(line: string): void;
+  complain(line: string): void;
+  now?: Date;
+};
+
+const exitFailed = 1;
+const exitUsage = 2;
+
+const commonOptions = {
+  json: { type: "boolean", value: "", help: "Print the answer as JSON." },
+  help: { type: "boolean", value: "", help: "Print this help." },
+} as const;
+
+/** Runs one command and answers the exit code: 0 done, 1 refused or not reached, 2 called wrongly. */
+export async function runOperator(name: GroupName, args: readonly string[], around: Surroundings): Promise<number> {
+  try {
+    const group: Group = groups[name];
+    const only = group.actions[""];
+    const [first] = args;
+    if (only === undefined && (first === undefined || first.startsWith("-"))) {
+      for (const line of groupHelp(name)) around.print(line);
+      return args.includes("--help") ? 0 : exitUsage;
+    }
+    const action = only ?? (Object.hasOwn(group.actions, first ?? "") ? group.actions[first ?? ""] : undefined);
+    if (action === undefined) throw new WrongCall(`${name} ${first} is not a command`);
+    return await runAction(name, action, only ? args : args.slice(1), around);
+  } catch (error) {
+    if (!(error instanceof WrongCall)) throw error;
+    around.complain(printable(error.message));
+    around.complain(`\`npm run dcm -- ${name} --help\` lists every command and option.`);
+    return exitUsage;
+  }
+}
+
+async function runAction(name: GroupName, action: Action, args: readonly string[], around: Surroundings) {
+  const { values, positionals } = parse(action, args);
+  if (values.help === true) {
+    for (const line of groupHelp(name)) around.print(line);
+    return 0;
+  }
+  const needed = action.positionals.filter((positional) => !positional.startsWith("["));
+  const missing = needed[positionals.length];
+  if (missing !== undefined) throw new WrongCall(`${missing} is missing`);
+  const superfluous = positionals[action.positionals.length];
+  if (superfluous !== undefined) throw new WrongCall(`${superfluous} is one argument too many`);
+  try {
+    const answer = await action.run(callOf(values, positionals, around));
+    if (values.json === true) around.print(JSON.stringify(answer.json));
+    else for (const line of answer.lines) around.print(line);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    for (const line of refusalLines(error, around.coreUrl)) around.complain(printable(line));
+    return exitFailed;
+  }
+}
+
+type Values = Record<string, string | boolean | (string | boolean)[] | undefined>;
+
+function parse(action: Action, args: readonly string[]): { values: Values; positionals: string[] } {
+  const specs: [string, OptionSpec][] = Object.entries({ ...action.options, ...commonOptions });
+  const options = Object.fromEntries(
+    specs.map(([option, { type }]) => [option, { type, multiple: type === "string" }]),
+  );
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new WrongCall((error as Error).message);
+  }
+}
+
+function callOf(values: Values, positionals: readonly string[], around: Surroundings): Call {
+  const texts = (option: string) => [values[option] ?? []].flat().filter((value) => typeof value === "string");
+  return {
+    clients: around.clients,
+    positionals,
+    texts,
+    text: (option) => texts(option).at(-1),
+    isOn: (option) => values[option] === true,
+    readText: (path) => (path === "-" ? readAll(process.stdin) : readFile(path, "utf8")),
+    now: around.now ?? new Date(),
+  };
+}
+
+/** The complete help of a group: every command, every option, one line each. */
+export function groupHelp(name: GroupName): string[] {
+  const group: Group = groups[name];
+  const option = (text: string, help: string) => `      ${text.padEnd(22)} ${help}`;
+  return [
+    group.summary,
+    "",
+    ...Object.entries(group.actions).flatMap(([action, { positionals, options, help }]) => [
+      `  ${[name, action, ...positionals, Object.keys(options).length > 0 ? "[OPTIONS]" : ""].filter(Boolean).join(" ")}`,
+      `      ${help}`,
+      ...Object.entries(options).map(([key, spec]) =>
+        option(`--${key}${spec.value && ` ${spec.value}`}${spec.multiple ? " …" : ""}`, spec.help),
+      ),
+      "",
+    ]),
+    "Every command:",
+    ...Object.entries(commonOptions).map(([key, { help }]) => option(`--${key}`, help)),
+    "",
+    "The commands call the core's RPC at CORE_URL, or at RPC_HOST and RPC_PORT, with RPC_TOKEN.",
+  ];
+}
+
+const unreachable = (coreUrl: string) =>
+  `Is the gateway running? CORE_URL, or RPC_HOST and RPC_PORT, say where its RPC listens; it was sought at ${coreUrl}.`;
+
+/** What to do next, where the reason alone does not say it. */
+const nextStepOf: Partial<Record<keyof typeof ErrorReason, string>> = {
+  PARTICIPANT_EXISTS: "`participants get` shows it; `participants update GUID FILE` changes it.",
+  PARTICIPANT_NOT_FOUND: "`participants list` shows who is registered.",
+  CALLBACK_NOT_FOUND: "`callbacks list` shows what there is.",
+  CALLBACK_NOT_REPLAYABLE: "`callbacks show GUID` tells where it stands.",
+  REGISTER_NOT_FOUND: "`registers list BANK_GUID` shows the registers of a bank.",
+  DAY_IS_NOT_OVER: "Wait until 00:01 in Kyiv, or give --allow-open-day.",
+  INVALID_CALLBACK_URL: "Correct the URL, or allow its network with CALLBACK_ALLOW_CIDRS, and run this again.",
+  INVALID_KEY: "Correct the key and run this again; nothing was stored.",
+  INVALID_REQUEST: "Correct it and run this again; nothing was stored.",
+  OVERLOADED: "Run this again in a moment; `/readyz` tells what is missing.",
+  INTERNAL_ERROR: "The log of the core tells more.",
+};
+
+/** The same for errors that carry no reason, by the code of Connect and gRPC. */
+const nextStepOfCode: Partial<Record<Code, (coreUrl: string) => string>> = {
+  [Code.Unavailable]: unreachable,
+  [Code.DeadlineExceeded]: () => "The core did not answer in time; `/readyz` tells what is missing.",
+  [Code.Unauthenticated]: () => "Set RPC_TOKEN to the one that the core was started with.",
+  [Code.Unimplemented]: (coreUrl) => `What answers at ${coreUrl} is not the core, or an older one.`,
+};
+
+function refusalLines(error: ConnectError, coreUrl: string): string[] {
+  const [detail] = error.findDetails(ErrorDetailSchema);
+  if (detail === undefined) {
+    return [error.rawMessage, (nextStepOfCode[error.code] ?? unreachable)(coreUrl)];
+  }
+  const reason = nameOf(ErrorReason, detail.reason) ?? "UNSPECIFIED";
+  const next = nextStepOf[reason];
+  return [`${reason}: ${detail.message}`, ...(next === undefined ? [] : [next])];
+}

@@ -1,0 +1,36 @@
+import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+
+/**
+ * Text of others (answers of endpoints, names) on an operator's terminal: control characters are shown and not obeyed, so
+ * that nothing can repaint the screen or hide a line.
+ */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    character === "\n" ? "\\n" : `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  );
+}
+
+/** Columns as wide as their widest cell, a heading, and one line a row. */
+export function table(heading: readonly string[], rows: ReadonlyArray<readonly string[]>): string[] {
+  const all = [heading, ...rows.map((row) => row.map((cell) => (cell === "" ? "–" : printable(cell))))];
+  const widths = heading.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  return all.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+/** One line a field; fields without a value are left out. */
+export function fields(pairs: ReadonlyArray<readonly [name: string, value: string]>): string[] {
+  const known = pairs.filter(([, value]) => value !== "");
+  const width = Math.max(0, ...known.map(([name]) => name.length));
+  return known.map(([name, value]) => `${name.padEnd(width)}  ${printable(value)}`);
+}
+
+export const when = (timestamp: Timestamp | undefined): string =>
+  timestamp === undefined ? "" : timestampDate(timestamp).toISOString();
+
+/** "1 callback", "2 callbacks". */
+export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;

@@ -1,0 +1,54 @@
+import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Call } from "./action.ts";
+import { WrongCall } from "./action.ts";
+
+// Reading option values; what is wrong with one is said with its name.
+
+const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+export const TIME_HELP =
+  "an instant like 2026-01-31T08:00:00Z, a day like 2026-01-31 (UTC), or how long ago, like 90m, 2h, 7d";
+
+/** An instant, a day, or how long ago. */
+export function instantOf(call: Call, option: string): Timestamp | undefined {
+  const text = call.text(option);
+  if (text === undefined) return undefined;
+  const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  const date =
+    count === undefined
+      ? new Date(/^\d{4}-\d\d-\d\d([T ].+)?$/.test(text) ? text : Number.NaN)
+      : new Date(call.now.getTime() - Number(count) * unitMs[unit as keyof typeof unitMs]);
+  if (Number.isNaN(date.getTime())) throw new WrongCall(`--${option} ${text} is not a time: give ${TIME_HELP}`);
+  return timestampFromDate(date);
+}
+
+export function countOf(call: Call, option: string, fallback: number, most: number): number {
+  const text = call.text(option);
+  if (text === undefined) return fallback;
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count >= 1 && count <= most) return count;
+  throw new WrongCall(`--${option} ${text} is not a whole number from 1 to ${most}`);
+}
+
+/** Values of a closed list by their names; several may be given, also separated by commas. */
+export function namedOf<Value extends number>(
+  call: Call,
+  option: string,
+  table: Readonly<Record<string, Value>>,
+): Value[] {
+  const names = call.texts(option).flatMap((text) => text.split(","));
+  return names.map((name) => {
+    const value = Object.hasOwn(table, name) ? table[name] : undefined;
+    if (value === undefined) throw new WrongCall(`--${option} ${name} is not one of ${Object.keys(table).join(", ")}`);
+    return value;
+  });
+}
+
+const guidForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** Refused here, because a list for something that is no guid would only look empty. */
+export function guidIn(text: string, name: string): string {
+  if (!guidForm.test(text))
+    throw new WrongCall(`${name} ${text} is not a guid like 3aa202bc-6b20-445d-8969-8274b11c66d0`);
+  return text.toLowerCase();
+}

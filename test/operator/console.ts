@@ -1,0 +1,46 @@
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type GroupName, runOperator } from "../../src/operator/operator.ts";
+import type { CoreClients } from "../../src/rpc/clients.ts";
+
+/** An argument; an object stands for a file that holds it as JSON. */
+type Argument = string | object;
+
+/** An operator's terminal. */
+export function openConsole(clients: CoreClients, coreUrl = "http://core.example") {
+  async function run(name: GroupName, ...given: Argument[]) {
+    const folder = await mkdtemp(join(tmpdir(), "dcm-operator-"));
+    try {
+      const args = await Promise.all(given.map((argument) => asText(folder, argument)));
+      const lines: string[] = [];
+      const complaints: string[] = [];
+      const code = await runOperator(name, args, {
+        clients,
+        coreUrl,
+        print: (line) => lines.push(line),
+        complain: (line) => complaints.push(line),
+      });
+      return { code, lines, complaints };
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }
+  return {
+    run,
+    /** What the command prints with --json; a command that fails fails the test. */
+    async json(name: GroupName, ...args: Argument[]): Promise<Record<string, unknown>> {
+      const { code, lines, complaints } = await run(name, ...args, "--json");
+      if (code !== 0 || lines.length !== 1) throw new Error(`${name} answered ${code}: ${complaints.join(" ")}`);
+      return JSON.parse(lines[0] ?? "");
+    },
+  };
+}
+
+async function asText(folder: string, argument: Argument): Promise<string> {
+  if (typeof argument === "string") return argument;
+  const path = join(folder, `${randomUUID()}.json`);
+  await writeFile(path, JSON.stringify(argument));
+  return path;
+}
