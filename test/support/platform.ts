@@ -13,6 +13,7 @@ import { registerBank, registerMerchant } from "../../src/sandbox/onboarding.ts"
 import { type SandboxBank, type SandboxMerchant, startBank, startMerchant } from "../../src/sandbox/participants.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
 import { freshDatabase } from "./database.ts";
+import { type GatewayProcess, runGatewayProcess } from "./gatewayProcess.ts";
 import { brokenRules, type Rows, unfinished } from "./invariants.ts";
 
 export type QueueKind = "local" | "rabbitmq";
@@ -29,6 +30,8 @@ export type PlatformOptions = {
   /** Roles of this process; the test starts the others itself with `environment` of the platform. */
   roles?: readonly Role[];
   parts?: AppParts;
+  /** Runs the gateway as a process of its own, as its users do; what it writes is in `output()`. */
+  asProcess?: boolean;
 };
 
 /** Ten retries within half a second, so that a series that is used up takes about as long as one request. */
@@ -51,11 +54,11 @@ export async function startPlatform(options: PlatformOptions = {}) {
   cleanup.defer(() => rm(dataDir, { recursive: true, force: true }));
   const databaseUrl = options.databaseUrl ?? (await ownDatabase(cleanup));
   const environment = environmentOf(options, databaseUrl, dataDir);
-  const gateway = runGateway(options, environment);
+  const gateway = options.asProcess ? runGatewayApart(environment) : runGatewayHere(options, environment);
   cleanup.defer(gateway.stop);
   await gateway.start();
 
-  const operators = operatorsOf(gateway);
+  const operators = operatorsOf(gateway, environment.RPC_TOKEN);
   cleanup.defer(async () => operators.close());
   const rows = openRows(databaseUrl, cleanup);
   const inboxes: (SandboxBank | SandboxMerchant)[] = [];
@@ -96,6 +99,9 @@ export async function startPlatform(options: PlatformOptions = {}) {
     databaseUrl,
     rows,
     url: gateway.url,
+    rpcUrl: gateway.rpcUrl,
+    /** What a gateway that runs as a process of its own has written. */
+    output: gateway.output,
     /** What operators call. */
     operators: operators.clients,
     /** Stops the gateway as SIGTERM does; `start` starts it again on the same data. */
@@ -143,13 +149,18 @@ function environmentOf(options: PlatformOptions, databaseUrl: string, dataDir: s
   };
 }
 
+type Gateway = {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  url(): string;
+  rpcUrl(): string;
+  output(): string;
+};
+
 /** The gateway in this process, to be stopped and started again. */
-function runGateway(options: PlatformOptions, environment: Record<string, string>) {
+function runGatewayHere(options: PlatformOptions, environment: Record<string, string>): Gateway {
   let app: App | undefined;
-  const running = () => {
-    if (app === undefined) throw new Error("the gateway is stopped");
-    return app.urls;
-  };
+  const urls = () => running(app).urls;
   return {
     async start() {
       const read = readConfig(options.roles ?? allRoles, {}, environment);
@@ -161,20 +172,49 @@ function runGateway(options: PlatformOptions, environment: Record<string, string
       app = undefined;
       await stopping?.stop();
     },
-    url: () => running().rest.replace("localhost", "127.0.0.1"),
-    rpcUrl: () => running().rpc,
+    url: () => loopback(urls().rest),
+    rpcUrl: () => urls().rpc,
+    output: () => "",
   };
 }
 
+function runGatewayApart(environment: Record<string, string>): Gateway {
+  let child: { process: GatewayProcess; rest: string; rpc: string } | undefined;
+  let written = "";
+  return {
+    async start() {
+      const process = runGatewayProcess(["start"], environment);
+      const [, rest = "", rpc = ""] = await process.says(/"rest":"([^"]+)","rpc":"([^"]+)"/);
+      child = { process, rest, rpc };
+    },
+    async stop() {
+      const stopping = child?.process;
+      await stopping?.kill("SIGTERM");
+      written += stopping?.output() ?? "";
+      child = undefined;
+    },
+    url: () => loopback(running(child).rest),
+    rpcUrl: () => running(child).rpc,
+    output: () => written + (child?.process.output() ?? ""),
+  };
+}
+
+function running<T>(gateway: T | undefined): T {
+  if (gateway === undefined) throw new Error("the gateway is stopped");
+  return gateway;
+}
+
+const loopback = (url: string) => url.replace("localhost", "127.0.0.1");
+
 /** RPC clients of the gateway that runs now; a new start listens elsewhere. */
-function operatorsOf(gateway: ReturnType<typeof runGateway>) {
+function operatorsOf(gateway: Gateway, token: string | undefined) {
   let open: { url: string; transport: ReturnType<typeof remoteTransport>; clients: CoreClients } | undefined;
   return {
     clients(): CoreClients {
       const url = gateway.rpcUrl();
       if (open?.url !== url) {
         open?.transport.close();
-        const transport = remoteTransport(url, undefined);
+        const transport = remoteTransport(url, token);
         open = { url, transport, clients: createClients(transport) };
       }
       return open.clients;
