@@ -5,19 +5,19 @@ import { serveCommands } from "../child.ts";
 // Banks and merchants that answer 200 at once and verify nothing: their time is not the platform's. A port each, so that
 // the platform keeps connections and slots for each as it does for real institutions.
 
-type Endpoint = { hangs: boolean; delivered: number };
+type Endpoint = { hangs: boolean; isIgnored: boolean };
 
 const endpoints: Endpoint[] = [];
-const countsByPath: Record<string, number> = {};
-/** Arrival times at endpoints that answer, for throughput over a part of a run. */
+/** When callbacks came to endpoints that count, for throughput over a part of a run. */
 let arrivalsMs: number[] = [];
 let total = 0;
-let wanted: { total: number; resolve: () => void } | undefined;
+/** Whoever waits for a number of callbacks. */
+let wanted: { isReached(): boolean; resolve(): void } | undefined;
 
 async function listen(count: number): Promise<string[]> {
   return Promise.all(
     Array.from({ length: count }, () => {
-      const endpoint: Endpoint = { hangs: false, delivered: 0 };
+      const endpoint: Endpoint = { hangs: false, isIgnored: false };
       endpoints.push(endpoint);
       const server = createServer({ keepAliveTimeout: 120_000 }, (request, response) =>
         answer(endpoint, request, response),
@@ -33,28 +33,26 @@ function answer(endpoint: Endpoint, request: IncomingMessage, response: ServerRe
   request.resume();
   request.once("end", () => {
     if (endpoint.hangs) return;
-    endpoint.delivered += 1;
     total += 1;
-    const path = request.url ?? "";
-    countsByPath[path] = (countsByPath[path] ?? 0) + 1;
-    arrivalsMs.push(performance.now());
+    if (!endpoint.isIgnored) arrivalsMs.push(performance.now());
     response.end();
-    if (wanted !== undefined && total >= wanted.total) {
+    if (wanted?.isReached()) {
       wanted.resolve();
       wanted = undefined;
     }
   });
 }
 
-/** Resolves when this many callbacks have been answered since the start; rejects after `timeoutMs`. */
-function untilTotal(goal: { total: number; timeoutMs: number }): Promise<void> {
-  if (total >= goal.total) return Promise.resolve();
+/** Resolves when as many callbacks have been answered; rejects after `timeoutMs`. */
+function untilReached(count: () => number, goal: number, timeoutMs: number): Promise<void> {
+  if (count() >= goal) return Promise.resolve();
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(new Error(`${total} of ${goal.total} callbacks came within ${goal.timeoutMs} ms`));
-    }, goal.timeoutMs);
+    const timer = setTimeout(
+      () => reject(new Error(`${count()} of ${goal} callbacks came within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
     wanted = {
-      total: goal.total,
+      isReached: () => count() >= goal,
       resolve() {
         clearTimeout(timer);
         resolve();
@@ -65,19 +63,23 @@ function untilTotal(goal: { total: number; timeoutMs: number }): Promise<void> {
 
 serveCommands({
   listen,
-  untilTotal,
+  /** All callbacks since the start of this process. */
   total: () => total,
-  countsByPath: () => ({ ...countsByPath }),
+  untilTotal: (goal: { total: number; timeoutMs: number }) => untilReached(() => total, goal.total, goal.timeoutMs),
   /** The endpoints with these indexes accept requests and never answer; all others answer. */
   hang(indexes: number[]) {
     endpoints.forEach((endpoint, index) => {
       endpoint.hangs = indexes.includes(index);
     });
   },
-  resetArrivals() {
+  /** Arrivals are counted anew, those at the endpoints with these indexes not at all. */
+  resetArrivals(ignored: number[]) {
     arrivalsMs = [];
-    for (const endpoint of endpoints) endpoint.delivered = 0;
+    endpoints.forEach((endpoint, index) => {
+      endpoint.isIgnored = ignored.includes(index);
+    });
   },
+  untilArrivals: (goal: { count: number; timeoutMs: number }) =>
+    untilReached(() => arrivalsMs.length, goal.count, goal.timeoutMs),
   arrivals: () => arrivalsMs,
-  deliveredByEndpoint: () => endpoints.map((endpoint) => endpoint.delivered),
 });

@@ -13,7 +13,13 @@ export type PeerOptions = { databaseUrl: string; cast: Cast };
 /** As many connections as the gateway has by default. */
 const CONNECTIONS = 12;
 
-export const openPool = (databaseUrl: string) => new pg.Pool({ connectionString: databaseUrl, max: CONNECTIONS });
+export function openPool(databaseUrl: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString: databaseUrl, max: CONNECTIONS });
+  // At the end of a run PostgreSQL goes first; that is no error of the peer.
+  const ignore = () => undefined;
+  pool.on("error", ignore).on("connect", (client) => client.on("error", ignore));
+  return pool;
+}
 
 /** A transaction as everybody writes it. */
 export async function inTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
