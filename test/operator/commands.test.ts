@@ -1,0 +1,203 @@
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
+import { type GroupName, groupHelp, groups } from "../../src/operator/operator.ts";
+import { printable } from "../../src/operator/table.ts";
+import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
+import { type Platform, startPlatform } from "../support/platform.ts";
+import { openConsole } from "./console.ts";
+
+const root = join(import.meta.dirname, "../..");
+const unknownGuid = "00000000-0000-4000-8000-000000000000";
+
+/** A core of which nothing may be asked. */
+const noCore = { callbacks: {}, participants: {}, settlements: {} } as never;
+
+describe("help", () => {
+  test.each(Object.keys(groups) as GroupName[])(
+    "%s --help names every command and option, and succeeds",
+    async (name) => {
+      const { code, lines } = await openConsole(noCore).run(name, "--help");
+      expect([code, lines]).toEqual([0, groupHelp(name)]);
+      const text = lines.join("\n");
+      for (const [action, { positionals, options }] of Object.entries(groups[name].actions)) {
+        expect(text).toContain([name, action, ...positionals].filter(Boolean).join(" "));
+        for (const option of Object.keys(options)) expect(text).toContain(`--${option}`);
+      }
+    },
+  );
+
+  test("the program itself knows every command", () => {
+    const node = join(root, "node_modules/.bin/node");
+    const { status, stdout } = spawnSync(node, ["src/main.ts", "redrive", "--help"], { cwd: root, encoding: "utf8" });
+    expect([status, stdout.trimEnd()]).toEqual([0, groupHelp("redrive").join("\n")]);
+  });
+});
+
+describe("wrong calls ask nothing of the core, say what is wrong and end with 2", () => {
+  test.each<[GroupName, string[], string]>([
+    ["callbacks", ["forget"], "callbacks forget is not a command"],
+    ["callbacks", ["toString"], "callbacks toString is not a command"],
+    ["callbacks", ["show"], "GUID is missing"],
+    ["callbacks", ["show", unknownGuid, "more"], "more is one argument too many"],
+    ["callbacks", ["show", "7"], "GUID 7 is not a guid"],
+    ["callbacks", ["list", "--state", "lost"], "--state lost is not one of waiting"],
+    ["callbacks", ["list", "--since", "yesterday"], "--since yesterday is not a time"],
+    ["callbacks", ["list", "--limit", "1.5"], "--limit 1.5 is not a whole number"],
+    ["callbacks", ["list", "--receiver", "Kobzar"], "--receiver Kobzar is not a guid"],
+    ["callbacks", ["list", "--colour"], "Unknown option '--colour'"],
+    ["callbacks", ["replay-all"], "or --all for everything"],
+    ["callbacks", ["resolve", unknownGuid, "--operator", "Olena"], "--operator NAME and --note TEXT are needed"],
+    ["participants", ["get"], "give one of GUID, --bic, --uid and --kid"],
+    ["participants", ["register-bank", "/no/such/file"], "/no/such/file cannot be read"],
+    ["registers", ["close", "31.01.2026"], "is not a Kyiv calendar day"],
+    ["redrive", ["--limit", "0"], "--limit 0 is not a whole number"],
+  ])("%s %j", async (name, args, complaint) => {
+    const { code, complaints } = await openConsole(noCore).run(name, ...args);
+    expect(code).toBe(2);
+    expect(complaints[0]).toContain(complaint);
+    expect(complaints[1]).toContain(`${name} --help`);
+  });
+});
+
+describe("what an operator does", () => {
+  let platform: Platform;
+  let console: ReturnType<typeof openConsole>;
+
+  beforeAll(async () => {
+    platform = await startPlatform();
+    console = openConsole(platform.operators());
+  });
+  afterAll(() => platform?.[Symbol.asyncDispose]());
+
+  const guidOfMerchant = async () => {
+    const { participants } = await console.json("participants", "list", "--kind", "merchant");
+    return (participants as { guid: string }[])[0]?.guid ?? "";
+  };
+
+  test("participants: found by guid, bank code, uid and key; listed as a table", async () => {
+    const guid = await guidOfMerchant();
+    const { uid, name } = await console.json("participants", "get", guid);
+    expect(name).toBe("Kyiv Books");
+    expect(await console.json("participants", "get", "--uid", String(uid))).toMatchObject({ guid });
+    expect(await console.json("participants", "get", "--bic", platform.recipient.bic)).toMatchObject({
+      name: "Kobzar Bank",
+    });
+    const { lines } = await console.run("participants", "list", "--role", "initiator");
+    expect(lines).toHaveLength(2);
+    expect(lines[1]).toMatch(/ {2}bank {2}Dnipro Bank {2}\d{6} +initiator$/);
+  });
+
+  test("participants: registering again with the same content is safe; with other content the next step is named", async () => {
+    const bank = await console.json("participants", "get", "--bic", platform.initiator.bic);
+    const { created_at, updated_at, version, ...stated } = bank;
+    expect(await console.json("participants", "register-bank", stated)).toMatchObject({ guid: bank.guid });
+    const { code, complaints } = await console.run("participants", "register-bank", { ...stated, name: "Another" });
+    expect(code).toBe(1);
+    expect(complaints).toEqual([
+      expect.stringMatching(/^PARTICIPANT_EXISTS: /),
+      expect.stringContaining("participants update GUID FILE"),
+    ]);
+  });
+
+  test("participants: one without the URLs of its role is refused with the field", async () => {
+    const guid = await guidOfMerchant();
+    const change = { callback_urls: { pay_in: "http://127.0.0.1:9/pay-in" } };
+    const { code, complaints } = await console.run("participants", "update", guid, change);
+    expect([code, complaints[0]]).toEqual([
+      1,
+      "INVALID_CALLBACK_URL: callback_urls.expiration is missing: a merchant needs it, or callback_urls.base",
+    ]);
+  });
+
+  test("callbacks: a review is seen with its attempts and the endpoint's answer, resolved, replayed and delivered", async () => {
+    platform.recipient.answers("credit", { status: 422, body: "no such account" });
+    const paid = await platform.pays();
+    await platform.settles();
+    const listed = await console.json("callbacks", "list", "--state", "review", "--kind", "credit", "--since", "1h");
+    const [review] = listed.callbacks as { guid: string; payment_message_guid: string }[];
+    expect(review?.payment_message_guid).toBe(paid);
+    const guid = review?.guid ?? "";
+
+    const shown = await console.run("callbacks", "show", guid);
+    expect(shown.lines).toContainEqual(expect.stringMatching(/^1\/2 .* refused +422/));
+    expect(shown.lines.slice(-2)).toEqual(["Answer to 1/2:", "  no such account"]);
+
+    const note = ["--operator", "Olena", "--note", "settled by phone"];
+    expect((await console.run("callbacks", "resolve", guid, ...note)).lines).toEqual([
+      "The callback is resolved by Olena.",
+    ]);
+    expect(await console.json("callbacks", "replay-all", "--kind", "credit")).toEqual({ replayed: 0 });
+
+    platform.recipient.reset();
+    expect((await console.json("callbacks", "replay", guid)).callback).toMatchObject({ guid, series: 2 });
+    await platform.settles();
+    expect((await console.json("callbacks", "show", guid)).callback).toMatchObject({
+      state: "CALLBACK_STATE_DELIVERED",
+    });
+    const again = await console.run("callbacks", "replay", guid);
+    expect([again.code, again.complaints[0]]).toEqual([1, expect.stringMatching(/^CALLBACK_NOT_REPLAYABLE: /)]);
+  });
+
+  test("callbacks: a list longer than a page is read to its limit, and says that there is more", async () => {
+    const { lines } = await console.run("callbacks", "list", "--limit", "2");
+    expect(lines).toHaveLength(4);
+    expect(lines.at(-1)).toBe("There are more than 2; --limit shows more.");
+    const { callbacks } = await console.json("callbacks", "list", "--limit", "100000");
+    expect((callbacks as unknown[]).length).toBeGreaterThan(2);
+    const nothing = await console.run("callbacks", "list", "--receiver", unknownGuid);
+    expect(nothing.lines).toEqual(["No callback matches."]);
+  });
+
+  test("registers: a day is closed, listed and shown with its payments", async () => {
+    const guid = await platform.pays({ amount: 1500.75 });
+    await platform.settles();
+    const [decided] = await platform.rows<{ day: string }>(
+      "select to_char(decided_at at time zone 'Europe/Kyiv', 'YYYY-MM-DD') as day from payment_message where guid = $1",
+      guid,
+    );
+    const day = decided?.day ?? "";
+    const tooEarly = await console.run("registers", "close", day);
+    expect([tooEarly.code, tooEarly.complaints]).toEqual([
+      1,
+      [expect.stringMatching(/^DAY_IS_NOT_OVER: /), expect.stringContaining("--allow-open-day")],
+    ]);
+    const closed = await console.json("registers", "close", day, "--allow-open-day");
+    const [register] = (closed.registers as { id: string; payment_count: number }[]).filter(
+      (one) => one.payment_count > 0,
+    );
+    const bank = await console.json("participants", "get", "--bic", platform.initiator.bic);
+    const listed = await console.run("registers", "list", String(bank.guid));
+    expect(listed.lines.join("\n")).toContain(register?.id);
+    const shown = await console.run("registers", "show", String(bank.guid), register?.id ?? "");
+    expect(shown.lines).toContainEqual(expect.stringMatching(new RegExp(`^${guid} .* 1500\\.75 `)));
+  });
+});
+
+describe("a core that does not answer", () => {
+  test("nobody listens: the address is named, and how to change it", async () => {
+    const transport = remoteTransport("http://127.0.0.1:1", undefined);
+    const console = openConsole(createClients(transport), "http://127.0.0.1:1");
+    const { code, complaints } = await console.run("callbacks", "list");
+    expect([code, complaints[1]]).toEqual([1, expect.stringContaining("sought at http://127.0.0.1:1")]);
+    transport.close();
+  });
+
+  test("a wrong token: the variable is named", async () => {
+    const transport = createRouterTransport(({ service }) => {
+      service(CallbackService, {
+        listCallbacks() {
+          throw new ConnectError("the bearer token is missing or wrong", Code.Unauthenticated);
+        },
+      });
+    });
+    const { code, complaints } = await openConsole(createClients(transport)).run("callbacks", "list");
+    expect([code, complaints[1]]).toEqual([1, expect.stringContaining("RPC_TOKEN")]);
+  });
+});
+
+test("printable: nothing in a text of others moves the cursor, breaks the line or turns the direction", () => {
+  expect(printable("a\u001b[31mb\r\nc\u202ed\u0000\u2028")).toBe("a\\u{1b}[31mb\\u{d}\\nc\\u{202e}d\\u{0}\\u{2028}");
+});
