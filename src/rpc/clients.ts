@@ -1,4 +1,4 @@
-import { type Client, createClient, createRouterTransport, type Transport } from "@connectrpc/connect";
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
@@ -7,8 +7,9 @@ import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Core } from "../core/core.ts";
 import { noTracing, type Tracing } from "../tracing.ts";
+import { createInProcessTransport } from "./inProcess.ts";
 import { type RpcLog, sendToken, sendTrace, serverInterceptors } from "./interceptors.ts";
-import { coreRoutes } from "./routes.ts";
+import { coreServices } from "./routes.ts";
 
 export type CoreClients = {
   orders: Client<typeof OrderService>;
@@ -28,12 +29,10 @@ export function createClients(transport: Transport): CoreClients {
   };
 }
 
-/** Calls the core of this process through the same routes, serialisation and error mapping as over the network. */
+/** Calls the core of this process: the same handlers and error mapping as over the network. */
 export function inProcessTransport(core: Core, log: RpcLog, tracing: Tracing = noTracing): Transport {
-  return createRouterTransport(coreRoutes(core), {
-    transport: { interceptors: [sendTrace(tracing)] },
-    router: { interceptors: serverInterceptors(log, undefined, tracing) },
-  });
+  const interceptors = [sendTrace(tracing), ...serverInterceptors(log, undefined, tracing)];
+  return createInProcessTransport(coreServices(core), interceptors);
 }
 
 /** Longer than any statement may run, so that the core's own answer comes first. */

@@ -73,9 +73,9 @@ export const refuseNulCharacters: Interceptor = (next) => async (request) => {
 
 function fieldWithNul(message: object, path = ""): string | undefined {
   for (const [name, value] of Object.entries(message)) {
-    const field = path + snakeCase(name);
-    if (typeof value === "string" && value.includes("\0")) return field;
-    const nested = typeof value === "object" && value !== null ? fieldWithNul(value, `${field}.`) : undefined;
+    if (typeof value === "string" && value.includes("\0")) return path + snakeCase(name);
+    const nested =
+      typeof value === "object" && value !== null ? fieldWithNul(value, `${path}${snakeCase(name)}.`) : undefined;
     if (nested !== undefined) return nested;
   }
   return undefined;

@@ -1,3 +1,4 @@
+import type { DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
@@ -11,15 +12,29 @@ import { invalidRequest, unlessRefused } from "./errors.ts";
 import { guid, optionalNamed, pageSize, pageToken, readPageToken } from "./fields.ts";
 import * as requests from "./requests.ts";
 
+/** A service and its handlers by the local name of the method. */
+export type ServiceRow = { service: DescService; handlers: Readonly<Record<string, unknown>> };
+
+const row = <Service extends DescService>(service: Service, handlers: ServiceImpl<Service>): ServiceRow => ({
+  service,
+  handlers,
+});
+
 /** The five services over one core: a handler translates, calls the use-case of its name, and translates back. */
+export function coreServices(core: Core): ServiceRow[] {
+  return [
+    row(OrderService, orderHandlers(core)),
+    row(PaymentMessageService, paymentMessageHandlers(core)),
+    row(CallbackService, callbackHandlers(core)),
+    row(SettlementService, settlementHandlers(core)),
+    row(ParticipantService, participantHandlers(core)),
+  ];
+}
+
+/** The same for a router of Connect, which serves them over the network. */
 export function coreRoutes(core: Core): (router: ConnectRouter) => void {
   return (router) => {
-    router
-      .service(OrderService, orderHandlers(core))
-      .service(PaymentMessageService, paymentMessageHandlers(core))
-      .service(CallbackService, callbackHandlers(core))
-      .service(SettlementService, settlementHandlers(core))
-      .service(ParticipantService, participantHandlers(core));
+    for (const { service, handlers } of coreServices(core)) router.service(service, handlers as never);
   };
 }
 

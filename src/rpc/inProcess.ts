@@ -1,0 +1,75 @@
+import { create, type DescMessage, type DescMethodUnary, type Message } from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  createContextValues,
+  type Interceptor,
+  type Transport,
+  type UnaryRequest,
+  type UnaryResponse,
+} from "@connectrpc/connect";
+import type { ServiceRow } from "./routes.ts";
+
+type Call = (request: UnaryRequest) => Promise<UnaryResponse>;
+type Handler = (message: Message) => Promise<Record<string, unknown>>;
+
+/** Nothing in this process cancels a call: what was accepted is finished, whoever has stopped waiting for it. */
+const neverAborted = new AbortController().signal;
+
+/**
+ * Calls the handlers of this process directly: the same messages, interceptors and errors as over the network, without
+ * writing and reading bytes, which would cost a third of the whole path of a payment message.
+ */
+export function createInProcessTransport(
+  services: readonly ServiceRow[],
+  interceptors: readonly Interceptor[],
+): Transport {
+  const handlers = new Map(services.map(({ service, handlers }) => [service.typeName, handlers]));
+  const handle: Call = async (request) => {
+    const { service, method } = request;
+    const handler = handlers.get(service.typeName)?.[method.localName] as Handler | undefined;
+    if (handler === undefined) throw new ConnectError(`${service.typeName}/${method.name}`, Code.Unimplemented);
+    const message = create(method.output, await handler(request.message));
+    return { stream: false, service, method, header: new Headers(), trailer: new Headers(), message };
+  };
+  const call = interceptors.reduceRight<Call>((next, interceptor) => interceptor(next as never) as Call, handle);
+  return {
+    async unary<I extends DescMessage, O extends DescMessage>(
+      method: DescMethodUnary<I, O>,
+      signal: AbortSignal | undefined,
+      timeoutMs: number | undefined,
+      header: Parameters<Transport["unary"]>[3],
+      input: object,
+      contextValues: UnaryRequest["contextValues"] | undefined,
+    ) {
+      const request = {
+        stream: false,
+        service: method.parent,
+        method,
+        requestMethod: "POST",
+        url: `in-process:///${method.parent.typeName}/${method.name}`,
+        signal: signal ?? neverAborted,
+        header: new Headers(header),
+        contextValues: contextValues ?? createContextValues(),
+        message: create(method.input, input as never),
+      } as unknown as UnaryRequest;
+      return (await withDeadline(call(request), timeoutMs)) as never as UnaryResponse<I, O>;
+    },
+    stream() {
+      throw new ConnectError("the core has unary calls only", Code.Unimplemented);
+    },
+  };
+}
+
+async function withDeadline<T>(work: Promise<T>, timeoutMs: number | undefined): Promise<T> {
+  if (timeoutMs === undefined) return work;
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new ConnectError("no answer in time", Code.DeadlineExceeded)), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
