@@ -81,6 +81,7 @@ export function createMetrics(): Metrics {
     text: () => registry.metrics(),
     core: {
       grouped: (useCase, size) => groups.observe({ use_case: useCase }, size),
+      lost: (kind) => attempts.inc({ kind, outcome: "lost" }),
       // The acceptance is told by the core's clock and the result by PostgreSQL's.
       decided: (result, seconds) => cascade.observe({ result }, Math.max(0, seconds)),
     },

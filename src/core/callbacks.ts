@@ -316,6 +316,7 @@ export async function takeOverdueCallbacks(
   const rows = await context.db.sql<OverdueRow>(overdueStatement, [limit, context.republishAfterMs]);
   const lost = rows.filter((row) => row.state === "in_flight");
   if (lost.length > 0) await recordAttempts(context, lost.map(lostAttempt));
+  for (const row of lost) context.observer?.lost(row.kind);
   const waiting = rows
     .filter((row) => row.state === "waiting")
     .map((row) => ({

@@ -1,5 +1,5 @@
 import type { Database } from "../db/database.ts";
-import type { RetryPolicy } from "../domain/callback.ts";
+import type { CallbackKind, RetryPolicy } from "../domain/callback.ts";
 import type { PublicJwk } from "../domain/participant.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
 
@@ -20,6 +20,8 @@ export type Traced = { trace?: string | undefined };
 export type CoreObserver = {
   /** So many calls of one use-case shared a transaction. */
   grouped(useCase: string, size: number): void;
+  /** An attempt whose process ended before it recorded the answer. */
+  lost(kind: CallbackKind): void;
   /** A payment message got its result so long after it was received. */
   decided(result: PaymentMessageStatus, seconds: number): void;
 };

@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import type { Ticket } from "../../src/queue/queue.ts";
+import { encodeTicket, readTicket } from "../../src/queue/ticket.ts";
 import { startTracing } from "../../src/tracing.ts";
 import { startPlatform } from "../support/platform.ts";
 import { type ReceivedSpan, startCollector } from "./collector.ts";
@@ -99,4 +101,15 @@ test("traces: a caller's traceparent that is none begins a trace of its own", as
 test("traces: without a collector nothing is loaded and nothing is passed on", async () => {
   const tracing = await startTracing(undefined, "test");
   await tracing.inSpan({ name: "any", kind: "server" }, async () => expect(tracing.current()).toBeUndefined());
+});
+
+test("tickets: the trace travels with them; one that is none costs the trace and not the ticket", () => {
+  const ticket = { callbackGuid: "callback", series: 1, attempt: 0, receiverGuid: "receiver" };
+  const trace = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
+  const through = (given: object) => readTicket(JSON.parse(encodeTicket(given as Ticket).toString()));
+  expect(through({ ...ticket, trace })).toEqual({ ...ticket, trace });
+  expect(through(ticket)).toEqual(ticket);
+  for (const bad of ["", "x".repeat(10_000), 7, null, { toString: trace }]) {
+    expect(through({ ...ticket, trace: bad })).toEqual(ticket);
+  }
 });
