@@ -21,7 +21,7 @@ describe.each(["local", "rabbitmq"] as const)("dead letters on the %s queue", (q
     await vi.waitFor(async () => {
       const { callbacks } = await console.json("callbacks", "list", "--state", "dead");
       expect(callbacks).toMatchObject([{ payment_message_guid: guid, kind: "CALLBACK_KIND_PAY_IN_MERCHANT" }]);
-    });
+    }, patience);
     const [dead] = (await console.json("callbacks", "list", "--state", "dead")).callbacks as [{ guid: string }];
     const shown = await console.run("callbacks", "show", dead.guid);
     expect(shown.lines.join("\n")).toMatch(/problem +the receiver has no URL for pay_in_merchant callbacks/);
