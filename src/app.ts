@@ -8,7 +8,7 @@ import { createAddressGuard } from "./callbacks/address.ts";
 import { createCallbackClient } from "./callbacks/client.ts";
 import { fetchKeySet } from "./callbacks/keySet.ts";
 import { publishDue } from "./callbacks/relay.ts";
-import { startWorker } from "./callbacks/worker.ts";
+import { attemptsAtOnce, startWorker } from "./callbacks/worker.ts";
 import type { Config, Role } from "./config.ts";
 import type { CoreContext, DueCallback } from "./core/context.ts";
 import { type Core, createCore } from "./core/core.ts";
@@ -101,7 +101,8 @@ async function startRpc({ config, log, tracing, started }: Run, { core }: LocalC
 
 async function startDelivery(run: Run, { core, queue }: LocalCore): Promise<void> {
   const { config, log, parts, key, guard, metrics, tracing, started } = run;
-  const client = createCallbackClient({ guard, attemptTimeoutMs: config.retryPolicy.attemptTimeoutMs });
+  const { attemptTimeoutMs } = config.retryPolicy;
+  const client = createCallbackClient({ guard, attemptTimeoutMs, connectionsPerOrigin: attemptsAtOnce });
   started.defer(() => client.close());
   const worker = await startWorker({
     core,

@@ -26,6 +26,12 @@ export type WorkerOptions = {
  */
 const concurrency = { first: 512, retry: 256 };
 
+/**
+ * Receivers that share an address have slots of their own, so together they may need more connections to it than one of
+ * them may hold; what waited for a connection would wait on its own deadline and look like a silent receiver.
+ */
+export const attemptsAtOnce = concurrency.first + concurrency.retry;
+
 const relayEveryMs = 1_000;
 const expireEveryMs = 1_000;
 const settleEveryMs = 30_000;
