@@ -1,0 +1,35 @@
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { type Platform, startPlatform } from "../support/platform.ts";
+import { startRecorder } from "./recorder.ts";
+
+/** Attempts that one receiver may hold at the same time. */
+const SLOTS = 16;
+
+describe("receivers beside each other", () => {
+  let platform: Platform;
+  beforeAll(async () => {
+    platform = await startPlatform({ environment: { CALLBACK_TIMEOUT_MS: "4000" } });
+  });
+  afterAll(() => platform?.[Symbol.asyncDispose]());
+
+  test("two merchants behind one address: neither waits for the other's answers", async () => {
+    const { initiator, recipient, merchant } = platform;
+    await using shared = await startRecorder({ delayMs: 2_500 });
+    const callbackUrls = { base: shared.url } as never;
+    const pair = [
+      await platform.newMerchant({ bank: recipient, key: merchant.key }, { callbackUrls }),
+      await platform.newMerchant({ bank: recipient }, { callbackUrls }),
+    ];
+    const orders = await Promise.all(Array.from({ length: SLOTS }, () => pair.map((one) => one.order())).flat());
+    const guids = await Promise.all(orders.map((order) => initiator.pays(order)));
+    await vi.waitFor(
+      async () => {
+        const ended = await platform.rows("select from payment_message where status <> 'pending'");
+        expect(ended).toHaveLength(guids.length);
+      },
+      { timeout: 30_000 },
+    );
+    const failed = await platform.rows("select outcome, duration_ms from callback_attempt where outcome <> 'accepted'");
+    expect(failed).toEqual([]);
+  });
+});
