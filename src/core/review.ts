@@ -18,6 +18,7 @@ export type CallbackView = {
   createdAt: Date;
   updatedAt: Date;
   lastOutcome: Outcome | null;
+  lastAttemptAt: Date | null;
   resolvedBy: string | null;
   resolutionNote: string | null;
 };
@@ -59,9 +60,14 @@ type CallbackRow = {
   created_at: Date;
   updated_at: Date;
   last_outcome: Outcome | null;
+  last_attempt_at: Date | null;
   resolved_by: string | null;
   resolution_note: string | null;
 };
+
+/** The columns of `CallbackRow`, for every statement that reads or returns `callback c`. */
+const columns = `
+  c.*, (select max(a.started_at) from callback_attempt a where a.callback_guid = c.guid) as last_attempt_at`;
 
 function toView(row: CallbackRow): CallbackView {
   return {
@@ -78,6 +84,7 @@ function toView(row: CallbackRow): CallbackView {
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     lastOutcome: row.last_outcome,
+    lastAttemptAt: row.last_attempt_at,
     resolvedBy: row.resolved_by,
     resolutionNote: row.resolution_note,
   };
@@ -113,12 +120,12 @@ export async function listCallbacks(
   const after = page.after ? `and c.guid < $${values.push(page.after)}::uuid` : "";
   const statement = {
     name: "",
-    text: `select c.* from callback c where ${text} ${after} order by c.guid desc limit $${values.push(page.limit)}`,
+    text: `select ${columns} from callback c where ${text} ${after} order by c.guid desc limit $${values.push(page.limit)}`,
   };
   return (await context.db.sql<CallbackRow>(statement, values)).map(toView);
 }
 
-const selectCallback = { name: "select_callback", text: "select * from callback where guid = $1" };
+const selectCallback = { name: "select_callback", text: `select ${columns} from callback c where c.guid = $1` };
 
 const selectAttempts = {
   name: "select_attempts",
@@ -154,7 +161,7 @@ const newSeries = (candidates: string) => `
     wake_at = now() + $1 * interval '1 millisecond', resolved_by = null, resolution_note = null,
     updated_at = now()
   from candidate where c.guid = candidate.guid
-  returning c.*`;
+  returning ${columns}`;
 
 const replayOne = {
   name: "replay_callback",
@@ -209,9 +216,9 @@ const toDue = (row: CallbackRow): DueCallback => ({
 const resolveStatement = {
   name: "resolve_callback",
   text: `
-    update callback set state = 'resolved', resolved_by = $2, resolution_note = $3, updated_at = now()
-    where guid = $1 and (state in ('review', 'resolved')
-      or state = 'dead' and kind not in ('pay_in_bank', 'pay_in_merchant')) returning *`,
+    update callback c set state = 'resolved', resolved_by = $2, resolution_note = $3, updated_at = now()
+    where c.guid = $1 and (state in ('review', 'resolved')
+      or state = 'dead' and kind not in ('pay_in_bank', 'pay_in_merchant')) returning ${columns}`,
 };
 
 /**

@@ -153,6 +153,7 @@ export function toCallback(callback: CallbackView): MessageInitShape<typeof Call
     dueAt: callback.state === "waiting" ? timestampFromDate(callback.dueAt) : undefined,
     createdAt: timestampFromDate(callback.createdAt),
     updatedAt: timestampFromDate(callback.updatedAt),
+    ...(callback.lastAttemptAt && { lastAttemptAt: timestampFromDate(callback.lastAttemptAt) }),
     lastOutcome: callback.lastOutcome ?? "",
     resolvedBy: callback.resolvedBy ?? "",
     resolutionNote: callback.resolutionNote ?? "",

@@ -153,7 +153,8 @@ beforeAll(async () => {
           orderId: "a38c4e9a-ee54-4e3c-90a4-d6af5e39cfc7",
           attempts: 2,
           createdAt: timestamp("2023-12-10T10:12:12Z"),
-          updatedAt: timestamp("2023-12-10T10:12:14Z"),
+          updatedAt: timestamp("2023-12-10T10:13:00Z"),
+          lastAttemptAt: timestamp("2023-12-10T10:12:14Z"),
           lastOutcome: "refused",
         };
         return { callbacks: [callback], nextPageToken: "" };

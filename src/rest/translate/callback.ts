@@ -31,7 +31,6 @@ export const missedStates = [
 ] as const;
 
 export function missedCallbackAnswer(callback: Callback): MissedCallback {
-  const wasSent = callback.lastOutcome !== "";
   return {
     callback_guid: callback.guid,
     kind: enumText(kindText, callback.kind),
@@ -41,7 +40,7 @@ export function missedCallbackAnswer(callback: Callback): MissedCallback {
     register_id: callback.registerId || null,
     attempts: callback.attempts,
     created_at: isoText(callback.createdAt),
-    last_attempt_at: wasSent ? isoText(callback.updatedAt) : null,
+    last_attempt_at: callback.lastAttemptAt ? isoText(callback.lastAttemptAt) : null,
     last_outcome: callback.lastOutcome || null,
   };
 }
