@@ -22,6 +22,8 @@ export type KeyProblem =
   | "algorithm"
   | "key_too_small"
   | "key_too_large"
+  | "exponent"
+  | "use"
   | "invalid_key";
 export type ImportedKey =
   | { ok: true; key: VerificationKey; publicJwk: JWK }
@@ -85,6 +87,9 @@ export async function importPublicKey(jwk: unknown): Promise<ImportedKey> {
   if (given.kid !== undefined && (typeof given.kid !== "string" || given.kid.length < 1 || given.kid.length > 128)) {
     return refused("invalid_key", "kid must be a string of 1 to 128 characters");
   }
+  if (given.use !== undefined && given.use !== "sig" && given.use !== "enc") {
+    return refused("use", "use must be sig or enc");
+  }
   const parts = publicParts(given, type.members);
   // Checked here, because decoders read on past characters that do not belong and find another key than was meant.
   if (!Object.values(parts).every((part) => typeof part === "string" && BASE64URL.test(part))) {
@@ -99,11 +104,20 @@ export async function importPublicKey(jwk: unknown): Promise<ImportedKey> {
     if (bits !== undefined && bits > MAX_RSA_BITS) {
       return refused("key_too_large", `an RSA key may have at most ${MAX_RSA_BITS} bits, this one has ${bits}`);
     }
+    if (bits !== undefined && !isSafeExponent(given.e as string)) {
+      return refused("exponent", "the exponent of an RSA key must be odd, at least 3, and have at most 64 bits");
+    }
     const kid = given.kid ?? (await calculateJwkThumbprint(parts));
     return { ok: true, key: { kid, alg, key }, publicJwk: { ...parts, kid, alg, use: given.use ?? "sig" } };
   } catch {
     return refused("invalid_key", "the numbers of the JWK are not a usable public key");
   }
+}
+
+/** With the exponent 1 anybody can sign, an even one fits no private key, and a huge one makes every verification slow. */
+function isSafeExponent(e: string): boolean {
+  const exponent = BigInt(`0x0${Buffer.from(e, "base64url").toString("hex")}`);
+  return exponent >= 3n && exponent % 2n === 1n && exponent < 1n << 64n;
 }
 
 /** Reads a JWK set; keys that cannot verify anything here (encryption keys, foreign types) are left out. */

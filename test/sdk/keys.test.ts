@@ -40,6 +40,10 @@ describe("importPublicKey", () => {
       "invalid_key",
       () => generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey.export({ format: "jwk" }),
     ],
+    ["an RSA key for which anybody can sign", "exponent", () => ({ ...rsaJwk(2048), e: "AQ" })],
+    ["an even exponent", "exponent", () => ({ ...rsaJwk(2048), e: "AQAC" })],
+    ["an exponent as long as the modulus", "exponent", () => ({ ...rsaJwk(2048), e: rsaJwk(2048).n })],
+    ["a use that nobody knows", "use", () => ({ ...rsaJwk(2048), use: { sig: true } })],
     ["an endless kid", "invalid_key", () => ({ ...rsaJwk(2048), kid: "k".repeat(129) })],
   ];
   test.each(refused)("%s is refused (%s)", async (_rule, problem, jwk) => {
