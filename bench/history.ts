@@ -85,12 +85,14 @@ const chunkText = `
       external_id, amount_minor, currency, debtor_name, debtor_tax_number, debtor_account, creditor_name,
       creditor_tax_number, creditor_account, purpose, msg_creation_date, msg_creation_time, pm_type,
       sender_account_type, nonce, encrypted_key, creditor_agent_kid, status, reason, received_at, decided_at,
-      register_id, fee_minor, jws)
+      register_id, fee_minor)
     select guid, order_guid, merchant_guid, debtor_guid, agent, gen_random_uuid()::text, gen_random_uuid()::text, 2100,
       'UAH', 'b64+encrypted+name+b64+encrypted+name', 'b64+encrypted+id+b64', iban, 'b64+encrypted+name', 'b64+id',
       iban, 'Payment for order history-' || n, '2026-01-01', '12:00:00', 'trade', 'limit-related', 'bm9uY2Vub25jZTEy',
-      repeat('K', 344), kid, 'success', '', now() - interval '30 days', now() - interval '30 days', 'history', 0, evidence
+      repeat('K', 344), kid, 'success', '', now() - interval '30 days', now() - interval '30 days', 'history', 0
     from numbered
+  ), proofs as (
+    insert into payment_evidence (payment_message_guid, jws) select guid, evidence from numbered
   ), callbacks as materialized (
     select uuidv7() as callback_guid, kind, numbered.*,
       case kind when 'pay_out' then debtor_guid when 'pay_in_merchant' then merchant_guid else agent end as receiver

@@ -65,12 +65,15 @@ async function insertMessage(client: PoolClient, submission: Submission, order: 
   const encryption = claims.encryption as Record<string, string>;
   const guid = uuidV7();
   const inserted = await client.query(
-    `insert into payment_message (guid, order_guid, merchant_guid, debtor_agent_guid, creditor_agent_guid, jti,
+    `with evidence as (
+       insert into payment_evidence (payment_message_guid, jws) values ($1, $24) on conflict do nothing
+     )
+     insert into payment_message (guid, order_guid, merchant_guid, debtor_agent_guid, creditor_agent_guid, jti,
        external_id, amount_minor, currency, debtor_name, debtor_tax_number, debtor_account, creditor_name,
        creditor_tax_number, creditor_account, purpose, msg_creation_date, msg_creation_time, pm_type,
-       sender_account_type, nonce, encrypted_key, creditor_agent_kid, status, reason, received_at, jws)
+       sender_account_type, nonce, encrypted_key, creditor_agent_kid, status, reason, received_at)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
-       'pending', '', now(), $24)
+       'pending', '', now())
      on conflict do nothing`,
     [
       ...[guid, order.guid, order.merchant_guid, submission.callerGuid, order.agent_guid, claims.jti],

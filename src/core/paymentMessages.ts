@@ -69,7 +69,12 @@ const selectDuplicates = {
 
 const insertMessages = {
   name: "insert_payment_messages",
-  text: "insert into payment_message select * from json_populate_recordset(null::payment_message, $1::json)",
+  text: `
+    with evidence as (
+      insert into payment_evidence
+      select * from unnest($2::uuid[], $3::text[])
+    )
+    insert into payment_message select * from json_populate_recordset(null::payment_message, $1::json)`,
 };
 
 type CallerRow = { guid: string; bic: string; roles: BankRole[] };
@@ -92,15 +97,13 @@ type DuplicateRow = { guid: string; order_guid: string; debtor_agent_guid: strin
  */
 export async function submitPaymentMessages(
   context: CoreContext,
-  requests: ReadonlyArray<PaymentMessageRequest & Traced>,
+  requests: readonly Submission[],
 ): Promise<({ guid: string } | Refusal)[]> {
   const now = context.clock();
   const { answers, due } = await context.db.transaction(async (sql) => {
     const known = await readFacts(sql, requests);
     const decided = requests.map((request) => decide(context, request, known, now));
-    const accepted = decided.flatMap((decision, index) =>
-      "row" in decision ? [{ row: decision.row, trace: requests[index]?.trace }] : [],
-    );
+    const accepted = decided.flatMap((decision) => ("row" in decision ? [decision] : []));
     return {
       answers: decided.map((decision) => ("row" in decision ? { guid: decision.row.guid } : decision.refusal)),
       due: await storeAccepted(context, sql, accepted),
@@ -148,14 +151,16 @@ async function readFacts(sql: Sql, requests: readonly PaymentMessageRequest[]): 
 }
 
 type MessageJson = ReturnType<typeof messageJson>;
+type Submission = PaymentMessageRequest & Traced;
+type Accepted = { row: MessageJson; request: Submission };
 
 /** Decides one request and, when it is accepted, adds it to what is known, so that the next of the group meets it. */
 function decide(
   context: CoreContext,
-  request: PaymentMessageRequest,
+  request: Submission,
   known: KnownFacts,
   now: Date,
-): { row: MessageJson } | { refusal: Refusal } {
+): Accepted | { refusal: Refusal } {
   const { callerGuid, accessToken } = request;
   const order = known.orders.get(request.orderGuid.toLowerCase());
   const caller = known.callers.get(callerGuid);
@@ -182,7 +187,7 @@ function decide(
   known.byOrder.set(order.guid, row.guid);
   known.byJti.set(keyOf(callerGuid, request.jti), row.guid);
   known.byExternalId.set(keyOf(callerGuid, request.externalId), row.guid);
-  return { row };
+  return { row, request };
 }
 
 function messageJson(guid: string, request: PaymentMessageRequest, order: OrderFacts, receivedAt: Date) {
@@ -213,20 +218,24 @@ function messageJson(guid: string, request: PaymentMessageRequest, order: OrderF
     status: "pending",
     reason: "",
     received_at: receivedAt,
-    jws: request.jws,
   };
 }
 
-async function storeAccepted(context: CoreContext, sql: Sql, accepted: ReadonlyArray<{ row: MessageJson } & Traced>) {
+async function storeAccepted(context: CoreContext, sql: Sql, accepted: readonly Accepted[]) {
   if (accepted.length === 0) return [];
-  await sql(insertMessages, [JSON.stringify(accepted.map(({ row }) => row))]);
+  const rows = accepted.map(({ row }) => row);
+  await sql(insertMessages, [
+    JSON.stringify(rows),
+    rows.map((row) => row.guid),
+    accepted.map(({ request }) => request.jws),
+  ]);
   await moveOrders(
     sql,
     "payment_message_accepted",
-    accepted.map(({ row }) => row.order_guid),
+    rows.map((row) => row.order_guid),
   );
-  const callbacks = accepted.flatMap(({ row, trace }) =>
-    followingCallbacks("submit", row satisfies MessageSides, trace),
+  const callbacks = accepted.flatMap(({ row, request }) =>
+    followingCallbacks("submit", row satisfies MessageSides, request.trace),
   );
   return insertCallbacks(context, sql, callbacks);
 }

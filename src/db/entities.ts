@@ -72,7 +72,7 @@ export const PaymentOrderEntity = defineEntity({
   },
 });
 
-/** A payment message; `jws` is the evidence of what the debtor agent signed. */
+/** A payment message. */
 export const PaymentMessageEntity = defineEntity({
   name: "PaymentMessage",
   tableName: "payment_message",
@@ -124,6 +124,18 @@ export const PaymentMessageEntity = defineEntity({
     decidedAt: instant().strictNullable(),
     registerId: text().strictNullable(),
     feeMinor: amountMinor().strictNullable(),
+  },
+});
+
+/**
+ * What the debtor agent signed, letter by letter. Apart from the message, because it is more than half of its bytes and
+ * never changes: a message is written again with every change of its state, its evidence once.
+ */
+export const PaymentEvidenceEntity = defineEntity({
+  name: "PaymentEvidence",
+  tableName: "payment_evidence",
+  properties: {
+    paymentMessageGuid: p.uuid().primary(),
     jws: text(),
   },
 });
@@ -251,6 +263,7 @@ export const entities = [
   ParticipantEntity,
   PaymentOrderEntity,
   PaymentMessageEntity,
+  PaymentEvidenceEntity,
   CallbackEntity,
   CallbackAttemptEntity,
   SettlementRegisterEntity,
