@@ -34,7 +34,7 @@ export function createParties(
 ): Parties {
   const parties = new Map<string, Aged<Party | undefined>>();
   const imported = new Map<string, { version: bigint; keys: Promise<VerificationKey[]> }>();
-  const published = new Map<string, Aged<VerificationKey[]>>();
+  const published = new Map<string, Aged<VerificationKey[] | undefined>>();
   const lists = new Map<string, Aged<readonly Participant[]>>();
 
   function registeredKeys(participant: Participant): Promise<VerificationKey[]> {
@@ -45,16 +45,22 @@ export function createParties(
     return keys;
   }
 
-  function publishedKeys(url: string, maxAgeMs: number): Promise<VerificationKey[]> {
-    if (!fetchKeySet || url === "") return Promise.resolve([]);
-    // An address that does not answer verifies nothing; it must not make the request fail otherwise.
-    return aged(published, url, maxAgeMs, () => fetchKeySet(url).then(importKeySet, () => []));
+  /** Undefined while the address has never answered with a key set. */
+  function publishedKeys(url: string, maxAgeMs: number): Promise<VerificationKey[] | undefined> {
+    if (!fetchKeySet || url === "") return Promise.resolve(undefined);
+    // When the address fails, what it answered last still counts: an outage must not bring back keys that were withdrawn.
+    const last = published.get(url)?.value;
+    return aged(published, url, maxAgeMs, () =>
+      fetchKeySet(url)
+        .then(keysOf, () => undefined)
+        .then((keys) => keys ?? last),
+    );
   }
 
   async function withKeys(participant: Participant, keySetMaxAgeMs: number): Promise<Party> {
     const published = await publishedKeys(participant.jwksUrl, keySetMaxAgeMs);
     // What a party publishes replaces what was registered: a key that it withdrew must not go on signing.
-    return { participant, keys: published.length > 0 ? published : await registeredKeys(participant) };
+    return { participant, keys: published ?? (await registeredKeys(participant)) };
   }
 
   async function lookUp(by: PartyLookup): Promise<Party | undefined> {
@@ -78,6 +84,12 @@ export function createParties(
     refreshed: ({ participant }) => withKeys(participant, KEY_SET_RETRY_MS),
     initiators: () => aged(lists, "initiators", LOOKUP_MS, () => listInitiators(client)),
   };
+}
+
+/** The keys of an answer; undefined when it is no key set. A set may well be empty: then the party has withdrawn every key. */
+async function keysOf(set: unknown): Promise<VerificationKey[] | undefined> {
+  const isSet = Array.isArray((set as { keys?: unknown } | null)?.keys);
+  return isSet ? importKeySet(set) : undefined;
 }
 
 async function importAll(jwks: readonly string[]): Promise<VerificationKey[]> {
