@@ -35,6 +35,8 @@ export async function registerParticipant(
   const key = prepared.kind === "bank" ? { bic: prepared.bic } : { uid: prepared.uid };
   const found = await em.findOne(ParticipantEntity, { $or: [{ guid: prepared.guid }, key] });
   if (found !== null) return sameOrRefused(found, prepared, registration);
+  const shared = await sharedKidProblem(context, prepared);
+  if (shared !== undefined) return shared;
   try {
     const participant = em.create(ParticipantEntity, prepared);
     await em.persist(participant).flush();
@@ -123,7 +125,7 @@ async function publicKeys(
   given: readonly unknown[],
   jwksUrl: string | null,
 ): Promise<PublicJwk[] | Refusal> {
-  const jwks = given.length > 0 || jwksUrl === null ? given : await context.fetchJwks(jwksUrl);
+  const jwks = given.length > 0 || jwksUrl === null ? given : await publishedJwks(context, jwksUrl);
   if ("problem" in jwks) return refuse("INVALID_KEY", `jwks_url ${jwks.problem}`, { field: "jwks_url" });
   const keys: PublicJwk[] = [];
   for (const jwk of jwks as unknown[]) {
@@ -132,6 +134,31 @@ async function publicKeys(
     keys.push(key as PublicJwk);
   }
   return keys;
+}
+
+/** What a party publishes may hold keys for encryption as well; they are no keys to sign with. */
+async function publishedJwks(context: CoreContext, url: string): Promise<unknown[] | { problem: string }> {
+  const jwks = await context.fetchJwks(url);
+  return "problem" in jwks ? jwks : jwks.filter((jwk) => (jwk as { use?: unknown } | null)?.use !== "enc");
+}
+
+/**
+ * What is wrong with a bank's kids, or undefined. Without a guid in its path a request names its bank by the kid alone, so
+ * a second holder would shut the first one out.
+ */
+async function sharedKidProblem(context: CoreContext, participant: Participant): Promise<Refusal | undefined> {
+  if (participant.kind !== "bank") return undefined;
+  const kids = participant.signingJwks.map(({ kid }) => kid);
+  const holders = await Promise.all(kids.map((kid) => banksWithKid(context, kid)));
+  // By bank code: an equal registration that came first at this very moment is the same bank under another guid.
+  const shared = kids.find((_, index) => holders[index]?.some((holder) => holder.bic !== participant.bic));
+  if (shared === undefined) return undefined;
+  return refuse("INVALID_KEY", "signing_jwks has the kid of another bank's key", { field: "signing_jwks" });
+}
+
+function banksWithKid(context: CoreContext, kid: string): Promise<Participant[]> {
+  const holds = raw("signing_jwks @> ?::jsonb", [JSON.stringify([{ kid }])]);
+  return context.db.orm.em.fork().find(ParticipantEntity, { kind: "bank", [holds]: [] }, { limit: 2 });
 }
 
 async function callbackUrlsProblem(context: CoreContext, urls: CallbackUrls): Promise<Refusal | undefined> {
@@ -164,11 +191,7 @@ export async function getParticipant(context: CoreContext, key: ParticipantKey):
     return (isGuid(key.guid) && (await em.findOne(ParticipantEntity, { guid: key.guid }))) || notFound;
   }
   if ("kid" in key) {
-    const holders = await em.find(
-      ParticipantEntity,
-      { kind: "bank", [raw("signing_jwks @> ?::jsonb", [JSON.stringify([{ kid: key.kid }])])]: [] },
-      { limit: 2 },
-    );
+    const holders = await banksWithKid(context, key.kid);
     return (holders.length === 1 && holders[0]) || notFound;
   }
   return (await em.findOne(ParticipantEntity, key)) ?? notFound;
@@ -238,7 +261,7 @@ export async function updateParticipant(
     if (encryption !== undefined) found.encryptionJwk = encryption as PublicJwk;
     const current = new Set([...found.signingJwks, found.encryptionJwk].map((key) => key?.kid));
     found.pastJwks = [...before.filter((key) => !current.has(key.kid)), ...found.pastJwks].slice(0, maxPastKeys);
-    const problem = participantProblem(found);
+    const problem = participantProblem(found) ?? (signing && (await sharedKidProblem(context, found)));
     if (problem !== undefined) {
       em.clear();
       return problem;

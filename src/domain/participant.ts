@@ -96,6 +96,9 @@ export function participantProblem(participant: Participant): Refusal | undefine
   if (participant.signingJwks.length === 0) {
     return refuse("INVALID_KEY", "signing_jwks has no key and jwks_url gave none", { field: "signing_jwks" });
   }
+  if (participant.signingJwks.some((key) => key.use === "enc")) {
+    return refuse("INVALID_KEY", "signing_jwks has a key for encryption", { field: "signing_jwks" });
+  }
   if (participant.feeBasisPoints < 0 || participant.feeBasisPoints > 10_000) {
     return refuse("INVALID_REQUEST", "fee_basis_points is not between 0 and 10000", { field: "fee_basis_points" });
   }
@@ -109,6 +112,12 @@ function bankProblem(bank: Participant): Refusal | undefined {
   if (!/^\d{6}$/.test(bank.bic ?? "")) return refuse("INVALID_REQUEST", "bic is not six digits", { field: "bic" });
   if (bank.roles.length === 0) return refuse("INVALID_REQUEST", "roles names no role", { field: "roles" });
   if (bank.uid !== null) return refuse("INVALID_REQUEST", "uid is for merchants only", { field: "uid" });
+  // Personal data is encrypted by RSA-OAEP: without an RSA key nobody could send this bank a payment message.
+  const needsEncryptionKey = bank.encryptionJwk !== null || bank.roles.includes("recipient");
+  if (needsEncryptionKey && encryptionKeyOf(bank)?.kty !== "RSA") {
+    const message = "encryption_jwk is not an RSA key, or is missing while the first key of signing_jwks is none";
+    return refuse("INVALID_KEY", message, { field: "encryption_jwk" });
+  }
   return undefined;
 }
 

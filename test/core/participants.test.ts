@@ -105,6 +105,18 @@ describe("registerParticipant", () => {
     expect(await register(bankRegistration(changes))).toMatchObject({ refused, field });
   });
 
+  test("a bank cannot take the kid of another bank's key, neither at its registration nor later", async () => {
+    const first = accepted(await register(bankRegistration({ signingJwks: [{ kid: "taken" }] })));
+    const second = accepted(await register(bankRegistration({ signingJwks: [{ kid: "mine" }] })));
+    const signingJwks = [{ kid: "mine" }, { kid: "taken" }];
+    const refusal = { refused: "INVALID_KEY", field: "signing_jwks" };
+    expect(await register(bankRegistration({ signingJwks }))).toMatchObject(refusal);
+    expect(await platform.core.updateParticipant(second.guid, { signingJwks })).toMatchObject(refusal);
+    expect(await platform.core.getParticipant({ kid: "taken" })).toMatchObject({ guid: first.guid });
+    // A merchant is found by its uid, so its kids are its own affair.
+    accepted(await register(merchantRegistration(first, { signingJwks: [{ kid: "taken" }] })));
+  });
+
   test("a merchant needs a recipient bank that services it", async () => {
     const initiator = accepted(await register(bankRegistration({ roles: ["initiator"] })));
     const unknown = "0198c0de-0000-7000-8000-00000000ffff";
@@ -118,6 +130,7 @@ describe("registerParticipant", () => {
 
   test("a merchant that publishes its keys is registered with those", async () => {
     const bank = accepted(await register(bankRegistration()));
+    // The encryption key that is published beside it is none to sign with.
     const jwksUrl = "https://shop.example/jwks.json";
     const merchant = accepted(await register(merchantRegistration(bank, { jwksUrl, signingJwks: [] })));
     expect(merchant.signingJwks.map(({ kid }) => kid)).toEqual(["published"]);
@@ -138,7 +151,9 @@ describe("getParticipant", () => {
 
   test("a kid that two banks share finds nobody, and a merchant's kid finds no bank", async () => {
     const bank = accepted(await register(bankRegistration({ signingJwks: [{ kid: "shared" }] })));
-    accepted(await register(bankRegistration({ signingJwks: [{ kid: "shared" }] })));
+    const other = accepted(await register(bankRegistration()));
+    // Only two registrations at the same moment can leave this behind.
+    await platform.rows("update participant set signing_jwks = $2 where guid = $1", other.guid, '[{"kid": "shared"}]');
     accepted(await register(merchantRegistration(bank, { signingJwks: [{ kid: "merchant's" }] })));
     for (const kid of ["shared", "merchant's", "unknown", ""]) {
       expect(reasonOf(await platform.core.getParticipant({ kid }))).toBe("PARTICIPANT_NOT_FOUND");

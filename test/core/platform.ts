@@ -49,7 +49,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
         const { kid, weak } = jwk as { kid: string; weak?: boolean };
         return weak ? { problem: "has fewer than 2048 bits" } : { kty: "RSA", alg: "RS256", kid, n: `n of ${kid}` };
       },
-      fetchJwks: async () => [{ kid: "published" }],
+      fetchJwks: async () => [{ kid: "published" }, { kid: "for encryption", use: "enc" }],
       ...overrides,
     };
     return { context, core: createCore(context) };

@@ -9,6 +9,7 @@ const bank = {
   uid: null,
   iban: "UA213223130000026007233566001",
   signingJwks: [{ kty: "RSA", kid: "key", alg: "RS256" }],
+  encryptionJwk: null,
   feeBasisPoints: 0,
 };
 const merchant = { ...bank, kind: "merchant", bic: null, roles: [], mcc: "5411", servicingBankGuid: "guid" };
@@ -46,4 +47,17 @@ test.each<[CallbackUrls, string | undefined]>([
 ])("participantProblem: a merchant with the URLs %j lacks %s", (urls, missing) => {
   const expected = missing && ["INVALID_CALLBACK_URL", `callback_urls.${missing}`];
   expect(problemOf(merchant, urls)).toEqual(expected);
+});
+
+const rsa = { kty: "RSA", kid: "rsa", alg: "RS256" };
+const ec = { kty: "EC", kid: "ec", alg: "ES256" };
+
+test.each<[what: string, roles: BankRole[], keys: Partial<Participant>, field: string | undefined]>([
+  ["an initiator that signs with an EC key", ["initiator"], { signingJwks: [ec] }, undefined],
+  ["a recipient with an EC key alone", ["recipient"], { signingJwks: [ec] }, "encryption_jwk"],
+  ["a recipient with an RSA key beside it", ["recipient"], { signingJwks: [ec], encryptionJwk: rsa }, undefined],
+  ["an EC key for encryption", ["initiator"], { signingJwks: [rsa], encryptionJwk: ec }, "encryption_jwk"],
+  ["a signing key for encryption", ["initiator"], { signingJwks: [{ ...rsa, use: "enc" }] }, "signing_jwks"],
+])("participantProblem: %s", (_what, roles, keys, field) => {
+  expect(problemOf({ ...bank, roles, ...keys }, { base: url })).toEqual(field && ["INVALID_KEY", field]);
 });
