@@ -14,6 +14,14 @@ const text = () => p.text();
 export const ParticipantEntity = defineEntity({
   name: "Participant",
   tableName: "participant",
+  indexes: [
+    // Anybody may send a kid: looking for its bank must not read every merchant.
+    {
+      name: "participant_bank_kid",
+      expression:
+        "create index participant_bank_kid on participant using gin (signing_jwks jsonb_path_ops) where kind = 'bank'",
+    },
+  ],
   properties: {
     guid: p.uuid().primary(),
     kind: text().$type<ParticipantKind>(),

@@ -149,6 +149,16 @@ describe("getParticipant", () => {
     expect(await found({ uid: merchant.uid ?? "" })).toBe(merchant.guid);
   });
 
+  test("a stranger's kid is looked up in an index, not in every participant", async () => {
+    const statement = "select * from participant where kind = 'bank' and signing_jwks @> '[{\"kid\": \"x\"}]'::jsonb";
+    const plan = await platform.db.transaction(async (sql) => {
+      // With a handful of rows PostgreSQL would rather read them all.
+      await sql({ name: "", text: "set local enable_seqscan = off" });
+      return sql({ name: "", text: `explain ${statement}` });
+    });
+    expect(JSON.stringify(plan)).toContain("participant_bank_kid");
+  });
+
   test("a kid that two banks share finds nobody, and a merchant's kid finds no bank", async () => {
     const bank = accepted(await register(bankRegistration({ signingJwks: [{ kid: "shared" }] })));
     const other = accepted(await register(bankRegistration()));

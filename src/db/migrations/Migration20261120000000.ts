@@ -75,6 +75,7 @@ const statements = [
     "updated_at" timestamptz not null,
     primary key ("guid")
   )`,
+  `create index participant_bank_kid on participant using gin (signing_jwks jsonb_path_ops) where kind = 'bank'`,
   `alter table "participant" add constraint "participant_bic_unique" unique ("bic")`,
   `alter table "participant" add constraint "participant_uid_unique" unique ("uid")`,
   `create table "payment_message" (
