@@ -110,6 +110,7 @@ async function startDelivery(run: Run, { core, queue }: LocalCore): Promise<void
     client,
     signer: { issuer: publicUrlOf(config), key },
     newGuid: parts.newGuid ?? uuidV7,
+    republishAfterMs: config.republishAfterMs,
     log,
     observer: metrics.delivery,
     tracing,

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { AttemptRecord, ClaimedCallback, RecordAnswer } from "../core/callbacks.ts";
+import { leaseMarginMs } from "../core/context.ts";
 import type { Core } from "../core/core.ts";
 import { type CallbackKind, type Outcome, outcomeClasses } from "../domain/callback.ts";
 import { isRefusal } from "../domain/errors.ts";
@@ -26,6 +27,8 @@ export type DeliveryContext = {
   client: CallbackClient;
   receivers: Receivers;
   slots: Slots;
+  /** A ticket that was parked more often is let go: its row waits in the database for the relay. */
+  maxParks: number;
   signer: Signer;
   newGuid: () => string;
   random: () => number;
@@ -44,7 +47,10 @@ export async function deliver(context: DeliveryContext, lane: Lane, ticket: Tick
   const slot = await context.slots.acquire(ticket.receiverGuid);
   if (slot === undefined) {
     context.observer.parked();
-    await handBack(context, ticket, () => context.queue.park(lane, [ticket]));
+    const parks = (ticket.parks ?? 0) + 1;
+    // By now the relay has published the row again; two tickets that both came back for ever would become three.
+    if (parks > context.maxParks) return "ack";
+    await handBack(context, ticket, () => context.queue.park(lane, [{ ...ticket, parks }]));
     return "ack";
   }
   const attributes = {
@@ -58,8 +64,9 @@ export async function deliver(context: DeliveryContext, lane: Lane, ticket: Tick
 }
 
 async function attemptIn(context: DeliveryContext, slot: Slot, ticket: Ticket, span: Span): Promise<Verdict> {
-  let answered = true;
+  let answered: boolean | undefined;
   try {
+    const askedMs = performance.now();
     const claim = await context.core.claimCallback(ticket);
     if (isRefusal(claim)) return "requeue";
     if (claim === "obsolete") return "ack";
@@ -73,6 +80,11 @@ async function attemptIn(context: DeliveryContext, slot: Slot, ticket: Ticket, s
     if (prepared === undefined) {
       span.fail();
       return "dead";
+    }
+    if (performance.now() - askedMs > leaseMarginMs) {
+      // The lease could lapse under the attempt, and its payment be decided without its answer.
+      context.log.warn(logFields(claimed), "an attempt began too late and is not made; it counts as lost");
+      return "ack";
     }
     const result = await post(context, claimed, prepared);
     answered = outcomeClasses[result.outcome] !== "unanswered" || result.httpStatus !== undefined;

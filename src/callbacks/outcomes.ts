@@ -48,7 +48,8 @@ const MAX_PROBLEM_LENGTH = 300;
 
 export function describeFailure(error: unknown): string {
   const text = error instanceof Error ? `${errorCode(error)}: ${error.message}` : String(error);
-  return safeText(text).slice(0, MAX_PROBLEM_LENGTH);
+  // The cut can go through a character of two halves; half of one is no JSON that PostgreSQL reads.
+  return safeText(text).slice(0, MAX_PROBLEM_LENGTH).toWellFormed();
 }
 
 /** Seconds, or an HTTP date; anything else is as if the header were absent. */

@@ -15,7 +15,8 @@ export type SlotLimits = {
 /** 16 in flight saturate an endpoint that answers within 10 ms at 1 600 a second. */
 export const defaultSlotLimits: SlotLimits = { perEndpoint: 16, stalledAfterMs: 500, maxWaitMs: 1_000 };
 
-export type Slot = { release(answered: boolean): void };
+/** Undefined: nothing was asked of the endpoint, so nothing was learnt about it. */
+export type Slot = { release(answered?: boolean): void };
 
 export type Slots = {
   /** A slot, or undefined when the work is better parked. */
@@ -46,13 +47,14 @@ export function createSlots(
     };
   }
 
-  function free(name: string, endpoint: Endpoint, answered: boolean): void {
+  function free(name: string, endpoint: Endpoint, answered: boolean | undefined): void {
     endpoint.held -= 1;
     heldInAll -= 1;
-    endpoint.share = answered
-      ? Math.min(limits.perEndpoint, endpoint.share + 1)
-      : Math.max(1, Math.floor(endpoint.share / 2));
-    if (answered) endpoint.freedAtMs = nowMs();
+    if (answered === true) {
+      endpoint.share = Math.min(limits.perEndpoint, endpoint.share + 1);
+      endpoint.freedAtMs = nowMs();
+    }
+    if (answered === false) endpoint.share = Math.max(1, Math.floor(endpoint.share / 2));
     for (const grant of endpoint.waiting) {
       if (endpoint.held >= endpoint.share) break;
       endpoint.waiting.delete(grant);

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Core } from "../core/core.ts";
 import type { CallbackQueue } from "../queue/queue.ts";
+import { DEFAULT_PARK_MS } from "../queue/topology.ts";
 import { noTracing, type Tracing } from "../tracing.ts";
 import type { CallbackClient } from "./client.ts";
 import { type DeliveryContext, type DeliveryLog, type DeliveryObserver, deliver } from "./deliver.ts";
@@ -15,6 +16,8 @@ export type WorkerOptions = {
   client: CallbackClient;
   signer: Signer;
   newGuid: () => string;
+  /** When the relay publishes what nobody has claimed again. Default 30 s. */
+  republishAfterMs?: number;
   log: DeliveryLog;
   observer?: DeliveryObserver;
   tracing?: Tracing;
@@ -35,7 +38,7 @@ export const attemptsAtOnce = concurrency.first + concurrency.retry;
 const relayEveryMs = 1_000;
 const expireEveryMs = 1_000;
 const settleEveryMs = 30_000;
-const forgetEveryMs = 60_000;
+const forgetEveryMs = 1_000;
 
 const expireAtOnce = 500;
 const forgetAtOnce = 5_000;
@@ -54,6 +57,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     ...options,
     receivers: createReceivers(core),
     slots: createSlots(),
+    maxParks: Math.ceil((options.republishAfterMs ?? 30_000) / DEFAULT_PARK_MS),
     random: Math.random,
     observer: options.observer ?? { attempted() {}, parked() {} },
     tracing: options.tracing ?? noTracing,
@@ -65,7 +69,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const chores = [
     repeat("relay", relayEveryMs, log, () => relayOnce(core, queue, log)),
     repeat("expire orders", expireEveryMs, log, async () => (await core.expireOrders(expireAtOnce)) === expireAtOnce),
-    repeat("close registers", settleEveryMs, log, () => settle(core, log)),
+    repeat("close registers", settleEveryMs, log, settling(core, log)),
     repeat("forget access tokens", forgetEveryMs, log, () => core.forgetAccessTokens(forgetAtOnce)),
   ];
   return {
@@ -76,12 +80,20 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   };
 }
 
-async function settle(core: Core, log: DeliveryLog): Promise<void> {
-  const days = await core.closeOverdueDays();
-  if (days.length === 0) return;
-  log.info({ days }, "registers closed");
-  const discrepancies = await core.reconcileRegisters(reconciledDays);
-  if (discrepancies.length > 0) log.error({ discrepancies }, "registers and payments do not agree");
+/** Closes what is over and reconciles it; a reconciliation that failed is made up for the next time. */
+function settling(core: Core, log: DeliveryLog): () => Promise<void> {
+  let isReconciled = true;
+  return async () => {
+    const days = await core.closeOverdueDays();
+    if (days.length > 0) {
+      log.info({ days }, "registers closed");
+      isReconciled = false;
+    }
+    if (isReconciled) return;
+    const discrepancies = await core.reconcileRegisters(reconciledDays);
+    isReconciled = true;
+    if (discrepancies.length > 0) log.error({ discrepancies }, "registers and payments do not agree");
+  };
 }
 
 /** Runs a chore at once and then again and again: without a pause while it says that there is more, else every `everyMs`. */

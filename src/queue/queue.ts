@@ -10,6 +10,8 @@ export type Ticket = {
   series: number;
   attempt: number;
   receiverGuid: string;
+  /** How often it has been parked since it was published. */
+  parks?: number;
   /** The trace that issued the ticket, as W3C traceparent; nothing depends on it. */
   trace?: string;
 };

@@ -104,7 +104,8 @@ test("traces: without a collector nothing is loaded and nothing is passed on", a
 });
 
 test("tickets: the trace travels with them; one that is none costs the trace and not the ticket", () => {
-  const ticket = { callbackGuid: "callback", series: 1, attempt: 0, receiverGuid: "receiver" };
+  const guid = "01890000-0000-7000-8000-000000000001";
+  const ticket = { callbackGuid: guid, series: 1, attempt: 0, receiverGuid: guid };
   const trace = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
   const through = (given: object) => readTicket(JSON.parse(encodeTicket(given as Ticket).toString()));
   expect(through({ ...ticket, trace })).toEqual({ ...ticket, trace });

@@ -1,0 +1,120 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { type DeliveryContext, deliver } from "../../src/callbacks/deliver.ts";
+import { describeFailure } from "../../src/callbacks/outcomes.ts";
+import { createSlots } from "../../src/callbacks/slots.ts";
+import type { ClaimAnswer } from "../../src/core/callbacks.ts";
+import { leaseMarginMs } from "../../src/core/context.ts";
+import type { CallbackQueue, Ticket } from "../../src/queue/queue.ts";
+import { encodeTicket, readTicket } from "../../src/queue/ticket.ts";
+import { generateKeyPair } from "../../src/sdk/keys.ts";
+import { noTracing } from "../../src/tracing.ts";
+
+const ticket: Ticket = {
+  callbackGuid: "01890000-0000-7000-8000-000000000001",
+  series: 1,
+  attempt: 0,
+  receiverGuid: "01890000-0000-7000-8000-000000000002",
+};
+
+/** A worker whose core answers each claim like this; `claimMs` is how long that takes. */
+function worker(answer: ClaimAnswer, { claimMs = 0, slots = createSlots() } = {}) {
+  const parked: Ticket[] = [];
+  const posted = vi.fn(async () => ({ outcome: "accepted", durationMs: 1 }));
+  const context = {
+    core: {
+      async claimCallback() {
+        const startedMs = performance.now();
+        vi.spyOn(performance, "now").mockReturnValue(startedMs + claimMs);
+        return answer;
+      },
+      recordAttempt: async () => ({ applied: true, decision: { state: "delivered" } }),
+    },
+    queue: { park: async (_lane, tickets) => void parked.push(...tickets) } satisfies Partial<CallbackQueue>,
+    client: { post: posted },
+    receivers: { find: async () => ({ uid: "m", callbackUrls: { base: "https://m.example" } }), forget() {} },
+    slots,
+    maxParks: 3,
+    random: () => 0,
+    signer: { issuer: "https://gateway.example", key: {} },
+    log: { debug() {}, info() {}, warn() {}, error() {} },
+    observer: { attempted() {}, parked() {} },
+    tracing: noTracing,
+  };
+  return { context: context as unknown as DeliveryContext, parked, posted };
+}
+
+afterEach(() => vi.restoreAllMocks());
+
+describe("tickets", () => {
+  test.each([
+    ["a guid that is none", { callbackGuid: "1" }],
+    ["a receiver that is none", { receiverGuid: "../" }],
+    ["a series beyond an int", { series: 2 ** 31 }],
+    ["an attempt beyond an int", { attempt: 2 ** 40 }],
+    ["a negative attempt", { attempt: -1 }],
+  ])("%s is no ticket: PostgreSQL would refuse the tickets beside it", (_, change) => {
+    expect(readTicket({ ...ticket, ...change })).toBeUndefined();
+  });
+
+  test("how often it was parked travels with it", () => {
+    const parkedTwice = { ...ticket, parks: 2 };
+    expect(readTicket(JSON.parse(encodeTicket(parkedTwice).toString()))).toEqual(parkedTwice);
+  });
+
+  test("an endpoint without a free slot parks a ticket a few times and then leaves its row to the relay", async () => {
+    const slots = createSlots({ perEndpoint: 1, stalledAfterMs: -1, maxWaitMs: 1 });
+    await slots.acquire(ticket.receiverGuid);
+    const { context, parked } = worker("obsolete", { slots });
+    let travelling: Ticket | undefined = ticket;
+    for (let times = 0; travelling && times < 10; times += 1) {
+      expect(await deliver(context, "first", travelling)).toBe("ack");
+      travelling = parked[times];
+    }
+    expect(parked.map(({ parks }) => parks)).toEqual([1, 2, 3]);
+  });
+});
+
+describe("slots", () => {
+  test("work that asked nothing of an endpoint wins back none of its share", async () => {
+    const slots = createSlots({ perEndpoint: 16, stalledAfterMs: -1, maxWaitMs: 1 });
+    for (let silences = 0; silences < 5; silences += 1) (await slots.acquire(ticket.receiverGuid))?.release(false);
+    for (const answer of ["obsolete", { notDueForMs: 1 }, "obsolete"] as const) {
+      await deliver(worker(answer, { slots }).context, "retry", ticket);
+    }
+    expect(await slots.acquire(ticket.receiverGuid)).toBeDefined();
+    expect(await slots.acquire(ticket.receiverGuid)).toBeUndefined();
+    expect(slots.held()).toBe(1);
+  });
+
+  test("an answer wins back one", async () => {
+    const slots = createSlots({ perEndpoint: 16, stalledAfterMs: -1, maxWaitMs: 1 });
+    for (let silences = 0; silences < 5; silences += 1) (await slots.acquire(ticket.receiverGuid))?.release(false);
+    (await slots.acquire(ticket.receiverGuid))?.release(true);
+    const held = [1, 2, 3].map(() => slots.acquire(ticket.receiverGuid));
+    expect((await Promise.all(held)).map((slot) => slot !== undefined)).toEqual([true, true, false]);
+  });
+});
+
+describe("the lease", () => {
+  const order = { guid: ticket.callbackGuid, ref: "1", amountMinor: 1, currency: "UAH", purpose: "p" };
+  const claimed = { guid: ticket.callbackGuid, kind: "expiration", attempt: 1, registerId: null, order };
+  const answer = { claimed: { ...claimed, claimedAt: new Date(), paymentMessage: null } } as unknown as ClaimAnswer;
+
+  test.each([
+    ["in time is made", 0, 1],
+    ["so late that its lease could lapse under it is not made", leaseMarginMs + 1, 0],
+  ])("an attempt that begins %s", async (_, claimMs, calls) => {
+    const { context, posted } = worker(answer, { claimMs });
+    const signer = { issuer: "https://gateway.example", key: await generateKeyPair("ES256") };
+    expect(await deliver({ ...context, signer }, "first", ticket)).toBe("ack");
+    expect(posted).toHaveBeenCalledTimes(calls);
+    expect(context.slots.held()).toBe(0);
+  });
+});
+
+test("a problem that is cut in the middle of a character can still be recorded", () => {
+  const problem = describeFailure(new Error(`${"x".repeat(292)}${"\u{1F4A3}".repeat(10)}`));
+  expect(problem.length).toBeLessThanOrEqual(300);
+  expect(problem.isWellFormed()).toBe(true);
+  expect(problem.endsWith("\uFFFD")).toBe(true);
+});
