@@ -114,8 +114,7 @@ export async function claimCallbacks(context: CoreContext, tickets: readonly Due
   const claimed = new Map(rows.map((row) => [row.callback_guid, toClaimed(row)]));
   const waits = new Map<string, number>();
   if (claimed.size < tickets.length) {
-    const early = await context.db.sql<{ guid: string; wait_ms: number }>(notDueStatement, [...keys]);
-    for (const row of early) waits.set(row.guid, row.wait_ms);
+    for (const row of await readNotDue(context, keys, claimed.size)) waits.set(row.guid, row.wait_ms);
   }
   return tickets.map((ticket) => {
     const callback = claimed.get(ticket.callbackGuid);
@@ -124,6 +123,16 @@ export async function claimCallbacks(context: CoreContext, tickets: readonly Due
     const notDueForMs = waits.get(ticket.callbackGuid);
     return notDueForMs === undefined ? "obsolete" : { notDueForMs };
   });
+}
+
+/** What is claimed is claimed, and its attempt counted: it must not be given up because this second look fails. */
+async function readNotDue(context: CoreContext, keys: ReturnType<typeof ticketArrays>, claimed: number) {
+  try {
+    return await context.db.sql<{ guid: string; wait_ms: number }>(notDueStatement, [...keys]);
+  } catch (error) {
+    if (claimed === 0) throw error;
+    return [];
+  }
 }
 
 function ticketArrays(tickets: readonly DueCallback[]) {
@@ -194,7 +203,7 @@ const recordStatement = {
     from json_to_recordset($1::json)
       as done(guid uuid, series int, attempt int, state text, refusals int, outcome text, delay_ms float8)
     where c.guid = done.guid and c.series = done.series and c.attempts = done.attempt and c.state = 'in_flight'
-    returning c.guid`,
+    returning c.guid, c.series, c.attempts as attempt`,
 };
 
 const insertAttempts = {
@@ -217,20 +226,20 @@ const insertAttempts = {
 export async function recordAttempts(context: CoreContext, records: readonly AttemptRecord[]): Promise<RecordAnswer[]> {
   const decisions = records.map((record) => afterAttempt({ ...record, policy: context.retryPolicy }));
   const { applied, due, decided } = await context.db.transaction(async (sql) => {
-    const appliedGuids = await storeDecisions(context, sql, records, decisions);
+    const appliedKeys = await storeDecisions(context, sql, records, decisions);
     const effects = records.flatMap((record, index) => {
       const effect = decisions[index]?.effect ?? "none";
       const hasEffect = effect !== "none" && record.paymentMessageGuid !== null;
-      return hasEffect && appliedGuids.has(record.callbackGuid)
+      return hasEffect && appliedKeys.has(attemptKey(record))
         ? [{ paymentMessageGuid: record.paymentMessageGuid as string, effect, trace: record.trace }]
         : [];
     });
-    return { applied: appliedGuids, ...(await applyEffects(context, sql, effects)) };
+    return { applied: appliedKeys, ...(await applyEffects(context, sql, effects)) };
   });
   context.onCallbacksDue(due);
   for (const { result, seconds } of decided) context.observer?.decided(result, seconds);
   return records.map((record, index) => ({
-    applied: applied.has(record.callbackGuid),
+    applied: applied.has(attemptKey(record)),
     decision: decisions[index] as Decision,
   }));
 }
@@ -258,10 +267,16 @@ async function storeDecisions(
     };
   });
   const json = JSON.stringify(done);
-  const applied = await sql<{ guid: string }>(recordStatement, [json, context.republishAfterMs]);
+  const applied = await sql<AttemptKey & { guid: string }>(recordStatement, [json, context.republishAfterMs]);
   await sql(insertAttempts, [json]);
-  return new Set(applied.map((row) => row.guid));
+  return new Set(applied.map((row) => attemptKey({ ...row, callbackGuid: row.guid })));
 }
+
+type AttemptKey = { series: number; attempt: number };
+
+/** A late record and the attempt that overtook it can come in one group: only one of them applies. */
+const attemptKey = ({ callbackGuid, series, attempt }: AttemptKey & { callbackGuid: string }) =>
+  `${callbackGuid} ${series} ${attempt}`;
 
 const buryStatement = {
   name: "bury_callback",

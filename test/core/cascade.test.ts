@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { claimCallbacks } from "../../src/core/callbacks.ts";
 import {
   CREDIT_REASON,
   defaultRetryPolicy,
@@ -281,6 +282,44 @@ describe("claims and leases", () => {
     const answers = await Promise.all([platform.core.recordAttempt(record), second.recordAttempt(record)]);
     expect(answers.map((answer) => accepted(answer).applied).sort()).toEqual([false, true]);
     expect((await callbacksOf(platform, guid)).map(({ kind }) => kind)).toEqual(["pay_in_bank", "pay_in_merchant"]);
+  });
+
+  test("a late record that comes together with the one that overtook it changes nothing", async () => {
+    const guid = await pay(platform, parties);
+    const { guid: callbackGuid } = await callbackOf(platform, guid, "pay_in_bank");
+    const late = await claim(platform, callbackGuid);
+    await platform.rows("update callback set wake_at = now() where guid = $1", callbackGuid);
+    await platform.core.takeOverdueCallbacks(1_000);
+    const current = await claim(platform, callbackGuid);
+    const record = (claimed: typeof late, outcome: Outcome) =>
+      platform.core.recordAttempt({
+        ...claimed,
+        callbackGuid,
+        paymentMessageGuid: guid,
+        outcome,
+        durationMs: 1,
+        random: 0,
+      });
+    const answers = await Promise.all([record(current, "refused"), record(late, "accepted")]);
+    expect(answers.map((answer) => accepted(answer).applied)).toEqual([true, false]);
+    expect(await standing(guid)).toMatchObject({
+      message: "reject",
+      callbacks: { pay_in_bank: "failed", pay_out: "waiting" },
+    });
+  });
+
+  test("a second look that fails costs none of the callbacks that were claimed", async () => {
+    const claimable = await ticketOf(await pay(platform, parties));
+    const stale = { ...(await ticketOf(await pay(platform, parties))), attempt: 5 };
+    const sql: typeof platform.db.sql = (statement, values) =>
+      statement.name === "callbacks_not_due"
+        ? Promise.reject(new Error("timeout exceeded when trying to connect"))
+        : platform.db.sql(statement, values);
+    const context = { ...platform.context, db: { ...platform.db, sql } };
+    const [first, second] = await claimCallbacks(context, [claimable, stale]);
+    expect(first).toMatchObject({ claimed: { guid: claimable.callbackGuid, attempt: 1 } });
+    expect(second).toBe("obsolete");
+    await expect(claimCallbacks(context, [stale])).rejects.toThrow("timeout");
   });
 
   test("a callback that we could not prepare is dead, with the problem, and goes on after its replay", async () => {
