@@ -298,13 +298,23 @@ export async function getRegister(
   return { register, payments: rows.map(toPaymentMessage) };
 }
 
+/**
+ * The first Kyiv day that is not over: by the clock of this process, and by PostgreSQL's, which says when a payment
+ * succeeded. A process whose clock is ahead must not close a day that still gets payments.
+ */
+const overUntil = "least($1::date, ((now() - interval '1 minute') at time zone 'Europe/Kyiv')::date)";
+
+// Days on which nobody paid count from the last day that was closed: a platform that stood still owes their registers too.
 const daysToClose = {
   name: "days_to_close",
   text: `
     select distinct to_char(m.decided_at at time zone 'Europe/Kyiv', 'YYYY-MM-DD') as day from payment_message m
-    where ${unregistered} and m.decided_at < ($1::date)::timestamp at time zone 'Europe/Kyiv'
-    union select to_char($1::date - 1, 'YYYY-MM-DD')
-    where exists (${idleBanks("$1::date - 1")})
+    where ${unregistered} and m.decided_at < (${overUntil})::timestamp at time zone 'Europe/Kyiv'
+    union select to_char(past.day, 'YYYY-MM-DD') from (
+      select generate_series(coalesce(max(r.day), ${overUntil} - 1), ${overUntil} - 1, interval '1 day')::date as day
+      from settlement_register r where r.day < ${overUntil}
+    ) past
+    where exists (${idleBanks("past.day")})
     order by 1`,
 };
 
@@ -326,10 +336,10 @@ const reconcileStatement = {
     where ${unregistered} and m.decided_at < ($1::date)::timestamp at time zone 'Europe/Kyiv'
     union all
     select 'register totals differ from its payments', r.id from settlement_register r
-    left join (
-      select register_id, sum(amount_minor) as amount, sum(fee_minor) as fee, count(*) as payments
-      from payment_message where register_id is not null group by register_id
-    ) total on total.register_id = r.id
+    left join lateral (
+      select sum(m.amount_minor) as amount, sum(m.fee_minor) as fee, count(*) as payments
+      from payment_message m where m.register_id = r.id
+    ) total on true
     where r.day >= $1::date - $2::int
       and (r.total_amount_minor, r.total_fee_minor, r.payment_count)
         is distinct from (coalesce(total.amount, 0)::bigint, coalesce(total.fee, 0)::bigint, coalesce(total.payments, 0)::int)
@@ -340,5 +350,8 @@ export type Discrepancy = { problem: string; id: string };
 
 /** What must be empty after every closing: payments without a register, registers whose totals are not their payments'. */
 export async function reconcileRegisters(context: CoreContext, lastDays: number): Promise<Discrepancy[]> {
-  return context.db.sql<Discrepancy>(reconcileStatement, [kyivDay(context.clock()), lastDays]);
+  return context.db.transaction(async (sql) => {
+    await sql(allowLongStatements);
+    return sql<Discrepancy>(reconcileStatement, [kyivDay(context.clock()), lastDays]);
+  });
 }

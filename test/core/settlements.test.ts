@@ -211,6 +211,30 @@ describe("closeOverdueDays", () => {
     await expectReconciled();
   });
 
+  test("the days of a standstill, on which nobody paid, have their empty registers too", async () => {
+    setClock(platform, new Date("2026-05-11T08:00:00Z"));
+    await paid(1);
+    expect(await platform.core.closeOverdueDays()).toEqual([day]);
+    platform.clock.now = new Date("2026-05-14T08:00:00Z");
+    expect(await platform.core.closeOverdueDays()).toEqual(["2026-05-11", "2026-05-12", "2026-05-13"]);
+    expect(await platform.core.closeOverdueDays()).toEqual([]);
+    const kept = await platform.rows("select day::text, status from settlement_register order by day");
+    expect(kept).toEqual([
+      { day, status: "sent" },
+      { day: "2026-05-11", status: "sent_no_pm" },
+      { day: "2026-05-12", status: "sent_no_pm" },
+      { day: "2026-05-13", status: "sent_no_pm" },
+    ]);
+  });
+
+  test("a process whose clock is ahead does not close a day that still gets payments", async () => {
+    const guid = await payWithSuccess(platform, parties);
+    setClock(platform, new Date(Date.now() + 2 * 24 * 60 * 60 * 1000));
+    await platform.core.closeOverdueDays();
+    const [payment] = await platform.rows("select register_id from payment_message where guid = $1", guid);
+    expect(payment).toEqual({ register_id: null });
+  });
+
   test("a day is closed from 00:01 in Kyiv on, not at midnight", async () => {
     setClock(platform, new Date("2026-05-10T21:00:59Z"));
     await paid(1);
