@@ -52,6 +52,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         max: options.maxConnections ?? 10,
         connectionTimeoutMillis: options.acquireTimeoutMs ?? 5_000,
         statement_timeout: options.statementTimeoutMs ?? 30_000,
+        // A process that freezes or loses its network in the middle must not hold its locks until TCP notices, hours later.
+        idle_in_transaction_session_timeout: 60_000,
         keepAlive: true,
       },
       // MikroORM greets on this channel as well; only the pool's errors are news, and not while it is being closed.
