@@ -80,7 +80,7 @@ export interface paths {
          * Read an order before paying it
          * @description What the initiator bank needs to turn an order into a payment: the amount, the receiver's account, the purpose, and the
          *     recipient bank's public key, for which the personal data of the payment message is encrypted. One of `id` and `order_id`
-         *     must be given.
+         *     must be given. Banks that can pay orders read every order, a bank without that role those of the merchants that it services.
          */
         get: operations["getOrderForBank"];
         put?: never;

@@ -128,9 +128,11 @@ export function asRefusal(error: unknown): RestRefusal | undefined {
   const { detail, name } = known;
   const code = name in operatorReasons ? operatorReasons[name as keyof typeof operatorReasons] : (name as ErrorCode);
   if (code === "INTERNAL_ERROR") return undefined;
+  const field = restFields[detail.field] ?? detail.field;
   return new RestRefusal(code, {
-    ...(detail.message ? { text: detail.message } : {}),
-    ...(detail.field ? { field: restFields[detail.field] ?? detail.field } : {}),
+    // The text names the field as well, and must name it as the caller knows it.
+    ...(detail.message ? { text: detail.message.replace(detail.field, () => field) } : {}),
+    ...(field ? { field } : {}),
     ...(detail.paymentMessageGuid ? { paymentMessageGuid: detail.paymentMessageGuid } : {}),
   });
 }

@@ -39,7 +39,10 @@ export function exampleClaims(name: string): Record<string, unknown> {
 
 export const timestamp = (text: string) => timestampFromDate(new Date(text));
 
-export function refusedByCore(reason: ErrorReason, detail: { field?: string; paymentMessageGuid?: string } = {}) {
+export function refusedByCore(
+  reason: ErrorReason,
+  detail: { field?: string; message?: string; paymentMessageGuid?: string } = {},
+) {
   const value = { reason, message: "said by the core", ...detail };
   return new ConnectError("refused", Code.FailedPrecondition, undefined, [{ desc: ErrorDetailSchema, value }]);
 }

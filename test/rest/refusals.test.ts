@@ -4,6 +4,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { SignJWT } from "jose";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
+import { BankRole, type Participant } from "../../gen/dcm/v1/participant_pb.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import type { KeyPair } from "../../src/sdk/keys.ts";
@@ -12,11 +13,13 @@ import {
   ask,
   BANK_GUID,
   exampleClaims,
+  exampleOrder,
   type Keys,
   MESSAGE_GUID,
   makeKeys,
   NOW,
   ORDER_ID,
+  participants,
   postJson,
   type Rest,
   refusedByCore,
@@ -276,11 +279,31 @@ describe("what the core refuses", () => {
 
   test("a cursor that the core refuses is refused by the name that the contract gives it", async () => {
     core = () => {
-      throw refusedByCore(ErrorReason.INVALID_REQUEST, { field: "page_token" });
+      const message = "page_token is not a token of this list";
+      throw refusedByCore(ErrorReason.INVALID_REQUEST, { field: "page_token", message });
     };
     const path = `/api/v1/counterparty/${BANK_GUID}/callbacks/missed?since=2023-12-10T00:00:00Z&cursor=x`;
     const { status, json } = await ask(rest, path, { headers: await access(keys.bank) });
-    expect([status, json.field]).toEqual([400, "cursor"]);
+    expect([status, json.field, json.error]).toEqual([400, "cursor", "cursor is not a token of this list"]);
+  });
+
+  test.each([
+    ["that cannot pay", [BankRole.RECIPIENT], 400],
+    ["that can pay", [BankRole.INITIATOR], 200],
+    ["that services the merchant", [BankRole.RECIPIENT], 200],
+  ])("nbu/json: to a bank %s", async (what, roles, expected) => {
+    const [bank] = participants(keys);
+    const found = exampleOrder(keys);
+    const caller = { ...bank, roles } as Participant;
+    if (what === "that services the merchant") found.creditorAgent = caller;
+    const getOrder = () => found;
+    const own = await startRest(keys, {
+      orders: { getOrder },
+      participants: { getParticipant: () => ({ participant: caller }) },
+    });
+    const { status, json } = await ask(own, `${ORDERS}/nbu/json?id=${ORDER_ID}`, { headers: await access(keys.bank) });
+    await own.stop();
+    expect([status, json.error]).toEqual([expected, expected === 400 ? nbuText : undefined]);
   });
 
   test("the payment page of an unknown order is a page", async () => {

@@ -1,7 +1,8 @@
 import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
+import { BankRole, type Participant } from "../../../gen/dcm/v1/participant_pb.ts";
 import type { Handlers } from "../../../gen/rest/operations.ts";
 import { verifyOrder } from "../authenticate.ts";
-import { type RequestContext, rpcOptions } from "../context.ts";
+import { callerOf, type RequestContext, rpcOptions } from "../context.ts";
 import { coreReason, RestRefusal } from "../errors.ts";
 import { notFoundPage, paymentPage } from "../pages/paymentPage.ts";
 import { createOrderRequest, orderForBank, orderLinks, orderStatus } from "../translate/order.ts";
@@ -51,13 +52,19 @@ export const orderHandlers: OrderHandlers = {
     return { status: 200, type: "application/json", body };
   },
 
-  async getOrderForBank({ query }, { deps }) {
+  async getOrderForBank({ query }, context) {
     const id = query.id ?? query.order_id;
     if (id === undefined) throw new RestRefusal("INVALID_REQUEST", { text: "id is missing", field: "id" });
-    const found = await deps.clients.orders.getOrder({ orderId: id.toLowerCase() }, rpcOptions);
+    const found = await context.deps.clients.orders.getOrder({ orderId: id.toLowerCase() }, rpcOptions);
+    if (!isForBank(found, callerOf(context).bank)) throw new RestRefusal("ORDER_NOT_FOUND");
     return { status: 200, type: "application/json", body: orderForBank(found) };
   },
 };
+
+/** Whoever may pay the order, or services its merchant; no other bank can ever be a side of it. */
+function isForBank({ creditorAgent }: GetOrderResponse, bank: Participant): boolean {
+  return bank.roles.includes(BankRole.INITIATOR) || bank.guid === creditorAgent?.guid;
+}
 
 /** The order's details under the platform's signature, for deep links that a merchant draws itself. */
 async function signedDetails(orderId: string, deps: RequestContext["deps"]): Promise<string> {
