@@ -107,7 +107,12 @@ async function listInitiators(client: Client<typeof ParticipantService>): Promis
     pageToken = answer.nextPageToken;
     if (pageToken === "") break;
   }
-  return found.filter((bank) => bank.deepLinkPrefix !== "");
+  return found.filter((bank) => isDeepLink(bank.deepLinkPrefix));
+}
+
+/** A bank's own scheme or https; never one that a browser would run, on our page or on a merchant's. */
+function isDeepLink(prefix: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:/i.test(prefix) && !/^(?:javascript|data|vbscript|blob|file):/i.test(prefix);
 }
 
 /** The remembered value while it is young, otherwise a new one; concurrent askers share one question. */

@@ -56,7 +56,7 @@ async function qr(link: string): Promise<string> {
 }
 
 function bankLinks(banks: readonly Participant[], orderId: string): string {
-  const links = banks.filter((bank) => isDeepLink(bank.deepLinkPrefix)).map((bank) => bankLink(bank, orderId));
+  const links = banks.map((bank) => bankLink(bank, orderId));
   if (links.length === 0) return '<p role="status">Жоден банк ще не приймає оплату з телефона.</p>';
   return `<p>Оберіть свій банк.</p><ul class="banks">${links.join("")}</ul>`;
 }
@@ -66,11 +66,6 @@ function bankLink(bank: Participant, orderId: string): string {
   const logo = /^https:\/\//.test(bank.logoUrl) ? `<img src="${escaped(bank.logoUrl)}" alt=""> ` : "";
   const target = escaped(bank.deepLinkPrefix + encodeURIComponent(orderId));
   return `<li><a href="${target}">${logo}${escaped(bank.name)}</a></li>`;
-}
-
-/** A bank's own scheme or https; never one that a browser would run. */
-function isDeepLink(prefix: string): boolean {
-  return /^[a-z][a-z0-9+.-]*:/i.test(prefix) && !/^(?:javascript|data|vbscript|blob|file):/i.test(prefix);
 }
 
 function returnLink(url: string): string {
