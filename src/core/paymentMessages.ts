@@ -364,8 +364,8 @@ export async function getPaymentMessage(
 const forgetTokens = {
   name: "forget_access_tokens",
   text: `
-    delete from used_access_token where (participant_guid, jti) in (
-      select participant_guid, jti from used_access_token where expires_at < now() limit $1)`,
+    delete from used_access_token where ctid = any(array(
+      select ctid from used_access_token where expires_at < now() limit $1))`,
 };
 
 /** Forgets at most `limit` access tokens that are too old to be accepted anyway. */

@@ -1,4 +1,4 @@
-import type { Sql } from "../db/database.ts";
+import { planAsUsual, type Sql } from "../db/database.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import {
   initialRegisterStatus,
@@ -37,12 +37,6 @@ export type Register = {
 /** Any number; it makes closings in several processes happen one after the other. */
 const closingLock = 7_203_042;
 
-// A day of millions of payments takes longer than any statement of a hot path may: ten minutes, for this transaction only.
-const allowLongStatements = {
-  name: "allow_long_statements",
-  text: "select set_config('statement_timeout', '600000', true)",
-};
-
 const lockClosing = { name: "lock_closing", text: "select pg_advisory_xact_lock($1)" };
 
 const unregistered = "m.status = 'success' and m.register_id is null";
@@ -58,15 +52,14 @@ const selectGroups = {
 };
 
 /** Initiator banks that were registered on a day and have no register of it. */
-const idleBanks = (day: string) => `
-    select p.guid from participant p
-    where p.kind = 'bank' and 'initiator' = any(p.roles)
-      and p.created_at < (${day} + 1)::timestamp at time zone 'Europe/Kyiv'
-      and not exists (select from settlement_register r where r.day = ${day} and r.debtor_agent_guid = p.guid)`;
-
 const selectIdleBanks = {
   name: "select_banks_without_register",
-  text: `${idleBanks("$1::date")} order by p.guid`,
+  text: `
+    select p.guid from participant p
+    where p.kind = 'bank' and 'initiator' = any(p.roles)
+      and p.created_at < ($1::date + 1)::timestamp at time zone 'Europe/Kyiv'
+      and not exists (select from settlement_register r where r.day = $1::date and r.debtor_agent_guid = p.guid)
+    order by p.guid`,
 };
 
 const lastIncrement = {
@@ -122,7 +115,7 @@ export async function closeRegisters(
     return refuse("DAY_IS_NOT_OVER", `${day} is not over in Kyiv`, { field: "day" });
   }
   const { ids, due } = await context.db.transaction(async (sql) => {
-    await sql(allowLongStatements);
+    await planAsUsual(sql);
     await sql(lockClosing, [closingLock]);
     const made = await makeRegisters(sql, day, await sql<Group>(selectGroups, [day]));
     await sql(fillRegisters, [day, made]);
@@ -304,18 +297,20 @@ export async function getRegister(
  */
 const overUntil = "least($1::date, ((now() - interval '1 minute') at time zone 'Europe/Kyiv')::date)";
 
-// Days on which nobody paid count from the last day that was closed: a platform that stood still owes their registers too.
-const daysToClose = {
-  name: "days_to_close",
+const unclosedPaidDays = {
+  name: "unclosed_paid_days",
   text: `
     select distinct to_char(m.decided_at at time zone 'Europe/Kyiv', 'YYYY-MM-DD') as day from payment_message m
-    where ${unregistered} and m.decided_at < (${overUntil})::timestamp at time zone 'Europe/Kyiv'
-    union select to_char(past.day, 'YYYY-MM-DD') from (
-      select generate_series(coalesce(max(r.day), ${overUntil} - 1), ${overUntil} - 1, interval '1 day')::date as day
-      from settlement_register r where r.day < ${overUntil}
-    ) past
-    where exists (${idleBanks("past.day")})
-    order by 1`,
+    where ${unregistered} and m.decided_at < (${overUntil})::timestamp at time zone 'Europe/Kyiv'`,
+};
+
+/** From the last day that was closed to yesterday: a platform that stood still owes the days on which nobody paid, too. */
+const latestDays = {
+  name: "latest_days",
+  text: `
+    select to_char(generate_series(coalesce(max(r.day), ${overUntil} - 1)::timestamp, (${overUntil} - 1)::timestamp,
+      interval '1 day'), 'YYYY-MM-DD') as day
+    from settlement_register r where r.day < ${overUntil}`,
 };
 
 /** Registers are made at 00:01 in Kyiv: what succeeded just before midnight has been committed by then. */
@@ -324,9 +319,14 @@ const closingDelayMs = 60_000;
 /** Closes every Kyiv day that is over and not closed, above all after the platform stood still; answers the days. */
 export async function closeOverdueDays(context: CoreContext): Promise<string[]> {
   const today = kyivDay(new Date(context.clock().getTime() - closingDelayMs));
-  const rows = await context.db.sql<{ day: string }>(daysToClose, [today]);
-  for (const { day } of rows) await closeRegisters(context, day, false);
-  return rows.map((row) => row.day);
+  const paid = await context.db.sql<{ day: string }>(unclosedPaidDays, [today]);
+  const open = new Set(paid.map(({ day }) => day));
+  for (const { day } of await context.db.sql<{ day: string }>(latestDays, [today])) {
+    if ((await context.db.sql(selectIdleBanks, [day])).length > 0) open.add(day);
+  }
+  const days = [...open].sort();
+  for (const day of days) await closeRegisters(context, day, false);
+  return days;
 }
 
 const reconcileStatement = {
@@ -351,7 +351,7 @@ export type Discrepancy = { problem: string; id: string };
 /** What must be empty after every closing: payments without a register, registers whose totals are not their payments'. */
 export async function reconcileRegisters(context: CoreContext, lastDays: number): Promise<Discrepancy[]> {
   return context.db.transaction(async (sql) => {
-    await sql(allowLongStatements);
+    await planAsUsual(sql);
     return sql<Discrepancy>(reconcileStatement, [kyivDay(context.clock()), lastDays]);
   });
 }
