@@ -19,6 +19,9 @@ export type LocalQueueOptions = {
   drainTimeoutMs?: number;
 };
 
+/** About 30 MB. What is published beyond it waits in the database for the relay, which keeps the lanes short. */
+export const MAX_LANE_TICKETS = 100_000;
+
 /** The queue inside one process: same behaviour, nothing kept. After a restart the relay finds the rows in the database. */
 export function createLocalQueue(options: LocalQueueOptions): CallbackQueue {
   const { log, parkMs = DEFAULT_PARK_MS, drainTimeoutMs = 15_000 } = options;
@@ -42,6 +45,11 @@ export function createLocalQueue(options: LocalQueueOptions): CallbackQueue {
     await put([ticket], parked[name].push).catch((error) => log.warn({ err: error, lane: name }, "ticket dropped"));
   }
 
+  function enter(name: Lane, tickets: readonly Ticket[]): void {
+    if (lanes[name].size() + tickets.length > MAX_LANE_TICKETS) throw new RangeError(`lane ${name} is full`);
+    lanes[name].enter(tickets);
+  }
+
   async function put(tickets: readonly Ticket[], into: (copies: readonly Ticket[]) => void): Promise<void> {
     if (closed) throw new Error("publishing failed: the queue is closed");
     // Copies, as a broker would make: what the caller does to its object later is not seen here.
@@ -55,7 +63,7 @@ export function createLocalQueue(options: LocalQueueOptions): CallbackQueue {
   }
 
   return {
-    publish: (name, tickets) => put(tickets, lanes[name].enter),
+    publish: (name, tickets) => put(tickets, (copies) => enter(name, copies)),
     publishDelayed: (tickets, delayMs) => put(tickets, (copies) => rungFor(rungs, delayMs).line.push(copies)),
     park: (name, tickets) => put(tickets, parked[name].push),
     consume: async (name, handler, { concurrency }) => lanes[name].consume(handler, concurrency),

@@ -4,6 +4,7 @@ import { describeFailure } from "../../src/callbacks/outcomes.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
 import type { ClaimAnswer } from "../../src/core/callbacks.ts";
 import { leaseMarginMs } from "../../src/core/context.ts";
+import { createLocalQueue, MAX_LANE_TICKETS } from "../../src/queue/local.ts";
 import type { CallbackQueue, Ticket } from "../../src/queue/queue.ts";
 import { encodeTicket, readTicket } from "../../src/queue/ticket.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
@@ -72,6 +73,16 @@ describe("tickets", () => {
     }
     expect(parked.map(({ parks }) => parks)).toEqual([1, 2, 3]);
   });
+});
+
+test("the queue inside the process takes a bounded number of tickets; the rest is left to the relay", async () => {
+  const queue = createLocalQueue({ log: { info() {}, warn() {}, error() {} } });
+  const many = Array.from({ length: MAX_LANE_TICKETS }, () => ticket);
+  await queue.publish("first", many);
+  await expect(queue.publish("first", [ticket])).rejects.toThrow("full");
+  await queue.publish("retry", [ticket]);
+  expect(await queue.depths()).toMatchObject({ first: MAX_LANE_TICKETS, retry: 1 });
+  await queue.close();
 });
 
 describe("slots", () => {
