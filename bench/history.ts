@@ -1,5 +1,4 @@
 import pg from "pg";
-import { say } from "./bench.ts";
 import type { Cast } from "./cast.ts";
 
 /** What stands in the tables before a measurement: payments that ended well, with their callbacks. */
@@ -7,7 +6,9 @@ export type History = {
   payments: number;
   /** `delivered`: all four, long done. `due`: Pay-out and Credit of each wait to be delivered now. */
   callbacks: "delivered" | "due";
-  /** Rows appear in chunks; told after each of them. */
+  /** Numbers up to this one are taken by an earlier call. */
+  after?: number;
+  /** Told after every chunk. */
   onProgress?: (payments: number) => void;
 };
 
@@ -45,8 +46,9 @@ export async function insertHistory(url: string, cast: Cast, history: History): 
       [cast.initiators.map(({ guid }) => guid)],
     );
     const { kinds, state, attempts } = callbacksOf[history.callbacks];
-    for (let first = 1; first <= history.payments; first += CHUNK) {
-      const last = Math.min(first + CHUNK - 1, history.payments);
+    const { after = 0 } = history;
+    for (let first = after + 1; first <= after + history.payments; first += CHUNK) {
+      const last = Math.min(first + CHUNK - 1, after + history.payments);
       await client.query(chunkText, [
         first,
         last,
@@ -56,9 +58,10 @@ export async function insertHistory(url: string, cast: Cast, history: History): 
         state,
         attempts,
       ]);
-      history.onProgress?.(last);
+      history.onProgress?.(last - after);
     }
-    say(`${history.payments} payments are there; vacuum and analyze, as a database in use has them …`);
+    if (after > 0) return;
+    // As a database in use is.
     await client.query("vacuum analyze");
     await client.query("checkpoint");
   } finally {
