@@ -248,7 +248,10 @@ describe("payment messages", () => {
   test("claims that nobody knows are ignored, and kept in the evidence", async () => {
     const { initiator, merchant } = platform;
     const guid = await initiator.pays(await merchant.order(), { channel: { device: "watch" } });
-    const [row] = await platform.rows<{ jws: string }>("select jws from payment_evidence where payment_message_guid = $1", guid);
+    const [row] = await platform.rows<{ jws: string }>(
+      "select jws from payment_evidence where payment_message_guid = $1",
+      guid,
+    );
     expect(peekJws(row?.jws)).toMatchObject({ claims: { channel: { device: "watch" } } });
   });
 

@@ -73,7 +73,10 @@ export async function createOrder(platform: Platform, changes: Claims = {}): Pro
 /** The claims of a payment message that was accepted: what every refused one is made from. */
 export async function acceptedClaims(platform: Platform): Promise<Claims> {
   const guid = await platform.pays();
-  const [row] = await platform.rows<{ jws: string }>("select jws from payment_evidence where payment_message_guid = $1", guid);
+  const [row] = await platform.rows<{ jws: string }>(
+    "select jws from payment_evidence where payment_message_guid = $1",
+    guid,
+  );
   const peeked = peekJws(row?.jws);
   if (!peeked.ok) throw new Error("the evidence is no token");
   return peeked.claims;
