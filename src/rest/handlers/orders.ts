@@ -56,7 +56,7 @@ export const orderHandlers: OrderHandlers = {
     const id = query.id ?? query.order_id;
     if (id === undefined) throw new RestRefusal("INVALID_REQUEST", { text: "id is missing", field: "id" });
     const found = await context.deps.clients.orders.getOrder({ orderId: id.toLowerCase() }, rpcOptions);
-    if (!isForBank(found, callerOf(context).bank)) throw new RestRefusal("ORDER_NOT_FOUND");
+    if (!isForBank(found, callerOf(context).bank)) throw new RestRefusal("ORDER_NOT_FOUND", { field: "id" });
     return { status: 200, type: "application/json", body: orderForBank(found) };
   },
 };
