@@ -38,6 +38,7 @@ import {
 
 let keys: Keys;
 let rest: Rest;
+let messageChange: { creditorAgentJwk?: string } = {};
 let order: GetOrderResponse;
 const seen: {
   created?: CreateOrderRequest;
@@ -132,7 +133,7 @@ beforeAll(async () => {
       },
       getPaymentMessage(request) {
         seen.read = request;
-        return { paymentMessage: paymentMessage() };
+        return { paymentMessage: { ...paymentMessage(), ...messageChange } };
       },
     },
     settlements: {
@@ -331,6 +332,14 @@ describe("payment messages", () => {
     const answer = await ask(rest, "/api/v1/payment_message", postJson({ jwt }, await access(keys.secondBank)));
     expect(answer.status).toBe(201);
     expect(seen.submitted?.callerGuid).toBe(SECOND_BANK_GUID);
+  });
+
+  test("GET payment message: readable when the key that it was encrypted for is forgotten", async () => {
+    messageChange = { creditorAgentJwk: "" };
+    const path = `/api/v1/counterparty/${BANK_GUID}/payment-message/${MESSAGE_GUID}`;
+    const { status, json } = await ask(rest, path, { headers: await access(keys.bank) });
+    messageChange = {};
+    expect([status, json]).toEqual([200, { ...messageExample, public_key: { kty: "RSA", kid: "" } }]);
   });
 
   test.each([
