@@ -1,4 +1,6 @@
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Role } from "../src/config.ts";
@@ -17,8 +19,16 @@ export type GatewayOptions = {
 
 const READY_DEADLINE_MS = 60_000;
 
-/** Flags for the gateway's own process, for example --cpu-prof to see where the time goes. */
-const nodeFlags = (process.env.BENCH_GATEWAY_FLAGS ?? "").split(" ").filter((flag) => flag !== "");
+/** The flags of `npm start`, and further ones, for example --cpu-prof to see where the time goes. */
+const nodeFlags = [
+  ...startFlags(),
+  ...(process.env.BENCH_GATEWAY_FLAGS ?? "").split(" ").filter((flag) => flag !== ""),
+];
+
+function startFlags(): string[] {
+  const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8"));
+  return (scripts.start as string).split(" ").filter((word) => word.startsWith("--"));
+}
 
 /** Starts the gateway as users do, as a process of its own, and waits until it is ready. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
@@ -60,18 +70,39 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       await end;
     },
   };
-  if (roles.length === 0 || roles.includes("rest")) await untilReady(rest, () => ended);
+  const runs = (role: Role) => roles.length === 0 || roles.includes(role);
+  if (runs("core"))
+    await until(
+      () => isOpen(rpcPort),
+      () => ended,
+    );
+  if (runs("rest"))
+    await until(
+      () => isReady(rest),
+      () => ended,
+    );
   return gateway;
 }
 
-async function untilReady(url: string, whyEnded: () => string | undefined): Promise<void> {
+async function until(condition: () => Promise<boolean>, whyEnded: () => string | undefined): Promise<void> {
   const deadline = Date.now() + READY_DEADLINE_MS;
-  for (;;) {
-    const answer = await fetch(`${url}/readyz`).catch(() => undefined);
-    await answer?.body?.cancel();
-    if (answer?.ok) return;
+  while (!(await condition())) {
     if (whyEnded() !== undefined) throw new Error(`The gateway ended while starting: ${whyEnded()}`);
     if (Date.now() > deadline) throw new Error(`The gateway was not ready within ${READY_DEADLINE_MS} ms`);
     await sleep(50);
   }
+}
+
+async function isReady(url: string): Promise<boolean> {
+  const answer = await fetch(`${url}/readyz`).catch(() => undefined);
+  await answer?.body?.cancel();
+  return answer?.ok ?? false;
+}
+
+function isOpen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    socket.once("connect", () => socket.destroy());
+  });
 }

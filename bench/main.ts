@@ -4,10 +4,13 @@ import { usualCast } from "./cast.ts";
 import type { Gateway } from "./gateway.ts";
 import { type CascadeSide, measureCascade, measureLatency, untilSettled } from "./measure/cascade.ts";
 import { checkResults } from "./measure/check.ts";
+import { measureFlatness } from "./measure/flatness.ts";
 import { type IntakeSide, measureIntake, measureQuietIntake } from "./measure/intake.ts";
 import { measureOverload } from "./measure/overload.ts";
+import { measureRoles } from "./measure/roles.ts";
 import { ratio } from "./measure/rounds.ts";
-import { HELP, type Options, parseOptions } from "./options.ts";
+import { measureSoak } from "./measure/soak.ts";
+import { HELP, type Options, type Part, parseOptions } from "./options.ts";
 import { cpuText, latencyText, perSecond, printTable, rounded, roundsText } from "./report.ts";
 import { median } from "./statistics.ts";
 
@@ -15,21 +18,21 @@ import { median } from "./statistics.ts";
 
 type Results = Record<string, number>;
 
-/** What a started run needs at its end: who delivers what was accepted, and what went wrong. */
+/** The one database and the one set of queues that everything but flatness and roles apart goes through. */
 type Run = { bench: Bench; options: Options; databaseUrl: string; amqp: { url: string; prefix: string } };
 
 const quick = {
-  intake: { count: 2_000, warmUp: 500 },
+  intake: { count: 2_000, warmUp: 2_000 },
   quietCount: 200,
-  overloadSeconds: 2,
-  cascade: { count: 500, warmUp: 150 },
+  overload: { seconds: 2, mostRequests: 8_000 },
+  cascade: { count: 500, warmUp: 300 },
   latencySeconds: 5,
 };
-const full = {
-  intake: { count: 10_000, warmUp: 2_000 },
+const full: typeof quick = {
+  intake: { count: 10_000, warmUp: 4_000 },
   quietCount: 1_000,
-  overloadSeconds: 8,
-  cascade: { count: 2_500, warmUp: 500 },
+  overload: { seconds: 8, mostRequests: 60_000 },
+  cascade: { count: 2_500, warmUp: 1_000 },
   latencySeconds: 20,
 };
 
@@ -44,8 +47,12 @@ async function main(args: string[]): Promise<number> {
     const results: Results = {};
     const databaseUrl = await bench.services.createDatabase("bench_gateway", bench.template);
     const run: Run = { bench, options, databaseUrl, amqp: { url: bench.services.amqpUrl, prefix: "bench" } };
-    if (options.parts.has("intake") || options.parts.has("overload")) await intakePart(run, results);
-    const problems = await cascadePart(run, results);
+    const wants = (part: Part) => options.parts.has(part);
+    const problems: string[] = [];
+    if (wants("intake") || wants("overload")) await intakePart(run, results);
+    problems.push(...(await deliveryPart(run, results)));
+    if (wants("roles")) problems.push(...(await measureRoles(bench, sizeOf(options).cascade.count)));
+    if (wants("flatness")) await flatnessPart(run, results);
     console.log(`\n${bench.services.machine}`);
     for (const problem of problems) say(`FAILED: ${problem}`);
     if (options.json) console.log(JSON.stringify(results));
@@ -55,9 +62,11 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
+const sizeOf = (options: Options) => (options.isQuick ? quick : full);
+
 /** Intake and overload run without a worker: callbacks pile up in RabbitMQ and are delivered afterwards. */
 async function intakePart({ bench, options, databaseUrl, amqp }: Run, results: Results): Promise<void> {
-  const size = options.isQuick ? quick : full;
+  const size = sizeOf(options);
   const gateway = await bench.startGateway({ databaseUrl, amqp, roles: ["rest", "core"] });
   const gatewaySide = {
     name: "gateway",
@@ -84,8 +93,8 @@ async function intakePart({ bench, options, databaseUrl, amqp }: Run, results: R
   );
   console.log(`gateway ÷ ceiling ${results.intakeVsCeiling} · gateway ÷ peer ${results.intakeVsPeer}`);
   if (options.parts.has("overload")) {
-    const overload = await measureOverload(bench, gatewaySide, median(rates.gateway ?? []), size.overloadSeconds);
-    results.overloadGoodput = rounded(overload.goodputVsPeak);
+    const overload = await measureOverload(bench, gatewaySide, median(rates.gateway ?? []), size.overload);
+    if (!options.isQuick) results.overloadGoodput = rounded(overload.goodputVsPeak);
     const shown = Object.entries(overload).map(([name, value]) => [
       name,
       typeof value === "number" ? String(rounded(value)) : JSON.stringify(value),
@@ -109,17 +118,33 @@ async function intakePeer(bench: Bench): Promise<IntakeSide> {
 }
 
 /** Delivers what intake left, measures cascades, and checks all that this gateway accepted. */
-async function cascadePart({ bench, options, databaseUrl, amqp }: Run, results: Results): Promise<string[]> {
-  const size = options.isQuick ? quick : full;
+async function deliveryPart(run: Run, results: Results): Promise<string[]> {
+  const { bench, options, databaseUrl, amqp } = run;
   const gateway = await bench.startGateway({ databaseUrl, amqp });
   const left = bench.accepted.get(databaseUrl)?.length ?? 0;
   if (left > 0) {
     say(`Delivering the callbacks of the ${left} payments that intake accepted …`);
     const startedAt = performance.now();
-    await untilSettled(databaseUrl);
+    await untilSettled(databaseUrl, 30 * 60_000);
     say(`delivered: ${Math.round((left * 1_000) / (performance.now() - startedAt))} cascades a second`);
   }
-  if (!options.parts.has("cascade")) return checkResults(bench, databaseUrl, gateway);
+  const problems = options.parts.has("cascade") ? await cascadePart(run, gateway, results) : [];
+  if (options.parts.has("soak")) {
+    const load = { ratePerSecond: SOAK_RATE, minutes: options.soakMinutes };
+    const processes = [{ name: "gateway", pid: gateway.pid }];
+    const slopes = await measureSoak(bench, { url: gateway.restUrl, databaseUrl }, processes, load);
+    results.soakMibPerMinute = rounded(slopes.gateway ?? 0);
+  }
+  problems.push(...(await checkResults(bench, databaseUrl, gateway)));
+  await gateway.stop();
+  return problems;
+}
+
+/** Payments a second of the soak: a busy day on a small machine. */
+const SOAK_RATE = 100;
+
+async function cascadePart({ bench, options, databaseUrl }: Run, gateway: Gateway, results: Results) {
+  const size = sizeOf(options);
   const embeddedUrl = await bench.services.createDatabase("bench_embedded_queue", bench.template);
   const embedded = await bench.startGateway({ databaseUrl: embeddedUrl });
   const sides = [
@@ -136,17 +161,33 @@ async function cascadePart({ bench, options, databaseUrl, amqp }: Run, results: 
   const load = { ratePerSecond: rate / 2, seconds: size.latencySeconds };
   const latency = await measureLatency(bench, { url: gateway.restUrl, databaseUrl }, load);
   results.p99Ms = rounded(latency.p99, 1);
+  const half = `POST to success at ${Math.round(load.ratePerSecond)}/s: ${latencyText(latency)}`;
   printTable(
-    `Cascade: payments with all four callbacks delivered and recorded (POST to success at ${Math.round(load.ratePerSecond)}/s: ${latencyText(latency)})`,
+    `Cascade: payments with all four callbacks delivered and recorded (${half})`,
     ["side", "median", "rounds", "CPU ms a payment"],
     sides.map(({ name }) => [name, perSecond(rates[name]), roundsText(rates[name]), cpuText(cpuMs[name])]),
   );
   const embeddedRatio = rounded(ratio(rates, "embedded queue", "gateway"));
+  if (!options.isQuick) results.embeddedVsRabbitmq = embeddedRatio;
   console.log(
     `gateway ÷ ceiling ${results.cascadeVsCeiling} · gateway ÷ peer ${results.cascadeVsPeer} · ` +
       `${results.cascadesPerVcpu} cascades/s per vCPU · embedded queue ÷ RabbitMQ ${embeddedRatio}`,
   );
-  return [...(await checkResults(bench, databaseUrl, gateway)), ...(await checkResults(bench, embeddedUrl, embedded))];
+  const problems = await checkResults(bench, embeddedUrl, embedded);
+  await embedded.stop();
+  return problems;
+}
+
+async function flatnessPart({ bench, options }: Run, results: Results): Promise<void> {
+  const { intake, cascade } = sizeOf(options);
+  const { rows, rounds } = options;
+  const flatness = await measureFlatness(bench, {
+    rows,
+    intake: { rounds, ...intake },
+    cascade: { rounds, ...cascade },
+  });
+  results.flatnessIntake = flatness.intake;
+  results.flatnessCascade = flatness.cascade;
 }
 
 function cascadeSide(name: string, gateway: Gateway, databaseUrl: string): CascadeSide {

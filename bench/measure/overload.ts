@@ -24,11 +24,11 @@ export async function measureOverload(
   bench: Bench,
   side: IntakeSide & { databaseUrl: string },
   peakPerSecond: number,
-  seconds: number,
+  { seconds, mostRequests }: { seconds: number; mostRequests: number },
 ): Promise<OverloadResult> {
   const ratePerSecond = 3 * peakPerSecond;
-  const count = Math.round(ratePerSecond * seconds);
-  say(`Overload: signing ${count} requests, then ${Math.round(ratePerSecond)}/s for ${seconds} s …`);
+  const count = Math.min(Math.round(ratePerSecond * seconds), mostRequests);
+  say(`Overload: signing ${count} requests, then ${Math.round(ratePerSecond)} of them a second …`);
   await bench.prepare(count, [side.databaseUrl]);
   const options = { url: side.url, connections: CONNECTIONS, count, ratePerSecond };
   const result = await bench.send(side.databaseUrl, options);
