@@ -2,7 +2,10 @@ import { type Logger, pino } from "pino";
 
 export type { Logger } from "pino";
 
-/** Members that are cut out wherever they appear, should anybody ever log an object that has them. */
+/**
+ * Members that are cut out of a line and of the objects in it, should anybody ever log them. Not deeper: that would double
+ * the cost of every line.
+ */
 const secretMembers = [
   "jwt",
   "jws",
