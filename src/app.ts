@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Transport } from "@connectrpc/connect";
 import { v7 as uuidV7 } from "uuid";
 import { createAddressGuard } from "./callbacks/address.ts";
@@ -12,7 +13,7 @@ import { attemptsAtOnce, startWorker } from "./callbacks/worker.ts";
 import type { Config, Role } from "./config.ts";
 import type { CoreContext, DueCallback } from "./core/context.ts";
 import { type Core, createCore } from "./core/core.ts";
-import { type Database, migrate, openDatabase } from "./db/database.ts";
+import { type Database, databaseFailure, migrate, openDatabase } from "./db/database.ts";
 import { startEmbeddedPostgres } from "./db/embedded.ts";
 import type { PublicJwk } from "./domain/participant.ts";
 import type { Logger } from "./log.ts";
@@ -71,6 +72,8 @@ type Run = {
   metrics: Metrics;
   tracing: Tracing;
   started: AsyncDisposableStack;
+  /** Ends of what takes work in. They drain side by side, before anything that the work needs is stopped. */
+  edges: (() => Promise<void>)[];
 };
 
 async function startRoles(config: Config, log: Logger, parts: AppParts, started: AsyncDisposableStack) {
@@ -79,9 +82,10 @@ async function startRoles(config: Config, log: Logger, parts: AppParts, started:
   started.defer(() => tracing.stop());
   const key = await platformKey(config.platformKeyFile ?? join(config.dataDir, "platform-key.json"));
   const guard = createAddressGuard({ allowCidrs: [...config.callbackAllowCidrs] });
-  const run: Run = { config, log, parts, key, guard, metrics: createMetrics(), tracing, started };
+  const run: Run = { config, log, parts, key, guard, metrics: createMetrics(), tracing, started, edges: [] };
   const urls = { rest: "", rpc: config.coreUrl ?? "", ops: "" };
   const local = runs("core") || runs("worker") ? await startLocalCore(run) : undefined;
+  started.defer(async () => void (await Promise.all(run.edges.map((end) => end()))));
   if (runs("core") && local !== undefined) urls.rpc = await startRpc(run, local);
   if (runs("worker") && local !== undefined) await startDelivery(run, local);
   const clients = createClients(transportTo(run, local));
@@ -91,19 +95,18 @@ async function startRoles(config: Config, log: Logger, parts: AppParts, started:
   return urls;
 }
 
-async function startRpc({ config, log, tracing, started }: Run, { core }: LocalCore): Promise<string> {
+async function startRpc({ config, log, tracing, edges }: Run, { core }: LocalCore): Promise<string> {
   const { rpcHost: host, rpcPort: port, rpcToken: token } = config;
   const rpc = await startRpcServer({ core, host, port, token, log, tracing });
-  started.defer(() => rpc.close());
+  edges.push(() => rpc.close());
   await loadParticipants(core, config.participantsFile, log);
   return rpc.url;
 }
 
 async function startDelivery(run: Run, { core, queue }: LocalCore): Promise<void> {
-  const { config, log, parts, key, guard, metrics, tracing, started } = run;
+  const { config, log, parts, key, guard, metrics, tracing, edges } = run;
   const { attemptTimeoutMs } = config.retryPolicy;
   const client = createCallbackClient({ guard, attemptTimeoutMs, connectionsPerOrigin: attemptsAtOnce });
-  started.defer(() => client.close());
   const worker = await startWorker({
     core,
     queue,
@@ -115,7 +118,10 @@ async function startDelivery(run: Run, { core, queue }: LocalCore): Promise<void
     observer: metrics.delivery,
     tracing,
   });
-  started.defer(() => worker.stop());
+  edges.push(async () => {
+    await worker.stop();
+    await client.close();
+  });
   metrics.watchInFlight(worker.inFlight);
 }
 
@@ -130,7 +136,7 @@ type LocalCore = { core: Core; queue: CallbackQueue; database: Database };
 
 async function startLocalCore({ config, log, parts, guard, metrics, tracing, started }: Run): Promise<LocalCore> {
   const url = config.databaseUrl ?? (await startOwnDatabase(config, log, started));
-  await migrate(url);
+  await migrateWhenThere(url, log);
   const database = await openDatabase({
     url,
     maxConnections: config.databaseConnections,
@@ -168,6 +174,22 @@ async function startLocalCore({ config, log, parts, guard, metrics, tracing, sta
   const core = createCore(context);
   started.defer(() => core.drain());
   return { core, queue, database };
+}
+
+/** A database that starts at the same time as the gateway is waited for; one that is not there then is a wrong address. */
+const databasePatienceMs = 60_000;
+
+async function migrateWhenThere(url: string, log: Logger): Promise<void> {
+  const deadlineMs = performance.now() + databasePatienceMs;
+  for (let isFirst = true; ; isFirst = false) {
+    try {
+      return await migrate(url);
+    } catch (error) {
+      if (databaseFailure(error) !== "unavailable" || performance.now() > deadlineMs) throw error;
+      if (isFirst) log.warn({ problem: (error as Error).message }, "the database does not answer yet; waiting for it");
+      await delay(1_000);
+    }
+  }
 }
 
 async function startOwnDatabase(config: Config, log: Logger, started: AsyncDisposableStack): Promise<string> {
@@ -224,17 +246,14 @@ function transportTo({ config, log, tracing, started }: Run, local: LocalCore | 
 }
 
 async function startRest(run: Run, clients: CoreClients, ready: () => Promise<DependencyState[]>): Promise<string> {
-  const { config, log, parts, key, guard, metrics, tracing, started } = run;
-  const server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 30_000, headersTimeout: 20_000 });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(config.restPort, config.restHost, () => resolve());
-  });
-  const { port } = server.address() as AddressInfo;
-  const url = `http://localhost:${port}`;
+  const { config, log, parts, key, guard, metrics, tracing, edges } = run;
+  let url = "";
   const app = createRestApp({
     clients,
-    publicUrl: config.publicUrl ?? url,
+    // Asked per request: the port may be known only once the server listens.
+    get publicUrl() {
+      return config.publicUrl ?? url;
+    },
     platformJwks: () => ({ keys: [key.publicJwk as never] }),
     signAsPlatform: (claims) => signJws(claims, key),
     fetchKeySet: (target) => fetchKeySet(guard, target),
@@ -247,8 +266,14 @@ async function startRest(run: Run, clients: CoreClients, ready: () => Promise<De
     tracing,
     openapiPath: join(import.meta.dirname, "../openapi/dcm.v1.yaml"),
   });
-  server.on("request", app);
-  started.defer(
+  const timeouts = { keepAliveTimeout: 65_000, requestTimeout: 30_000, headersTimeout: 20_000 };
+  const server = createServer(timeouts, app);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(config.restPort, config.restHost, () => resolve());
+  });
+  url = `http://localhost:${(server.address() as AddressInfo).port}`;
+  edges.push(
     () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -34,10 +34,14 @@ export async function relayOnce(core: Core, queue: CallbackQueue, log: DeliveryL
   if (room <= 0) return false;
   const limit = Math.min(pageSize, room);
   const { waiting, lost } = await core.takeOverdueCallbacks(limit);
-  if (lost > 0) log.warn({ lost }, "attempts whose process ended are counted as lost");
+  // First what was found waiting: it must not be late because a lost attempt cannot be recorded just now.
   if (waiting.length > 0) {
     log.info({ callbacks: waiting.length }, "overdue callbacks are published again");
     await publishDue(queue, waiting);
   }
-  return waiting.length + lost === limit;
+  if (lost.length > 0) {
+    log.warn({ lost: lost.length }, "attempts whose process ended are counted as lost");
+    await core.recordLostAttempts(lost);
+  }
+  return waiting.length + lost.length === limit;
 }

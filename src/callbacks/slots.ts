@@ -25,7 +25,17 @@ export type Slots = {
   held(): number;
 };
 
-type Endpoint = { held: number; share: number; freedAtMs: number; waiting: Set<(slot: Slot | undefined) => void> };
+type Endpoint = {
+  held: number;
+  share: number;
+  freedAtMs: number;
+  /** The time from one answer to the next, smoothed. */
+  paceMs: number;
+  waiting: Set<(slot: Slot | undefined) => void>;
+};
+
+/** How much the latest answer weighs in the pace. */
+const paceWeight = 0.2;
 
 export function createSlots(
   limits: SlotLimits = defaultSlotLimits,
@@ -52,7 +62,9 @@ export function createSlots(
     heldInAll -= 1;
     if (answered === true) {
       endpoint.share = Math.min(limits.perEndpoint, endpoint.share + 1);
-      endpoint.freedAtMs = nowMs();
+      const answeredAtMs = nowMs();
+      endpoint.paceMs += paceWeight * (answeredAtMs - endpoint.freedAtMs - endpoint.paceMs);
+      endpoint.freedAtMs = answeredAtMs;
     }
     if (answered === false) endpoint.share = Math.max(1, Math.floor(endpoint.share / 2));
     for (const grant of endpoint.waiting) {
@@ -82,11 +94,13 @@ export function createSlots(
     async acquire(name) {
       let endpoint = endpoints.get(name);
       if (endpoint === undefined) {
-        endpoint = { held: 0, share: limits.perEndpoint, freedAtMs: nowMs(), waiting: new Set() };
+        endpoint = { held: 0, share: limits.perEndpoint, freedAtMs: nowMs(), paceMs: 0, waiting: new Set() };
         endpoints.set(name, endpoint);
       }
       if (endpoint.held < endpoint.share) return take(name, endpoint);
       if (nowMs() - endpoint.freedAtMs > limits.stalledAfterMs) return undefined;
+      // What cannot have its turn in time must not hold a place that other endpoints need.
+      if ((endpoint.waiting.size + 1) * endpoint.paceMs > limits.maxWaitMs) return undefined;
       return wait(endpoint);
     },
     held: () => heldInAll,

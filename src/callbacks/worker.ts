@@ -35,6 +35,9 @@ const concurrency = { first: 512, retry: 256 };
  */
 export const attemptsAtOnce = concurrency.first + concurrency.retry;
 
+/** How long a chore under way is waited for when the worker stops. */
+const choreDrainMs = 5_000;
+
 const relayEveryMs = 1_000;
 const expireEveryMs = 1_000;
 const settleEveryMs = 30_000;
@@ -111,9 +114,10 @@ function repeat(name: string, everyMs: number, log: DeliveryLog, chore: () => Pr
     }
   })();
   return {
-    stop() {
+    async stop() {
       stopped.abort();
-      return running;
+      // A closing may take minutes. It is one transaction: ended with the process it leaves nothing behind.
+      await Promise.race([running, delay(choreDrainMs, undefined, { ref: false })]);
     },
   };
 }

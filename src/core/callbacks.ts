@@ -321,26 +321,28 @@ type OverdueRow = {
 };
 
 /**
- * Finds at most `limit` callbacks that nobody looks after: never published, lost with the broker, or leased by a process
- * that died. Waiting ones are answered for publication; lapsed leases are recorded as lost attempts, which counts them.
+ * Finds at most `limit` callbacks that nobody looks after: waiting ones, never published or lost with the broker, and
+ * attempts whose lease has lapsed because their process died. Each is left alone for a while, whatever comes of it.
  */
 export async function takeOverdueCallbacks(
   context: CoreContext,
   limit: number,
-): Promise<{ waiting: DueCallback[]; lost: number }> {
+): Promise<{ waiting: DueCallback[]; lost: AttemptRecord[] }> {
   const rows = await context.db.sql<OverdueRow>(overdueStatement, [limit, context.republishAfterMs]);
-  const lost = rows.filter((row) => row.state === "in_flight");
-  if (lost.length > 0) await recordAttempts(context, lost.map(lostAttempt));
-  for (const row of lost) context.observer?.lost(row.kind);
-  const waiting = rows
-    .filter((row) => row.state === "waiting")
-    .map((row) => ({
-      callbackGuid: row.guid,
-      series: row.series,
-      attempt: row.attempts,
-      receiverGuid: row.receiver_guid,
-    }));
-  return { waiting, lost: lost.length };
+  const byState = Object.groupBy(rows, (row) => row.state);
+  const waiting = (byState.waiting ?? []).map((row) => ({
+    callbackGuid: row.guid,
+    series: row.series,
+    attempt: row.attempts,
+    receiverGuid: row.receiver_guid,
+  }));
+  return { waiting, lost: (byState.in_flight ?? []).map(lostAttempt) };
+}
+
+/** Records attempts whose process died: lost, but counted. */
+export async function recordLostAttempts(context: CoreContext, lost: readonly AttemptRecord[]): Promise<void> {
+  await recordAttempts(context, lost);
+  for (const attempt of lost) context.observer?.lost(attempt.kind);
 }
 
 function lostAttempt(row: OverdueRow): AttemptRecord {

@@ -1,6 +1,13 @@
 import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
 import { type GroupLimits, groupCalls } from "./batch.ts";
-import { type AttemptRecord, buryCallback, claimCallbacks, recordAttempts, takeOverdueCallbacks } from "./callbacks.ts";
+import {
+  type AttemptRecord,
+  buryCallback,
+  claimCallbacks,
+  recordAttempts,
+  recordLostAttempts,
+  takeOverdueCallbacks,
+} from "./callbacks.ts";
 import type { CoreContext } from "./context.ts";
 import { createOrders, expireOrders, getOrder } from "./orders.ts";
 import { getParticipant, listParticipants, registerParticipant, updateParticipant } from "./participants.ts";
@@ -48,6 +55,7 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     recordAttempt: (attempt: AttemptRecord) => records.call({ ...attempt, trace: context.currentTrace?.() }),
     buryCallback: bind(buryCallback),
     takeOverdueCallbacks: bind(takeOverdueCallbacks),
+    recordLostAttempts: bind(recordLostAttempts),
     listCallbacks: bind(listCallbacks),
     getCallback: bind(getCallback),
     replayCallback: bind(replayCallback),

@@ -87,20 +87,22 @@ export async function createOrders(
   const now = context.clock();
   const problems = requests.map((request) => orderProblem(request, now, context.supportedCurrencies));
   const valid = requests.filter((_, index) => problems[index] === undefined);
+  // An order that was accepted in time and has expired since may be repeated: its merchant never heard the answer.
+  const expired = requests.filter((_, index) => problems[index]?.refused === "ORDER_IS_EXPIRED");
   const known = new Map<string, CreatedOrder>();
   if (valid.length > 0) {
     const rows = valid.map((request) => orderJson(context, request, now));
     for (const row of await context.db.sql<OrderRow>(insertOrders, [JSON.stringify(rows)])) {
       known.set(refKey(row.merchant_guid, row.ref), { order: toOrder(row), alreadyExisted: false });
     }
-    await readExisting(context, valid, known);
   }
+  await readExisting(context, [...valid, ...expired], known);
   const answered = new Set<string>();
   return requests.map((request, index) => {
     const problem = problems[index];
-    // An expired order that exists already is still a retry of an accepted request, but it can no longer be paid.
-    if (problem !== undefined) return problem;
-    return answerFor(request, known, answered);
+    const found = known.get(refKey(request.merchantGuid, request.ref))?.order;
+    const isRepeat = problem?.refused === "ORDER_IS_EXPIRED" && found !== undefined && isSameOrder(found, request);
+    return problem === undefined || isRepeat ? answerFor(request, known, answered) : problem;
   });
 }
 

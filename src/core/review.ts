@@ -42,7 +42,7 @@ export type CallbackFilter = {
   paymentMessageGuid?: string | undefined;
   since?: Date | undefined;
   until?: Date | undefined;
-  /** Only callbacks that failed at least once and are not delivered. */
+  /** Only callbacks that failed at least once, or died of our fault, and are not delivered. */
   missed?: boolean | undefined;
 };
 
@@ -101,7 +101,7 @@ function conditions(filter: CallbackFilter, before: readonly unknown[] = []): { 
   const numbered = parts.map(([condition], index) => condition.replace("#", `$${before.length + index + 1}`));
   // Written out, because a partial index is used only for states that the planner can read; they come from a closed list.
   if (filter.states?.length) numbered.push(`c.state in (${filter.states.map((state) => `'${state}'`).join(", ")})`);
-  if (filter.missed) numbered.push("c.state <> 'delivered' and c.last_outcome is not null");
+  if (filter.missed) numbered.push("c.state <> 'delivered' and (c.last_outcome is not null or c.state = 'dead')");
   return { text: ["true", ...numbered].join(" and "), values: [...before, ...parts.map(([, value]) => value)] };
 }
 

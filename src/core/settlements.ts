@@ -1,4 +1,4 @@
-import { planAsUsual, type Sql } from "../db/database.ts";
+import type { Sql } from "../db/database.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import {
   initialRegisterStatus,
@@ -114,8 +114,7 @@ export async function closeRegisters(
   if (!allowOpenDay && day >= kyivDay(context.clock())) {
     return refuse("DAY_IS_NOT_OVER", `${day} is not over in Kyiv`, { field: "day" });
   }
-  const { ids, due } = await context.db.transaction(async (sql) => {
-    await planAsUsual(sql);
+  const { ids, due } = await context.db.longTransaction(async (sql) => {
     await sql(lockClosing, [closingLock]);
     const made = await makeRegisters(sql, day, await sql<Group>(selectGroups, [day]));
     await sql(fillRegisters, [day, made]);
@@ -350,8 +349,7 @@ export type Discrepancy = { problem: string; id: string };
 
 /** What must be empty after every closing: payments without a register, registers whose totals are not their payments'. */
 export async function reconcileRegisters(context: CoreContext, lastDays: number): Promise<Discrepancy[]> {
-  return context.db.transaction(async (sql) => {
-    await planAsUsual(sql);
+  return context.db.longTransaction(async (sql) => {
     return sql<Discrepancy>(reconcileStatement, [kyivDay(context.clock()), lastDays]);
   });
 }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { Migrator } from "@mikro-orm/migrations";
 import { defineConfig, MikroORM } from "@mikro-orm/postgresql";
 import pg from "pg";
@@ -17,6 +18,8 @@ export type Database = {
   sql: Sql;
   /** Runs `work` in one transaction: commits when it resolves, rolls back when it throws. */
   transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
+  /** The same for work over whole sets, which may take minutes: a closing, a reconciliation. */
+  longTransaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
   /** Resolves when the database answers within `timeoutMs`, rejects otherwise. */
   ping(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
@@ -52,6 +55,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         max: options.maxConnections ?? 10,
         connectionTimeoutMillis: options.acquireTimeoutMs ?? 5_000,
         statement_timeout: options.statementTimeoutMs ?? 30_000,
+        // A server that is gone without a word answers nothing and closes nothing: do not wait for TCP to notice.
+        query_timeout: (options.statementTimeoutMs ?? 30_000) + 5_000,
         // A process that freezes or loses its network in the middle must not hold its locks until TCP notices, hours later.
         idle_in_transaction_session_timeout: 60_000,
         keepAlive: true,
@@ -69,13 +74,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   return {
     orm,
     sql: (statement, values) => run(pool, statement, values),
-    transaction: (work) => transaction(pool, work),
+    transaction: (work) => transaction(pool, "begin", undefined, work),
+    longTransaction: (work) => transaction(pool, `begin; ${setPlans}`, longTimeoutMs, work),
     ping: (timeoutMs) => ping(pool, timeoutMs),
     async close() {
       isClosing = true;
-      await orm.close(true);
-      // Kysely ends the pool only when it was the first to use it.
-      if (!pool.ended) await pool.end();
+      await Promise.race([endPool(orm, pool), delay(closeTimeoutMs, undefined, { ref: false })]);
     },
   };
 }
@@ -83,7 +87,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 /**
  * Every hot statement is a handful of index look-ups a row, whatever the tables' size. The planner would choose otherwise
  * for tables that are small or not analysed yet, keep that plan while they grow, and plan many statements again at every
- * call (a third of PostgreSQL's time here). What is not hot says so (`planAsUsual`).
+ * call (a third of PostgreSQL's time here). What is not hot runs in a `longTransaction`.
  */
 const hotPlans = [
   "plan_cache_mode=force_generic_plan",
@@ -94,20 +98,17 @@ const hotPlans = [
   .map((setting) => `-c ${setting}`)
   .join(" ");
 
-/** For a transaction that reads or writes whole sets: the planner decides, and a statement may take ten minutes. */
-export async function planAsUsual(sql: Sql): Promise<void> {
-  await sql({
-    name: "plan_as_usual",
-    text: `
-      select set_config(name, setting, true) from (values
-        ('plan_cache_mode', 'force_custom_plan'), ('enable_seqscan', 'on'), ('enable_hashjoin', 'on'),
-        ('enable_mergejoin', 'on'), ('statement_timeout', '600000')) as usual(name, setting)`,
-  });
-}
+/** Ten minutes: longer than anything that is not hot may take, and how long a caller waits for it. */
+const longTimeoutMs = 600_000;
+
+/** For a transaction over whole sets the planner decides, and a statement may take long. */
+const setPlans = `
+  set local plan_cache_mode = force_custom_plan; set local enable_seqscan = on; set local enable_hashjoin = on;
+  set local enable_mergejoin = on; set local statement_timeout = ${longTimeoutMs}`;
 
 /** Brings the schema of the database at `url` up to date; safe to call from several processes at once. */
 export async function migrate(url: string): Promise<void> {
-  const database = await openDatabase({ url, maxConnections: 2, statementTimeoutMs: 10 * 60_000 });
+  const database = await openDatabase({ url, maxConnections: 2, statementTimeoutMs: longTimeoutMs });
   const lockHolder = new pg.Client({ connectionString: url });
   try {
     await lockHolder.connect();
@@ -117,6 +118,15 @@ export async function migrate(url: string): Promise<void> {
     await lockHolder.end();
     await database.close();
   }
+}
+
+/** A statement that is still running when the process ends is rolled back by the server. */
+const closeTimeoutMs = 5_000;
+
+async function endPool(orm: MikroORM, pool: pg.Pool): Promise<void> {
+  await orm.close(true);
+  // Kysely ends the pool only when it was the first to use it.
+  if (!pool.ended) await pool.end();
 }
 
 const int8 = 20;
@@ -131,17 +141,24 @@ async function run<Row>(
   client: pg.Pool | pg.PoolClient,
   statement: Statement,
   values: readonly unknown[] = [],
+  timeoutMs?: number,
 ): Promise<Row[]> {
-  const result = await client.query({ name: statement.name, text: statement.text, values: [...values], types });
+  const patience = timeoutMs === undefined ? {} : { query_timeout: timeoutMs };
+  const result = await client.query({ ...statement, values: [...values], types, ...patience } as pg.QueryConfig);
   return result.rows as Row[];
 }
 
-async function transaction<T>(pool: pg.Pool, work: (sql: Sql) => Promise<T>): Promise<T> {
+async function transaction<T>(
+  pool: pg.Pool,
+  begin: string,
+  timeoutMs: number | undefined,
+  work: (sql: Sql) => Promise<T>,
+): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
-    await client.query("begin");
-    const result = await work((statement, values) => run(client, statement, values));
+    await client.query(begin);
+    const result = await work((statement, values) => run(client, statement, values, timeoutMs));
     await client.query("commit");
     return result;
   } catch (error) {
@@ -175,7 +192,9 @@ export function databaseFailure(error: unknown): DatabaseFailure {
   if (code === "23505" || code === "40001" || code === "40P01") return "conflict";
   if (typeof code === "string" && /^(08|53|57)/.test(code)) return "unavailable";
   if (typeof code === "string" && /^(ECONN|EPIPE|ENOTFOUND|ETIMEDOUT|EHOSTUNREACH)/.test(code)) return "unavailable";
-  return /connection terminated|timeout exceeded when trying to connect|Client was closed/i.test(message)
+  return /connection terminated|timeout exceeded when trying to connect|Client was closed|not queryable|Query read timeout/i.test(
+    message,
+  )
     ? "unavailable"
     : "other";
 }

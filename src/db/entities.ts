@@ -182,7 +182,7 @@ export const CallbackEntity = defineEntity({
     {
       name: "callback_missed",
       expression:
-        "create index callback_missed on callback (receiver_guid, guid) where state <> 'delivered' and last_outcome is not null",
+        "create index callback_missed on callback (receiver_guid, guid) where state <> 'delivered' and (last_outcome is not null or state = 'dead')",
     },
     { name: "callback_receiver", properties: ["receiverGuid", "guid"] },
   ],

@@ -24,6 +24,7 @@ import {
   payWithSuccess,
   readMessage,
   reasonOf,
+  recordLapsedLeases,
   registerParties,
 } from "./platform.ts";
 
@@ -226,8 +227,7 @@ describe("claims and leases", () => {
     const { guid: callbackGuid } = await callbackOf(platform, guid, "pay_in_bank");
     const claimed = await claim(platform, callbackGuid);
     await platform.rows("update callback set wake_at = now() - interval '1 second' where guid = $1", callbackGuid);
-    const overdue = await platform.core.takeOverdueCallbacks(100);
-    expect(overdue.lost).toBe(1);
+    expect(await recordLapsedLeases(platform)).toBe(1);
     const { callback, attempts } = accepted(await platform.core.getCallback(callbackGuid));
     expect(callback).toMatchObject({ state: "waiting", attempts: 1, lastOutcome: "lost" });
     expect(attempts).toHaveLength(1);
@@ -249,7 +249,7 @@ describe("claims and leases", () => {
     for (let number = 1; number <= 11; number += 1) {
       await claim(platform, callbackGuid);
       await platform.rows("update callback set wake_at = now() where guid = $1", callbackGuid);
-      await platform.core.takeOverdueCallbacks(100);
+      await recordLapsedLeases(platform);
     }
     expect(await standing(guid)).toMatchObject({ message: "reject", callbacks: { pay_in_bank: "failed" } });
   });
@@ -289,7 +289,7 @@ describe("claims and leases", () => {
     const { guid: callbackGuid } = await callbackOf(platform, guid, "pay_in_bank");
     const late = await claim(platform, callbackGuid);
     await platform.rows("update callback set wake_at = now() where guid = $1", callbackGuid);
-    await platform.core.takeOverdueCallbacks(1_000);
+    await recordLapsedLeases(platform);
     const current = await claim(platform, callbackGuid);
     const record = (claimed: typeof late, outcome: Outcome) =>
       platform.core.recordAttempt({

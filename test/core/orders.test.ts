@@ -147,6 +147,17 @@ test("expireOrders: an order is canceled once, with exactly one Expiration callb
   expect(await platform.core.expireOrders(10)).toBe(0);
 });
 
+test("createOrder: an order that was accepted in time answers its repeat even after it has expired", async () => {
+  const past = new Date(Date.now() - minutesMs(60));
+  platform.clock.now = past;
+  const request = orderRequest(platform, parties.merchant, { expiresAt: secondsFrom(past, 60) });
+  const first = accepted(await platform.core.createOrder(request));
+  platform.clock.now = new Date();
+  expect(await platform.core.createOrder(request)).toEqual({ order: first.order, alreadyExisted: true });
+  expect(reasonOf(await platform.core.createOrder({ ...request, purpose: "something else" }))).toBe("ORDER_IS_EXPIRED");
+  expect(await platform.core.expireOrders(10)).toBe(1);
+});
+
 test("expireOrders: an order that is being paid never expires", async () => {
   const past = new Date(Date.now() - minutesMs(60));
   setClock(platform, past);

@@ -321,3 +321,10 @@ export async function payWithSuccess(
   if (decidedAt) await platform.rows("update payment_message set decided_at = $2 where guid = $1", guid, decidedAt);
   return guid;
 }
+
+/** What the relay does about attempts whose process died: answers how many there were. */
+export async function recordLapsedLeases(platform: Platform): Promise<number> {
+  const { lost } = await platform.core.takeOverdueCallbacks(1_000);
+  await platform.core.recordLostAttempts(lost);
+  return lost.length;
+}

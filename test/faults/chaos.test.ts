@@ -147,8 +147,9 @@ describe("the core under chaos", () => {
   }
 
   async function relay(run: Run): Promise<void> {
-    const { waiting } = await platform.core.takeOverdueCallbacks(100);
+    const { waiting, lost } = await platform.core.takeOverdueCallbacks(100);
     run.tickets.push(...waiting);
+    await platform.core.recordLostAttempts(lost);
   }
 
   const lapse = () => platform.rows("update callback set wake_at = now() where state = 'in_flight'");

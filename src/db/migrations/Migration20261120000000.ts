@@ -34,7 +34,9 @@ const statements = [
   `create unique index callback_register_unique on callback (register_id, receiver_guid) where register_id is not null`,
   `create index callback_wake on callback (wake_at) where state in ('waiting', 'in_flight')`,
   `create index callback_attention on callback (state, guid) where state in ('review', 'dead', 'failed', 'resolved')`,
-  `create index callback_missed on callback (receiver_guid, guid) where state <> 'delivered' and last_outcome is not null`,
+  `create index callback_missed on callback (receiver_guid, guid) where state <> 'delivered' and (last_outcome is not null or state = 'dead')`,
+  // Every attempt moves a row in an index, and rows are done for good within seconds: clean up early and often.
+  "alter table callback set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02)",
   `create index "callback_receiver" on "callback" ("receiver_guid", "guid")`,
   `create table "callback_attempt" (
     "callback_guid" uuid not null,
