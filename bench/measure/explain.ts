@@ -1,6 +1,7 @@
 import pg from "pg";
-import { claimCallbacks, takeOverdueCallbacks } from "../../src/core/callbacks.ts";
+import { claimCallbacks } from "../../src/core/callbacks.ts";
 import type { CoreContext } from "../../src/core/context.ts";
+import { takeOverdueCallbacks } from "../../src/core/overdue.ts";
 import type { Sql } from "../../src/db/database.ts";
 import { defaultRetryPolicy } from "../../src/domain/callback.ts";
 

@@ -1,7 +1,7 @@
 import type { components } from "../../gen/rest/types.ts";
 import type { ClaimedCallback } from "../core/callbacks.ts";
 import type { PaymentMessage } from "../core/paymentMessages.ts";
-import type { Register } from "../core/settlements.ts";
+import type { Register, RegisterPayment, RegisterWithPayments } from "../core/settlements.ts";
 import { type CallbackKind, EXPIRATION_CODE, EXPIRATION_REASON } from "../domain/callback.ts";
 import { formatAmount, formatAmountText } from "../domain/money.ts";
 import { matchFlags } from "../domain/paymentMessage.ts";
@@ -13,7 +13,7 @@ type Schemas = components["schemas"];
 export type CallbackFacts = {
   claimed: ClaimedCallback;
   /** Only for Gross_Settlement. */
-  settlement?: { register: Register; payments: PaymentMessage[] } | undefined;
+  settlement?: RegisterWithPayments | undefined;
 };
 
 /** A body as documented: claims to be signed, or (Expiration) open JSON. */
@@ -168,11 +168,11 @@ function grossSettlementClaims({ claimed, settlement }: CallbackFacts): Schemas[
     created_at: register.createdAt.toISOString(),
     updated_at: register.updatedAt.toISOString(),
     deleted_at: null,
-    payments: payments.map((payment) => registerPayment(payment, register.id)),
+    payments: payments.map((payment) => registerPayment(payment, register)),
   };
 }
 
-function registerPayment(payment: PaymentMessage, registerId: string): Schemas["RegisterPayment"] {
+function registerPayment(payment: RegisterPayment, register: Register): Schemas["RegisterPayment"] {
   return {
     payment_message_external_id: payment.externalId,
     payment_message_guid: payment.guid,
@@ -181,13 +181,13 @@ function registerPayment(payment: PaymentMessage, registerId: string): Schemas["
     fee_amount: formatAmountText(payment.feeMinor),
     amount_to_pay: formatAmountText(payment.amountMinor - payment.feeMinor),
     issuer_fee: formatAmountText(0),
-    currency: payment.currency,
+    currency: register.currency,
     purpose: payment.purpose,
     recipient_iban: payment.creditorAccount,
-    recipient_agent_id: payment.creditorAgent.guid,
+    recipient_agent_id: register.creditorAgent?.guid ?? "",
     debtor_iban: payment.debtorAccount,
-    debtor_agent_id: payment.debtorAgent.guid,
-    register_id: registerId,
+    debtor_agent_id: register.debtorAgent.guid,
+    register_id: register.id,
     created_at: payment.receivedAt.toISOString(),
   };
 }

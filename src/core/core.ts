@@ -1,19 +1,15 @@
 import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
 import { type GroupLimits, groupCalls } from "./batch.ts";
-import {
-  type AttemptRecord,
-  buryCallback,
-  claimCallbacks,
-  recordAttempts,
-  recordLostAttempts,
-  takeOverdueCallbacks,
-} from "./callbacks.ts";
+import { type AttemptRecord, buryCallback, claimCallbacks, recordAttempts } from "./callbacks.ts";
+import { closeOverdueDays, closeRegisters, reconcileRegisters } from "./closing.ts";
 import type { CoreContext } from "./context.ts";
 import { createOrders, expireOrders, getOrder } from "./orders.ts";
+import { recordLostAttempts, takeOverdueCallbacks } from "./overdue.ts";
 import { getParticipant, listParticipants, registerParticipant, updateParticipant } from "./participants.ts";
-import { forgetAccessTokens, getPaymentMessage, submitPaymentMessages } from "./paymentMessages.ts";
+import { getPaymentMessage } from "./paymentMessages.ts";
 import { getCallback, listCallbacks, replayCallback, replayCallbacks, resolveCallback } from "./review.ts";
-import { closeOverdueDays, closeRegisters, getRegister, listRegisters, reconcileRegisters } from "./settlements.ts";
+import { getRegister, listRegisters } from "./settlements.ts";
+import { forgetAccessTokens, submitPaymentMessages } from "./submission.ts";
 
 /**
  * Two groups at a time keep one on its way to the disk while the next one fills; a hundred calls a group is where the

@@ -68,12 +68,12 @@ async function show(call: Call): Promise<Answer> {
   const answer = await call.clients.settlements.getRegister({ callerGuid, registerId });
   const { register, payments } = answer;
   if (register === undefined) throw new Error("the core answered without a register");
-  const rows = payments.map(({ paymentMessage: message, feeMinor }) => [
-    message?.guid ?? "",
-    message?.externalId ?? "",
-    formatAmountText(message?.amount?.amountMinor ?? 0n),
-    formatAmountText(feeMinor),
-    when(message?.receivedAt),
+  const rows = payments.map((payment) => [
+    payment.paymentMessageGuid,
+    payment.externalId,
+    formatAmountText(payment.amount?.amountMinor ?? 0n),
+    formatAmountText(payment.feeMinor),
+    when(payment.receivedAt),
   ]);
   return {
     json: toJson(GetRegisterResponseSchema, answer, json),

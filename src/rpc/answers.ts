@@ -7,7 +7,7 @@ import type { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.t
 import type { RegisterPaymentSchema, RegisterSchema } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { PaymentMessage } from "../core/paymentMessages.ts";
 import type { CallbackAttempt, CallbackView } from "../core/review.ts";
-import type { Register } from "../core/settlements.ts";
+import type { Register, RegisterPayment } from "../core/settlements.ts";
 import type { Order } from "../domain/order.ts";
 import type { Participant, PublicJwk } from "../domain/participant.ts";
 import { registerPurpose } from "../domain/settlement.ts";
@@ -135,8 +135,21 @@ export function toRegister(register: Register): MessageInitShape<typeof Register
   };
 }
 
-export function toRegisterPayment(message: PaymentMessage): MessageInitShape<typeof RegisterPaymentSchema> {
-  return { paymentMessage: toPaymentMessage(message), feeMinor: BigInt(message.feeMinor) };
+export function toRegisterPayment(
+  payment: RegisterPayment,
+  currency: string,
+): MessageInitShape<typeof RegisterPaymentSchema> {
+  return {
+    paymentMessageGuid: payment.guid,
+    externalId: payment.externalId,
+    pmType: paymentTypes[payment.pmType],
+    amount: money(payment.amountMinor, currency),
+    feeMinor: BigInt(payment.feeMinor),
+    purpose: payment.purpose,
+    debtorAccount: payment.debtorAccount,
+    creditorAccount: payment.creditorAccount,
+    receivedAt: timestampFromDate(payment.receivedAt),
+  };
 }
 
 export function toCallback(callback: CallbackView): MessageInitShape<typeof CallbackSchema> {

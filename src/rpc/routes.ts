@@ -103,7 +103,10 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
   async getRegister(request) {
     const callerGuid = guid(request.callerGuid, "caller_guid");
     const { register, payments } = unlessRefused(await core.getRegister(callerGuid, request.registerId));
-    return { register: answers.toRegister(register), payments: payments.map(answers.toRegisterPayment) };
+    return {
+      register: answers.toRegister(register),
+      payments: payments.map((payment) => answers.toRegisterPayment(payment, register.currency)),
+    };
   },
 });
 

@@ -14,7 +14,12 @@ import type {
   GetPaymentMessageRequest,
   SubmitPaymentMessageRequest,
 } from "../../gen/dcm/v1/payment_message_service_pb.ts";
-import { RegisterRole, type RegisterSchema, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
+import {
+  type RegisterPaymentSchema,
+  RegisterRole,
+  type RegisterSchema,
+  RegisterStatus,
+} from "../../gen/dcm/v1/settlement_pb.ts";
 import type { ListRegistersRequest } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import { signJws } from "../../src/sdk/jws.ts";
 import {
@@ -108,6 +113,18 @@ const register: MessageInitShape<typeof RegisterSchema> = {
   updatedAt: timestamp("2023-12-10T22:01:00Z"),
 };
 
+const registerPayment = (): MessageInitShape<typeof RegisterPaymentSchema> => ({
+  paymentMessageGuid: "28c2c099-79aa-4267-a913-9c0facd654ca",
+  externalId: "112663",
+  pmType: PaymentType.TRADE,
+  amount: { currency: "UAH", amountMinor: 500n },
+  feeMinor: 0n,
+  purpose: "Tesgtft777",
+  debtorAccount: "UA761372924114433543273694797",
+  creditorAccount: "UA761372924114433543273694797",
+  receivedAt: timestamp("2023-12-10T10:12:12Z"),
+});
+
 /** The contract writes whole seconds; the answers have milliseconds. */
 const withMillis = (value: unknown) => JSON.parse(JSON.stringify(value).replaceAll(/(T\d\d:\d\d:\d\d)Z/g, "$1.000Z"));
 
@@ -141,7 +158,7 @@ beforeAll(async () => {
         seen.listed = request;
         return { registers: [register] };
       },
-      getRegister: () => ({ register, payments: [{ paymentMessage: paymentMessage(), feeMinor: 0n }] }),
+      getRegister: () => ({ register, payments: [registerPayment()] }),
     },
     callbacks: {
       listCallbacks(request) {

@@ -189,7 +189,9 @@ describe("settlements", () => {
     expect(listed.registers).toEqual(registers);
     const read = await clients.settlements.getRegister({ callerGuid: bank.guid, registerId: "0102261" });
     expect(read.register).toEqual(registers[0]);
-    expect(read.payments.map(({ paymentMessage: member, feeMinor }) => [member?.guid, feeMinor])).toEqual([[guid, 0n]]);
+    expect(read.payments.map(({ paymentMessageGuid, feeMinor }) => [paymentMessageGuid, feeMinor])).toEqual([
+      [guid, 0n],
+    ]);
     const strange = clients.settlements.getRegister({ callerGuid: merchant.guid, registerId: "0102261" });
     expect(await errorOf(strange)).toMatchObject({ code: Code.NotFound, reason: "REGISTER_NOT_FOUND" });
   });

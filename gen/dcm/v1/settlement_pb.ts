@@ -8,7 +8,7 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Money } from "./money_pb.ts";
 import { file_dcm_v1_money } from "./money_pb.ts";
-import type { Agent, PaymentMessage } from "./payment_message_pb.ts";
+import type { Agent, PaymentType } from "./payment_message_pb.ts";
 import { file_dcm_v1_payment_message } from "./payment_message_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/settlement.proto.
  */
 export const file_dcm_v1_settlement: GenFile = /*@__PURE__*/
-  fileDesc("ChdkY20vdjEvc2V0dGxlbWVudC5wcm90bxIGZGNtLnYxIvADCghSZWdpc3RlchIKCgJpZBgBIAEoCRILCgNkYXkYAiABKAkSIwoMZGVidG9yX2FnZW50GAMgASgLMg0uZGNtLnYxLkFnZW50EiUKDmNyZWRpdG9yX2FnZW50GAQgASgLMg0uZGNtLnYxLkFnZW50EhUKDWNyZWRpdG9yX2NvZGUYBSABKAkSGAoQY2hhcmdpbmdfYWNjb3VudBgGIAEoCRIPCgdwdXJwb3NlGAcgASgJEjAKDHBlcmlvZF9zdGFydBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcGVyaW9kX2VuZBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIwoMdG90YWxfYW1vdW50GAogASgLMg0uZGNtLnYxLk1vbmV5EhcKD3RvdGFsX2ZlZV9taW5vchgLIAEoAxIVCg1wYXltZW50X2NvdW50GAwgASgFEiYKBnN0YXR1cxgNIAEoDjIWLmRjbS52MS5SZWdpc3RlclN0YXR1cxIuCgpjcmVhdGVkX2F0GA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJVCg9SZWdpc3RlclBheW1lbnQSLwoPcGF5bWVudF9tZXNzYWdlGAEgASgLMhYuZGNtLnYxLlBheW1lbnRNZXNzYWdlEhEKCWZlZV9taW5vchgCIAEoAyrIAQoOUmVnaXN0ZXJTdGF0dXMSHwobUkVHSVNURVJfU1RBVFVTX1VOU1BFQ0lGSUVEEAASGAoUUkVHSVNURVJfU1RBVFVTX1NFTlQQARIeChpSRUdJU1RFUl9TVEFUVVNfU0VOVF9OT19QTRACEiEKHVJFR0lTVEVSX1NUQVRVU19TRU5UX0lOVEVSTkFMEAMSHgoaUkVHSVNURVJfU1RBVFVTX1BST0NFU1NJTkcQBBIYChRSRUdJU1RFUl9TVEFUVVNfUEFJRBAFKl4KDFJlZ2lzdGVyUm9sZRIdChlSRUdJU1RFUl9ST0xFX1VOU1BFQ0lGSUVEEAASGAoUUkVHSVNURVJfUk9MRV9ERUJUT1IQARIVChFSRUdJU1RFUl9ST0xFX0FMTBACYgZwcm90bzM", [file_dcm_v1_money, file_dcm_v1_payment_message, file_google_protobuf_timestamp]);
+  fileDesc("ChdkY20vdjEvc2V0dGxlbWVudC5wcm90bxIGZGNtLnYxIvADCghSZWdpc3RlchIKCgJpZBgBIAEoCRILCgNkYXkYAiABKAkSIwoMZGVidG9yX2FnZW50GAMgASgLMg0uZGNtLnYxLkFnZW50EiUKDmNyZWRpdG9yX2FnZW50GAQgASgLMg0uZGNtLnYxLkFnZW50EhUKDWNyZWRpdG9yX2NvZGUYBSABKAkSGAoQY2hhcmdpbmdfYWNjb3VudBgGIAEoCRIPCgdwdXJwb3NlGAcgASgJEjAKDHBlcmlvZF9zdGFydBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcGVyaW9kX2VuZBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIwoMdG90YWxfYW1vdW50GAogASgLMg0uZGNtLnYxLk1vbmV5EhcKD3RvdGFsX2ZlZV9taW5vchgLIAEoAxIVCg1wYXltZW50X2NvdW50GAwgASgFEiYKBnN0YXR1cxgNIAEoDjIWLmRjbS52MS5SZWdpc3RlclN0YXR1cxIuCgpjcmVhdGVkX2F0GA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKQAgoPUmVnaXN0ZXJQYXltZW50EhwKFHBheW1lbnRfbWVzc2FnZV9ndWlkGAEgASgJEhEKCWZlZV9taW5vchgCIAEoAxITCgtleHRlcm5hbF9pZBgDIAEoCRIkCgdwbV90eXBlGAQgASgOMhMuZGNtLnYxLlBheW1lbnRUeXBlEh0KBmFtb3VudBgFIAEoCzINLmRjbS52MS5Nb25leRIPCgdwdXJwb3NlGAYgASgJEhYKDmRlYnRvcl9hY2NvdW50GAcgASgJEhgKEGNyZWRpdG9yX2FjY291bnQYCCABKAkSLwoLcmVjZWl2ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKsgBCg5SZWdpc3RlclN0YXR1cxIfChtSRUdJU1RFUl9TVEFUVVNfVU5TUEVDSUZJRUQQABIYChRSRUdJU1RFUl9TVEFUVVNfU0VOVBABEh4KGlJFR0lTVEVSX1NUQVRVU19TRU5UX05PX1BNEAISIQodUkVHSVNURVJfU1RBVFVTX1NFTlRfSU5URVJOQUwQAxIeChpSRUdJU1RFUl9TVEFUVVNfUFJPQ0VTU0lORxAEEhgKFFJFR0lTVEVSX1NUQVRVU19QQUlEEAUqXgoMUmVnaXN0ZXJSb2xlEh0KGVJFR0lTVEVSX1JPTEVfVU5TUEVDSUZJRUQQABIYChRSRUdJU1RFUl9ST0xFX0RFQlRPUhABEhUKEVJFR0lTVEVSX1JPTEVfQUxMEAJiBnByb3RvMw", [file_dcm_v1_money, file_dcm_v1_payment_message, file_google_protobuf_timestamp]);
 
 /**
  * The successful payment messages of one Kyiv day for one pair of banks and one currency.
@@ -140,7 +140,7 @@ export const RegisterSchema: GenMessage<Register> = /*@__PURE__*/
   messageDesc(file_dcm_v1_settlement, 0);
 
 /**
- * A member of a register.
+ * A member of a register: what settlement needs of a payment message. Its banks are the register's.
  *
  * @generated from message dcm.v1.RegisterPayment
  */
@@ -148,9 +148,9 @@ export type RegisterPayment = Message<"dcm.v1.RegisterPayment"> & {
   /**
    * The payment message.
    *
-   * @generated from field: dcm.v1.PaymentMessage payment_message = 1;
+   * @generated from field: string payment_message_guid = 1;
    */
-  paymentMessage?: PaymentMessage | undefined;
+  paymentMessageGuid: string;
 
   /**
    * The fee, in minor units.
@@ -158,6 +158,55 @@ export type RegisterPayment = Message<"dcm.v1.RegisterPayment"> & {
    * @generated from field: int64 fee_minor = 2;
    */
   feeMinor: bigint;
+
+  /**
+   * The payment's identifier, given by the debtor agent.
+   *
+   * @generated from field: string external_id = 3;
+   */
+  externalId: string;
+
+  /**
+   * The kind of the payment.
+   *
+   * @generated from field: dcm.v1.PaymentType pm_type = 4;
+   */
+  pmType: PaymentType;
+
+  /**
+   * The amount that was paid.
+   *
+   * @generated from field: dcm.v1.Money amount = 5;
+   */
+  amount?: Money | undefined;
+
+  /**
+   * The purpose that the debtor agent gave.
+   *
+   * @generated from field: string purpose = 6;
+   */
+  purpose: string;
+
+  /**
+   * The payer's account.
+   *
+   * @generated from field: string debtor_account = 7;
+   */
+  debtorAccount: string;
+
+  /**
+   * The payee's account.
+   *
+   * @generated from field: string creditor_account = 8;
+   */
+  creditorAccount: string;
+
+  /**
+   * When the platform received the payment message.
+   *
+   * @generated from field: google.protobuf.Timestamp received_at = 9;
+   */
+  receivedAt?: Timestamp | undefined;
 };
 
 /**

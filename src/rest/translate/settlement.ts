@@ -43,29 +43,27 @@ export function registerAnswer(register: Register): Schemas["Register"] {
 export function registerWithPaymentsAnswer(found: GetRegisterResponse): Schemas["RegisterWithPayments"] {
   const { register, payments } = found;
   if (!register) throw new Error("the core answered no register");
-  return { ...registerAnswer(register), payments: payments.map((payment) => paymentAnswer(payment, register.id)) };
+  return { ...registerAnswer(register), payments: payments.map((payment) => paymentAnswer(payment, register)) };
 }
 
-function paymentAnswer(payment: RegisterPayment, registerId: string): Schemas["RegisterPayment"] {
-  const message = payment.paymentMessage;
-  if (!message) throw new Error("the core answered a register's payment without its message");
-  const amountMinor = message.amount?.amountMinor ?? 0n;
+function paymentAnswer(payment: RegisterPayment, register: Register): Schemas["RegisterPayment"] {
+  const amountMinor = payment.amount?.amountMinor ?? 0n;
   return {
-    payment_message_external_id: message.externalId,
-    payment_message_guid: message.guid,
-    pm_type: enumText(paymentTypeText, message.pmType),
+    payment_message_external_id: payment.externalId,
+    payment_message_guid: payment.paymentMessageGuid,
+    pm_type: enumText(paymentTypeText, payment.pmType),
     amount: amountText(amountMinor),
     fee_amount: amountText(payment.feeMinor),
     amount_to_pay: amountText(amountMinor - payment.feeMinor),
     // Fees are taken from the recipient bank alone; the issuing bank has no part in them.
     issuer_fee: amountText(0n),
-    currency: message.amount?.currency ?? "",
-    purpose: message.purpose,
-    recipient_iban: message.creditor?.account ?? "",
-    recipient_agent_id: message.creditorAgent?.guid ?? "",
-    debtor_iban: message.debtor?.account ?? "",
-    debtor_agent_id: message.debtorAgent?.guid ?? "",
-    register_id: registerId,
-    created_at: isoText(message.receivedAt),
+    currency: payment.amount?.currency ?? "",
+    purpose: payment.purpose,
+    recipient_iban: payment.creditorAccount,
+    recipient_agent_id: register.creditorAgent?.guid ?? "",
+    debtor_iban: payment.debtorAccount,
+    debtor_agent_id: register.debtorAgent?.guid ?? "",
+    register_id: register.id,
+    created_at: isoText(payment.receivedAt),
   };
 }

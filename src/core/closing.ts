@@ -1,0 +1,201 @@
+import type { Sql } from "../db/database.ts";
+import { type Refusal, refuse } from "../domain/errors.ts";
+import { initialRegisterStatus, isCalendarDay, kyivDay, registerId } from "../domain/settlement.ts";
+import { insertCallbacks, type NewCallback } from "./cascade.ts";
+import type { CoreContext } from "./context.ts";
+import { type Register, readRegisters } from "./settlements.ts";
+
+/** Any number; it makes closings in several processes happen one after the other. */
+const closingLock = 7_203_042;
+
+const lockClosing = { name: "lock_closing", text: "select pg_advisory_xact_lock($1)" };
+
+const unregistered = "m.status = 'success' and m.register_id is null";
+const inDay =
+  "m.decided_at >= ($1::date)::timestamp at time zone 'Europe/Kyiv' and m.decided_at < ($1::date + 1)::timestamp at time zone 'Europe/Kyiv'";
+
+const selectGroups = {
+  name: "select_register_groups",
+  text: `
+    select distinct m.debtor_agent_guid, m.creditor_agent_guid, m.currency from payment_message m
+    where ${unregistered} and ${inDay}
+    order by 1, 2, 3`,
+};
+
+/** Initiator banks that were registered on a day and have no register of it. */
+const selectIdleBanks = {
+  name: "select_banks_without_register",
+  text: `
+    select p.guid from participant p
+    where p.kind = 'bank' and 'initiator' = any(p.roles)
+      and p.created_at < ($1::date + 1)::timestamp at time zone 'Europe/Kyiv'
+      and not exists (select from settlement_register r where r.day = $1::date and r.debtor_agent_guid = p.guid)
+    order by p.guid`,
+};
+
+const lastIncrement = {
+  name: "last_register_increment",
+  text: "select coalesce(max(increment), 0) as increment from settlement_register where day = $1::date",
+};
+
+const insertRegisters = {
+  name: "insert_registers",
+  text: `
+    insert into settlement_register (id, day, increment, debtor_agent_guid, creditor_agent_guid, currency, status,
+      total_amount_minor, total_fee_minor, payment_count, period_start, period_end, created_at, updated_at)
+    select id, $2::date, increment, debtor_agent_guid, creditor_agent_guid, currency, status, 0, 0, 0,
+      ($2::date)::timestamp at time zone 'Europe/Kyiv', ($2::date + 1)::timestamp at time zone 'Europe/Kyiv', now(), now()
+    from json_to_recordset($1::json) as new(id text, increment int, debtor_agent_guid uuid, creditor_agent_guid uuid,
+      currency text, status text)`,
+};
+
+// Membership and totals come from the same rows in the same statement, so they cannot differ. Fees round half up.
+const fillRegisters = {
+  name: "fill_registers",
+  text: `
+    with member as (
+      update payment_message m
+      set register_id = r.id, fee_minor = (m.amount_minor * agent.fee_basis_points + 5000) / 10000
+      from settlement_register r, participant agent
+      where r.id = any($2::text[]) and ${unregistered} and ${inDay}
+        and r.debtor_agent_guid = m.debtor_agent_guid and r.creditor_agent_guid = m.creditor_agent_guid
+        and r.currency = m.currency and agent.guid = m.creditor_agent_guid
+      returning m.register_id, m.amount_minor, m.fee_minor
+    ), total as (
+      select register_id, sum(amount_minor) as amount, sum(fee_minor) as fee, count(*) as payments
+      from member group by register_id
+    )
+    update settlement_register r
+    set total_amount_minor = total.amount, total_fee_minor = total.fee, payment_count = total.payments
+    from total where r.id = total.register_id`,
+};
+
+type Group = { debtor_agent_guid: string; creditor_agent_guid: string | null; currency: string };
+
+/**
+ * Collects every successful payment message of a Kyiv day that is in no register yet, in one transaction, and makes the
+ * empty registers of banks that initiated nothing. Repeating it makes nothing twice (wire-contract section 7).
+ */
+export async function closeRegisters(
+  context: CoreContext,
+  day: string,
+  allowOpenDay: boolean,
+): Promise<Register[] | Refusal> {
+  if (!isCalendarDay(day)) return refuse("INVALID_REQUEST", "day is not a calendar day YYYY-MM-DD", { field: "day" });
+  if (!allowOpenDay && day >= kyivDay(context.clock())) {
+    return refuse("DAY_IS_NOT_OVER", `${day} is not over in Kyiv`, { field: "day" });
+  }
+  const { ids, due } = await context.db.longTransaction(async (sql) => {
+    await sql(lockClosing, [closingLock]);
+    const made = await makeRegisters(sql, day, await sql<Group>(selectGroups, [day]));
+    await sql(fillRegisters, [day, made]);
+    const idle = await sql<{ guid: string }>(selectIdleBanks, [day]);
+    const empty = await makeRegisters(
+      sql,
+      day,
+      idle.map(({ guid }) => ({
+        debtor_agent_guid: guid,
+        creditor_agent_guid: null,
+        currency: context.supportedCurrencies[0] ?? "UAH",
+      })),
+    );
+    const ids = [...made, ...empty];
+    return { ids, due: await announce(context, sql, ids) };
+  });
+  context.onCallbacksDue(due);
+  return readRegisters(context.db.sql, ids);
+}
+
+async function makeRegisters(sql: Sql, day: string, groups: readonly Group[]): Promise<string[]> {
+  if (groups.length === 0) return [];
+  const [last] = await sql<{ increment: number }>(lastIncrement, [day]);
+  const rows = groups.map((group, index) => {
+    const increment = (last?.increment ?? 0) + index + 1;
+    const status = initialRegisterStatus(group.debtor_agent_guid, group.creditor_agent_guid);
+    return { ...group, id: registerId(day, increment), increment, status };
+  });
+  await sql(insertRegisters, [JSON.stringify(rows), day]);
+  return rows.map((row) => row.id);
+}
+
+const selectAudience = {
+  name: "select_register_audience",
+  text: `
+    select distinct r.id, p.guid from settlement_register r
+    join participant p on p.guid in (r.debtor_agent_guid, r.creditor_agent_guid)
+    where r.id = any($1::text[]) and p.callback_urls ? 'gross_settlement'
+    order by r.id, p.guid`,
+};
+
+/** Gross_Settlement is optional: only banks with a URL of its own for it are told. */
+async function announce(context: CoreContext, sql: Sql, ids: readonly string[]) {
+  const audience = await sql<{ id: string; guid: string }>(selectAudience, [ids]);
+  const callbacks = audience.map(
+    (row): NewCallback => ({ kind: "gross_settlement", registerId: row.id, receiverGuid: row.guid }),
+  );
+  return insertCallbacks(context, sql, callbacks);
+}
+
+/**
+ * The first Kyiv day that is not over: by the clock of this process, and by PostgreSQL's, which says when a payment
+ * succeeded. A process whose clock is ahead must not close a day that still gets payments.
+ */
+const overUntil = "least($1::date, ((now() - interval '1 minute') at time zone 'Europe/Kyiv')::date)";
+
+const unclosedPaidDays = {
+  name: "unclosed_paid_days",
+  text: `
+    select distinct to_char(m.decided_at at time zone 'Europe/Kyiv', 'YYYY-MM-DD') as day from payment_message m
+    where ${unregistered} and m.decided_at < (${overUntil})::timestamp at time zone 'Europe/Kyiv'`,
+};
+
+/** From the last day that was closed to yesterday: a platform that stood still owes the days on which nobody paid, too. */
+const latestDays = {
+  name: "latest_days",
+  text: `
+    select to_char(generate_series(coalesce(max(r.day), ${overUntil} - 1)::timestamp, (${overUntil} - 1)::timestamp,
+      interval '1 day'), 'YYYY-MM-DD') as day
+    from settlement_register r where r.day < ${overUntil}`,
+};
+
+/** Registers are made at 00:01 in Kyiv: what succeeded just before midnight has been committed by then. */
+const closingDelayMs = 60_000;
+
+/** Closes every Kyiv day that is over and not closed, above all after the platform stood still; answers the days. */
+export async function closeOverdueDays(context: CoreContext): Promise<string[]> {
+  const today = kyivDay(new Date(context.clock().getTime() - closingDelayMs));
+  const paid = await context.db.sql<{ day: string }>(unclosedPaidDays, [today]);
+  const open = new Set(paid.map(({ day }) => day));
+  for (const { day } of await context.db.sql<{ day: string }>(latestDays, [today])) {
+    if ((await context.db.sql(selectIdleBanks, [day])).length > 0) open.add(day);
+  }
+  const days = [...open].sort();
+  for (const day of days) await closeRegisters(context, day, false);
+  return days;
+}
+
+const reconcileStatement = {
+  name: "reconcile_registers",
+  text: `
+    select 'payment in no register' as problem, m.guid::text as id from payment_message m
+    where ${unregistered} and m.decided_at < ($1::date)::timestamp at time zone 'Europe/Kyiv'
+    union all
+    select 'register totals differ from its payments', r.id from settlement_register r
+    left join lateral (
+      select sum(m.amount_minor) as amount, sum(m.fee_minor) as fee, count(*) as payments
+      from payment_message m where m.register_id = r.id
+    ) total on true
+    where r.day >= $1::date - $2::int
+      and (r.total_amount_minor, r.total_fee_minor, r.payment_count)
+        is distinct from (coalesce(total.amount, 0)::bigint, coalesce(total.fee, 0)::bigint, coalesce(total.payments, 0)::int)
+    limit 100`,
+};
+
+export type Discrepancy = { problem: string; id: string };
+
+/** What must be empty after every closing: payments without a register, registers whose totals are not their payments'. */
+export async function reconcileRegisters(context: CoreContext, lastDays: number): Promise<Discrepancy[]> {
+  return context.db.longTransaction(async (sql) => {
+    return sql<Discrepancy>(reconcileStatement, [kyivDay(context.clock()), lastDays]);
+  });
+}

@@ -1,0 +1,245 @@
+import type { Sql } from "../db/database.ts";
+import type { Refusal } from "../domain/errors.ts";
+import type { OrderStatus } from "../domain/order.ts";
+import type { BankRole } from "../domain/participant.ts";
+import { type PaymentMessageRequest, type SubmissionFacts, submissionProblem } from "../domain/paymentMessage.ts";
+import { followingCallbacks, insertCallbacks, type MessageSides } from "./cascade.ts";
+import type { CoreContext, Traced } from "./context.ts";
+import { isGuid } from "./guid.ts";
+import { moveOrders } from "./orders.ts";
+
+/** An access token is accepted for 300 s, and 30 s into the future; after that its jti need not be remembered. */
+const accessTokenMemoryMs = 330_000;
+
+const useTokens = {
+  name: "use_access_tokens",
+  text: `
+    insert into used_access_token (participant_guid, jti, expires_at)
+    select participant, token, expiry
+    from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as used(participant, token, expiry)
+    order by participant, token
+    on conflict do nothing
+    returning participant_guid, jti`,
+};
+
+const selectCallers = {
+  name: "select_callers",
+  text: "select guid, bic, roles from participant where guid = any($1::uuid[]) and kind = 'bank'",
+};
+
+const lockOrders = {
+  name: "lock_orders",
+  text: `
+    select o.guid, o.status, o.expires_at, o.merchant_guid, merchant.iban as merchant_account,
+      agent.guid as creditor_agent_guid, agent.bic as creditor_agent_bic,
+      coalesce(agent.encryption_jwk->>'kid', agent.signing_jwks->0->>'kid', '') as creditor_agent_kid
+    from payment_order o
+    join participant merchant on merchant.guid = o.merchant_guid
+    join participant agent on agent.guid = merchant.servicing_bank_guid
+    where o.guid = any($1::uuid[])
+    order by o.guid
+    for update of o`,
+};
+
+// Three index look-ups a request; one statement, so one round trip for the whole group.
+const selectDuplicates = {
+  name: "select_duplicates",
+  text: `
+    with asked as (
+      select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as asked(order_guid, agent, jti, external_id)
+    )
+    select m.guid, m.order_guid, m.debtor_agent_guid, m.jti, m.external_id from asked
+      join payment_message m on m.order_guid = asked.order_guid
+    union
+    select m.guid, m.order_guid, m.debtor_agent_guid, m.jti, m.external_id from asked
+      join payment_message m on m.debtor_agent_guid = asked.agent and m.jti = asked.jti
+    union
+    select m.guid, m.order_guid, m.debtor_agent_guid, m.jti, m.external_id from asked
+      join payment_message m on m.debtor_agent_guid = asked.agent and m.external_id = asked.external_id`,
+};
+
+const insertMessages = {
+  name: "insert_payment_messages",
+  text: `
+    with evidence as (
+      insert into payment_evidence
+      select * from unnest($2::uuid[], $3::text[])
+    )
+    insert into payment_message select * from json_populate_recordset(null::payment_message, $1::json)`,
+};
+
+type CallerRow = { guid: string; bic: string; roles: BankRole[] };
+type OrderFacts = {
+  guid: string;
+  status: OrderStatus;
+  expires_at: Date;
+  merchant_guid: string;
+  merchant_account: string;
+  creditor_agent_guid: string;
+  creditor_agent_bic: string;
+  creditor_agent_kid: string;
+};
+type DuplicateRow = { guid: string; order_guid: string; debtor_agent_guid: string; jti: string; external_id: string };
+
+/**
+ * Submits payment messages in one transaction, one answer per request in the same order. A request that is refused does
+ * not touch its neighbours. Orders are locked first, so of concurrent submissions for one order exactly one wins and the
+ * others hear its guid (wire-contract section 4). Retry-safe: a repeat is refused with the guid of the first.
+ */
+export async function submitPaymentMessages(
+  context: CoreContext,
+  requests: readonly Submission[],
+): Promise<({ guid: string } | Refusal)[]> {
+  const now = context.clock();
+  const { answers, due } = await context.db.transaction(async (sql) => {
+    const known = await readFacts(sql, requests);
+    const decided = requests.map((request) => decide(context, request, known, now));
+    const accepted = decided.flatMap((decision) => ("row" in decision ? [decision] : []));
+    return {
+      answers: decided.map((decision) => ("row" in decision ? { guid: decision.row.guid } : decision.refusal)),
+      due: await storeAccepted(context, sql, accepted),
+    };
+  });
+  context.onCallbacksDue(due);
+  return answers;
+}
+
+type KnownFacts = {
+  callers: Map<string, CallerRow>;
+  freshTokens: Set<string>;
+  orders: Map<string, OrderFacts>;
+  byOrder: Map<string, string>;
+  byJti: Map<string, string>;
+  byExternalId: Map<string, string>;
+};
+
+const keyOf = (agentGuid: string, id: string) => `${agentGuid} ${id}`;
+
+async function readFacts(sql: Sql, requests: readonly PaymentMessageRequest[]): Promise<KnownFacts> {
+  const tokens = requests.flatMap(({ callerGuid, accessToken }) => (accessToken ? [{ callerGuid, accessToken }] : []));
+  const fresh = await sql<{ participant_guid: string; jti: string }>(useTokens, [
+    tokens.map((token) => token.callerGuid),
+    tokens.map((token) => token.accessToken.jti),
+    tokens.map((token) => new Date(token.accessToken.issuedAt.getTime() + accessTokenMemoryMs)),
+  ]);
+  const asked = requests.filter((request) => isGuid(request.orderGuid));
+  const orders = await sql<OrderFacts>(lockOrders, [asked.map((request) => request.orderGuid)]);
+  const callers = await sql<CallerRow>(selectCallers, [[...new Set(requests.map((request) => request.callerGuid))]]);
+  const duplicates = await sql<DuplicateRow>(selectDuplicates, [
+    requests.map((request) => (isGuid(request.orderGuid) ? request.orderGuid : null)),
+    requests.map((request) => request.callerGuid),
+    requests.map((request) => request.jti),
+    requests.map((request) => request.externalId),
+  ]);
+  return {
+    callers: new Map(callers.map((row) => [row.guid, row])),
+    freshTokens: new Set(fresh.map((row) => keyOf(row.participant_guid, row.jti))),
+    orders: new Map(orders.map((row) => [row.guid, row])),
+    byOrder: new Map(duplicates.map((row) => [row.order_guid, row.guid])),
+    byJti: new Map(duplicates.map((row) => [keyOf(row.debtor_agent_guid, row.jti), row.guid])),
+    byExternalId: new Map(duplicates.map((row) => [keyOf(row.debtor_agent_guid, row.external_id), row.guid])),
+  };
+}
+
+/** The columns of a message when it is accepted. */
+export type MessageJson = ReturnType<typeof messageJson>;
+type Submission = PaymentMessageRequest & Traced;
+type Accepted = { row: MessageJson; request: Submission };
+
+/** Decides one request and, when it is accepted, adds it to what is known, so that the next of the group meets it. */
+function decide(
+  context: CoreContext,
+  request: Submission,
+  known: KnownFacts,
+  now: Date,
+): Accepted | { refusal: Refusal } {
+  const { callerGuid, accessToken } = request;
+  const order = known.orders.get(request.orderGuid.toLowerCase());
+  const caller = known.callers.get(callerGuid);
+  const facts: SubmissionFacts = {
+    caller: caller && { bic: caller.bic, isInitiator: caller.roles.includes("initiator") },
+    // The first of two equal tokens in one group takes it away from the second.
+    tokenReplayed: accessToken !== null && !known.freshTokens.delete(keyOf(callerGuid, accessToken.jti)),
+    order: order && {
+      status: order.status,
+      expiresAt: order.expires_at,
+      merchantAccount: order.merchant_account,
+      creditorAgentBic: order.creditor_agent_bic,
+    },
+    existing: {
+      byOrder: known.byOrder.get(request.orderGuid.toLowerCase()),
+      byJti: known.byJti.get(keyOf(callerGuid, request.jti)),
+      byExternalId: known.byExternalId.get(keyOf(callerGuid, request.externalId)),
+    },
+  };
+  const refusal = submissionProblem(request, facts, now, context.supportedCurrencies);
+  if (refusal !== undefined) return { refusal };
+  if (order === undefined) throw new Error("a payment message was accepted without an order");
+  const row = messageJson(context.newGuid(), request, order, now);
+  known.byOrder.set(order.guid, row.guid);
+  known.byJti.set(keyOf(callerGuid, request.jti), row.guid);
+  known.byExternalId.set(keyOf(callerGuid, request.externalId), row.guid);
+  return { row, request };
+}
+
+function messageJson(guid: string, request: PaymentMessageRequest, order: OrderFacts, receivedAt: Date) {
+  return {
+    guid,
+    order_guid: order.guid,
+    merchant_guid: order.merchant_guid,
+    debtor_agent_guid: request.callerGuid,
+    creditor_agent_guid: order.creditor_agent_guid,
+    jti: request.jti,
+    external_id: request.externalId,
+    amount_minor: request.amountMinor,
+    currency: request.currency,
+    debtor_name: request.debtorName,
+    debtor_tax_number: request.debtorTaxNumber,
+    debtor_account: request.debtorAccount,
+    creditor_name: request.creditorName,
+    creditor_tax_number: request.creditorTaxNumber,
+    creditor_account: request.creditorAccount,
+    purpose: request.purpose,
+    msg_creation_date: request.msgCreationDate,
+    msg_creation_time: request.msgCreationTime,
+    pm_type: request.pmType,
+    sender_account_type: request.senderAccountType,
+    nonce: request.nonce,
+    encrypted_key: request.encryptedKey,
+    creditor_agent_kid: order.creditor_agent_kid,
+    status: "pending",
+    reason: "",
+    received_at: receivedAt,
+  };
+}
+
+async function storeAccepted(context: CoreContext, sql: Sql, accepted: readonly Accepted[]) {
+  if (accepted.length === 0) return [];
+  const rows = accepted.map(({ row }) => row);
+  await sql(insertMessages, [
+    JSON.stringify(rows),
+    rows.map((row) => row.guid),
+    accepted.map(({ request }) => request.jws),
+  ]);
+  await moveOrders(
+    sql,
+    "payment_message_accepted",
+    rows.map((row) => row.order_guid),
+  );
+  const callbacks = accepted.flatMap(({ row, request }) =>
+    followingCallbacks("submit", row satisfies MessageSides, request.trace),
+  );
+  return insertCallbacks(context, sql, callbacks);
+}
+
+const forgetTokens = {
+  name: "forget_access_tokens",
+  text: `
+    delete from used_access_token where ctid = any(array(
+      select ctid from used_access_token where expires_at < now() limit $1))`,
+};
+
+/** Forgets at most `limit` access tokens that are too old to be accepted anyway. */
+export async function forgetAccessTokens(context: CoreContext, limit: number): Promise<void> {
+  await context.db.sql(forgetTokens, [limit]);
+}
