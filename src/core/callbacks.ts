@@ -191,31 +191,29 @@ export type AttemptRecord = Traced & {
 
 export type RecordAnswer = { applied: boolean; decision: Decision };
 
-// The fence: only the attempt that holds the lease may say what came of it. Nobody holds a ticket for the retry of a lost
-// attempt, so the relay publishes it as soon as it is due.
+// The fence: only the attempt that holds the lease may say what came of it; whatever came of it is kept. Nobody holds a
+// ticket for the retry of a lost attempt, so the relay publishes it as soon as it is due.
 const recordStatement = {
   name: "record_attempts",
   text: `
+    with done as materialized (
+      select * from json_to_recordset($1::json) as done(guid uuid, series int, attempt int, state text, refusals int,
+        outcome text, delay_ms float8, duration_ms int, http_status int, answer text, problem text)
+    ), kept as (
+      insert into callback_attempt (callback_guid, series, attempt, started_at, duration_ms, outcome, http_status, answer,
+        problem)
+      select guid, series, attempt, now() - duration_ms * interval '1 millisecond', duration_ms, outcome, http_status,
+        answer, problem
+      from done
+      on conflict do nothing
+    )
     update callback c
     set state = done.state, refusals = done.refusals, last_outcome = done.outcome, updated_at = now(),
       due_at = now() + done.delay_ms * interval '1 millisecond',
       wake_at = now() + (done.delay_ms + case done.outcome when 'lost' then 0 else $2 end) * interval '1 millisecond'
-    from json_to_recordset($1::json)
-      as done(guid uuid, series int, attempt int, state text, refusals int, outcome text, delay_ms float8)
+    from done
     where c.guid = done.guid and c.series = done.series and c.attempts = done.attempt and c.state = 'in_flight'
     returning c.guid, c.series, c.attempts as attempt`,
-};
-
-const insertAttempts = {
-  name: "insert_attempts",
-  text: `
-    insert into callback_attempt (callback_guid, series, attempt, started_at, duration_ms, outcome, http_status, answer,
-      problem)
-    select guid, series, attempt, now() - duration_ms * interval '1 millisecond', duration_ms, outcome, http_status,
-      answer, problem
-    from json_to_recordset($1::json) as done(guid uuid, series int, attempt int, duration_ms int, outcome text,
-      http_status int, answer text, problem text)
-    on conflict do nothing`,
 };
 
 /**
@@ -266,9 +264,10 @@ async function storeDecisions(
       problem: record.problem ?? null,
     };
   });
-  const json = JSON.stringify(done);
-  const applied = await sql<AttemptKey & { guid: string }>(recordStatement, [json, context.republishAfterMs]);
-  await sql(insertAttempts, [json]);
+  const applied = await sql<AttemptKey & { guid: string }>(recordStatement, [
+    JSON.stringify(done),
+    context.republishAfterMs,
+  ]);
   return new Set(applied.map((row) => attemptKey({ ...row, callbackGuid: row.guid })));
 }
 

@@ -1,8 +1,8 @@
 import type { Sql } from "../db/database.ts";
 import { type CallbackKind, type CallbackRole, type Effect, follows } from "../domain/callback.ts";
+import { orderTransitions } from "../domain/order.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
 import type { CoreContext, DueCallback, Traced } from "./context.ts";
-import { moveOrders } from "./orders.ts";
 
 export type NewCallback = {
   kind: CallbackKind;
@@ -15,29 +15,25 @@ export type NewCallback = {
   trace?: string | undefined;
 };
 
-const insertCallbacksStatement = {
-  name: "insert_callbacks",
-  text: `
+/**
+ * The text that inserts callbacks from the JSON of parameter `rows` and answers those that are new; the relay leaves them
+ * alone for the milliseconds of parameter `wakeMs`. A callback that exists already is passed over: the cascade of a payment
+ * happens once, whatever is repeated.
+ */
+export const insertCallbacksText = (rows: string, wakeMs: string) => `
     insert into callback (guid, kind, payment_message_guid, order_guid, register_id, receiver_guid, state, reason,
       series, attempts, refusals, due_at, wake_at, created_at, updated_at)
     select guid, kind, payment_message_guid, order_guid, register_id, receiver_guid, 'waiting', reason,
-      1, 0, 0, now(), now() + $2 * interval '1 millisecond', now(), now()
-    from json_to_recordset($1::json) as new(guid uuid, kind text, payment_message_guid uuid, order_guid uuid,
+      1, 0, 0, now(), now() + ${wakeMs} * interval '1 millisecond', now(), now()
+    from json_to_recordset(${rows}::json) as new(guid uuid, kind text, payment_message_guid uuid, order_guid uuid,
       register_id text, receiver_guid uuid, reason text)
     on conflict do nothing
-    returning guid, receiver_guid`,
-};
+    returning guid`;
 
-/**
- * Inserts callbacks inside the caller's transaction and answers those that are new, to be handed to the queue after the
- * commit. A callback that exists already is passed over: the cascade of a payment happens once, whatever is repeated.
- */
-export async function insertCallbacks(
-  context: CoreContext,
-  sql: Sql,
-  callbacks: readonly NewCallback[],
-): Promise<DueCallback[]> {
-  if (callbacks.length === 0) return [];
+const insertCallbacksStatement = { name: "insert_callbacks", text: insertCallbacksText("$1", "$2") };
+
+/** Callbacks as rows for `insertCallbacksText`, and what the queue has to know of those that were inserted. */
+export function callbackRows(context: CoreContext, callbacks: readonly NewCallback[]) {
   const rows = callbacks.map((callback) => ({
     guid: context.newGuid(),
     kind: callback.kind,
@@ -47,21 +43,29 @@ export async function insertCallbacks(
     receiver_guid: callback.receiverGuid,
     reason: callback.reason ?? "",
   }));
-  const inserted = await sql<{ guid: string; receiver_guid: string }>(insertCallbacksStatement, [
-    JSON.stringify(rows),
-    context.republishAfterMs,
-  ]);
-  const traces = new Map(rows.map((row, index) => [row.guid, callbacks[index]?.trace]));
-  return inserted.map((row) => {
-    const trace = traces.get(row.guid);
-    return {
-      callbackGuid: row.guid,
-      series: 1,
-      attempt: 0,
-      receiverGuid: row.receiver_guid,
-      ...(trace !== undefined && { trace }),
-    };
+  const due = rows.map(({ guid, receiver_guid }, index): DueCallback => {
+    const trace = callbacks[index]?.trace;
+    const ticket = { callbackGuid: guid, series: 1, attempt: 0, receiverGuid: receiver_guid };
+    return trace === undefined ? ticket : { ...ticket, trace };
   });
+  return {
+    json: JSON.stringify(rows),
+    dueOf(inserted: ReadonlyArray<{ guid: string }>): DueCallback[] {
+      const isNew = new Set(inserted.map(({ guid }) => guid));
+      return due.filter(({ callbackGuid }) => isNew.has(callbackGuid));
+    },
+  };
+}
+
+/** Inserts callbacks inside the caller's transaction and answers those that are new, for the queue after the commit. */
+export async function insertCallbacks(
+  context: CoreContext,
+  sql: Sql,
+  callbacks: readonly NewCallback[],
+): Promise<DueCallback[]> {
+  if (callbacks.length === 0) return [];
+  const rows = callbackRows(context, callbacks);
+  return rows.dueOf(await sql<{ guid: string }>(insertCallbacksStatement, [rows.json, context.republishAfterMs]));
 }
 
 /** The sides of a payment message, as the cascade needs them. */
@@ -95,20 +99,30 @@ export function followingCallbacks(
   }));
 }
 
-const lockPending = {
-  name: "lock_pending_messages",
-  text: `
-    select guid, order_guid, merchant_guid, debtor_agent_guid, creditor_agent_guid from payment_message
-    where guid = any($1::uuid[]) and status = 'pending'
-    order by guid for update`,
-};
-
+// One statement for all that the ends of callbacks do to payments. Locks come first and in the order of guids; a wish
+// without a status (the cascade goes on) only needs the payment to be pending still.
 const decideMessages = {
   name: "decide_messages",
   text: `
-    update payment_message set status = $2, reason = $3, decided_at = now()
-    where guid = any($1::uuid[])
-    returning extract(epoch from decided_at - received_at)::float8 as seconds`,
+    with wish as (
+      select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[])
+        as wish(guid, status, reason, order_from, order_to)
+    ), pending as (
+      select m.guid, m.order_guid, m.merchant_guid, m.debtor_agent_guid, m.creditor_agent_guid
+      from wish join payment_message m using (guid)
+      where m.status = 'pending'
+      order by m.guid for update of m
+    ), decided as (
+      update payment_message m set status = wish.status, reason = wish.reason, decided_at = now()
+      from pending join wish using (guid)
+      where m.guid = pending.guid and wish.status is not null
+      returning m.guid, m.order_guid, wish.order_from, wish.order_to,
+        extract(epoch from now() - m.received_at)::float8 as seconds
+    ), moved as (
+      update payment_order o set status = decided.order_to, updated_at = now()
+      from decided where o.guid = decided.order_guid and o.status = decided.order_from
+    )
+    select pending.*, decided.seconds from pending left join decided using (guid)`,
 };
 
 /** A result and how long its payment took from its acceptance, by PostgreSQL's clock at the end. */
@@ -123,35 +137,30 @@ export async function applyEffects(
   sql: Sql,
   effects: ReadonlyArray<{ paymentMessageGuid: string; effect: Effect } & Traced>,
 ): Promise<{ due: DueCallback[]; decided: DecidedMessage[] }> {
-  const wanted = new Map(effects.map((wish) => [wish.paymentMessageGuid, wish]));
-  const effectOn = (message: MessageSides) => wanted.get(message.guid)?.effect ?? "none";
-  if (wanted.size === 0) return { due: [], decided: [] };
-  const decided: DecidedMessage[] = [];
-  const pending = await sql<MessageSides>(lockPending, [[...wanted.keys()]]);
-  const byEffect = Map.groupBy(pending, effectOn);
-  for (const [effect, messages] of byEffect) {
-    const { messageStatus, messageReasonText } = follows(effect);
-    if (messageStatus === undefined) continue;
-    const guids = messages.map((message) => message.guid);
-    const rows = await sql<{ seconds: number }>(decideMessages, [guids, messageStatus, messageReasonText ?? ""]);
-    decided.push(...rows.map(({ seconds }) => ({ result: messageStatus, seconds })));
-    const transition = orderTransitionOf[messageStatus];
-    if (transition !== undefined) {
-      await moveOrders(
-        sql,
-        transition,
-        messages.map((message) => message.order_guid),
-      );
-    }
-  }
-  const callbacks = pending.flatMap((message) =>
-    followingCallbacks(effectOn(message), message, wanted.get(message.guid)?.trace),
-  );
+  if (effects.length === 0) return { due: [], decided: [] };
+  const wishes = new Map(effects.map((wish) => [wish.paymentMessageGuid, { ...wish, ...follows(wish.effect) }]));
+  const asked = [...wishes.values()];
+  const transitions = asked.map(({ messageStatus }) => messageStatus && orderTransitionOf[messageStatus]);
+  const pending = await sql<MessageSides & { seconds: number | null }>(decideMessages, [
+    asked.map((wish) => wish.paymentMessageGuid),
+    asked.map((wish) => wish.messageStatus ?? null),
+    asked.map((wish) => wish.messageReasonText ?? ""),
+    transitions.map((transition) => transition?.from ?? null),
+    transitions.map((transition) => transition?.to ?? null),
+  ]);
+  const callbacks = pending.flatMap((message) => {
+    const { effect, trace } = wishes.get(message.guid) ?? { effect: "none" as const, trace: undefined };
+    return followingCallbacks(effect, message, trace);
+  });
+  const decided = pending.flatMap(({ guid, seconds }) => {
+    const result = wishes.get(guid)?.messageStatus;
+    return result === undefined || seconds === null ? [] : [{ result, seconds }];
+  });
   return { due: await insertCallbacks(context, sql, callbacks), decided };
 }
 
 const orderTransitionOf = {
   pending: undefined,
-  success: "payment_message_succeeded",
-  reject: "payment_message_rejected",
-} as const satisfies Record<PaymentMessageStatus, string | undefined>;
+  success: orderTransitions.payment_message_succeeded,
+  reject: orderTransitions.payment_message_rejected,
+} as const satisfies Record<PaymentMessageStatus, (typeof orderTransitions)[keyof typeof orderTransitions] | undefined>;

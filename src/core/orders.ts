@@ -1,4 +1,3 @@
-import type { Sql } from "../db/database.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
   isSameOrder,
@@ -52,13 +51,6 @@ const selectByRef = {
 };
 
 const selectByGuid = { name: "select_order", text: `select ${columns} from payment_order where guid = $1` };
-
-const moveOrdersStatement = {
-  name: "move_orders",
-  text: `
-    update payment_order set status = $2, updated_at = now()
-    where guid = any($1::uuid[]) and status = $3`,
-};
 
 const expireOrdersStatement = {
   name: "expire_orders",
@@ -190,16 +182,6 @@ export async function getOrder(context: CoreContext, orderGuid: string): Promise
   if (isRefusal(creditorAgent)) return creditorAgent;
   const paymentMessage = await findPaymentMessage(context, { orderGuid: row.guid });
   return { order: toOrder(row), merchant, creditorAgent, paymentMessage };
-}
-
-/** Moves orders along one transition of wire-contract section 6; an order in any other state stays as it is. */
-export async function moveOrders(
-  sql: Sql,
-  transition: keyof typeof orderTransitions,
-  orderGuids: readonly string[],
-): Promise<void> {
-  const { from, to } = orderTransitions[transition];
-  if (orderGuids.length > 0) await sql(moveOrdersStatement, [orderGuids, to, from]);
 }
 
 /** Cancels at most `limit` orders whose time is up, each with its Expiration callback; answers how many. */

@@ -1,44 +1,42 @@
 import type { Sql } from "../db/database.ts";
 import type { Refusal } from "../domain/errors.ts";
-import type { OrderStatus } from "../domain/order.ts";
+import { type OrderStatus, orderTransitions } from "../domain/order.ts";
 import type { BankRole } from "../domain/participant.ts";
 import { type PaymentMessageRequest, type SubmissionFacts, submissionProblem } from "../domain/paymentMessage.ts";
-import { followingCallbacks, insertCallbacks, type MessageSides } from "./cascade.ts";
-import type { CoreContext, Traced } from "./context.ts";
+import { callbackRows, followingCallbacks, insertCallbacksText, type MessageSides } from "./cascade.ts";
+import type { CoreContext, DueCallback, Traced } from "./context.ts";
 import { isGuid } from "./guid.ts";
-import { moveOrders } from "./orders.ts";
 
 /** An access token is accepted for 300 s, and 30 s into the future; after that its jti need not be remembered. */
 const accessTokenMemoryMs = 330_000;
 
-const useTokens = {
-  name: "use_access_tokens",
+// Everything that a submission is judged by, but for duplicates: those are read once the orders are locked, so that of
+// concurrent submissions for one order the later ones see the first.
+const selectSides = {
+  name: "select_submission_sides",
   text: `
-    insert into used_access_token (participant_guid, jti, expires_at)
-    select participant, token, expiry
-    from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as used(participant, token, expiry)
-    order by participant, token
-    on conflict do nothing
-    returning participant_guid, jti`,
-};
-
-const selectCallers = {
-  name: "select_callers",
-  text: "select guid, bic, roles from participant where guid = any($1::uuid[]) and kind = 'bank'",
-};
-
-const lockOrders = {
-  name: "lock_orders",
-  text: `
-    select o.guid, o.status, o.expires_at, o.merchant_guid, merchant.iban as merchant_account,
-      agent.guid as creditor_agent_guid, agent.bic as creditor_agent_bic,
-      coalesce(agent.encryption_jwk->>'kid', agent.signing_jwks->0->>'kid', '') as creditor_agent_kid
-    from payment_order o
-    join participant merchant on merchant.guid = o.merchant_guid
-    join participant agent on agent.guid = merchant.servicing_bank_guid
-    where o.guid = any($1::uuid[])
-    order by o.guid
-    for update of o`,
+    with used as (
+      insert into used_access_token (participant_guid, jti, expires_at)
+      select participant, token, expiry
+      from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as used(participant, token, expiry)
+      order by participant, token
+      on conflict do nothing
+      returning participant_guid, jti
+    ), locked as (
+      select o.guid, o.status, extract(epoch from o.expires_at) * 1000 as expires_at_ms, o.merchant_guid,
+        merchant.iban as merchant_account, agent.guid as creditor_agent_guid, agent.bic as creditor_agent_bic,
+        coalesce(agent.encryption_jwk->>'kid', agent.signing_jwks->0->>'kid', '') as creditor_agent_kid
+      from payment_order o
+      join participant merchant on merchant.guid = o.merchant_guid
+      join participant agent on agent.guid = merchant.servicing_bank_guid
+      where o.guid = any($4::uuid[])
+      order by o.guid
+      for update of o
+    ), caller as (
+      select guid, bic, roles from participant where guid = any($5::uuid[]) and kind = 'bank'
+    )
+    select (select json_agg(used) from used) as used, (select json_agg(locked) from locked) as orders,
+      (select json_agg(caller) from caller) as callers`,
 };
 
 // Three index look-ups a request; one statement, so one round trip for the whole group.
@@ -58,26 +56,36 @@ const selectDuplicates = {
       join payment_message m on m.debtor_agent_guid = asked.agent and m.external_id = asked.external_id`,
 };
 
-const insertMessages = {
-  name: "insert_payment_messages",
+const storeAcceptedStatement = {
+  name: "store_payment_messages",
   text: `
     with evidence as (
       insert into payment_evidence
       select * from unnest($2::uuid[], $3::text[])
+    ), message as (
+      insert into payment_message select * from json_populate_recordset(null::payment_message, $1::json)
+    ), moved as (
+      update payment_order set status = $6, updated_at = now()
+      where guid = any($4::uuid[]) and status = $5
     )
-    insert into payment_message select * from json_populate_recordset(null::payment_message, $1::json)`,
+    ${insertCallbacksText("$7", "$8")}`,
 };
 
 type CallerRow = { guid: string; bic: string; roles: BankRole[] };
 type OrderFacts = {
   guid: string;
   status: OrderStatus;
-  expires_at: Date;
+  expires_at_ms: number;
   merchant_guid: string;
   merchant_account: string;
   creditor_agent_guid: string;
   creditor_agent_bic: string;
   creditor_agent_kid: string;
+};
+type Sides = {
+  used: { participant_guid: string; jti: string }[] | null;
+  orders: OrderFacts[] | null;
+  callers: CallerRow[] | null;
 };
 type DuplicateRow = { guid: string; order_guid: string; debtor_agent_guid: string; jti: string; external_id: string };
 
@@ -117,14 +125,13 @@ const keyOf = (agentGuid: string, id: string) => `${agentGuid} ${id}`;
 
 async function readFacts(sql: Sql, requests: readonly PaymentMessageRequest[]): Promise<KnownFacts> {
   const tokens = requests.flatMap(({ callerGuid, accessToken }) => (accessToken ? [{ callerGuid, accessToken }] : []));
-  const fresh = await sql<{ participant_guid: string; jti: string }>(useTokens, [
+  const [sides] = await sql<Sides>(selectSides, [
     tokens.map((token) => token.callerGuid),
     tokens.map((token) => token.accessToken.jti),
     tokens.map((token) => new Date(token.accessToken.issuedAt.getTime() + accessTokenMemoryMs)),
+    requests.map((request) => request.orderGuid).filter(isGuid),
+    [...new Set(requests.map((request) => request.callerGuid))],
   ]);
-  const asked = requests.filter((request) => isGuid(request.orderGuid));
-  const orders = await sql<OrderFacts>(lockOrders, [asked.map((request) => request.orderGuid)]);
-  const callers = await sql<CallerRow>(selectCallers, [[...new Set(requests.map((request) => request.callerGuid))]]);
   const duplicates = await sql<DuplicateRow>(selectDuplicates, [
     requests.map((request) => (isGuid(request.orderGuid) ? request.orderGuid : null)),
     requests.map((request) => request.callerGuid),
@@ -132,9 +139,9 @@ async function readFacts(sql: Sql, requests: readonly PaymentMessageRequest[]): 
     requests.map((request) => request.externalId),
   ]);
   return {
-    callers: new Map(callers.map((row) => [row.guid, row])),
-    freshTokens: new Set(fresh.map((row) => keyOf(row.participant_guid, row.jti))),
-    orders: new Map(orders.map((row) => [row.guid, row])),
+    callers: new Map((sides?.callers ?? []).map((row) => [row.guid, row])),
+    freshTokens: new Set((sides?.used ?? []).map((row) => keyOf(row.participant_guid, row.jti))),
+    orders: new Map((sides?.orders ?? []).map((row) => [row.guid, row])),
     byOrder: new Map(duplicates.map((row) => [row.order_guid, row.guid])),
     byJti: new Map(duplicates.map((row) => [keyOf(row.debtor_agent_guid, row.jti), row.guid])),
     byExternalId: new Map(duplicates.map((row) => [keyOf(row.debtor_agent_guid, row.external_id), row.guid])),
@@ -162,7 +169,7 @@ function decide(
     tokenReplayed: accessToken !== null && !known.freshTokens.delete(keyOf(callerGuid, accessToken.jti)),
     order: order && {
       status: order.status,
-      expiresAt: order.expires_at,
+      expiresAt: new Date(order.expires_at_ms),
       merchantAccount: order.merchant_account,
       creditorAgentBic: order.creditor_agent_bic,
     },
@@ -213,23 +220,25 @@ function messageJson(guid: string, request: PaymentMessageRequest, order: OrderF
   };
 }
 
-async function storeAccepted(context: CoreContext, sql: Sql, accepted: readonly Accepted[]) {
+async function storeAccepted(context: CoreContext, sql: Sql, accepted: readonly Accepted[]): Promise<DueCallback[]> {
   if (accepted.length === 0) return [];
   const rows = accepted.map(({ row }) => row);
-  await sql(insertMessages, [
+  const callbacks = callbackRows(
+    context,
+    accepted.flatMap(({ row, request }) => followingCallbacks("submit", row satisfies MessageSides, request.trace)),
+  );
+  const { from, to } = orderTransitions.payment_message_accepted;
+  const inserted = await sql<{ guid: string }>(storeAcceptedStatement, [
     JSON.stringify(rows),
     rows.map((row) => row.guid),
     accepted.map(({ request }) => request.jws),
-  ]);
-  await moveOrders(
-    sql,
-    "payment_message_accepted",
     rows.map((row) => row.order_guid),
-  );
-  const callbacks = accepted.flatMap(({ row, request }) =>
-    followingCallbacks("submit", row satisfies MessageSides, request.trace),
-  );
-  return insertCallbacks(context, sql, callbacks);
+    from,
+    to,
+    callbacks.json,
+    context.republishAfterMs,
+  ]);
+  return callbacks.dueOf(inserted);
 }
 
 const forgetTokens = {
