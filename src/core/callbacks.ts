@@ -50,6 +50,13 @@ export type ClaimAnswer =
  */
 const isDue = "c.due_at - (c.due_at - c.updated_at) / 10 <= now()";
 
+/**
+ * A state in a form that PostgreSQL cannot match with the relay's partial index. Until the tables are analyzed for the
+ * first time it takes them for tiny and would read that whole index, the backlog and all dead entries, for every group;
+ * for the same reason the statements below name the guids twice, in the join and as a list for the primary key.
+ */
+const stateOf = (callback: string) => `${callback}.state || ''`;
+
 const claimStatement = {
   name: "claim_callbacks",
   text: `
@@ -57,7 +64,7 @@ const claimStatement = {
       select * from unnest($1::uuid[], $2::int[], $3::int[]) as ticket(guid, series, attempts)
     ), due as (
       select c.guid from ticket join callback c using (guid, series, attempts)
-      where c.state = 'waiting' and c.attempts < $4 and ${isDue}
+      where c.guid = any($1::uuid[]) and ${stateOf("c")} = 'waiting' and c.attempts < $4 and ${isDue}
       order by c.guid for update of c skip locked
     ), claimed as (
       update callback c
@@ -83,7 +90,7 @@ const notDueStatement = {
     select c.guid, (extract(epoch from c.due_at - now()) * 1000)::float8 as wait_ms
     from unnest($1::uuid[], $2::int[], $3::int[]) as ticket(guid, series, attempts)
     join callback c using (guid, series, attempts)
-    where c.state = 'waiting' and not (${isDue})`,
+    where c.guid = any($1::uuid[]) and ${stateOf("c")} = 'waiting' and not (${isDue})`,
 };
 
 type ClaimRow = PaymentMessageRow & {
@@ -212,7 +219,8 @@ const recordStatement = {
       due_at = now() + done.delay_ms * interval '1 millisecond',
       wake_at = now() + (done.delay_ms + case done.outcome when 'lost' then 0 else $2 end) * interval '1 millisecond'
     from done
-    where c.guid = done.guid and c.series = done.series and c.attempts = done.attempt and c.state = 'in_flight'
+    where c.guid = any($3::uuid[]) and c.guid = done.guid and c.series = done.series and c.attempts = done.attempt
+      and ${stateOf("c")} = 'in_flight'
     returning c.guid, c.series, c.attempts as attempt`,
 };
 
@@ -267,6 +275,7 @@ async function storeDecisions(
   const applied = await sql<AttemptKey & { guid: string }>(recordStatement, [
     JSON.stringify(done),
     context.republishAfterMs,
+    done.map((attempt) => attempt.guid),
   ]);
   return new Set(applied.map((row) => attemptKey({ ...row, callbackGuid: row.guid })));
 }

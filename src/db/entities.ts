@@ -86,8 +86,10 @@ export const PaymentMessageEntity = defineEntity({
   tableName: "payment_message",
   uniques: [
     { name: "payment_message_order_unique", properties: ["orderGuid"] },
-    { name: "payment_message_jti_unique", properties: ["debtorAgentGuid", "jti"] },
-    { name: "payment_message_external_id_unique", properties: ["debtorAgentGuid", "externalId"] },
+    // The bank comes second: with it in front, either index would seem good enough for both look-ups while the tables are
+    // small, and the wrong one reads all messages of the bank.
+    { name: "payment_message_jti_unique", properties: ["jti", "debtorAgentGuid"] },
+    { name: "payment_message_external_id_unique", properties: ["externalId", "debtorAgentGuid"] },
   ],
   indexes: [
     {

@@ -123,8 +123,8 @@ const statements = [
   `create index payment_message_unregistered on payment_message (decided_at) where status = 'success' and register_id is null`,
   `create index payment_message_register on payment_message (register_id, guid) where register_id is not null`,
   `alter table "payment_message" add constraint "payment_message_order_unique" unique ("order_guid")`,
-  `alter table "payment_message" add constraint "payment_message_jti_unique" unique ("debtor_agent_guid", "jti")`,
-  `alter table "payment_message" add constraint "payment_message_external_id_unique" unique ("debtor_agent_guid", "external_id")`,
+  `alter table "payment_message" add constraint "payment_message_jti_unique" unique ("jti", "debtor_agent_guid")`,
+  `alter table "payment_message" add constraint "payment_message_external_id_unique" unique ("external_id", "debtor_agent_guid")`,
   `create table "payment_order" (
     "guid" uuid not null,
     "merchant_guid" uuid not null,
