@@ -592,6 +592,14 @@ export interface components {
             jti: string;
             /** @description In the token of an Expiration callback, the SHA-256 digest of the body in base64url. */
             body_sha256?: string;
+            /** @description In the token of an Expiration callback, the platform that signed it. */
+            iss?: string;
+            /** @description In the token of an Expiration callback, the merchant's uid. */
+            aud?: string;
+            /** @description In the token of an Expiration callback, when the token ends, in Unix seconds. */
+            exp?: number;
+            /** @description In the token of an Expiration callback, `expiration`. */
+            callback_kind?: components["schemas"]["CallbackKind"];
         };
         /**
          * @description What a merchant's order token says.
@@ -954,7 +962,14 @@ export interface components {
             exp?: number;
             /** @description The callback's identifier, the same in every retry. */
             jti?: string;
+            /** @description What the callback tells, so that one kind cannot be shown to a receiver as another. */
+            callback_kind?: components["schemas"]["CallbackKind"];
         };
+        /**
+         * @description What a callback tells.
+         * @enum {string}
+         */
+        CallbackKind: "pay-in" | "pay-out" | "credit" | "expiration" | "gross-settlement";
         /**
          * @description How the payment ended, as far as this callback knows.
          * @enum {string}
@@ -1853,6 +1868,8 @@ export interface components {
         CallbackAuthorization: components["schemas"]["CxAuthorizationToken"];
         /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
         CallbackGuid: components["schemas"]["Guid"];
+        /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
+        CallbackKind: components["schemas"]["CallbackKind"];
     };
     requestBodies: {
         /** @description A token with PaymentMessageClaims, signed by the initiator bank. */
@@ -2672,6 +2689,8 @@ export interface operations {
                 "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
                 /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
                 "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+                /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
+                "X-Callback-Kind": components["parameters"]["CallbackKind"];
             };
             path?: never;
             cookie?: never;
@@ -2721,6 +2740,8 @@ export interface operations {
                 "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
                 /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
                 "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+                /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
+                "X-Callback-Kind": components["parameters"]["CallbackKind"];
             };
             path?: never;
             cookie?: never;
@@ -2770,6 +2791,8 @@ export interface operations {
                 "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
                 /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
                 "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+                /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
+                "X-Callback-Kind": components["parameters"]["CallbackKind"];
             };
             path?: never;
             cookie?: never;
@@ -2819,6 +2842,8 @@ export interface operations {
                 "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
                 /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
                 "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+                /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
+                "X-Callback-Kind": components["parameters"]["CallbackKind"];
             };
             path?: never;
             cookie?: never;
@@ -2868,6 +2893,8 @@ export interface operations {
                 "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
                 /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
                 "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+                /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
+                "X-Callback-Kind": components["parameters"]["CallbackKind"];
             };
             path?: never;
             cookie?: never;
@@ -2929,6 +2956,8 @@ export interface operations {
                 "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
                 /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
                 "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+                /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
+                "X-Callback-Kind": components["parameters"]["CallbackKind"];
             };
             path?: never;
             cookie?: never;

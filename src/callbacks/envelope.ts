@@ -2,7 +2,7 @@ import type { ClaimedCallback } from "../core/callbacks.ts";
 import type { CallbackKind } from "../domain/callback.ts";
 import type { CallbackUrlName, Participant } from "../domain/participant.ts";
 import { ACCESS_HEADER } from "../sdk/access.ts";
-import { bodyDigest, CALLBACK_GUID_HEADER } from "../sdk/callbacks.ts";
+import { bodyDigest, CALLBACK_GUID_HEADER, CALLBACK_KIND_HEADER } from "../sdk/callbacks.ts";
 import { signJws } from "../sdk/jws.ts";
 import type { SigningKey } from "../sdk/keys.ts";
 import type { CallbackContent } from "./claims.ts";
@@ -18,6 +18,9 @@ const urlNameOf = {
   expiration: "expiration",
   gross_settlement: "gross_settlement",
 } as const satisfies Record<CallbackKind, CallbackUrlName>;
+
+/** What receivers read as the kind: the name of the URL, in the spelling of the wire. */
+const wireKind = (kind: CallbackKind) => urlNameOf[kind].replace("_", "-");
 
 /** The URL that a callback goes to, or undefined when the participant has none for it. */
 export function callbackUrl(kind: CallbackKind, receiver: Participant): string | undefined {
@@ -49,11 +52,12 @@ export async function sealEnvelope(
     iat,
     exp: iat + tokenLifeSeconds,
     jti: claimed.guid,
+    callback_kind: wireKind(claimed.kind),
   };
   if (content.form === "open") {
     const body = JSON.stringify(content.body);
     const access = await signJws({ ...binding, body_sha256: bodyDigest(Buffer.from(body)) }, signer.key);
-    return { headers: headers("application/json", access, claimed.guid), body };
+    return { headers: headers("application/json", access, claimed), body };
   }
   const [access, jws] = await Promise.all([
     // A jti of its own: a receiver that remembers them must not take a retry for a replay.
@@ -61,10 +65,15 @@ export async function sealEnvelope(
     signJws({ ...content.claims, ...binding }, signer.key),
   ]);
   return receiver.callbackBodyFormat === "text"
-    ? { headers: headers("text/plain", access, claimed.guid), body: jws }
-    : { headers: headers("application/json", access, claimed.guid), body: JSON.stringify({ jwt: jws }) };
+    ? { headers: headers("text/plain", access, claimed), body: jws }
+    : { headers: headers("application/json", access, claimed), body: JSON.stringify({ jwt: jws }) };
 }
 
-function headers(contentType: string, access: string, callbackGuid: string): Record<string, string> {
-  return { "Content-Type": contentType, [ACCESS_HEADER]: access, [CALLBACK_GUID_HEADER]: callbackGuid };
+function headers(contentType: string, access: string, { guid, kind }: ClaimedCallback): Record<string, string> {
+  return {
+    "Content-Type": contentType,
+    [ACCESS_HEADER]: access,
+    [CALLBACK_GUID_HEADER]: guid,
+    [CALLBACK_KIND_HEADER]: wireKind(kind),
+  };
 }

@@ -6,6 +6,9 @@ import type { VerificationKey } from "./keys.ts";
 /** Carries the callback's guid outside the body, so that a receiver can discard a repeat before it reads anything. */
 export const CALLBACK_GUID_HEADER = "X-Callback-Guid";
 
+/** Tells apart what arrives at one address; the signed claim `callback_kind` says the same and must agree. */
+export const CALLBACK_KIND_HEADER = "X-Callback-Kind";
+
 export type CallbackProblem =
   | "access_missing"
   | `access_${JwsProblem | AccessProblem}`
@@ -13,7 +16,8 @@ export type CallbackProblem =
   | "body_digest"
   | "audience"
   | "expired"
-  | "guid";
+  | "guid"
+  | "kind";
 
 export type IncomingCallback = {
   headers: Record<string, string | string[] | undefined>;
@@ -75,6 +79,9 @@ function checkBinding(claims: Claims, incoming: IncomingCallback, receiver: Rece
   if (typeof claims.exp !== "number" || !(claims.exp * 1000 > now.getTime())) return failed("expired");
   if (typeof claims.jti !== "string" || claims.jti === "") return failed("guid");
   if (header(incoming, CALLBACK_GUID_HEADER) !== claims.jti) return failed("guid");
+  if (claims.callback_kind !== undefined && header(incoming, CALLBACK_KIND_HEADER) !== claims.callback_kind) {
+    return failed("kind");
+  }
   if (typeof claims.callback_guid === "string" && claims.callback_guid !== claims.jti) return failed("guid");
   return { ok: true as const, guid: claims.jti };
 }

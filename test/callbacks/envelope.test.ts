@@ -45,6 +45,10 @@ describe("what a receiver finds on its wire", () => {
     expect(Object.keys(JSON.parse(received.rawBody.toString()))).toEqual(["jwt"]);
     const verified = await verify(received, merchant.uid);
     expect(verified).toMatchObject({ ok: true, form: "signed", guid: received.headers["x-callback-guid"] });
+    expect([received.headers["x-callback-kind"], verified.ok && verified.claims.callback_kind]).toEqual([
+      "pay-in",
+      "pay-in",
+    ]);
   });
 
   test("text/plain: the body is the bare JWS", async () => {
@@ -69,7 +73,9 @@ describe("what a receiver finds on its wire", () => {
     expect(received.path).toBe("/base");
     expect(JSON.parse(received.rawBody.toString())).toMatchObject({ order_id: order.id, status: "reject" });
     const access = peekJws(received.headers["cx-authorization"]);
-    expect(access).toMatchObject({ claims: { body_sha256: bodyDigest(received.rawBody) } });
+    expect(access).toMatchObject({
+      claims: { body_sha256: bodyDigest(received.rawBody), callback_kind: "expiration" },
+    });
     expect(await verify(received, merchant.uid)).toMatchObject({ ok: true, form: "open" });
     const changed = Buffer.from(received.rawBody.toString().replace("21", "22"));
     expect(await verify({ ...received, rawBody: changed }, merchant.uid)).toEqual({

@@ -83,6 +83,12 @@ describe("verifyCallback", () => {
     ["a body without jti", "guid", () => signed({ claims: { jti: undefined } })],
     ["another guid in the header", "guid", () => signed({ headers: { "x-callback-guid": "another" } })],
     ["another guid in the claims", "guid", () => signed({ claims: { callback_guid: "another" } })],
+    [
+      "a Credit shown as a Pay-in",
+      "kind",
+      () => signed({ claims: { callback_kind: "credit" }, headers: { "x-callback-kind": "pay-in" } }),
+    ],
+    ["a kind in the claims alone", "kind", () => signed({ claims: { callback_kind: "credit" } })],
     ["an empty body", "body_malformed", async () => ({ ...(await signed()), rawBody: Buffer.alloc(0) })],
     ["an open body without a digest", "body_digest", async () => ({ ...(await signed()), rawBody: Buffer.from("{}") })],
     ["an open body that was changed", "body_digest", () => open({ sent: '{"code":4002}' })],
