@@ -1,0 +1,161 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Core, createCore } from "../../src/core/core.ts";
+import type { Database, Sql, Statement } from "../../src/db/database.ts";
+import {
+  accepted,
+  callbackOf,
+  createOrder,
+  openPlatform,
+  type Parties,
+  type Platform,
+  paymentRequest,
+  registerParties,
+} from "./platform.ts";
+
+/** So many earlier payments are there, each with a callback that waits: a plan that reads them all shows at once. */
+const earlier = 20_000;
+/** Payments in each group that is looked at. */
+const group = 10;
+/** What one node of a plan may touch for such a group: some index entries a payment, never a share of the table. */
+const mostRowsTouched = 40 * group;
+
+type PlanNode = {
+  "Node Type": string;
+  "Relation Name"?: string;
+  "Actual Rows": number;
+  "Actual Loops": number;
+  "Rows Removed by Filter"?: number;
+  "Rows Removed by Join Filter"?: number;
+  Plans?: PlanNode[];
+};
+
+const nodesOf = (node: PlanNode): PlanNode[] => [node, ...(node.Plans ?? []).flatMap(nodesOf)];
+
+const touchedBy = (node: PlanNode) =>
+  (node["Actual Rows"] + (node["Rows Removed by Filter"] ?? 0) + (node["Rows Removed by Join Filter"] ?? 0)) *
+  node["Actual Loops"];
+
+/** Runs a statement for its plan alone and undoes it. */
+async function planOf(sql: Sql, statement: Statement, values: readonly unknown[]): Promise<PlanNode[]> {
+  const rows = await sql<{ "QUERY PLAN": [{ Plan: PlanNode }] }>(
+    { name: "", text: `explain (analyze, format json, timing off) ${statement.text}` },
+    values,
+  );
+  return rows.flatMap((row) => nodesOf(row["QUERY PLAN"][0].Plan));
+}
+
+/** The same database, but every statement is explained, in its own transaction and place, before it runs. */
+function explaining(db: Database, plans: Map<string, PlanNode[]>): Database {
+  const inTransaction =
+    (sql: Sql): Sql =>
+    async (statement, values = []) => {
+      await sql({ name: "", text: "savepoint explained" });
+      plans.set(statement.name, await planOf(sql, statement, values));
+      await sql({ name: "", text: "rollback to savepoint explained" });
+      return sql(statement, values);
+    };
+  return {
+    ...db,
+    sql: (statement, values) => db.transaction((sql) => inTransaction(sql)(statement, values)),
+    transaction: (work) => db.transaction((sql) => work(inTransaction(sql))),
+  };
+}
+
+const history = `
+  with parties as (select $1::uuid as debtor, $2::uuid as creditor, $3::uuid as merchant),
+  numbered as (select gen_random_uuid() as guid, gen_random_uuid() as order_guid, n from generate_series(1, ${earlier}) n),
+  orders as (
+    insert into payment_order select order_guid, merchant, 'earlier-' || n, 100, 'UAH', 'p', 'u', null, now(),
+      now() - interval '1 day', 'success', now(), now(), 'jws' from numbered, parties
+  ), messages as (
+    insert into payment_message (guid, order_guid, merchant_guid, debtor_agent_guid, creditor_agent_guid, jti, external_id,
+      amount_minor, currency, debtor_name, debtor_tax_number, debtor_account, creditor_name, creditor_tax_number,
+      creditor_account, purpose, msg_creation_date, msg_creation_time, pm_type, sender_account_type, nonce, encrypted_key,
+      creditor_agent_kid, status, reason, received_at, decided_at)
+    select guid, order_guid, merchant, debtor, creditor, 'earlier-' || n, 'earlier-' || n, 100, 'UAH', '', '', '', '', '', '',
+      '', '', '', 'trade', 'limit-related', '', '', '', 'success', '', now(), now() from numbered, parties
+  ), tokens as (
+    insert into used_access_token select debtor, 'earlier-' || n, now() + interval '1 hour' from numbered, parties
+  )
+  insert into callback (guid, kind, payment_message_guid, order_guid, receiver_guid, state, reason, series, attempts,
+    refusals, due_at, wake_at, created_at, updated_at)
+  select gen_random_uuid(), 'credit', guid, order_guid, creditor, 'waiting', '', 1, 0, 0, now(),
+    now() + interval '1 hour', now(), now()
+  from numbered, parties`;
+
+describe.each([
+  ["not analyzed yet", []],
+  ["analyzed", ["analyze"]],
+])("with %s tables of many earlier payments", (_, preparations) => {
+  let platform: Platform;
+  let parties: Parties;
+  let core: Core;
+  const plans = new Map<string, PlanNode[]>();
+
+  beforeAll(async () => {
+    platform = await openPlatform();
+    parties = await registerParties(platform);
+    await platform.rows("alter table callback set (autovacuum_enabled = off)");
+    await platform.rows("alter table payment_message set (autovacuum_enabled = off)");
+    await platform.rows(history, parties.initiator.guid, parties.recipient.guid, parties.merchant.guid);
+    for (const preparation of preparations) await platform.rows(preparation);
+    core = createCore({ ...platform.context, db: explaining(platform.db, plans) });
+    await payGroup();
+  });
+  afterAll(() => platform.close());
+
+  /** A group of payments goes through everything that is hot, from the submission to the merchant's acceptance. */
+  async function payGroup() {
+    const orders = await Promise.all(Array.from({ length: group }, () => createOrder(platform, parties.merchant)));
+    const answers = await Promise.all(
+      orders.map((order) => core.submitPaymentMessage(paymentRequest(platform, parties, order))),
+    );
+    const guids = answers.map((answer) => accepted(answer).guid);
+    for (const kind of ["pay_in_bank", "pay_in_merchant"] as const) {
+      const callbacks = await Promise.all(guids.map((guid) => callbackOf(platform, guid, kind)));
+      const claims = await Promise.all(
+        callbacks.map(({ guid, receiver_guid }) =>
+          core.claimCallback({ callbackGuid: guid, series: 1, attempt: 0, receiverGuid: receiver_guid }),
+        ),
+      );
+      await Promise.all(
+        claims.map((claim) => {
+          const { claimed } = claim as Extract<typeof claim, { claimed: unknown }>;
+          const facts = { callbackGuid: claimed.guid, paymentMessageGuid: claimed.paymentMessage?.guid ?? null };
+          return core.recordAttempt({ ...claimed, ...facts, outcome: "accepted", durationMs: 1, random: 0 });
+        }),
+      );
+    }
+    await platform.rows(
+      "update callback set wake_at = now() where guid in (select guid from callback limit $1)",
+      group,
+    );
+    await core.takeOverdueCallbacks(500);
+    await core.expireOrders(500);
+  }
+
+  test("every hot statement was looked at", () => {
+    expect([...plans.keys()]).toEqual(
+      expect.arrayContaining([
+        "select_submission_sides",
+        "select_duplicates",
+        "store_payment_messages",
+        "claim_callbacks",
+        "record_attempts",
+        "decide_messages",
+        "insert_callbacks",
+        "overdue_callbacks",
+        "expire_orders",
+      ]),
+    );
+  });
+
+  test("no hot statement scans a table, and none touches more than its own rows", () => {
+    const offenders = [...plans].flatMap(([name, nodes]) =>
+      nodes
+        .filter((node) => touchedBy(node) > mostRowsTouched || node["Node Type"] === "Seq Scan")
+        .map((node) => `${name}: ${node["Node Type"]} on ${node["Relation Name"]}: ${touchedBy(node)} rows`),
+    );
+    expect(offenders).toEqual([]);
+  });
+});
