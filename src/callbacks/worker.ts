@@ -27,7 +27,7 @@ export type WorkerOptions = {
  * Tickets in the hands of this process. Most wait for an answer over the network and cost only memory (a few KB each);
  * the numbers are far above what endpoints hold (`slots.ts`), so that some that hang leave room for all others.
  */
-const concurrency = { first: 512, retry: 256 };
+const concurrency = { first: 256, retry: 128 };
 
 /**
  * Receivers that share an address have slots of their own, so together they may need more connections to it than one of

@@ -3,8 +3,11 @@ import type { Lane } from "./queue.ts";
 /** Waits between attempts are 1, 2, 4, 8, 16, 32 seconds, then 60 each: one delay queue per distinct wait. */
 export const DEFAULT_RUNG_DELAYS_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000];
 
-/** Long enough that overflow of a hanging endpoint costs little, short enough that a freed slot is used soon. */
-export const DEFAULT_PARK_MS = 2_000;
+/**
+ * Long enough that the overflow of hanging endpoints costs little (2 000 tickets turn 400 times a second), short enough
+ * that a freed slot is used soon.
+ */
+export const DEFAULT_PARK_MS = 5_000;
 
 /**
  * Bound of every waiting queue. Worst case: 2,000 callbacks/s, all failing, park on the 60 s rung for up to 5 passes:
@@ -44,7 +47,8 @@ export function buildTopology(options: TopologyOptions = {}): Topology {
   const { prefix = "dcm", parkMs = DEFAULT_PARK_MS } = options;
   const base = `${prefix}.callbacks`;
   const lanes = { first: `${base}.first`, retry: `${base}.retry` };
-  const parked = { first: `${base}.parked.first`, retry: `${base}.parked.retry` };
+  // Like the rungs by name: a queue keeps the time it was declared with, so another time is another queue.
+  const parked = { first: `${base}.parked.first.${parkMs}`, retry: `${base}.parked.retry.${parkMs}` };
   const dead = `${base}.dead`;
   const rungs = sortedRungs(options.rungDelaysMs ?? DEFAULT_RUNG_DELAYS_MS).map((delayMs) => ({
     delayMs,

@@ -20,8 +20,8 @@ describe("topology", () => {
     ["dcm.callbacks.delay.1000", 1_000, "dcm.callbacks.retry"],
     ["dcm.callbacks.delay.4000", 4_000, "dcm.callbacks.retry"],
     ["dcm.callbacks.delay.60000", 60_000, "dcm.callbacks.retry"],
-    ["dcm.callbacks.parked.first", 2_000, "dcm.callbacks.first"],
-    ["dcm.callbacks.parked.retry", 2_000, "dcm.callbacks.retry"],
+    ["dcm.callbacks.parked.first.2000", 2_000, "dcm.callbacks.first"],
+    ["dcm.callbacks.parked.retry.2000", 2_000, "dcm.callbacks.retry"],
   ])("%s holds tickets %i ms, loses none on the way to %s and refuses what it cannot hold", (queue, ttlMs, target) => {
     expect(argumentsOf(queue)).toEqual({
       "x-queue-type": "quorum",
