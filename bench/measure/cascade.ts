@@ -6,7 +6,7 @@ import type { Batch } from "../payments.ts";
 import { query } from "../services.ts";
 import { type Percentiles, percentiles } from "../statistics.ts";
 import { type Metered, meterCpu } from "../usage.ts";
-import { addShares, CONNECTIONS } from "./intake.ts";
+import { addShares, CONNECTIONS, settleTables } from "./intake.ts";
 import { inTurn, type Plan } from "./rounds.ts";
 
 export type StoringSide = { url: string; databaseUrl: string };
@@ -33,6 +33,7 @@ export async function measureCascade(
     async prepare(count) {
       batch = await bench.prepare(count, databases);
     },
+    warm: () => settleTables(databases),
     async measure(side, count, counts) {
       const spent = meterCpu([...side.processes, ...bench.services.processes, ...bench.loadProcesses]);
       const seconds =
