@@ -30,10 +30,9 @@ export async function publishDue(queue: CallbackQueue, callbacks: readonly DueCa
 export async function relayOnce(core: Core, queue: CallbackQueue, log: DeliveryLog): Promise<boolean> {
   if (!queue.isReady()) return false;
   const depths = await queue.depths();
-  const room = queueHighWater - depths.first - depths.retry;
-  if (room <= 0) return false;
-  const limit = Math.min(pageSize, room);
-  const { waiting, lost } = await core.takeOverdueCallbacks(limit);
+  // Only whole pages: near the mark, many small ones would cost more than they bring.
+  if (depths.first + depths.retry > queueHighWater - pageSize) return false;
+  const { waiting, lost } = await core.takeOverdueCallbacks(pageSize);
   // First what was found waiting: it must not be late because a lost attempt cannot be recorded just now.
   if (waiting.length > 0) {
     log.info({ callbacks: waiting.length }, "overdue callbacks are published again");
@@ -43,5 +42,5 @@ export async function relayOnce(core: Core, queue: CallbackQueue, log: DeliveryL
     log.warn({ lost: lost.length }, "attempts whose process ended are counted as lost");
     await core.recordLostAttempts(lost);
   }
-  return waiting.length + lost.length === limit;
+  return waiting.length + lost.length === pageSize;
 }

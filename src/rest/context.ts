@@ -40,6 +40,8 @@ export type RestDeps = {
   /** Whether a caller may read the metrics; for everybody else they do not exist. */
   mayReadMetrics?: (caller: MetricsCaller) => boolean;
   requestDone?: RequestObserver;
+  /** Requests of the API that are worked on at the same time; what comes on top is told to come again. */
+  maxInFlight?: number;
   tracing?: Tracing;
   openapiPath: string;
   /** Reads a merchant's published key set; without it only directly registered keys verify. */
