@@ -48,8 +48,10 @@ export async function deliver(context: DeliveryContext, lane: Lane, ticket: Tick
   if (slot === undefined) {
     context.observer.parked();
     const parks = (ticket.parks ?? 0) + 1;
-    // By now the relay has published the row again; two tickets that both came back for ever would become three.
-    if (parks > context.maxParks) return "ack";
+    // By now the relay has published the row again; two tickets that both came back for ever would become three. Tickets
+    // of an endpoint that does not move only turn in circles: once is enough to bridge a hiccup.
+    const maxParks = context.slots.isStalled(ticket.receiverGuid) ? 1 : context.maxParks;
+    if (parks > maxParks) return "ack";
     await handBack(context, ticket, () => context.queue.park(lane, [{ ...ticket, parks }]));
     return "ack";
   }

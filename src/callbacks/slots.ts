@@ -21,6 +21,8 @@ export type Slot = { release(answered?: boolean): void };
 export type Slots = {
   /** A slot, or undefined when the work is better parked. */
   acquire(endpoint: string): Promise<Slot | undefined>;
+  /** Whether an endpoint's slots are all taken and it has answered nothing for a while. */
+  isStalled(endpoint: string): boolean;
   /** Slots held now, by all endpoints. */
   held(): number;
 };
@@ -43,6 +45,8 @@ export function createSlots(
 ): Slots {
   const endpoints = new Map<string, Endpoint>();
   let heldInAll = 0;
+
+  const standsStill = (endpoint: Endpoint) => nowMs() - endpoint.freedAtMs > limits.stalledAfterMs;
 
   function take(name: string, endpoint: Endpoint): Slot {
     endpoint.held += 1;
@@ -98,10 +102,14 @@ export function createSlots(
         endpoints.set(name, endpoint);
       }
       if (endpoint.held < endpoint.share) return take(name, endpoint);
-      if (nowMs() - endpoint.freedAtMs > limits.stalledAfterMs) return undefined;
+      if (standsStill(endpoint)) return undefined;
       // What cannot have its turn in time must not hold a place that other endpoints need.
       if ((endpoint.waiting.size + 1) * endpoint.paceMs > limits.maxWaitMs) return undefined;
       return wait(endpoint);
+    },
+    isStalled(name) {
+      const endpoint = endpoints.get(name);
+      return endpoint !== undefined && endpoint.held >= endpoint.share && standsStill(endpoint);
     },
     held: () => heldInAll,
   };

@@ -62,8 +62,11 @@ describe("tickets", () => {
     expect(readTicket(JSON.parse(encodeTicket(parkedTwice).toString()))).toEqual(parkedTwice);
   });
 
-  test("an endpoint without a free slot parks a ticket a few times and then leaves its row to the relay", async () => {
-    const slots = createSlots({ perEndpoint: 1, stalledAfterMs: -1, maxWaitMs: 1 });
+  test.each([
+    ["is busy parks a ticket a few times", 60_000, [1, 2, 3]],
+    ["does not move parks a ticket once", -1, [1]],
+  ])("an endpoint that %s and then leaves its row to the relay", async (_, stalledAfterMs, parks) => {
+    const slots = createSlots({ perEndpoint: 1, stalledAfterMs, maxWaitMs: 1 });
     await slots.acquire(ticket.receiverGuid);
     const { context, parked } = worker("obsolete", { slots });
     let travelling: Ticket | undefined = ticket;
@@ -71,7 +74,7 @@ describe("tickets", () => {
       expect(await deliver(context, "first", travelling)).toBe("ack");
       travelling = parked[times];
     }
-    expect(parked.map(({ parks }) => parks)).toEqual([1, 2, 3]);
+    expect(parked.map((parkedTicket) => parkedTicket.parks)).toEqual(parks);
   });
 });
 
