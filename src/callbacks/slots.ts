@@ -82,10 +82,13 @@ export function createSlots(
 
   function wait(endpoint: Endpoint): Promise<Slot | undefined> {
     return new Promise((resolve) => {
+      // An endpoint that has answered nothing yet gets a quarter of the patience: should it hang, the work that piles up
+      // before that shows must not hold the places of others for long.
+      const patienceMs = endpoint.paceMs === 0 ? limits.maxWaitMs / 4 : limits.maxWaitMs;
       const timer = setTimeout(() => {
         endpoint.waiting.delete(grant);
         resolve(undefined);
-      }, limits.maxWaitMs);
+      }, patienceMs);
       const grant = (slot: Slot | undefined) => {
         clearTimeout(timer);
         resolve(slot);

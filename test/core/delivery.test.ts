@@ -100,6 +100,26 @@ describe("slots", () => {
     expect(slots.held()).toBe(1);
   });
 
+  test("work waits a quarter of the time for an endpoint that has never answered", async () => {
+    vi.useFakeTimers();
+    try {
+      const slots = createSlots({ perEndpoint: 2, stalledAfterMs: 60_000, maxWaitMs: 400 }, () => Date.now());
+      const waitedMs = async () => {
+        const startedAt = Date.now();
+        const waiting = slots.acquire(ticket.receiverGuid).then(() => Date.now() - startedAt);
+        await vi.advanceTimersByTimeAsync(1_000);
+        return waiting;
+      };
+      const [first] = await Promise.all([slots.acquire(ticket.receiverGuid), slots.acquire(ticket.receiverGuid)]);
+      expect(await waitedMs()).toBe(100);
+      first?.release(true);
+      await slots.acquire(ticket.receiverGuid);
+      expect(await waitedMs()).toBe(400);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test("an answer wins back one", async () => {
     const slots = createSlots({ perEndpoint: 16, stalledAfterMs: -1, maxWaitMs: 1 });
     for (let silences = 0; silences < 5; silences += 1) (await slots.acquire(ticket.receiverGuid))?.release(false);
