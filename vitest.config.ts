@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-/** These need PostgreSQL and RabbitMQ; everything else needs the embedded database at most. */
-const withBroker = ["callbacks", "queue", "sandbox", "faults", "operator"].map(
+/** These need RabbitMQ, or start and stop services themselves, which takes its time; everything else is for daily work. */
+const withServices = ["callbacks", "queue", "sandbox", "faults", "operator", "db", "metrics"].map(
   (folder) => `test/${folder}/**/*.test.ts`,
 );
 
@@ -16,7 +16,7 @@ export default defineConfig({
         test: {
           name: "fast",
           include: ["test/**/*.test.ts"],
-          exclude: withBroker,
+          exclude: withServices,
           globalSetup: ["test/support/services.ts"],
           testTimeout: 15_000,
           hookTimeout: 30_000,
@@ -27,7 +27,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "services",
-          include: withBroker,
+          include: withServices,
           globalSetup: ["test/support/services.ts", "test/support/services-rabbitmq.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,
