@@ -37,7 +37,7 @@ export type CallbackClientOptions = {
   keptAnswerBytes?: number;
   /**
    * As many attempts may be under way to one origin; a caller that starts more makes them wait on their own deadline,
-   * so its slots must be counted by `callbackOrigin`.
+   * so it is at least what the caller starts at once.
    */
   connectionsPerOrigin?: number;
   /** Above this the pool that was idle the longest is closed first. */
@@ -46,11 +46,6 @@ export type CallbackClientOptions = {
   /** PEM of further certificate authorities for this client alone. */
   extraCa?: string | undefined;
 };
-
-/** Slots, pools and back-pressure go by origin: several participants may share one gateway. */
-export function callbackOrigin(url: string): string | undefined {
-  return URL.parse(url)?.origin;
-}
 
 export function createCallbackClient(options: CallbackClientOptions): CallbackClient {
   const { guard, attemptTimeoutMs = 10_000, maxAnswerBytes = 65_536, keptAnswerBytes = 4_096 } = options;

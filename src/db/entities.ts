@@ -1,4 +1,4 @@
-import { defineEntity, type InferEntity, p } from "@mikro-orm/core";
+import { defineEntity, p } from "@mikro-orm/core";
 import type { CallbackKind, CallbackState, Outcome } from "../domain/callback.ts";
 import type { OrderStatus, UltimateCreditor } from "../domain/order.ts";
 import type { BankRole, CallbackBodyFormat, CallbackUrls, ParticipantKind, PublicJwk } from "../domain/participant.ts";
@@ -279,7 +279,3 @@ export const entities = [
   SettlementRegisterEntity,
   UsedAccessTokenEntity,
 ] as const;
-
-export type PaymentOrderRow = InferEntity<typeof PaymentOrderEntity>;
-export type SettlementRegisterRow = InferEntity<typeof SettlementRegisterEntity>;
-export type CallbackRow = InferEntity<typeof CallbackEntity>;

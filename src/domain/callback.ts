@@ -238,8 +238,6 @@ export const EXPIRATION_REASON = "Order is expired";
 export const EXPIRATION_CODE = 4001;
 /** What GET of a payment message says once it succeeded. */
 export const PAYMENT_MESSAGE_SUCCESS_REASON = "Payment message is approved";
-/** What the order status says once it is paid. */
-export const ORDER_PAID_REASON = "Order is paid";
 
 export type CallbackRole = "initiator_bank" | "recipient_bank" | "merchant";
 export type CallbackStatus = "success" | "reject";

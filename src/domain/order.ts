@@ -1,5 +1,5 @@
 import { type Refusal, refuse } from "./errors.ts";
-import { currencyProblem } from "./money.ts";
+import { currencyProblem, MAX_AMOUNT_MINOR } from "./money.ts";
 
 export const orderStatuses = ["created", "in_progress", "success", "canceled"] as const;
 export type OrderStatus = (typeof orderStatuses)[number];
@@ -57,7 +57,7 @@ export function orderProblem(
   const currency = currencyProblem(order.currency, supportedCurrencies);
   if (currency !== undefined) return refuse(currency, `cur ${currencySentence[currency]}`, { field: "cur" });
   if (order.amountMinor <= 0) return refuse("INVALID_AMOUNT", "amt is not above 0", { field: "amt" });
-  if (order.amountMinor > 99_999_999_999) {
+  if (order.amountMinor > MAX_AMOUNT_MINOR) {
     return refuse("INVALID_AMOUNT", "amt is above 999999999.99", { field: "amt" });
   }
   for (const [field, limit, value] of texts) {

@@ -1,7 +1,8 @@
 import { type Refusal, type RefusalReason, refuse } from "./errors.ts";
 import { ibanProblem, ibanSentence } from "./iban.ts";
-import { currencyProblem } from "./money.ts";
+import { currencyProblem, MAX_AMOUNT_MINOR } from "./money.ts";
 import { currencySentence, type OrderStatus } from "./order.ts";
+import { isCalendarDay } from "./settlement.ts";
 
 export const paymentMessageStatuses = ["pending", "success", "reject"] as const;
 export type PaymentMessageStatus = (typeof paymentMessageStatuses)[number];
@@ -131,7 +132,7 @@ function contentProblem(request: PaymentMessageRequest, now: Date, supported: re
   }
   const currency = currencyProblem(request.currency, supported);
   if (currency !== undefined) return refuse(currency, `currency ${currencySentence[currency]}`, { field: "currency" });
-  if (request.amountMinor <= 0 || request.amountMinor > 99_999_999_999) {
+  if (request.amountMinor <= 0 || request.amountMinor > MAX_AMOUNT_MINOR) {
     return refuse("INVALID_AMOUNT", "amount is not above 0 and at most 999999999.99", { field: "amount" });
   }
   const debtorAccount = ibanProblem(request.debtorAccount);
@@ -157,12 +158,7 @@ function contentProblem(request: PaymentMessageRequest, now: Date, supported: re
 const creationToleranceMs = 24 * 60 * 60 * 1000;
 
 function creationProblem(request: PaymentMessageRequest, now: Date): Refusal | undefined {
-  const midnight = Date.parse(`${request.msgCreationDate}T00:00:00Z`);
-  const isCalendarDate =
-    /^\d{4}-\d{2}-\d{2}$/.test(request.msgCreationDate) &&
-    !Number.isNaN(midnight) &&
-    new Date(midnight).toISOString().startsWith(request.msgCreationDate);
-  if (!isCalendarDate) {
+  if (!isCalendarDay(request.msgCreationDate)) {
     const message = "msg_creation_date is not a calendar date YYYY-MM-DD";
     return refuse("INVALID_CREATION_DATE", message, { field: "msg_creation_date" });
   }
@@ -170,7 +166,7 @@ function creationProblem(request: PaymentMessageRequest, now: Date): Refusal | u
     const message = "msg_creation_time is not a time of day HH:MM:SS";
     return refuse("INVALID_CREATION_TIME", message, { field: "msg_creation_time" });
   }
-  if (midnight > now.getTime() + creationToleranceMs) {
+  if (Date.parse(`${request.msgCreationDate}T00:00:00Z`) > now.getTime() + creationToleranceMs) {
     return refuse("CREATION_DATE_IS_NOT_PAST", "msg_creation_date lies in the future", { field: "msg_creation_date" });
   }
   return undefined;
