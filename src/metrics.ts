@@ -165,7 +165,7 @@ function watchBacklog(registry: Registry, database: Database, queue: CallbackQue
   }
   new Gauge({
     name: "dcm_queue_depth",
-    help: "Tickets that wait in the queue, by the role of the queue that holds them.",
+    help: "What waits in the queue, by the role of the queue that holds it: messages in RabbitMQ, tickets in the embedded queue.",
     labelNames: ["queue"],
     registers,
     async collect() {

@@ -7,10 +7,11 @@ import type { DeliveryLog } from "./deliver.ts";
 const pageSize = 500;
 
 /**
- * While this many tickets wait in the queue, the relay adds none: a backlog waits in PostgreSQL, where it costs nothing,
- * and is not published again and again while the workers are behind.
+ * While this much waits in the queue, the relay adds nothing: a backlog waits in PostgreSQL, where it costs nothing, and
+ * is not published again and again while the workers are behind. A second of work where each ticket counts, ten where a
+ * message of many does.
  */
-const queueHighWater = 2_000;
+const queueHighWater = 1_000;
 
 /** The lane of a callback that is due: the very first attempt never queues behind retries. */
 export function laneOf(callback: DueCallback): Lane {
@@ -30,8 +31,7 @@ export async function publishDue(queue: CallbackQueue, callbacks: readonly DueCa
 export async function relayOnce(core: Core, queue: CallbackQueue, log: DeliveryLog): Promise<boolean> {
   if (!queue.isReady()) return false;
   const depths = await queue.depths();
-  // Only whole pages: near the mark, many small ones would cost more than they bring.
-  if (depths.first + depths.retry > queueHighWater - pageSize) return false;
+  if (depths.first + depths.retry > queueHighWater) return false;
   const { waiting, lost } = await core.takeOverdueCallbacks(pageSize);
   // First what was found waiting: it must not be late because a lost attempt cannot be recorded just now.
   if (waiting.length > 0) {

@@ -2,9 +2,10 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type AsyncMessage, type Connection, type Consumer, ConsumerStatus } from "rabbitmq-client";
 import { withDeadline } from "./deadline.ts";
 import type { DeclaredTopology } from "./declaring.ts";
+import { createFifo } from "./delayLine.ts";
 import type { MessageBody } from "./publisher.ts";
-import { type Lane, type QueueLog, type TicketHandler, verdictOf } from "./queue.ts";
-import { encodeTicket, readTicket } from "./ticket.ts";
+import { type Lane, type QueueLog, type Ticket, type TicketHandler, type Verdict, verdictOf } from "./queue.ts";
+import { encodeTickets, readTickets } from "./ticket.ts";
 import type { Topology } from "./topology.ts";
 
 /** When a message can neither be settled nor moved, it waits this long before the broker hands it out again. */
@@ -26,6 +27,9 @@ export type LaneConsumer = {
   restart(): void;
 };
 
+/** "unhandled": the consumer was stopped before it came to this ticket. */
+type Judgement = Verdict | "unhandled";
+
 /** Starts when the queues are declared and comes back by itself after a lost connection, channel or queue. */
 export function consumeLane(
   consuming: Consuming,
@@ -33,16 +37,21 @@ export function consumeLane(
   handler: TicketHandler,
   concurrency: number,
 ): LaneConsumer {
-  const { declared, drainTimeoutMs } = consuming;
+  const { declared, drainTimeoutMs, log } = consuming;
   const running = new Set<Promise<ConsumerStatus>>();
+  const inTurn = atMost(concurrency);
   let consumer = subscribe(consuming, lane, concurrency, handle);
   let restarting = false;
   let stopped: Promise<void> | undefined;
 
   function handle(message: AsyncMessage): Promise<ConsumerStatus> {
-    const run = settle(consuming, lane, handler, message).finally(() => running.delete(run));
+    const run = settle(consuming, lane, judge, message).finally(() => running.delete(run));
     running.add(run);
     return run;
+  }
+
+  function judge(ticket: Ticket): Promise<Judgement> {
+    return inTurn(async () => (stopped === undefined ? await verdictOf(handler, ticket, log) : "unhandled"));
   }
 
   /** A connection that breaks meanwhile has ended the subscription as well; the handlers are waited for either way. */
@@ -86,6 +95,7 @@ function subscribe(
       queue: topology.lanes[lane],
       // Declaring has one owner; a consumer that declared its queue too would have to know the same arguments.
       queueOptions: { passive: true },
+      // As many messages as handlers: most messages hold one ticket when there is little to do.
       qos: { prefetchCount: concurrency },
       concurrency,
       lazy: true,
@@ -102,24 +112,43 @@ function subscribe(
 async function settle(
   { topology, put, log, signal }: Consuming,
   lane: Lane,
-  handler: TicketHandler,
+  judge: (ticket: Ticket) => Promise<Judgement>,
   message: AsyncMessage,
 ): Promise<ConsumerStatus> {
   try {
-    const ticket = readTicket(message.body);
-    if (ticket === undefined) {
-      log.error({ lane, messageId: message.messageId }, "message is not a ticket; moved to the dead queue");
+    const tickets = readTickets(message.body);
+    if (tickets === undefined) {
+      log.error({ lane, messageId: message.messageId }, "message holds no tickets; moved to the dead queue");
       await put(topology.dead, [message.body]);
       return ConsumerStatus.ACK;
     }
-    const verdict = await verdictOf(handler, ticket, log);
-    // The original is acknowledged only after its copy is confirmed: a crash in between duplicates, it never loses.
-    if (verdict === "dead") await put(topology.dead, [encodeTicket(ticket)]);
-    if (verdict === "requeue") await put(topology.parked[lane], [encodeTicket(ticket)]);
+    const judgements = await Promise.all(tickets.map(judge));
+    const judged = (as: Judgement) => encodeTickets(tickets.filter((_, index) => judgements[index] === as));
+    // The original is acknowledged only after its copies are confirmed: a crash in between duplicates, it never loses.
+    await put(topology.dead, judged("dead"));
+    await put(topology.parked[lane], judged("requeue"));
+    await put(topology.lanes[lane], judged("unhandled"));
     return ConsumerStatus.ACK;
   } catch (error) {
     log.warn({ err: error, lane }, "message could not be moved; handing it back to the broker");
     await pause(RETURN_PAUSE_MS, undefined, { signal }).catch(() => undefined);
     return ConsumerStatus.REQUEUE;
   }
+}
+
+/** Runs at most `limit` jobs at once and the others after them, in the order they came. */
+function atMost(limit: number): <T>(job: () => Promise<T>) => Promise<T> {
+  const waiting = createFifo<() => void>();
+  let running = 0;
+  return async (job) => {
+    if (running < limit) running += 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await job();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else running -= 1;
+    }
+  };
 }

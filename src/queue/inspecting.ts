@@ -1,10 +1,10 @@
 import type { Channel } from "rabbitmq-client";
 import type { MessageBody } from "./publisher.ts";
 import { LANES, type QueueDepths } from "./queue.ts";
-import { encodeTicket, readTicket } from "./ticket.ts";
+import { encodeTickets, readTickets } from "./ticket.ts";
 import type { Topology } from "./topology.ts";
 
-/** How many dead tickets are moved per round trip. */
+/** How many dead messages are moved per round trip. */
 const REDRIVE_CHUNK = 100;
 
 export async function readDepths(channel: Channel, topology: Topology): Promise<QueueDepths> {
@@ -43,7 +43,7 @@ export async function redriveDead(redrive: Redrive, limit: number): Promise<numb
   return moved;
 }
 
-/** Moves one chunk; what is not a ticket goes back to the tail, so that it cannot hide the tickets behind it. */
+/** Moves one chunk; what holds no tickets goes back to the tail, so that it cannot hide the tickets behind it. */
 async function redriveChunk({ topology, put }: Redrive, channel: Channel, wanted: number) {
   const messages = [];
   let left = 0;
@@ -51,12 +51,12 @@ async function redriveChunk({ topology, put }: Redrive, channel: Channel, wanted
     const message = await channel.basicGet({ queue: topology.dead });
     left = message?.messageCount ?? 0;
     if (message === undefined) break;
-    messages.push({ ...message, ticket: readTicket(message.body) });
+    messages.push({ ...message, tickets: readTickets(message.body) });
   }
-  const tickets = messages.flatMap(({ ticket }) => ticket ?? []);
-  const others = messages.filter(({ ticket }) => ticket === undefined);
+  const tickets = messages.flatMap((message) => message.tickets ?? []);
+  const others = messages.filter((message) => message.tickets === undefined);
   // Copies first, then the acknowledgements: a crash in between duplicates, it never loses.
-  await put(topology.lanes.retry, tickets.map(encodeTicket));
+  await put(topology.lanes.retry, encodeTickets(tickets));
   await put(
     topology.dead,
     others.map(({ body }) => body),

@@ -31,7 +31,10 @@ export type Verdict = "ack" | "dead" | "requeue";
 
 export type TicketHandler = (ticket: Ticket) => Promise<Verdict>;
 
-/** Tickets waiting by the role of the queue that holds them; those in a handler's hands are not counted. */
+/**
+ * What waits, by the role of the queue that holds it; what a consumer has taken is not counted. Tickets in the embedded
+ * queue, messages in RabbitMQ, of which one on a lane may hold several tickets.
+ */
 export type QueueDepths = { first: number; retry: number; delayed: number; parked: number; dead: number };
 
 export type CallbackQueue = {
@@ -43,9 +46,12 @@ export type CallbackQueue = {
   park(lane: Lane, tickets: readonly Ticket[]): Promise<void>;
   /** At most `concurrency` handlers run at once. stop() waits for running handlers; tickets not yet handled go to the next consumer. */
   consume(lane: Lane, handler: TicketHandler, options: { concurrency: number }): Promise<{ stop(): Promise<void> }>;
-  /** Tickets ready by queue role, for back-pressure of the relay and for metrics. */
+  /** For back-pressure of the relay and for metrics. */
   depths(): Promise<QueueDepths>;
-  /** Moves up to `limit` dead tickets to lane "retry"; returns how many. What is not a ticket stays dead. */
+  /**
+   * Moves up to `limit` dead tickets to lane "retry" and returns how many; a message is moved whole, so it may be a few
+   * more. What is not a ticket stays dead.
+   */
   redriveDead(limit: number): Promise<number>;
   /** True when a publish made now would be accepted: connected, topology declared, not blocked by the broker. */
   isReady(): boolean;

@@ -5,7 +5,7 @@ import { keepTopologyDeclared } from "./declaring.ts";
 import { readDepths, redriveDead } from "./inspecting.ts";
 import { createPublisher, type MessageBody, type Publisher } from "./publisher.ts";
 import type { CallbackQueue, QueueLog } from "./queue.ts";
-import { encodeTicket } from "./ticket.ts";
+import { encodeTickets, MAX_TICKETS_PER_MESSAGE } from "./ticket.ts";
 import { rungFor, type Topology } from "./topology.ts";
 
 /** A dead peer is noticed after four silent half-heartbeats, 20 s; a reconnect is tried every 0.25 to 5 s. */
@@ -82,9 +82,9 @@ export function createRabbitmqQueue(options: RabbitmqQueueOptions): CallbackQueu
 
   let closing: Promise<void> | undefined;
   return {
-    publish: (lane, tickets) => put(topology.lanes[lane], tickets.map(encodeTicket)),
-    publishDelayed: (tickets, delayMs) => put(rungFor(topology.rungs, delayMs).queue, tickets.map(encodeTicket)),
-    park: (lane, tickets) => put(topology.parked[lane], tickets.map(encodeTicket)),
+    publish: (lane, tickets) => put(topology.lanes[lane], encodeTickets(tickets, MAX_TICKETS_PER_MESSAGE)),
+    publishDelayed: (tickets, delayMs) => put(rungFor(topology.rungs, delayMs).queue, encodeTickets(tickets)),
+    park: (lane, tickets) => put(topology.parked[lane], encodeTickets(tickets)),
     async consume(lane, handler, { concurrency }) {
       const consuming = { connection, topology, declared, put, drainTimeoutMs, log, signal };
       const consumer = consumeLane(consuming, lane, handler, concurrency);

@@ -1,15 +1,43 @@
 import type { Ticket } from "./queue.ts";
 
+/**
+ * A message costs the broker and both its ends more than its tickets do, so tickets that are published together travel
+ * together. A message is acknowledged when all its tickets are handled: as many are handled again after a crash.
+ */
+export const MAX_TICKETS_PER_MESSAGE = 16;
+
+/** Message bodies of up to `atOnce` tickets each. */
+export function encodeTickets(tickets: readonly Ticket[], atOnce = 1): Buffer[] {
+  const bodies: Buffer[] = [];
+  for (let first = 0; first < tickets.length; first += atOnce) {
+    bodies.push(Buffer.from(JSON.stringify(tickets.slice(first, first + atOnce).map(fieldsOf))));
+  }
+  return bodies;
+}
+
 /** The fields are named one by one, so that what else a caller's object carries never reaches the broker. */
-export function encodeTicket({ callbackGuid, series, attempt, receiverGuid, parks, trace }: Ticket): Buffer {
-  return Buffer.from(JSON.stringify({ callbackGuid, series, attempt, receiverGuid, parks, trace }));
+function fieldsOf({ callbackGuid, series, attempt, receiverGuid, parks, trace }: Ticket): Ticket {
+  return {
+    callbackGuid,
+    series,
+    attempt,
+    receiverGuid,
+    ...(parks !== undefined && { parks }),
+    ...(trace !== undefined && { trace }),
+  };
 }
 
 /**
- * Anyone with access to the broker can put anything into a queue: what is not exactly a ticket is not handled as one. One
- * that PostgreSQL cannot read would fail the look-up of every ticket beside it, and come back for ever.
+ * Anyone with access to the broker can put anything into a queue: what is not exactly a list of tickets is not handled as
+ * one. A ticket that PostgreSQL cannot read would fail the look-up of every ticket beside it, and come back for ever.
  */
-export function readTicket(body: unknown): Ticket | undefined {
+export function readTickets(body: unknown): Ticket[] | undefined {
+  if (!Array.isArray(body) || body.length === 0 || body.length > MAX_TICKETS_PER_MESSAGE) return undefined;
+  const tickets = body.map(readTicket);
+  return tickets.every((ticket) => ticket !== undefined) ? tickets : undefined;
+}
+
+function readTicket(body: unknown): Ticket | undefined {
   if (typeof body !== "object" || body === null) return undefined;
   const { callbackGuid, series, attempt, receiverGuid, parks, trace } = body as Partial<Record<keyof Ticket, unknown>>;
   if (!isGuid(callbackGuid) || !isGuid(receiverGuid)) return undefined;

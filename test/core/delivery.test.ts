@@ -6,7 +6,7 @@ import type { ClaimAnswer } from "../../src/core/callbacks.ts";
 import { leaseMarginMs } from "../../src/core/context.ts";
 import { createLocalQueue, MAX_LANE_TICKETS } from "../../src/queue/local.ts";
 import type { CallbackQueue, Ticket } from "../../src/queue/queue.ts";
-import { encodeTicket, readTicket } from "../../src/queue/ticket.ts";
+import { encodeTickets, readTickets } from "../../src/queue/ticket.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
 import { noTracing } from "../../src/tracing.ts";
 
@@ -54,12 +54,13 @@ describe("tickets", () => {
     ["an attempt beyond an int", { attempt: 2 ** 40 }],
     ["a negative attempt", { attempt: -1 }],
   ])("%s is no ticket: PostgreSQL would refuse the tickets beside it", (_, change) => {
-    expect(readTicket({ ...ticket, ...change })).toBeUndefined();
+    expect(readTickets([ticket, { ...ticket, ...change }])).toBeUndefined();
   });
 
   test("how often it was parked travels with it", () => {
     const parkedTwice = { ...ticket, parks: 2 };
-    expect(readTicket(JSON.parse(encodeTicket(parkedTwice).toString()))).toEqual(parkedTwice);
+    const [body] = encodeTickets([parkedTwice]);
+    expect(readTickets(JSON.parse(String(body)))).toEqual([parkedTwice]);
   });
 
   test.each([

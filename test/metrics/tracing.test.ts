@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Ticket } from "../../src/queue/queue.ts";
-import { encodeTicket, readTicket } from "../../src/queue/ticket.ts";
+import { encodeTickets, readTickets } from "../../src/queue/ticket.ts";
 import { startTracing } from "../../src/tracing.ts";
 import { startPlatform } from "../support/platform.ts";
 import { type ReceivedSpan, startCollector } from "./collector.ts";
@@ -107,7 +107,7 @@ test("tickets: the trace travels with them; one that is none costs the trace and
   const guid = "01890000-0000-7000-8000-000000000001";
   const ticket = { callbackGuid: guid, series: 1, attempt: 0, receiverGuid: guid };
   const trace = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
-  const through = (given: object) => readTicket(JSON.parse(encodeTicket(given as Ticket).toString()));
+  const through = (given: object) => readTickets(JSON.parse(String(encodeTickets([given as Ticket])[0])))?.[0];
   expect(through({ ...ticket, trace })).toEqual({ ...ticket, trace });
   expect(through(ticket)).toEqual(ticket);
   for (const bad of ["", "x".repeat(10_000), 7, null, { toString: trace }]) {

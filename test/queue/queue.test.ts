@@ -121,8 +121,8 @@ describe.each([
 
   test("tickets wait for a consumer and are counted while they wait", async () => {
     const { queue } = await open();
-    await queue.publish("first", tickets(3));
-    await queue.publish("retry", tickets(2));
+    for (const one of tickets(3)) await queue.publish("first", [one]);
+    for (const one of tickets(2)) await queue.publish("retry", [one]);
     await queue.publishDelayed(tickets(4), 600);
     await queue.park("first", tickets(1));
     await eventually(async () => expect(await queue.depths()).toMatchObject({ retry: 2, delayed: 4 }));
@@ -299,7 +299,8 @@ describe("RabbitMQ queue: foreign messages", () => {
   test("what is not a ticket goes to the dead queue, stays there on redrive and holds up no ticket", async () => {
     const { queue, errors, topology } = await openRabbitmq();
     const seen = await collect(queue, "first", ["dead"]);
-    const poison = ["not JSON", "{}", "null", JSON.stringify({ ...ticket(), attempt: "1" })];
+    const [good, bad] = [ticket(), { ...ticket(), attempt: "1" }];
+    const poison = ["not JSON", "{}", "[]", JSON.stringify(good), JSON.stringify([good, bad])];
     await withBroker(async (broker) => {
       const publisher = broker.createPublisher({ confirm: true });
       for (const body of poison) {
@@ -308,15 +309,41 @@ describe("RabbitMQ queue: foreign messages", () => {
       }
       await publisher.close();
     });
-    await eventually(async () => expect(await queue.depths()).toMatchObject({ first: 0, dead: 4 }));
+    await eventually(async () => expect(await queue.depths()).toMatchObject({ first: 0, dead: 5 }));
     const sent = ticket();
     await queue.publish("first", [sent]);
-    await eventually(async () => expect(await queue.depths()).toMatchObject({ first: 0, dead: 5 }));
+    await eventually(async () => expect(await queue.depths()).toMatchObject({ first: 0, dead: 6 }));
     expect(seen).toEqual([sent]);
-    expect(errors).toHaveLength(4);
+    expect(errors).toHaveLength(5);
     expect(await queue.redriveDead(1)).toBe(1);
-    await eventually(async () => expect(await queue.depths()).toMatchObject({ retry: 1, dead: 4 }));
+    await eventually(async () => expect(await queue.depths()).toMatchObject({ retry: 1, dead: 5 }));
     expect(await queue.redriveDead(10)).toBe(0);
-    await eventually(async () => expect(await queue.depths()).toMatchObject({ retry: 1, dead: 4 }));
+    await eventually(async () => expect(await queue.depths()).toMatchObject({ retry: 1, dead: 5 }));
+  });
+
+  test("tickets published together share messages, and each gets the verdict of its own handler", async () => {
+    const { queue } = await openRabbitmq();
+    const sent = tickets(20);
+    await queue.publish("first", sent);
+    await eventually(async () => expect((await queue.depths()).first).toBe(2));
+    const fates = new Map<string, Verdict>([
+      [sent[3]?.callbackGuid ?? "", "dead"],
+      [sent[17]?.callbackGuid ?? "", "requeue"],
+    ]);
+    const seen: Ticket[] = [];
+    const handler = async (arrived: Ticket) => {
+      seen.push(arrived);
+      const verdict = fates.get(arrived.callbackGuid) ?? "ack";
+      fates.delete(arrived.callbackGuid);
+      return verdict;
+    };
+    await queue.consume("first", handler, { concurrency: 4 });
+    await eventually(() => expect(byGuid(seen)).toEqual(byGuid([...sent, sent[17] as Ticket])));
+    await eventually(async () => {
+      expect(await queue.depths()).toEqual({ first: 0, retry: 0, delayed: 0, parked: 0, dead: 1 });
+    });
+    expect(await queue.redriveDead(10)).toBe(1);
+    const retry = await collect(queue, "retry");
+    await eventually(() => expect(retry).toEqual([sent[3]]));
   });
 });

@@ -1,10 +1,13 @@
-import { mkdtemp } from "node:fs/promises";
+import { chmod, mkdtemp } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-export function temporaryFolder(purpose: string): Promise<string> {
-  return mkdtemp(join(tmpdir(), `dcm-test-${purpose}-`));
+/** Others may pass through it: where root runs the tests, PostgreSQL runs as somebody else and has its data in here. */
+export async function temporaryFolder(purpose: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), `dcm-test-${purpose}-`));
+  await chmod(folder, 0o711);
+  return folder;
 }
 
 /** Ports that were free a moment ago, all different: they are held open together while they are chosen. */
