@@ -23,8 +23,8 @@ const maxTries = 4;
 
 /**
  * Groups concurrent single calls into one run over an array. Nothing is delayed on purpose: a call starts at the end of
- * the current turn of the event loop, and what arrives while groups run forms the next one. When a group of several
- * fails as a whole, each member runs alone, so that one bad member never fails its neighbours.
+ * the current turn of the event loop, and what arrives while groups run forms the next one. A group that lost a race runs
+ * again; when it fails for another reason each member runs alone, so that one bad member never fails its neighbours.
  */
 export function groupCalls<In, Out>(
   run: (inputs: readonly In[]) => Promise<readonly Out[]>,
@@ -47,7 +47,7 @@ export function groupCalls<In, Out>(
   async function runGroup(group: Waiting<In, Out>[]): Promise<void> {
     running += 1;
     try {
-      const outputs = await run(group.map((member) => member.input));
+      const outputs = await runUntilWon(group.map((member) => member.input));
       group.forEach((member, index) => {
         member.resolve(outputs[index] as Out);
       });
@@ -63,27 +63,25 @@ export function groupCalls<In, Out>(
     }
   }
 
+  async function runUntilWon(inputs: readonly In[]): Promise<readonly Out[]> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await run(inputs);
+      } catch (error) {
+        if (databaseFailure(error) !== "conflict" || tries === maxTries) throw error;
+      }
+    }
+  }
+
   async function runEachAlone(group: Waiting<In, Out>[], groupError: unknown): Promise<void> {
-    // A database that is gone is gone for every member; asking it once per member would only take longer.
-    if (databaseFailure(groupError) === "unavailable") {
+    // A database that is gone is gone for every member; asking it once per member would only take longer. And one that ran
+    // alone already would only fail again.
+    if (group.length === 1 || databaseFailure(groupError) === "unavailable") {
       for (const member of group) member.reject(groupError);
       return;
     }
-    for (const member of group) await runAlone(member);
-  }
-
-  async function runAlone(member: Waiting<In, Out>): Promise<void> {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        const [output] = await run([member.input]);
-        member.resolve(output as Out);
-        return;
-      } catch (error) {
-        if (databaseFailure(error) !== "conflict" || tries === maxTries) {
-          member.reject(error);
-          return;
-        }
-      }
+    for (const { input, resolve, reject } of group) {
+      await runUntilWon([input]).then(([output]) => resolve(output as Out), reject);
     }
   }
 

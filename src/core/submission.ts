@@ -10,63 +10,58 @@ import { isGuid } from "./guid.ts";
 /** An access token is accepted for 300 s, and 30 s into the future; after that its jti need not be remembered. */
 const accessTokenMemoryMs = 330_000;
 
-// Everything that a submission is judged by, but for duplicates: those are read once the orders are locked, so that of
-// concurrent submissions for one order the later ones see the first.
-const selectSides = {
-  name: "select_submission_sides",
+// Everything that a group of submissions is judged by, as of one instant: a few index look-ups a request.
+const selectFacts = {
+  name: "select_submission_facts",
   text: `
-    with used as (
-      insert into used_access_token (participant_guid, jti, expires_at)
-      select participant, token, expiry
-      from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as used(participant, token, expiry)
-      order by participant, token
-      on conflict do nothing
-      returning participant_guid, jti
-    ), locked as (
+    with asked as (
+      select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as asked(order_guid, agent, jti, external_id)
+    ), used as (
+      select u.participant_guid, u.jti
+      from unnest($5::uuid[], $6::text[]) as token(participant, jti)
+      join used_access_token u on u.participant_guid = token.participant and u.jti = token.jti
+    ), ordered as (
       select o.guid, o.status, extract(epoch from o.expires_at) * 1000 as expires_at_ms, o.merchant_guid,
         merchant.iban as merchant_account, agent.guid as creditor_agent_guid, agent.bic as creditor_agent_bic,
         coalesce(agent.encryption_jwk->>'kid', agent.signing_jwks->0->>'kid', '') as creditor_agent_kid
       from payment_order o
       join participant merchant on merchant.guid = o.merchant_guid
       join participant agent on agent.guid = merchant.servicing_bank_guid
-      where o.guid = any($4::uuid[])
-      order by o.guid
-      for update of o
+      where o.guid = any($1::uuid[])
     ), caller as (
-      select guid, bic, roles from participant where guid = any($5::uuid[]) and kind = 'bank'
+      select guid, bic, roles from participant where guid = any($2::uuid[]) and kind = 'bank'
+    ), duplicate as (
+      select m.guid, m.order_guid, m.debtor_agent_guid, m.jti, m.external_id from asked
+        join payment_message m on m.order_guid = asked.order_guid
+      union
+      select m.guid, m.order_guid, m.debtor_agent_guid, m.jti, m.external_id from asked
+        join payment_message m on m.debtor_agent_guid = asked.agent and m.jti = asked.jti
+      union
+      select m.guid, m.order_guid, m.debtor_agent_guid, m.jti, m.external_id from asked
+        join payment_message m on m.debtor_agent_guid = asked.agent and m.external_id = asked.external_id
     )
-    select (select json_agg(used) from used) as used, (select json_agg(locked) from locked) as orders,
-      (select json_agg(caller) from caller) as callers`,
+    select (select json_agg(used) from used) as used, (select json_agg(ordered) from ordered) as orders,
+      (select json_agg(caller) from caller) as callers, (select json_agg(duplicate) from duplicate) as duplicates`,
 };
 
-// Three index look-ups a request; one statement, so one round trip for the whole group.
-const selectDuplicates = {
-  name: "select_duplicates",
+// Whatever has changed since the facts were read makes this fail as a whole and be decided again: tokens, orders and
+// identifiers are unique, and an order that is not open any more (it expired) is a lost race as well.
+const storeStatement = {
+  name: "store_submissions",
   text: `
-    with asked as (
-      select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as asked(order_guid, agent, jti, external_id)
-    )
-    select m.guid, m.order_guid, m.debtor_agent_guid, m.jti, m.external_id from asked
-      join payment_message m on m.order_guid = asked.order_guid
-    union
-    select m.guid, m.order_guid, m.debtor_agent_guid, m.jti, m.external_id from asked
-      join payment_message m on m.debtor_agent_guid = asked.agent and m.jti = asked.jti
-    union
-    select m.guid, m.order_guid, m.debtor_agent_guid, m.jti, m.external_id from asked
-      join payment_message m on m.debtor_agent_guid = asked.agent and m.external_id = asked.external_id`,
-};
-
-const storeAcceptedStatement = {
-  name: "store_payment_messages",
-  text: `
-    with evidence as (
+    with used as (
+      insert into used_access_token (participant_guid, jti, expires_at)
+      select * from unnest($9::uuid[], $10::text[], $11::timestamptz[])
+    ), moved as (
+      update payment_order set status = $6, updated_at = now()
+      where guid = any($4::uuid[]) and status = $5
+      returning guid
+    ), evidence as (
       insert into payment_evidence
       select * from unnest($2::uuid[], $3::text[])
     ), message as (
       insert into payment_message select * from json_populate_recordset(null::payment_message, $1::json)
-    ), moved as (
-      update payment_order set status = $6, updated_at = now()
-      where guid = any($4::uuid[]) and status = $5
+      where (select count(*) from moved) = cardinality($4::uuid[]) or lost_race('an order is not open any more')
     )
     ${insertCallbacksText("$7", "$8")}`,
 };
@@ -82,70 +77,76 @@ type OrderFacts = {
   creditor_agent_bic: string;
   creditor_agent_kid: string;
 };
-type Sides = {
+type DuplicateRow = { guid: string; order_guid: string; debtor_agent_guid: string; jti: string; external_id: string };
+type FactsRow = {
   used: { participant_guid: string; jti: string }[] | null;
   orders: OrderFacts[] | null;
   callers: CallerRow[] | null;
+  duplicates: DuplicateRow[] | null;
 };
-type DuplicateRow = { guid: string; order_guid: string; debtor_agent_guid: string; jti: string; external_id: string };
 
 /**
- * Submits payment messages in one transaction, one answer per request in the same order. A request that is refused does
- * not touch its neighbours. Orders are locked first, so of concurrent submissions for one order exactly one wins and the
- * others hear its guid (wire-contract section 4). Retry-safe: a repeat is refused with the guid of the first.
+ * Submits payment messages: reads what they are judged by, decides, and stores what was accepted in one statement, so one
+ * transaction; one answer per request in the same order. A request that is refused does not touch its neighbours. Of
+ * concurrent submissions for one order exactly one wins: the others fail to store, are decided again (`batch.ts`) and
+ * hear its guid (wire-contract section 4). Retry-safe: a repeat is refused with the guid of the first.
  */
 export async function submitPaymentMessages(
   context: CoreContext,
   requests: readonly Submission[],
 ): Promise<({ guid: string } | Refusal)[]> {
   const now = context.clock();
-  const { answers, due } = await context.db.transaction(async (sql) => {
-    const known = await readFacts(sql, requests);
-    const decided = requests.map((request) => decide(context, request, known, now));
-    const accepted = decided.flatMap((decision) => ("row" in decision ? [decision] : []));
-    return {
-      answers: decided.map((decision) => ("row" in decision ? { guid: decision.row.guid } : decision.refusal)),
-      due: await storeAccepted(context, sql, accepted),
-    };
-  });
-  context.onCallbacksDue(due);
-  return answers;
+  const known = await readFacts(context.db.sql, requests);
+  const decided = requests.map((request) => decide(context, request, known, now));
+  const accepted = decided.flatMap((decision) => ("row" in decision ? [decision] : []));
+  context.onCallbacksDue(await store(context, accepted, known.newTokens));
+  return decided.map((decision) => ("row" in decision ? { guid: decision.row.guid } : decision.refusal));
 }
 
 type KnownFacts = {
   callers: Map<string, CallerRow>;
-  freshTokens: Set<string>;
+  usedTokens: Set<string>;
+  /** Tokens that this group uses up. */
+  newTokens: Token[];
   orders: Map<string, OrderFacts>;
   byOrder: Map<string, string>;
   byJti: Map<string, string>;
   byExternalId: Map<string, string>;
 };
+type Token = { callerGuid: string } & NonNullable<PaymentMessageRequest["accessToken"]>;
 
 const keyOf = (agentGuid: string, id: string) => `${agentGuid} ${id}`;
 
 async function readFacts(sql: Sql, requests: readonly PaymentMessageRequest[]): Promise<KnownFacts> {
-  const tokens = requests.flatMap(({ callerGuid, accessToken }) => (accessToken ? [{ callerGuid, accessToken }] : []));
-  const [sides] = await sql<Sides>(selectSides, [
-    tokens.map((token) => token.callerGuid),
-    tokens.map((token) => token.accessToken.jti),
-    tokens.map((token) => new Date(token.accessToken.issuedAt.getTime() + accessTokenMemoryMs)),
-    requests.map((request) => request.orderGuid).filter(isGuid),
-    [...new Set(requests.map((request) => request.callerGuid))],
-  ]);
-  const duplicates = await sql<DuplicateRow>(selectDuplicates, [
+  const withToken = requests.filter((request) => request.accessToken !== null);
+  const [facts] = await sql<FactsRow>(selectFacts, [
     requests.map((request) => (isGuid(request.orderGuid) ? request.orderGuid : null)),
     requests.map((request) => request.callerGuid),
     requests.map((request) => request.jti),
     requests.map((request) => request.externalId),
+    withToken.map((request) => request.callerGuid),
+    withToken.map((request) => request.accessToken?.jti),
   ]);
+  const duplicates = facts?.duplicates ?? [];
   return {
-    callers: new Map((sides?.callers ?? []).map((row) => [row.guid, row])),
-    freshTokens: new Set((sides?.used ?? []).map((row) => keyOf(row.participant_guid, row.jti))),
-    orders: new Map((sides?.orders ?? []).map((row) => [row.guid, row])),
+    callers: new Map((facts?.callers ?? []).map((row) => [row.guid, row])),
+    usedTokens: new Set((facts?.used ?? []).map((row) => keyOf(row.participant_guid, row.jti))),
+    newTokens: [],
+    orders: new Map((facts?.orders ?? []).map((row) => [row.guid, row])),
     byOrder: new Map(duplicates.map((row) => [row.order_guid, row.guid])),
     byJti: new Map(duplicates.map((row) => [keyOf(row.debtor_agent_guid, row.jti), row.guid])),
     byExternalId: new Map(duplicates.map((row) => [keyOf(row.debtor_agent_guid, row.external_id), row.guid])),
   };
+}
+
+/** Uses a token up; answers whether that had happened before, in this group or earlier. */
+function useToken(known: KnownFacts, { callerGuid, accessToken }: PaymentMessageRequest): boolean {
+  if (accessToken === null) return false;
+  const key = keyOf(callerGuid, accessToken.jti);
+  if (known.usedTokens.has(key)) return true;
+  known.usedTokens.add(key);
+  known.newTokens.push({ callerGuid, ...accessToken });
+  return false;
 }
 
 /** The columns of a message when it is accepted. */
@@ -160,13 +161,12 @@ function decide(
   known: KnownFacts,
   now: Date,
 ): Accepted | { refusal: Refusal } {
-  const { callerGuid, accessToken } = request;
+  const { callerGuid } = request;
   const order = known.orders.get(request.orderGuid.toLowerCase());
   const caller = known.callers.get(callerGuid);
   const facts: SubmissionFacts = {
     caller: caller && { bic: caller.bic, isInitiator: caller.roles.includes("initiator") },
-    // The first of two equal tokens in one group takes it away from the second.
-    tokenReplayed: accessToken !== null && !known.freshTokens.delete(keyOf(callerGuid, accessToken.jti)),
+    tokenReplayed: useToken(known, request),
     order: order && {
       status: order.status,
       expiresAt: new Date(order.expires_at_ms),
@@ -220,15 +220,19 @@ function messageJson(guid: string, request: PaymentMessageRequest, order: OrderF
   };
 }
 
-async function storeAccepted(context: CoreContext, sql: Sql, accepted: readonly Accepted[]): Promise<DueCallback[]> {
-  if (accepted.length === 0) return [];
+async function store(
+  context: CoreContext,
+  accepted: readonly Accepted[],
+  tokens: readonly Token[],
+): Promise<DueCallback[]> {
+  if (accepted.length === 0 && tokens.length === 0) return [];
   const rows = accepted.map(({ row }) => row);
   const callbacks = callbackRows(
     context,
     accepted.flatMap(({ row, request }) => followingCallbacks("submit", row satisfies MessageSides, request.trace)),
   );
   const { from, to } = orderTransitions.payment_message_accepted;
-  const inserted = await sql<{ guid: string }>(storeAcceptedStatement, [
+  const inserted = await context.db.sql<{ guid: string }>(storeStatement, [
     JSON.stringify(rows),
     rows.map((row) => row.guid),
     accepted.map(({ request }) => request.jws),
@@ -237,6 +241,9 @@ async function storeAccepted(context: CoreContext, sql: Sql, accepted: readonly 
     to,
     callbacks.json,
     context.republishAfterMs,
+    tokens.map((token) => token.callerGuid),
+    tokens.map((token) => token.jti),
+    tokens.map((token) => new Date(token.issuedAt.getTime() + accessTokenMemoryMs)),
   ]);
   return callbacks.dueOf(inserted);
 }

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Migrator } from "@mikro-orm/migrations";
 import { defineConfig, MikroORM } from "@mikro-orm/postgresql";
 import pg from "pg";
-import { entities } from "./entities.ts";
+import { entities, routines } from "./entities.ts";
 import { Migration20261120000000 } from "./migrations/Migration20261120000000.ts";
 
 /** A statement of a hot path: the name makes PostgreSQL plan it once per connection. */
@@ -48,6 +48,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     defineConfig({
       clientUrl: options.url,
       entities: [...entities],
+      routines,
       extensions: [Migrator],
       migrations: { migrationsList, snapshot: false, tableName: "migration", transactional: true },
       discovery: { warnWhenNoEntities: true },

@@ -1,4 +1,4 @@
-import { defineEntity, p } from "@mikro-orm/core";
+import { defineEntity, p, Routine } from "@mikro-orm/core";
 import type { CallbackKind, CallbackState, Outcome } from "../domain/callback.ts";
 import type { OrderStatus, UltimateCreditor } from "../domain/order.ts";
 import type { BankRole, CallbackBodyFormat, CallbackUrls, ParticipantKind, PublicJwk } from "../domain/participant.ts";
@@ -279,3 +279,15 @@ export const entities = [
   SettlementRegisterEntity,
   UsedAccessTokenEntity,
 ] as const;
+
+/** Ends a statement whose premises are gone; callers take its code for a race that they lost, and decide again. */
+const lostRace = new Routine({
+  name: "lost_race",
+  type: "function",
+  language: "plpgsql",
+  params: { premise: { type: "text" } },
+  returns: { runtimeType: "boolean", columnType: "boolean" },
+  body: "begin raise exception using message = premise, errcode = 'serialization_failure'; end",
+});
+
+export const routines = [lostRace] as const;

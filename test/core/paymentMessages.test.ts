@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createCore } from "../../src/core/core.ts";
+import type { Sql } from "../../src/db/database.ts";
 import type { Order } from "../../src/domain/order.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import {
@@ -305,8 +307,28 @@ describe("submitPaymentMessage: concurrency", () => {
     ]);
   });
 
+  test("an order that is canceled while a message for it is decided: the message is refused, its neighbour accepted", async () => {
+    const [late, other] = [
+      await createOrder(platform, parties.merchant),
+      await createOrder(platform, parties.merchant),
+    ];
+    const { db } = platform.context;
+    let raced = 0;
+    const sql: Sql = async (statement, values) => {
+      const rows = await db.sql<never>(statement, values);
+      if (statement.name === "select_submission_facts" && raced++ === 0) {
+        await platform.rows("update payment_order set status = 'canceled' where guid = $1", late.guid);
+      }
+      return rows;
+    };
+    const core = createCore({ ...platform.context, db: { ...db, sql } });
+    const requests = [late, other].map((mine) => paymentRequest(platform, parties, mine));
+    const answers = await Promise.all(requests.map((request) => submit(request, core)));
+    expect(answers.map(reasonOf)).toEqual(["ORDER_IS_EXPIRED", "accepted"]);
+    expect(raced).toBe(2);
+  });
+
   test("more waiting calls than the limit are refused as overloaded, and the others are answered", async () => {
-    const { createCore } = await import("../../src/core/core.ts");
     const core = createCore(platform.context, { maxGroup: 2, maxWaiting: 3, concurrency: 1 });
     const orders = await Promise.all(Array.from({ length: 5 }, () => createOrder(platform, parties.merchant)));
     const answers = await Promise.all(orders.map((mine) => submit(paymentRequest(platform, parties, mine), core)));

@@ -137,9 +137,8 @@ describe.each([
   test("every hot statement was looked at", () => {
     expect([...plans.keys()]).toEqual(
       expect.arrayContaining([
-        "select_submission_sides",
-        "select_duplicates",
-        "store_payment_messages",
+        "select_submission_facts",
+        "store_submissions",
         "claim_callbacks",
         "record_attempts",
         "decide_messages",

@@ -8,6 +8,8 @@ export class Migration20261120000000 extends Migration {
 }
 
 const statements = [
+  `create function "lost_race"("premise" text) returns boolean language plpgsql as $$
+    begin raise exception using message = premise, errcode = 'serialization_failure'; end $$`,
   `create table "callback" (
     "guid" uuid not null,
     "kind" text not null,
