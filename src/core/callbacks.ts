@@ -1,6 +1,6 @@
-import type { Sql } from "../db/database.ts";
 import { afterAttempt, type CallbackKind, type Decision, type Outcome } from "../domain/callback.ts";
-import { applyEffects } from "./cascade.ts";
+import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
+import { firstTickets, type Inserted, insertFollowingText, type PaymentEffect, paymentEffect } from "./cascade.ts";
 import { type CoreContext, type DueCallback, leaseMarginMs, type Traced } from "./context.ts";
 import {
   messageColumns,
@@ -198,14 +198,17 @@ export type AttemptRecord = Traced & {
 
 export type RecordAnswer = { applied: boolean; decision: Decision };
 
-// The fence: only the attempt that holds the lease may say what came of it; whatever came of it is kept. Nobody holds a
-// ticket for the retry of a lost attempt, so the relay publishes it as soon as it is due.
+// All that follows from a group of attempts, in one statement, so one transaction. The fence: only the attempt that holds
+// the lease may say what came of it (`applied`); whatever came of it is kept. Nobody holds a ticket for the retry of a lost
+// attempt, so the relay publishes it as soon as it is due. Messages are locked in the order of their guids; an effect
+// without a status (the cascade goes on) only needs the payment to be pending still.
 const recordStatement = {
   name: "record_attempts",
   text: `
     with done as materialized (
-      select * from json_to_recordset($1::json) as done(guid uuid, series int, attempt int, state text, refusals int,
-        outcome text, delay_ms float8, duration_ms int, http_status int, answer text, problem text)
+      select * from json_to_recordset($1::json) as done(place int, guid uuid, series int, attempt int, state text,
+        refusals int, outcome text, delay_ms float8, duration_ms int, http_status int, answer text, problem text,
+        payment_message_guid uuid, message_status text, message_reason text, order_from text, order_to text)
     ), kept as (
       insert into callback_attempt (callback_guid, series, attempt, started_at, duration_ms, outcome, http_status, answer,
         problem)
@@ -213,78 +216,84 @@ const recordStatement = {
         answer, problem
       from done
       on conflict do nothing
+    ), applied as (
+      update callback c
+      set state = done.state, refusals = done.refusals, last_outcome = done.outcome, updated_at = now(),
+        due_at = now() + done.delay_ms * interval '1 millisecond',
+        wake_at = now() + (done.delay_ms + case done.outcome when 'lost' then 0 else $2 end) * interval '1 millisecond'
+      from done
+      where c.guid = any($3::uuid[]) and c.guid = done.guid and c.series = done.series and c.attempts = done.attempt
+        and ${stateOf("c")} = 'in_flight'
+      returning done.*
+    ), pending as (
+      select m.guid, m.order_guid, m.merchant_guid, m.debtor_agent_guid, m.creditor_agent_guid, applied.message_status,
+        applied.message_reason, applied.order_from, applied.order_to
+      from applied join payment_message m on m.guid = applied.payment_message_guid
+      where m.status = 'pending'
+      order by m.guid for update of m
+    ), decided as (
+      update payment_message m set status = pending.message_status, reason = pending.message_reason, decided_at = now()
+      from pending where m.guid = pending.guid and pending.message_status is not null
+      returning m.order_guid, m.status, extract(epoch from now() - m.received_at)::float8 as seconds, pending.order_from,
+        pending.order_to
+    ), moved as (
+      update payment_order o set status = decided.order_to, updated_at = now()
+      from decided where o.guid = decided.order_guid and o.status = decided.order_from
+    ), following as (${insertFollowingText("$4", "pending", "$2")}
     )
-    update callback c
-    set state = done.state, refusals = done.refusals, last_outcome = done.outcome, updated_at = now(),
-      due_at = now() + done.delay_ms * interval '1 millisecond',
-      wake_at = now() + (done.delay_ms + case done.outcome when 'lost' then 0 else $2 end) * interval '1 millisecond'
-    from done
-    where c.guid = any($3::uuid[]) and c.guid = done.guid and c.series = done.series and c.attempts = done.attempt
-      and ${stateOf("c")} = 'in_flight'
-    returning c.guid, c.series, c.attempts as attempt`,
+    select coalesce((select json_agg(place) from applied), '[]') as applied,
+      coalesce((select json_agg(decided) from decided), '[]') as decided,
+      coalesce((select json_agg(following) from following), '[]') as following`,
+};
+
+type Recorded = {
+  applied: number[];
+  decided: { status: PaymentMessageStatus; seconds: number }[];
+  following: Inserted[];
 };
 
 /**
  * Records attempts and everything that follows from them (callback state, payment, order, next callbacks) in one
- * transaction; one answer per record in the same order. A record whose lease has lapsed is kept as an attempt at most
- * and changes nothing.
+ * transaction; one answer per record in the same order. A record whose lease has lapsed is kept as an attempt at most and
+ * changes nothing. A payment that is decided already is left alone, so a repeat can neither revive nor undo it.
  */
 export async function recordAttempts(context: CoreContext, records: readonly AttemptRecord[]): Promise<RecordAnswer[]> {
-  const decisions = records.map((record) => afterAttempt({ ...record, policy: context.retryPolicy }));
-  const { applied, due, decided } = await context.db.transaction(async (sql) => {
-    const appliedKeys = await storeDecisions(context, sql, records, decisions);
-    const effects = records.flatMap((record, index) => {
-      const effect = decisions[index]?.effect ?? "none";
-      const hasEffect = effect !== "none" && record.paymentMessageGuid !== null;
-      return hasEffect && appliedKeys.has(attemptKey(record))
-        ? [{ paymentMessageGuid: record.paymentMessageGuid as string, effect, trace: record.trace }]
-        : [];
-    });
-    return { applied: appliedKeys, ...(await applyEffects(context, sql, effects)) };
+  const decided = records.map((record) => {
+    const decision = afterAttempt({ ...record, policy: context.retryPolicy });
+    return { record, decision, effect: paymentEffect(context, decision.effect, record) };
   });
-  context.onCallbacksDue(due);
-  for (const { result, seconds } of decided) context.observer?.decided(result, seconds);
-  return records.map((record, index) => ({
-    applied: applied.has(attemptKey(record)),
-    decision: decisions[index] as Decision,
-  }));
-}
-
-async function storeDecisions(
-  context: CoreContext,
-  sql: Sql,
-  records: readonly AttemptRecord[],
-  decisions: readonly Decision[],
-): Promise<Set<string>> {
-  const done = records.map((record, index) => {
-    const decision = decisions[index] as Decision;
-    return {
-      guid: record.callbackGuid,
-      series: record.series,
-      attempt: record.attempt,
-      state: decision.state,
-      delay_ms: decision.state === "waiting" ? decision.delayMs : 0,
-      refusals: record.refusals + (record.outcome === "refused" ? 1 : 0),
-      outcome: record.outcome,
-      duration_ms: Math.round(record.durationMs),
-      http_status: record.httpStatus ?? null,
-      answer: record.answer ?? null,
-      problem: record.problem ?? null,
-    };
-  });
-  const applied = await sql<AttemptKey & { guid: string }>(recordStatement, [
-    JSON.stringify(done),
+  const following = decided.flatMap(({ effect }) => effect?.following ?? []);
+  const [recorded] = await context.db.sql<Recorded>(recordStatement, [
+    JSON.stringify(decided.map(doneRow)),
     context.republishAfterMs,
-    done.map((attempt) => attempt.guid),
+    records.map((record) => record.callbackGuid),
+    JSON.stringify(following),
   ]);
-  return new Set(applied.map((row) => attemptKey({ ...row, callbackGuid: row.guid })));
+  context.onCallbacksDue(firstTickets(recorded?.following ?? [], following));
+  for (const { status, seconds } of recorded?.decided ?? []) context.observer?.decided(status, seconds);
+  const applied = new Set(recorded?.applied);
+  return decided.map(({ decision }, place) => ({ applied: applied.has(place), decision }));
 }
 
-type AttemptKey = { series: number; attempt: number };
+type Decided = { record: AttemptRecord; decision: Decision; effect: PaymentEffect | undefined };
 
-/** A late record and the attempt that overtook it can come in one group: only one of them applies. */
-const attemptKey = ({ callbackGuid, series, attempt }: AttemptKey & { callbackGuid: string }) =>
-  `${callbackGuid} ${series} ${attempt}`;
+function doneRow({ record, decision, effect }: Decided, place: number) {
+  return {
+    place,
+    guid: record.callbackGuid,
+    series: record.series,
+    attempt: record.attempt,
+    state: decision.state,
+    delay_ms: decision.state === "waiting" ? decision.delayMs : 0,
+    refusals: record.refusals + (record.outcome === "refused" ? 1 : 0),
+    outcome: record.outcome,
+    duration_ms: Math.round(record.durationMs),
+    http_status: record.httpStatus ?? null,
+    answer: record.answer ?? null,
+    problem: record.problem ?? null,
+    ...effect?.columns,
+  };
+}
 
 const buryStatement = {
   name: "bury_callback",

@@ -3,7 +3,7 @@ import type { Refusal } from "../domain/errors.ts";
 import { type OrderStatus, orderTransitions } from "../domain/order.ts";
 import type { BankRole } from "../domain/participant.ts";
 import { type PaymentMessageRequest, type SubmissionFacts, submissionProblem } from "../domain/paymentMessage.ts";
-import { callbackRows, followingCallbacks, insertCallbacksText, type MessageSides } from "./cascade.ts";
+import { firstTickets, followingCallbacks, type Inserted, insertFollowingText } from "./cascade.ts";
 import type { CoreContext, DueCallback, Traced } from "./context.ts";
 import { isGuid } from "./guid.ts";
 
@@ -62,8 +62,9 @@ const storeStatement = {
     ), message as (
       insert into payment_message select * from json_populate_recordset(null::payment_message, $1::json)
       where (select count(*) from moved) = cardinality($4::uuid[]) or lost_race('an order is not open any more')
+      returning guid, order_guid, merchant_guid, debtor_agent_guid, creditor_agent_guid
     )
-    ${insertCallbacksText("$7", "$8")}`,
+    ${insertFollowingText("$7", "message", "$8")}`,
 };
 
 type CallerRow = { guid: string; bic: string; roles: BankRole[] };
@@ -227,25 +228,24 @@ async function store(
 ): Promise<DueCallback[]> {
   if (accepted.length === 0 && tokens.length === 0) return [];
   const rows = accepted.map(({ row }) => row);
-  const callbacks = callbackRows(
-    context,
-    accepted.flatMap(({ row, request }) => followingCallbacks("submit", row satisfies MessageSides, request.trace)),
+  const following = accepted.flatMap(({ row, request }) =>
+    followingCallbacks(context, "submit", row.guid, request.trace),
   );
   const { from, to } = orderTransitions.payment_message_accepted;
-  const inserted = await context.db.sql<{ guid: string }>(storeStatement, [
+  const inserted = await context.db.sql<Inserted>(storeStatement, [
     JSON.stringify(rows),
     rows.map((row) => row.guid),
     accepted.map(({ request }) => request.jws),
     rows.map((row) => row.order_guid),
     from,
     to,
-    callbacks.json,
+    JSON.stringify(following),
     context.republishAfterMs,
     tokens.map((token) => token.callerGuid),
     tokens.map((token) => token.jti),
     tokens.map((token) => new Date(token.issuedAt.getTime() + accessTokenMemoryMs)),
   ]);
-  return callbacks.dueOf(inserted);
+  return firstTickets(inserted, following);
 }
 
 const forgetTokens = {

@@ -141,8 +141,6 @@ describe.each([
         "store_submissions",
         "claim_callbacks",
         "record_attempts",
-        "decide_messages",
-        "insert_callbacks",
         "overdue_callbacks",
         "expire_orders",
       ]),
