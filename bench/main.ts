@@ -24,7 +24,7 @@ type Run = { bench: Bench; options: Options; databaseUrl: string; amqp: { url: s
 const quick = {
   intake: { count: 2_000, warmUp: 2_000 },
   quietCount: 200,
-  overload: { seconds: 2, mostRequests: 8_000 },
+  overload: { seconds: 2, mostRequests: 16_000 },
   cascade: { count: 500, warmUp: 300 },
   latencySeconds: 5,
 };

@@ -245,6 +245,9 @@ function transportTo({ config, log, tracing, started }: Run, local: LocalCore | 
   return remote;
 }
 
+/** Linux keeps no more; with fewer a burst of new connections has some of them reset. */
+const connectionBacklog = 4_096;
+
 async function startRest(run: Run, clients: CoreClients, ready: () => Promise<DependencyState[]>): Promise<string> {
   const { config, log, parts, key, guard, metrics, tracing, edges } = run;
   let url = "";
@@ -270,7 +273,7 @@ async function startRest(run: Run, clients: CoreClients, ready: () => Promise<De
   const server = createServer(timeouts, app);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(config.restPort, config.restHost, () => resolve());
+    server.listen({ port: config.restPort, host: config.restHost, backlog: connectionBacklog }, () => resolve());
   });
   url = `http://localhost:${(server.address() as AddressInfo).port}`;
   edges.push(

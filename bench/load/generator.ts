@@ -24,8 +24,8 @@ export type LoadOptions = {
 
 export type LoadResult = {
   seconds: number;
-  /** Answers by status; 0 is a request without an answer. */
-  statuses: Record<number, number>;
+  /** Answers by status, and requests without an answer by the error that the connection ended with. */
+  statuses: Record<string, number>;
   /** Accepted until the last request was sent: what came through while the load lasted. */
   acceptedInTime: number;
   offeredSeconds: number;
@@ -95,7 +95,7 @@ async function run(options: LoadOptions & { keep?: boolean }): Promise<LoadResul
 }
 
 const newTally = () => ({
-  statuses: {} as Record<number, number>,
+  statuses: {} as Record<string, number>,
   latenciesMs: [] as number[],
   accepted: [] as { orderGuid: string; sentAtMs: number }[],
   acceptedAt: [] as number[],
@@ -142,7 +142,7 @@ async function sendAtRate(pool: Pool, requests: readonly Prepared[], ratePerSeco
 
 async function send(pool: Pool, request: Prepared, dueAt: number, tally: Tally): Promise<void> {
   tally.lastSentAt = performance.now();
-  let status = 0;
+  let status: number | string;
   let retryAfter: unknown;
   try {
     const { path, headers, body } = request;
@@ -150,8 +150,9 @@ async function send(pool: Pool, request: Prepared, dueAt: number, tally: Tally):
     await answer.body.dump();
     status = answer.statusCode;
     retryAfter = answer.headers["retry-after"];
-  } catch {
-    // No answer: counted as status 0, and what became of the request is seen in the database.
+  } catch (error) {
+    // What became of the request is seen in the database.
+    status = (error as { code?: string }).code ?? (error as Error).name;
   }
   const now = performance.now();
   tally.statuses[status] = (tally.statuses[status] ?? 0) + 1;

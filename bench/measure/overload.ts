@@ -7,14 +7,14 @@ export type OverloadResult = {
   goodputPerSecond: number;
   /** Of the rate that the same process reached when nobody pushed. */
   goodputVsPeak: number;
-  statuses: Record<number, number>;
+  statuses: Record<string, number>;
   withoutRetryAfter: number;
   /** Until a single request was answered as fast as on a quiet platform, or Infinity. */
   recoveredAfterMs: number;
 };
 
-/** Enough open connections that work piles up inside the platform and not only before it. */
-const CONNECTIONS = 3_000;
+/** As many as fill the platform and its door, so that some wait there until they are refused. */
+const CONNECTIONS = 4_500;
 const RECOVERY_LIMIT_MS = 30_000;
 /** Answers that a quiet platform gives within this are "as before". */
 const RECOVERED_MS = 100;

@@ -40,7 +40,7 @@ export type RestDeps = {
   /** Whether a caller may read the metrics; for everybody else they do not exist. */
   mayReadMetrics?: (caller: MetricsCaller) => boolean;
   requestDone?: RequestObserver;
-  /** Requests of the API that are worked on at the same time; what comes on top is told to come again. */
+  /** Requests of the API that are worked on at the same time; what comes on top waits and is then told to come again. */
   maxInFlight?: number;
   tracing?: Tracing;
   openapiPath: string;

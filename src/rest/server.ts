@@ -1,7 +1,9 @@
+import type { RequestListener } from "node:http";
 import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from "express";
 import { type Handlers, type OperationId, operations } from "../../gen/rest/operations.ts";
 import { ACCESS_HEADER } from "../sdk/access.ts";
 import { noTracing } from "../tracing.ts";
+import { admitAtMost, alwaysHeaders } from "./admission.ts";
 import { authenticateBank } from "./authenticate.ts";
 import type { RequestContext, RestDeps } from "./context.ts";
 import { asRefusal, errorAnswer, RestRefusal } from "./errors.ts";
@@ -23,14 +25,8 @@ type AnyHandler = (
   context: RequestContext,
 ) => Promise<{ status: number; type: string; body: unknown }>;
 
-/**
- * Requests that one process works on at a time. At two thousand a second this many take a quarter of a second; more would
- * wait in memory without being answered any sooner, so they are told at once, before their signatures cost anything.
- */
-const defaultMaxInFlight = 512;
-
 /** The translator: verifies who asks, translates REST to RPC and back, and decides nothing about payments. */
-export function createRestApp(deps: RestDeps): express.Application {
+export function createRestApp(deps: RestDeps): RequestListener {
   const parties = createParties(deps.clients.participants, deps.fetchKeySet);
   const handlers: Handlers<RequestContext> = {
     ...orderHandlers,
@@ -43,8 +39,7 @@ export function createRestApp(deps: RestDeps): express.Application {
   app.disable("x-powered-by");
   app.disable("etag");
   app.set("query parser", "simple");
-  app.use(requestLog(deps.log, deps.requestDone), requestSpan(deps.tracing ?? noTracing), alwaysHeaders);
-  app.use("/api", admitAtMost(deps.maxInFlight ?? defaultMaxInFlight));
+  app.use(requestLog(deps.log, deps.requestDone), requestSpan(deps.tracing ?? noTracing), setAlwaysHeaders);
   app.use(operations.getMetrics.expressPath, onlyMetricsReaders(deps));
   for (const id of Object.keys(operations) as OperationId[]) mount(app, id, handlers[id] as AnyHandler, deps, parties);
   for (const path of new Set(Object.values(operations).map((operation) => operation.expressPath))) {
@@ -54,7 +49,7 @@ export function createRestApp(deps: RestDeps): express.Application {
     throw new RestRefusal("ROUTE_NOT_FOUND");
   });
   app.use(answerError(deps));
-  return app;
+  return admitAtMost(deps, app);
 }
 
 function mount(app: express.Application, id: OperationId, handler: AnyHandler, deps: RestDeps, parties: Parties): void {
@@ -83,18 +78,6 @@ function mount(app: express.Application, id: OperationId, handler: AnyHandler, d
   app[operation.method](operation.expressPath, nameRoute, ...parsers, run);
 }
 
-function admitAtMost(limit: number): RequestHandler {
-  let inFlight = 0;
-  return (_request, response, next) => {
-    if (inFlight >= limit) throw new RestRefusal("OVERLOADED");
-    inFlight += 1;
-    response.once("close", () => {
-      inFlight -= 1;
-    });
-    next();
-  };
-}
-
 function guidIn(path: Record<string, unknown>): string | undefined {
   return typeof path.counterparty_guid === "string" ? path.counterparty_guid : undefined;
 }
@@ -108,9 +91,8 @@ const onlyJson: RequestHandler = (request, _response, next) => {
   next();
 };
 
-const alwaysHeaders: RequestHandler = (_request, response, next) => {
-  response.setHeader("X-Content-Type-Options", "nosniff");
-  response.setHeader("Cache-Control", "no-store");
+const setAlwaysHeaders: RequestHandler = (_request, response, next) => {
+  response.set(alwaysHeaders);
   next();
 };
 

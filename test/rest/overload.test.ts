@@ -1,4 +1,4 @@
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
 import { ask, type Keys, makeKeys, ORDER_ID, refusedByCore, startRest } from "./fixture.ts";
 
@@ -7,7 +7,10 @@ beforeAll(async () => {
   keys = await makeKeys();
 });
 
-test("more requests than one process works on are told at once to come again, and it answers as before afterwards", async () => {
+const status = `/api/v1/merchants/order/status?id=${ORDER_ID}`;
+
+/** A translator that works on two requests at a time, whose core answers when it is let. */
+async function startHeld() {
   const held: (() => void)[] = [];
   const rest = await startRest(
     keys,
@@ -21,21 +24,41 @@ test("more requests than one process works on are told at once to come again, an
     },
     { maxInFlight: 2 },
   );
-  try {
-    const status = `/api/v1/merchants/order/status?id=${ORDER_ID}`;
-    const working = [ask(rest, status), ask(rest, status)];
-    await expect.poll(() => held.length).toBe(2);
-    const refused = await ask(rest, status);
-    expect(refused).toMatchObject({ status: 503, json: { code: "OVERLOADED" } });
-    expect(refused.headers.get("retry-after")).toBe("1");
-    expect(await ask(rest, "/healthz")).toMatchObject({ status: 200 });
-    for (const finish of held) finish();
-    expect((await Promise.all(working)).map((answer) => answer.status)).toEqual([400, 400]);
-    const next = ask(rest, status);
-    await expect.poll(() => held.length).toBe(3);
-    held[2]?.();
-    expect(await next).toMatchObject({ status: 400 });
-  } finally {
-    await rest.stop();
-  }
+  onTestFinished(() => rest.stop());
+  return { rest, held };
+}
+
+test("more requests than one process works on wait a second and are then told to come again", async () => {
+  const { rest, held } = await startHeld();
+  const working = [ask(rest, status), ask(rest, status)];
+  await expect.poll(() => held.length).toBe(2);
+  const startedAt = performance.now();
+  const refused = await ask(rest, status);
+  expect(refused).toMatchObject({ status: 503, json: { code: "OVERLOADED" } });
+  expect(Object.fromEntries(refused.headers)).toMatchObject({
+    "retry-after": "1",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "x-request-id": expect.stringMatching(/^[0-9a-f-]{36}$/),
+  });
+  expect(performance.now() - startedAt).toBeGreaterThan(900);
+  expect(rest.lines.some((line) => JSON.parse(line).status === 503)).toBe(true);
+  expect(await ask(rest, "/healthz")).toMatchObject({ status: 200 });
+  for (const finish of held) finish();
+  expect((await Promise.all(working)).map((answer) => answer.status)).toEqual([400, 400]);
+});
+
+test("a request that waits is worked on when another one ends, and one whose caller has gone is forgotten", async () => {
+  const { rest, held } = await startHeld();
+  const working = [ask(rest, status), ask(rest, status)];
+  await expect.poll(() => held.length).toBe(2);
+  const gone = fetch(`${rest.url}${status}`, { signal: AbortSignal.timeout(100) });
+  await expect(gone).rejects.toThrow("timeout");
+  const waiting = ask(rest, status);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(held).toHaveLength(2);
+  held[0]?.();
+  await expect.poll(() => held.length).toBe(3);
+  for (const finish of held) finish();
+  expect((await Promise.all([...working, waiting])).map((answer) => answer.status)).toEqual([400, 400, 400]);
 });

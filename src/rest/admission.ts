@@ -1,0 +1,86 @@
+import { randomUUID } from "node:crypto";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { RestDeps } from "./context.ts";
+import { errorAnswer, RestRefusal } from "./errors.ts";
+
+/** Requests that one process works on at a time; at two thousand a second this many take a quarter of a second. */
+const defaultMaxInFlight = 512;
+
+/** Requests that wait at the door, unread and at about 10 KiB each. */
+const maxWaiting = 4_096;
+
+/** What has waited this long would not be answered much sooner than when it comes again. */
+const patienceMs = 1_000;
+
+/** As Express matches paths. Probes, metrics and pages are for those who look after an overload. */
+const api = /^\/api\//i;
+
+/** No answer may be cached or taken for something else than it says. */
+export const alwaysHeaders = { "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store" };
+
+/**
+ * Lets at most `deps.maxInFlight` requests of the API into the application. A burst waits at the door; what has waited for
+ * a second is told to come again. This stands before Express and has its answer ready, because refusing must cost a small
+ * part of what working costs: else a flood leaves no time for what was accepted.
+ */
+export function admitAtMost(deps: RestDeps, application: RequestListener): RequestListener {
+  const { maxInFlight = defaultMaxInFlight } = deps;
+  const refuse = busyAnswer(deps);
+  /** In the order in which they came. */
+  const waiting = new Set<() => void>();
+  let inFlight = 0;
+
+  function enter(request: IncomingMessage, response: ServerResponse): void {
+    inFlight += 1;
+    response.once("close", leave);
+    application(request, response);
+  }
+
+  function leave(): void {
+    inFlight -= 1;
+    const [next] = waiting;
+    next?.();
+  }
+
+  function wait(request: IncomingMessage, response: ServerResponse): void {
+    const patience = setTimeout(() => {
+      forget();
+      refuse(request, response);
+    }, patienceMs);
+    const admit = () => {
+      forget();
+      enter(request, response);
+    };
+    const forget = () => {
+      clearTimeout(patience);
+      waiting.delete(admit);
+      response.off("close", forget);
+    };
+    response.once("close", forget);
+    waiting.add(admit);
+  }
+
+  return (request, response) => {
+    if (!api.test(request.url ?? "")) application(request, response);
+    else if (inFlight < maxInFlight) enter(request, response);
+    else if (waiting.size < maxWaiting) wait(request, response);
+    else refuse(request, response);
+  };
+}
+
+function busyAnswer({ log, requestDone }: RestDeps): RequestListener {
+  const { status, headers, body } = errorAnswer(new RestRefusal("OVERLOADED"), undefined);
+  const text = JSON.stringify(body);
+  const usual = {
+    ...headers,
+    ...alwaysHeaders,
+    "Content-Type": "application/json; charset=utf-8",
+    "Content-Length": Buffer.byteLength(text),
+  };
+  return ({ method }, response) => {
+    const requestId = randomUUID();
+    response.writeHead(status, { ...usual, "X-Request-Id": requestId }).end(text);
+    log.info({ method, route: "none", status, durationMs: 0, requestId }, "request");
+    requestDone?.("none", status, 0);
+  };
+}
