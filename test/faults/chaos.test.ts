@@ -60,7 +60,7 @@ const statusWhenSent: Partial<Record<CallbackKind, RegExp>> = {
 describe("the core under chaos", () => {
   let platform: Platform;
   let parties: Parties;
-  let failsNextTransaction = false;
+  let failingStatement: string | undefined;
 
   beforeAll(async () => {
     platform = await openPlatform({
@@ -72,22 +72,23 @@ describe("the core under chaos", () => {
   });
   afterAll(() => platform?.close());
 
-  /** The database whose next transaction does all its work and is then rolled back, as by a connection that breaks. */
+  /** The database that does all the work of one statement and then rolls it back, as when a connection breaks. */
   function failingOnDemand(db: Database): Database {
     return {
       ...db,
-      transaction: (work) =>
-        db.transaction(async (sql) => {
-          const result = await work(sql);
-          if (!failsNextTransaction) return result;
-          failsNextTransaction = false;
+      async sql(statement, values) {
+        if (statement.name !== failingStatement) return await db.sql(statement, values);
+        failingStatement = undefined;
+        return await db.transaction(async (sql) => {
+          await sql(statement, values);
           throw Object.assign(new Error("the connection broke before the commit"), { code: "08006" });
-        }),
+        });
+      },
     };
   }
 
-  async function rolledBack(work: () => Promise<unknown>): Promise<void> {
-    failsNextTransaction = true;
+  async function rolledBack(statement: string, work: () => Promise<unknown>): Promise<void> {
+    failingStatement = statement;
     await expect(work()).rejects.toThrow("broke before the commit");
   }
 
@@ -172,7 +173,7 @@ describe("the core under chaos", () => {
     async "recording rolled back"(run, { pick, outcome }) {
       const ticket = take(run.tickets, pick);
       const claimed = ticket && (await run.claim(ticket));
-      if (claimed) await rolledBack(() => run.record(claimed, outcome));
+      if (claimed) await rolledBack("record_attempts", () => run.record(claimed, outcome));
     },
     async "claimed and held"(run, { pick }) {
       const ticket = take(run.tickets, pick);
@@ -197,7 +198,7 @@ describe("the core under chaos", () => {
   async function paysOnce(rollsBackFirst: boolean): Promise<string> {
     const order = await createOrder(platform, parties.merchant);
     const request = paymentRequest(platform, parties, order);
-    if (rollsBackFirst) await rolledBack(() => platform.core.submitPaymentMessage(request));
+    if (rollsBackFirst) await rolledBack("store_submissions", () => platform.core.submitPaymentMessage(request));
     return accepted(await platform.core.submitPaymentMessage(request)).guid;
   }
 

@@ -98,16 +98,18 @@ describe("a worker process that ends", { timeout: 90_000 }, () => {
     );
     const guid = await platform.pays();
     await merchant.receives("pay-in", { guid, answered: 200 });
-    await vi.waitFor(async () => expect(await blockedStatements()).toBeGreaterThan(0), { timeout: 20_000 });
+    await vi.waitFor(async () => expect(await blockedStatements("pid")).toBeGreaterThan(0), { timeout: 20_000 });
     await worker.kill("SIGKILL");
+    // What has been sent would be carried out although its sender is dead, if its connection did not end.
+    await blockedStatements("pg_terminate_backend(pid)");
     await lock.end();
     await killAndReplace();
     await expectPaidAfterOneLostAttempt(guid, merchant, 2);
   });
 
-  async function blockedStatements(): Promise<number> {
+  async function blockedStatements(each: string): Promise<number> {
     const blocked = await platform.rows(
-      "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+      `select ${each} from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
     );
     return blocked.length;
   }
