@@ -1,5 +1,4 @@
-import { CompactSign, compactVerify } from "jose";
-import { isAlgorithm, type SigningKey, type VerificationKey } from "./keys.ts";
+import { type Algorithm, isAlgorithm, type SigningKey, type VerificationKey } from "./keys.ts";
 
 export type Claims = Record<string, unknown>;
 export type JwsHeader = { alg: string; kid?: string; typ?: string } & Record<string, unknown>;
@@ -18,15 +17,24 @@ export const MAX_KEYS_TRIED = 2;
 /** Three base64url parts; only the signature may be empty, so that an unsigned token is named by its algorithm. */
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
 
-const encoder = new TextEncoder();
+/** What WebCrypto has to be told beside the key (RFC 7518, sections 3.3 to 3.5). */
+const signatureParameters = {
+  RS256: { name: "RSASSA-PKCS1-v1_5" },
+  PS256: { name: "RSA-PSS", saltLength: 32 },
+  ES256: { name: "ECDSA", hash: "SHA-256" },
+} as const satisfies Record<Algorithm, object>;
+
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** Signs claims as a compact JWS. `typ: null` leaves the header member out. */
 export async function signJws(claims: Claims, key: SigningKey, options: { typ?: string | null } = {}): Promise<string> {
   const typ = options.typ === undefined ? "JWT" : options.typ;
   const header = { alg: key.alg, kid: key.kid, ...(typ === null ? {} : { typ }) };
-  // jose signs through webcrypto, which runs on the thread pool and leaves the event loop free.
-  return new CompactSign(encoder.encode(JSON.stringify(claims))).setProtectedHeader(header).sign(key.privateKey);
+  const signed = `${encodeObject(header)}.${encodeObject(claims)}`;
+  // WebCrypto works on the thread pool and leaves the event loop free. It is called without jose between, whose
+  // conversions cost a tenth of the platform's throughput.
+  const signature = await crypto.subtle.sign(signatureParameters[key.alg], key.privateKey, Buffer.from(signed));
+  return `${signed}.${Buffer.from(signature).toString("base64url")}`;
 }
 
 /**
@@ -60,13 +68,10 @@ export function peekJws(
   return parseJws(token);
 }
 
-async function isSignedBy(token: string, candidate: VerificationKey): Promise<boolean> {
-  try {
-    await compactVerify(token, candidate.key, { algorithms: [candidate.alg] });
-    return true;
-  } catch {
-    return false;
-  }
+async function isSignedBy(token: string, { key, alg }: VerificationKey): Promise<boolean> {
+  const end = token.lastIndexOf(".");
+  const signature = Buffer.from(token.slice(end + 1), "base64url");
+  return await crypto.subtle.verify(signatureParameters[alg], key, signature, Buffer.from(token.slice(0, end)));
 }
 
 function parseJws(token: unknown) {
@@ -85,6 +90,10 @@ function parseJws(token: unknown) {
 
 function isCanonical(part: string): boolean {
   return Buffer.from(part, "base64url").toString("base64url") === part;
+}
+
+function encodeObject(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString("base64url");
 }
 
 function decodeObject(part: string): Claims | undefined {

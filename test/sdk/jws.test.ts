@@ -1,4 +1,5 @@
 import { createHmac, createPublicKey, webcrypto } from "node:crypto";
+import { CompactSign, compactVerify } from "jose";
 import { beforeAll, describe, expect, test } from "vitest";
 import { MAX_TOKEN_CHARS, signJws, verifyJws } from "../../src/sdk/jws.ts";
 import {
@@ -36,6 +37,31 @@ beforeAll(async () => {
     generateKeyPair(),
     generateKeyPair("ES256"),
   ]);
+});
+
+describe.each(ALGORITHMS)("%s, with jose at the other end", (alg) => {
+  const claims = { amount: 21, purpose: "оплата" };
+
+  test("it reads what we sign, and we read what it signs", async () => {
+    const pair = await generateKeyPair(alg);
+    const { payload, protectedHeader } = await compactVerify(await signJws(claims, pair), pair.publicKey);
+    expect(JSON.parse(Buffer.from(payload).toString())).toEqual(claims);
+    expect(protectedHeader).toEqual({ alg, kid: pair.kid, typ: "JWT" });
+    const theirs = new CompactSign(Buffer.from(JSON.stringify(claims))).setProtectedHeader({ alg, kid: pair.kid });
+    expect(await verifyJws(await theirs.sign(pair.privateKey), [verifying(pair)])).toMatchObject({ ok: true, claims });
+  });
+
+  test("a signature that is cut, long, empty or of zeros is refused and not an error", async () => {
+    const pair = await generateKeyPair(alg);
+    const token = await signJws(claims, pair);
+    const signed = token.slice(0, token.lastIndexOf("."));
+    const signature = Buffer.from(part(token, 2), "base64url");
+    const bad = [signature.subarray(1), Buffer.concat([signature, signature]), Buffer.alloc(0), signature.fill(0)];
+    for (const bytes of bad) {
+      const forged = `${signed}.${bytes.toString("base64url")}`;
+      expect(await verifyJws(forged, [verifying(pair)])).toEqual({ ok: false, problem: "signature" });
+    }
+  });
 });
 
 describe("verifyJws accepts", () => {
