@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Pool } from "undici";
+import { Client } from "undici";
+import { createFifo } from "../../src/queue/delayLine.ts";
 import { ACCESS_HEADER, createAccessToken } from "../../src/sdk/access.ts";
 import { signJws } from "../../src/sdk/jws.ts";
 import { importKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
@@ -82,17 +83,34 @@ async function signOne(batch: Batch, index: number): Promise<Prepared> {
 async function run(options: LoadOptions & { keep?: boolean }): Promise<LoadResult> {
   const requests = options.keep ? prepared.slice(0, options.count) : prepared.splice(0, options.count);
   if (requests.length < options.count) throw new Error(`${options.count} requests wanted, ${requests.length} prepared`);
-  const pool = new Pool(options.url, { connections: options.connections, pipelining: 1, headersTimeout: 30_000 });
+  const connections = openConnections(options.url, options.connections);
   const tally = newTally();
   const startedAt = performance.now();
   try {
-    if (options.ratePerSecond === undefined) await sendInTurn(pool, requests, options.connections, tally);
-    else await sendAtRate(pool, requests, options.ratePerSecond, tally);
+    if (options.ratePerSecond === undefined) await sendInTurn(connections, requests, options.connections, tally);
+    else await sendAtRate(connections, requests, options.ratePerSecond, tally);
     return resultOf(tally, startedAt);
   } finally {
-    await pool.close();
+    await connections.close();
   }
 }
+
+/** Connections with one request each; undici's own pool looks through all of them for every request, which is a load. */
+function openConnections(url: string, count: number) {
+  const all = Array.from({ length: count }, () => new Client(url, { pipelining: 1, headersTimeout: 30_000 }));
+  const free = [...all];
+  const waiting = createFifo<(client: Client) => void>();
+  return {
+    take: async (): Promise<Client> => free.pop() ?? (await new Promise<Client>((resolve) => waiting.push(resolve))),
+    release(client: Client): void {
+      const next = waiting.shift();
+      if (next) next(client);
+      else free.push(client);
+    },
+    close: () => Promise.all(all.map((client) => client.close())),
+  };
+}
+type Connections = ReturnType<typeof openConnections>;
 
 const newTally = () => ({
   statuses: {} as Record<string, number>,
@@ -116,43 +134,56 @@ function resultOf(tally: Tally, startedAt: number): LoadResult {
   };
 }
 
-async function sendInTurn(pool: Pool, requests: readonly Prepared[], connections: number, tally: Tally): Promise<void> {
+async function sendInTurn(
+  connections: Connections,
+  requests: readonly Prepared[],
+  atOnce: number,
+  tally: Tally,
+): Promise<void> {
   let next = 0;
   async function sendNext() {
     for (let index = next++; index < requests.length; index = next++) {
-      await send(pool, requests[index] as Prepared, performance.now(), tally);
+      await send(connections, requests[index] as Prepared, performance.now(), tally);
     }
   }
-  await Promise.all(Array.from({ length: connections }, sendNext));
+  await Promise.all(Array.from({ length: atOnce }, sendNext));
 }
 
 /** Late requests count from the instant they were due, so that a stall is not hidden by the pause that it causes. */
-async function sendAtRate(pool: Pool, requests: readonly Prepared[], ratePerSecond: number, tally: Tally) {
+async function sendAtRate(
+  connections: Connections,
+  requests: readonly Prepared[],
+  ratePerSecond: number,
+  tally: Tally,
+) {
   const startedAt = performance.now();
   const dueAt = (index: number) => startedAt + (index * 1_000) / ratePerSecond;
   const sent: Promise<void>[] = [];
   for (let index = 0; index < requests.length; ) {
     for (; index < requests.length && dueAt(index) <= performance.now(); index++) {
-      sent.push(send(pool, requests[index] as Prepared, dueAt(index), tally));
+      sent.push(send(connections, requests[index] as Prepared, dueAt(index), tally));
     }
     await sleep(2);
   }
   await Promise.all(sent);
 }
 
-async function send(pool: Pool, request: Prepared, dueAt: number, tally: Tally): Promise<void> {
+async function send(connections: Connections, request: Prepared, dueAt: number, tally: Tally): Promise<void> {
   tally.lastSentAt = performance.now();
   let status: number | string;
   let retryAfter: unknown;
+  const client = await connections.take();
   try {
     const { path, headers, body } = request;
-    const answer = await pool.request({ method: "POST", path, headers, body });
+    const answer = await client.request({ method: "POST", path, headers, body });
     await answer.body.dump();
     status = answer.statusCode;
     retryAfter = answer.headers["retry-after"];
   } catch (error) {
     // What became of the request is seen in the database.
     status = (error as { code?: string }).code ?? (error as Error).name;
+  } finally {
+    connections.release(client);
   }
   const now = performance.now();
   tally.statuses[status] = (tally.statuses[status] ?? 0) + 1;
