@@ -45,13 +45,15 @@ const selectFacts = {
 };
 
 // Whatever has changed since the facts were read makes this fail as a whole and be decided again: tokens, orders and
-// identifiers are unique, and an order that is not open any more (it expired) is a lost race as well.
+// identifiers are unique, and an order that is not open any more (it expired) is a lost race as well. Orders come first and
+// in the order of their guids, so that of two groups with the same orders one waits for the other.
 const storeStatement = {
   name: "store_submissions",
   text: `
     with used as (
       insert into used_access_token (participant_guid, jti, expires_at)
-      select * from unnest($9::uuid[], $10::text[], $11::timestamptz[])
+      select * from unnest($9::uuid[], $10::text[], $11::timestamptz[]) as token(participant, jti, expiry)
+      order by participant, jti
     ), moved as (
       update payment_order set status = $6, updated_at = now()
       where guid = any($4::uuid[]) and status = $5

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { RestDeps } from "./context.ts";
 import { errorAnswer, RestRefusal } from "./errors.ts";
+import { noteArrival, timer } from "./requestLog.ts";
 
 /** Requests that one process works on at a time; at two thousand a second this many take a quarter of a second. */
 const defaultMaxInFlight = 512;
@@ -43,6 +44,7 @@ export function admitAtMost(deps: RestDeps, application: RequestListener): Reque
   }
 
   function wait(request: IncomingMessage, response: ServerResponse): void {
+    noteArrival(request);
     const patience = setTimeout(() => {
       forget();
       refuse(request, response);
@@ -77,10 +79,11 @@ function busyAnswer({ log, requestDone }: RestDeps): RequestListener {
     "Content-Type": "application/json; charset=utf-8",
     "Content-Length": Buffer.byteLength(text),
   };
-  return ({ method }, response) => {
+  return (request, response) => {
     const requestId = randomUUID();
+    const durationMs = timer(request)();
     response.writeHead(status, { ...usual, "X-Request-Id": requestId }).end(text);
-    log.info({ method, route: "none", status, durationMs: 0, requestId }, "request");
-    requestDone?.("none", status, 0);
+    log.info({ method: request.method, route: "none", status, durationMs, requestId }, "request");
+    requestDone?.("none", status, durationMs);
   };
 }

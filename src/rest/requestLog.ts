@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { IncomingMessage } from "node:http";
 import type { RequestHandler, Response } from "express";
 import type { Logger } from "pino";
 import type { OperationId, operations } from "../../gen/rest/operations.ts";
@@ -39,14 +40,27 @@ export function requestSpan(tracing: Tracing): RequestHandler {
 /** Told once per request; the operation is "none" where no route was met. */
 export type RequestObserver = (operation: string, status: number, durationMs: number) => void;
 
+const arrivals = new WeakMap<IncomingMessage, number>();
+
+/** Notes when a request came that has to wait, so that its waiting counts as part of its time. */
+export function noteArrival(request: IncomingMessage): void {
+  arrivals.set(request, performance.now());
+}
+
+/** A clock that started when the request came, in milliseconds. */
+export function timer(request: IncomingMessage): () => number {
+  const startedAt = arrivals.get(request) ?? performance.now();
+  return () => Math.round((performance.now() - startedAt) * 10) / 10;
+}
+
 /** One line per request. It names the route's pattern and never the URL: an order's token travels in the query. */
 export function requestLog(log: Logger, done: RequestObserver = () => {}): RequestHandler {
   return (request, response, next) => {
-    const startedAt = performance.now();
+    const elapsedMs = timer(request);
     response.locals.requestId = randomUUID();
     response.setHeader("X-Request-Id", response.locals.requestId);
     response.once("close", () => {
-      const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
+      const durationMs = elapsedMs();
       const line = {
         method: request.method,
         route: routeOf(response)?.path ?? "none",

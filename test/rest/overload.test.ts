@@ -42,7 +42,8 @@ test("more requests than one process works on wait a second and are then told to
     "x-request-id": expect.stringMatching(/^[0-9a-f-]{36}$/),
   });
   expect(performance.now() - startedAt).toBeGreaterThan(900);
-  expect(rest.lines.some((line) => JSON.parse(line).status === 503)).toBe(true);
+  const logged = rest.lines.map((line) => JSON.parse(line)).find((line) => line.status === 503);
+  expect(logged.durationMs).toBeGreaterThan(900);
   expect(await ask(rest, "/healthz")).toMatchObject({ status: 200 });
   for (const finish of held) finish();
   expect((await Promise.all(working)).map((answer) => answer.status)).toEqual([400, 400]);
@@ -61,4 +62,7 @@ test("a request that waits is worked on when another one ends, and one whose cal
   await expect.poll(() => held.length).toBe(3);
   for (const finish of held) finish();
   expect((await Promise.all([...working, waiting])).map((answer) => answer.status)).toEqual([400, 400, 400]);
+  const logged = rest.lines.map((line) => JSON.parse(line)).filter(({ status }) => status === 400);
+  expect(logged).toHaveLength(3);
+  for (const { durationMs } of logged) expect(durationMs, "waiting counts").toBeGreaterThan(90);
 });
