@@ -226,8 +226,8 @@ const recordStatement = {
         and ${stateOf("c")} = 'in_flight'
       returning done.*
     ), pending as (
-      select m.guid, m.order_guid, m.merchant_guid, m.debtor_agent_guid, m.creditor_agent_guid, applied.message_status,
-        applied.message_reason, applied.order_from, applied.order_to
+      select applied.place, m.guid, m.order_guid, m.merchant_guid, m.debtor_agent_guid, m.creditor_agent_guid,
+        applied.message_status, applied.message_reason, applied.order_from, applied.order_to
       from applied join payment_message m on m.guid = applied.payment_message_guid
       where m.status = 'pending'
       order by m.guid for update of m
@@ -239,7 +239,7 @@ const recordStatement = {
     ), moved as (
       update payment_order o set status = decided.order_to, updated_at = now()
       from decided where o.guid = decided.order_guid and o.status = decided.order_from
-    ), following as (${insertFollowingText("$4", "pending", "$2")}
+    ), following as (${insertFollowingText("$4", "pending", "place", "$2")}
     )
     select coalesce((select json_agg(place) from applied), '[]') as applied,
       coalesce((select json_agg(decided) from decided), '[]') as decided,
@@ -262,7 +262,10 @@ export async function recordAttempts(context: CoreContext, records: readonly Att
     const decision = afterAttempt({ ...record, policy: context.retryPolicy });
     return { record, decision, effect: paymentEffect(context, decision.effect, record) };
   });
-  const following = decided.flatMap(({ effect }) => effect?.following ?? []);
+  // By the place of their record: of two records of one payment in a group, only what the applied one causes may follow.
+  const following = decided.flatMap(({ effect }, place) =>
+    (effect?.following ?? []).map((next) => ({ ...next, place })),
+  );
   const [recorded] = await context.db.sql<Recorded>(recordStatement, [
     JSON.stringify(decided.map(doneRow)),
     context.republishAfterMs,

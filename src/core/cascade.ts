@@ -87,22 +87,24 @@ export function followingCallbacks(
 }
 
 /**
- * The text that inserts the callbacks in the JSON of parameter `rows` for those of their payments that are in the table
- * `messages`, and answers the new ones; the relay leaves them alone for the milliseconds of parameter `wakeMs`. A callback
- * that exists already is passed over: the cascade of a payment happens once, whatever is repeated.
+ * The text that inserts the callbacks in the JSON of parameter `rows` where their cause is in the table `causes`, which has
+ * the sides of the payment; answers the new ones. `key` is the column that both sides know the cause by. The relay leaves
+ * them alone for the milliseconds of parameter `wakeMs`. A callback that exists already is passed over: the cascade of a
+ * payment happens once, whatever is repeated.
  */
-export const insertFollowingText = (rows: string, messages: string, wakeMs: string) => `
+export const insertFollowingText = (rows: string, causes: string, key: "guid" | "place", wakeMs: string) => `
       insert into callback (guid, kind, payment_message_guid, order_guid, receiver_guid, state, reason, series, attempts,
         refusals, due_at, wake_at, created_at, updated_at)
-      select next.guid, next.kind, message.guid, message.order_guid,
+      select next.guid, next.kind, cause.guid, cause.order_guid,
         case next.role
-          when 'initiator_bank' then message.debtor_agent_guid
-          when 'recipient_bank' then message.creditor_agent_guid
-          when 'merchant' then message.merchant_guid
+          when 'initiator_bank' then cause.debtor_agent_guid
+          when 'recipient_bank' then cause.creditor_agent_guid
+          when 'merchant' then cause.merchant_guid
         end,
         'waiting', next.reason, 1, 0, 0, now(), now() + ${wakeMs} * interval '1 millisecond', now(), now()
-      from json_to_recordset(${rows}::json) as next(guid uuid, payment_message_guid uuid, kind text, role text, reason text)
-      join ${messages} message on message.guid = next.payment_message_guid
+      from json_to_recordset(${rows}::json)
+        as next(guid uuid, payment_message_guid uuid, place int, kind text, role text, reason text)
+      join ${causes} cause on cause.${key} = next.${key === "guid" ? "payment_message_guid" : key}
       on conflict do nothing
       returning guid, receiver_guid`;
 

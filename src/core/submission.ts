@@ -45,8 +45,8 @@ const selectFacts = {
 };
 
 // Whatever has changed since the facts were read makes this fail as a whole and be decided again: tokens, orders and
-// identifiers are unique, and an order that is not open any more (it expired) is a lost race as well. Orders come first and
-// in the order of their guids, so that of two groups with the same orders one waits for the other.
+// identifiers are unique, and an order that is not open any more (it expired) is a lost race as well. Orders come first, so
+// that of two groups with the same orders one waits for the other.
 const storeStatement = {
   name: "store_submissions",
   text: `
@@ -64,9 +64,10 @@ const storeStatement = {
     ), message as (
       insert into payment_message select * from json_populate_recordset(null::payment_message, $1::json)
       where (select count(*) from moved) = cardinality($4::uuid[]) or lost_race('an order is not open any more')
+      order by debtor_agent_guid, jti
       returning guid, order_guid, merchant_guid, debtor_agent_guid, creditor_agent_guid
     )
-    ${insertFollowingText("$7", "message", "$8")}`,
+    ${insertFollowingText("$7", "message", "guid", "$8")}`,
 };
 
 type CallerRow = { guid: string; bic: string; roles: BankRole[] };

@@ -74,7 +74,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const pool = (await orm.em.getConnection().getNativeClient()) as unknown as pg.Pool;
   return {
     orm,
-    sql: (statement, values) => run(pool, statement, values),
+    sql: (statement, values) => runAlone(pool, statement, values),
     transaction: (work) => transaction(pool, "begin", undefined, work),
     longTransaction: (work) => transaction(pool, `begin; ${setPlans}`, longTimeoutMs, work),
     ping: (timeoutMs) => ping(pool, timeoutMs),
@@ -138,8 +138,23 @@ const types = {
     oid === int8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 };
 
+/** As the pool's own `query`, which would close the connection of every statement that PostgreSQL refuses. */
+async function runAlone<Row>(pool: pg.Pool, statement: Statement, values?: readonly unknown[]): Promise<Row[]> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    return await run<Row>(client, statement, values);
+  } catch (error) {
+    const isAnswer = error instanceof pg.DatabaseError && error.severity !== "FATAL";
+    if (!isAnswer) broken = error as Error;
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
 async function run<Row>(
-  client: pg.Pool | pg.PoolClient,
+  client: pg.PoolClient,
   statement: Statement,
   values: readonly unknown[] = [],
   timeoutMs?: number,

@@ -13,8 +13,8 @@ const maxWaiting = 4_096;
 /** What has waited this long would not be answered much sooner than when it comes again. */
 const patienceMs = 1_000;
 
-/** As Express matches paths. Probes, metrics and pages are for those who look after an overload. */
-const api = /^\/api\//i;
+/** As Express matches paths, or by the whole URL. Probes, metrics and pages are for those who look after an overload. */
+const api = /^(\/api\/|[^/])/i;
 
 /** No answer may be cached or taken for something else than it says. */
 export const alwaysHeaders = { "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store" };

@@ -284,27 +284,49 @@ describe("claims and leases", () => {
     expect((await callbacksOf(platform, guid)).map(({ kind }) => kind)).toEqual(["pay_in_bank", "pay_in_merchant"]);
   });
 
-  test("a late record that comes together with the one that overtook it changes nothing", async () => {
-    const guid = await pay(platform, parties);
+  /** The Pay-in of the bank claimed twice: the first lease lapsed, so what its process says comes too late. */
+  async function overtaken(guid: string) {
     const { guid: callbackGuid } = await callbackOf(platform, guid, "pay_in_bank");
     const late = await claim(platform, callbackGuid);
     await platform.rows("update callback set wake_at = now() where guid = $1", callbackGuid);
     await recordLapsedLeases(platform);
-    const current = await claim(platform, callbackGuid);
-    const record = (claimed: typeof late, outcome: Outcome) =>
-      platform.core.recordAttempt({
-        ...claimed,
-        callbackGuid,
-        paymentMessageGuid: guid,
-        outcome,
-        durationMs: 1,
-        random: 0,
-      });
-    const answers = await Promise.all([record(current, "refused"), record(late, "accepted")]);
+    return { late, current: await claim(platform, callbackGuid) };
+  }
+
+  const recordOf = (guid: string, claimed: Awaited<ReturnType<typeof claim>>, outcome: Outcome) =>
+    platform.core.recordAttempt({
+      ...claimed,
+      callbackGuid: claimed.guid,
+      paymentMessageGuid: guid,
+      outcome,
+      durationMs: 1,
+      random: 0,
+    });
+
+  test("a late acceptance that comes together with the rejection that overtook it makes no callback", async () => {
+    const guid = await pay(platform, parties);
+    const { late, current } = await overtaken(guid);
+    const answers = await Promise.all([recordOf(guid, current, "refused"), recordOf(guid, late, "accepted")]);
     expect(answers.map((answer) => accepted(answer).applied)).toEqual([true, false]);
-    expect(await standing(guid)).toMatchObject({
+    expect(await standing(guid)).toEqual({
       message: "reject",
+      reason: PAY_OUT_REJECT_BY_BANK_ANSWER_REASON,
+      order: "canceled",
       callbacks: { pay_in_bank: "failed", pay_out: "waiting" },
+    });
+  });
+
+  test("a late rejection that comes together with the merchant's acceptance does not word the Pay-out", async () => {
+    const guid = await pay(platform, parties);
+    const { late, current } = await overtaken(guid);
+    await recordOf(guid, current, "accepted");
+    const merchants = await claim(platform, (await callbackOf(platform, guid, "pay_in_merchant")).guid);
+    const answers = await Promise.all([recordOf(guid, late, "refused"), recordOf(guid, merchants, "accepted")]);
+    expect(answers.map((answer) => accepted(answer).applied)).toEqual([false, true]);
+    expect(await callbackOf(platform, guid, "pay_out")).toMatchObject({ reason: PAY_OUT_SUCCESS_REASON });
+    expect(await standing(guid)).toMatchObject({
+      message: "success",
+      callbacks: { pay_in_bank: "delivered", pay_in_merchant: "delivered", pay_out: "waiting", credit: "waiting" },
     });
   });
 

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { get, type IncomingMessage } from "node:http";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
 import { ask, type Keys, makeKeys, ORDER_ID, refusedByCore, startRest } from "./fixture.ts";
@@ -47,6 +49,19 @@ test("more requests than one process works on wait a second and are then told to
   expect(await ask(rest, "/healthz")).toMatchObject({ status: 200 });
   for (const finish of held) finish();
   expect((await Promise.all(working)).map((answer) => answer.status)).toEqual([400, 400]);
+});
+
+test("a request that names the whole URL waits like any other", async () => {
+  const { rest, held } = await startHeld();
+  const working = [ask(rest, status), ask(rest, status)];
+  await expect.poll(() => held.length).toBe(2);
+  const whole = get({ host: "127.0.0.1", port: new URL(rest.url).port, path: `http://shop.example${status}` });
+  const [answer] = (await once(whole, "response")) as [IncomingMessage];
+  answer.resume();
+  expect(answer.statusCode).toBe(503);
+  expect(held).toHaveLength(2);
+  for (const finish of held) finish();
+  await Promise.all(working);
 });
 
 test("a request that waits is worked on when another one ends, and one whose caller has gone is forgotten", async () => {
