@@ -103,8 +103,6 @@ async function measureHanging(bench: Bench, rounds: number): Promise<number> {
   ];
   const plan = { rounds, count: CALLBACKS, warmUp: CALLBACKS };
   const rates = await inTurn("Hanging endpoints", sides, plan, {
-    prepare: async () => {},
-    warm: async () => {},
     async measure(side) {
       await bench.participants.call("hang", side.hanging);
       // Both sides count the same endpoints, those that never hang.
@@ -142,8 +140,6 @@ async function measureBacklog(bench: Bench, rounds: number, backlog: number): Pr
   ];
   const plan = { rounds, count: CALLBACKS, warmUp: CALLBACKS };
   const rates = await inTurn("Backlog", sides, plan, {
-    prepare: async () => {},
-    warm: async () => {},
     async measure({ site }) {
       await bench.participants.call("resetArrivals", []);
       if (site === small) {

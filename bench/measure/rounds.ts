@@ -13,9 +13,9 @@ export async function inTurn<Side extends { name: string }>(
   sides: readonly Side[],
   plan: Plan,
   round: {
-    prepare(count: number): Promise<void>;
+    prepare?(count: number): Promise<void>;
     /** Called once, between the warm-up and the first round that counts. */
-    warm(): Promise<void>;
+    warm?(): Promise<void>;
     /** Answers how many a second. */
     measure(side: Side, count: number, counts: boolean): Promise<number>;
   },
@@ -24,8 +24,8 @@ export async function inTurn<Side extends { name: string }>(
   for (let number = 0; number <= plan.rounds; number++) {
     const isWarmUp = number === 0;
     const count = isWarmUp ? plan.warmUp : plan.count;
-    if (number === 1) await round.warm();
-    await round.prepare(count);
+    if (number === 1) await round.warm?.();
+    await round.prepare?.(count);
     const told: string[] = [];
     for (let index = 0; index < sides.length; index++) {
       const side = sides[(index + number) % sides.length] as Side;

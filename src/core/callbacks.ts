@@ -29,6 +29,11 @@ export type ClaimedCallback = {
   paymentMessage: PaymentMessage | null;
 };
 
+/** What the queue has to know of a callback's row. */
+export function toDue(row: { guid: string; series: number; attempts: number; receiver_guid: string }): DueCallback {
+  return { callbackGuid: row.guid, series: row.series, attempt: row.attempts, receiverGuid: row.receiver_guid };
+}
+
 export type CallbackOrder = {
   guid: string;
   ref: string;
@@ -239,17 +244,16 @@ const recordStatement = {
     ), moved as (
       update payment_order o set status = decided.order_to, updated_at = now()
       from decided where o.guid = decided.order_guid and o.status = decided.order_from
-    ), following as (${insertFollowingText("$4", "pending", "place", "$2")}
+    ), following as (${insertFollowingText("$4", "pending", "cause.place = next.place", "$2")}
     )
-    select coalesce((select json_agg(place) from applied), '[]') as applied,
-      coalesce((select json_agg(decided) from decided), '[]') as decided,
-      coalesce((select json_agg(following) from following), '[]') as following`,
+    select (select json_agg(place) from applied) as applied, (select json_agg(decided) from decided) as decided,
+      (select json_agg(following) from following) as following`,
 };
 
 type Recorded = {
-  applied: number[];
-  decided: { status: PaymentMessageStatus; seconds: number }[];
-  following: Inserted[];
+  applied: number[] | null;
+  decided: { status: PaymentMessageStatus; seconds: number }[] | null;
+  following: Inserted[] | null;
 };
 
 /**

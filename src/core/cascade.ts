@@ -4,6 +4,20 @@ import { type OrderStatus, orderTransitions } from "../domain/order.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
 import type { CoreContext, DueCallback, Traced } from "./context.ts";
 
+/**
+ * The text that inserts the callbacks of the query `source` as due now and answers those that are new; the relay leaves
+ * them alone for the milliseconds of parameter `wakeMs`. A callback that exists already is passed over: what it tells
+ * happens once, whatever is repeated.
+ */
+const insertText = (source: string, wakeMs: string) => `
+      insert into callback (guid, kind, payment_message_guid, order_guid, register_id, receiver_guid, reason, state,
+        series, attempts, refusals, due_at, wake_at, created_at, updated_at)
+      select guid, kind, payment_message_guid, order_guid, register_id, receiver_guid, reason, 'waiting',
+        1, 0, 0, now(), now() + ${wakeMs} * interval '1 millisecond', now(), now()
+      from (${source}) new
+      on conflict do nothing
+      returning guid, receiver_guid`;
+
 // ---------------------------------------------------------------------------------------- callbacks about no payment
 
 /** A callback about an order or a register. */
@@ -11,20 +25,14 @@ export type NewCallback = { kind: CallbackKind; receiverGuid: string; orderGuid?
 
 const insertCallbacksStatement = {
   name: "insert_callbacks",
-  text: `
-    insert into callback (guid, kind, order_guid, register_id, receiver_guid, state, reason, series, attempts, refusals,
-      due_at, wake_at, created_at, updated_at)
-    select guid, kind, order_guid, register_id, receiver_guid, 'waiting', '', 1, 0, 0,
-      now(), now() + $2 * interval '1 millisecond', now(), now()
-    from json_to_recordset($1::json) as new(guid uuid, kind text, order_guid uuid, register_id text, receiver_guid uuid)
-    on conflict do nothing
-    returning guid, receiver_guid`,
+  text: insertText(
+    `select guid, kind, null::uuid as payment_message_guid, order_guid, register_id, receiver_guid, '' as reason
+     from json_to_recordset($1::json) as new(guid uuid, kind text, order_guid uuid, register_id text, receiver_guid uuid)`,
+    "$2",
+  ),
 };
 
-/**
- * Inserts callbacks inside the caller's transaction and answers those that are new, for the queue after the commit. One
- * that exists already is passed over: what it tells happens once, whatever is repeated.
- */
+/** Inserts callbacks inside the caller's transaction and answers those that are new, for the queue after the commit. */
 export async function insertCallbacks(
   context: CoreContext,
   sql: Sql,
@@ -87,26 +95,22 @@ export function followingCallbacks(
 }
 
 /**
- * The text that inserts the callbacks in the JSON of parameter `rows` where their cause is in the table `causes`, which has
- * the sides of the payment; answers the new ones. `key` is the column that both sides know the cause by. The relay leaves
- * them alone for the milliseconds of parameter `wakeMs`. A callback that exists already is passed over: the cascade of a
- * payment happens once, whatever is repeated.
+ * The text that inserts the callbacks in the JSON of parameter `rows` where the condition `on` finds their `cause` in the
+ * table `causes`, which has the sides of the payment; otherwise as `insertText`.
  */
-export const insertFollowingText = (rows: string, causes: string, key: "guid" | "place", wakeMs: string) => `
-      insert into callback (guid, kind, payment_message_guid, order_guid, receiver_guid, state, reason, series, attempts,
-        refusals, due_at, wake_at, created_at, updated_at)
-      select next.guid, next.kind, cause.guid, cause.order_guid,
-        case next.role
-          when 'initiator_bank' then cause.debtor_agent_guid
-          when 'recipient_bank' then cause.creditor_agent_guid
-          when 'merchant' then cause.merchant_guid
-        end,
-        'waiting', next.reason, 1, 0, 0, now(), now() + ${wakeMs} * interval '1 millisecond', now(), now()
-      from json_to_recordset(${rows}::json)
-        as next(guid uuid, payment_message_guid uuid, place int, kind text, role text, reason text)
-      join ${causes} cause on cause.${key} = next.${key === "guid" ? "payment_message_guid" : key}
-      on conflict do nothing
-      returning guid, receiver_guid`;
+export const insertFollowingText = (rows: string, causes: string, on: string, wakeMs: string) =>
+  insertText(
+    `select next.guid, next.kind, cause.guid as payment_message_guid, cause.order_guid, null::text as register_id,
+       case next.role
+         when 'initiator_bank' then cause.debtor_agent_guid
+         when 'recipient_bank' then cause.creditor_agent_guid
+         when 'merchant' then cause.merchant_guid
+       end as receiver_guid, next.reason
+     from json_to_recordset(${rows}::json)
+       as next(guid uuid, payment_message_guid uuid, place int, kind text, role text, reason text)
+     join ${causes} cause on ${on}`,
+    wakeMs,
+  );
 
 /** What the end of a callback does to its payment: columns of the statement that records it, and what follows. */
 export type PaymentEffect = {

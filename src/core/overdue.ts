@@ -1,5 +1,5 @@
 import type { CallbackKind } from "../domain/callback.ts";
-import { type AttemptRecord, recordAttempts } from "./callbacks.ts";
+import { type AttemptRecord, recordAttempts, toDue } from "./callbacks.ts";
 import type { CoreContext, DueCallback } from "./context.ts";
 
 const overdueStatement = {
@@ -37,13 +37,7 @@ export async function takeOverdueCallbacks(
 ): Promise<{ waiting: DueCallback[]; lost: AttemptRecord[] }> {
   const rows = await context.db.sql<OverdueRow>(overdueStatement, [limit, context.republishAfterMs]);
   const byState = Object.groupBy(rows, (row) => row.state);
-  const waiting = (byState.waiting ?? []).map((row) => ({
-    callbackGuid: row.guid,
-    series: row.series,
-    attempt: row.attempts,
-    receiverGuid: row.receiver_guid,
-  }));
-  return { waiting, lost: (byState.in_flight ?? []).map(lostAttempt) };
+  return { waiting: (byState.waiting ?? []).map(toDue), lost: (byState.in_flight ?? []).map(lostAttempt) };
 }
 
 /** Records attempts whose process died: lost, but counted. */

@@ -1,6 +1,7 @@
 import type { CallbackKind, CallbackState, Outcome } from "../domain/callback.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
-import type { CoreContext, DueCallback } from "./context.ts";
+import { toDue } from "./callbacks.ts";
+import type { CoreContext } from "./context.ts";
 import { isGuid } from "./guid.ts";
 
 /** A callback as operators and its receiver see it. */
@@ -206,13 +207,6 @@ export async function replayCallbacks(context: CoreContext, filter: CallbackFilt
   context.onCallbacksDue(rows.map(toDue));
   return rows.length;
 }
-
-const toDue = (row: CallbackRow): DueCallback => ({
-  callbackGuid: row.guid,
-  series: row.series,
-  attempt: row.attempts,
-  receiverGuid: row.receiver_guid,
-});
 
 const resolveStatement = {
   name: "resolve_callback",

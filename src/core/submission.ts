@@ -67,7 +67,7 @@ const storeStatement = {
       order by debtor_agent_guid, jti
       returning guid, order_guid, merchant_guid, debtor_agent_guid, creditor_agent_guid
     )
-    ${insertFollowingText("$7", "message", "guid", "$8")}`,
+    ${insertFollowingText("$7", "message", "cause.guid = next.payment_message_guid", "$8")}`,
 };
 
 type CallerRow = { guid: string; bic: string; roles: BankRole[] };

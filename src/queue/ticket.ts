@@ -16,15 +16,8 @@ export function encodeTickets(tickets: readonly Ticket[], atOnce = 1): Buffer[] 
 }
 
 /** The fields are named one by one, so that what else a caller's object carries never reaches the broker. */
-function fieldsOf({ callbackGuid, series, attempt, receiverGuid, parks, trace }: Ticket): Ticket {
-  return {
-    callbackGuid,
-    series,
-    attempt,
-    receiverGuid,
-    ...(parks !== undefined && { parks }),
-    ...(trace !== undefined && { trace }),
-  };
+function fieldsOf({ callbackGuid, series, attempt, receiverGuid, parks, trace }: Ticket) {
+  return { callbackGuid, series, attempt, receiverGuid, parks, trace };
 }
 
 /**

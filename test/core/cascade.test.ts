@@ -24,6 +24,7 @@ import {
   payWithSuccess,
   readMessage,
   reasonOf,
+  record,
   recordLapsedLeases,
   registerParties,
 } from "./platform.ts";
@@ -231,14 +232,7 @@ describe("claims and leases", () => {
     const { callback, attempts } = accepted(await platform.core.getCallback(callbackGuid));
     expect(callback).toMatchObject({ state: "waiting", attempts: 1, lastOutcome: "lost" });
     expect(attempts).toHaveLength(1);
-    const late = await platform.core.recordAttempt({
-      ...claimed,
-      callbackGuid,
-      paymentMessageGuid: guid,
-      outcome: "accepted",
-      durationMs: 1,
-      random: 0,
-    });
+    const late = await record(platform.core, claimed, "accepted");
     expect(late).toMatchObject({ applied: false });
     expect(await standing(guid)).toMatchObject({ message: "pending", callbacks: { pay_in_bank: "waiting" } });
   });
@@ -270,17 +264,9 @@ describe("claims and leases", () => {
     const guid = await pay(platform, parties);
     const { guid: callbackGuid } = await callbackOf(platform, guid, "pay_in_bank");
     const claimed = await claim(platform, callbackGuid);
-    const record = {
-      ...claimed,
-      callbackGuid,
-      paymentMessageGuid: guid,
-      outcome: "accepted" as const,
-      durationMs: 1,
-      random: 0,
-    };
-    const second = await platform.secondCore();
-    const answers = await Promise.all([platform.core.recordAttempt(record), second.recordAttempt(record)]);
-    expect(answers.map((answer) => accepted(answer).applied).sort()).toEqual([false, true]);
+    const cores = [platform.core, await platform.secondCore()];
+    const answers = await Promise.all(cores.map((core) => record(core, claimed, "accepted")));
+    expect(answers.map(({ applied }) => applied).sort()).toEqual([false, true]);
     expect((await callbacksOf(platform, guid)).map(({ kind }) => kind)).toEqual(["pay_in_bank", "pay_in_merchant"]);
   });
 
@@ -293,21 +279,14 @@ describe("claims and leases", () => {
     return { late, current: await claim(platform, callbackGuid) };
   }
 
-  const recordOf = (guid: string, claimed: Awaited<ReturnType<typeof claim>>, outcome: Outcome) =>
-    platform.core.recordAttempt({
-      ...claimed,
-      callbackGuid: claimed.guid,
-      paymentMessageGuid: guid,
-      outcome,
-      durationMs: 1,
-      random: 0,
-    });
-
   test("a late acceptance that comes together with the rejection that overtook it makes no callback", async () => {
     const guid = await pay(platform, parties);
     const { late, current } = await overtaken(guid);
-    const answers = await Promise.all([recordOf(guid, current, "refused"), recordOf(guid, late, "accepted")]);
-    expect(answers.map((answer) => accepted(answer).applied)).toEqual([true, false]);
+    const answers = await Promise.all([
+      record(platform.core, current, "refused"),
+      record(platform.core, late, "accepted"),
+    ]);
+    expect(answers.map(({ applied }) => applied)).toEqual([true, false]);
     expect(await standing(guid)).toEqual({
       message: "reject",
       reason: PAY_OUT_REJECT_BY_BANK_ANSWER_REASON,
@@ -319,10 +298,13 @@ describe("claims and leases", () => {
   test("a late rejection that comes together with the merchant's acceptance does not word the Pay-out", async () => {
     const guid = await pay(platform, parties);
     const { late, current } = await overtaken(guid);
-    await recordOf(guid, current, "accepted");
+    await record(platform.core, current, "accepted");
     const merchants = await claim(platform, (await callbackOf(platform, guid, "pay_in_merchant")).guid);
-    const answers = await Promise.all([recordOf(guid, late, "refused"), recordOf(guid, merchants, "accepted")]);
-    expect(answers.map((answer) => accepted(answer).applied)).toEqual([false, true]);
+    const answers = await Promise.all([
+      record(platform.core, late, "refused"),
+      record(platform.core, merchants, "accepted"),
+    ]);
+    expect(answers.map(({ applied }) => applied)).toEqual([false, true]);
     expect(await callbackOf(platform, guid, "pay_out")).toMatchObject({ reason: PAY_OUT_SUCCESS_REASON });
     expect(await standing(guid)).toMatchObject({
       message: "success",

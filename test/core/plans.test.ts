@@ -9,6 +9,7 @@ import {
   type Parties,
   type Platform,
   paymentRequest,
+  record,
   registerParties,
 } from "./platform.ts";
 
@@ -119,11 +120,7 @@ describe.each([
         ),
       );
       await Promise.all(
-        claims.map((claim) => {
-          const { claimed } = claim as Extract<typeof claim, { claimed: unknown }>;
-          const facts = { callbackGuid: claimed.guid, paymentMessageGuid: claimed.paymentMessage?.guid ?? null };
-          return core.recordAttempt({ ...claimed, ...facts, outcome: "accepted", durationMs: 1, random: 0 });
-        }),
+        claims.map((claim) => record(core, (claim as Extract<typeof claim, { claimed: unknown }>).claimed, "accepted")),
       );
     }
     await platform.rows(

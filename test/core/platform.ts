@@ -1,5 +1,6 @@
 import { v7 as uuidV7 } from "uuid";
 import { onTestFinished } from "vitest";
+import type { ClaimedCallback, RecordAnswer } from "../../src/core/callbacks.ts";
 import type { CoreContext, DueCallback } from "../../src/core/context.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import type { Registration } from "../../src/core/participants.ts";
@@ -282,22 +283,22 @@ export async function claim(platform: Platform, guid: string, core = platform.co
   return answer.claimed;
 }
 
+/** Records what came of a claimed attempt. */
+export async function record(
+  core: Core,
+  claimed: ClaimedCallback,
+  outcome: Outcome,
+  retryAfterMs?: number,
+): Promise<RecordAnswer> {
+  const { guid: callbackGuid, kind, series, attempt, refusals } = claimed;
+  const paymentMessageGuid = claimed.paymentMessage?.guid ?? null;
+  const told = { callbackGuid, kind, series, attempt, refusals, paymentMessageGuid, outcome, retryAfterMs };
+  return accepted(await core.recordAttempt({ ...told, durationMs: 5, random: 0 }));
+}
+
 /** One whole attempt: claim it, and record what came of it. */
 export async function attempt(platform: Platform, guid: string, outcome: Outcome, retryAfterMs?: number) {
-  const claimed = await claim(platform, guid);
-  const answer = await platform.core.recordAttempt({
-    callbackGuid: guid,
-    kind: claimed.kind,
-    series: claimed.series,
-    attempt: claimed.attempt,
-    refusals: claimed.refusals,
-    paymentMessageGuid: claimed.paymentMessage?.guid ?? null,
-    outcome,
-    durationMs: 5,
-    retryAfterMs,
-    random: 0,
-  });
-  return accepted(answer).decision;
+  return (await record(platform.core, await claim(platform, guid), outcome, retryAfterMs)).decision;
 }
 
 /** Attempts of one payment's callback, one after the other; answers the last decision. */

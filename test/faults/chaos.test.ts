@@ -12,6 +12,7 @@ import {
   type Parties,
   type Platform,
   paymentRequest,
+  record as recordOutcome,
   registerParties,
 } from "../core/platform.ts";
 import { brokenRules, unfinished } from "../support/invariants.ts";
@@ -115,18 +116,7 @@ describe("the core under chaos", () => {
     }
 
     async function record(claimed: ClaimedCallback, came: Outcome): Promise<void> {
-      const answer = await platform.core.recordAttempt({
-        callbackGuid: claimed.guid,
-        kind: claimed.kind,
-        series: claimed.series,
-        attempt: claimed.attempt,
-        refusals: claimed.refusals,
-        paymentMessageGuid: claimed.paymentMessage?.guid ?? null,
-        outcome: came,
-        durationMs: 1,
-        random: 0,
-      });
-      const { applied, decision } = accepted(answer);
+      const { applied, decision } = await recordOutcome(platform.core, claimed, came);
       if (!applied || decision.state !== "waiting") return;
       tickets.push({ ...ticketOf(claimed), attempt: claimed.attempt });
     }
