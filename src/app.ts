@@ -13,8 +13,10 @@ import { attemptsAtOnce, startWorker } from "./callbacks/worker.ts";
 import type { Config, Role } from "./config.ts";
 import type { CoreContext, DueCallback } from "./core/context.ts";
 import { type Core, createCore } from "./core/core.ts";
-import { type Database, databaseFailure, migrate, openDatabase } from "./db/database.ts";
+import { followDatabaseClock } from "./db/clock.ts";
+import { connectionLimit, type Database, migrate, openDatabase } from "./db/database.ts";
 import { startEmbeddedPostgres } from "./db/embedded.ts";
+import { databaseFailure } from "./db/failure.ts";
 import type { PublicJwk } from "./domain/participant.ts";
 import type { Logger } from "./log.ts";
 import { createMetrics, type Metrics, metricsReaders } from "./metrics.ts";
@@ -40,7 +42,7 @@ export type App = {
 };
 
 /** What tests replace; everything else is real. */
-export type AppParts = { clock?: () => Date; newGuid?: () => string };
+export type AppParts = { newGuid?: () => string };
 
 /** The composition root: starts the roles of this process. `main` and the tests both call it. */
 export async function startApp(config: Config, log: Logger, parts: AppParts = {}): Promise<App> {
@@ -90,7 +92,9 @@ async function startRoles(config: Config, log: Logger, parts: AppParts, started:
   if (runs("worker") && local !== undefined) await startDelivery(run, local);
   const clients = createClients(transportTo(run, local));
   const ready = () => readiness(local, clients);
-  if (runs("rest")) urls.rest = await startRest(run, clients, ready);
+  // A REST that runs apart has no database to ask; the core judges its clock's mistakes.
+  const clock = local?.clock ?? (() => new Date());
+  if (runs("rest")) urls.rest = await startRest(run, { clients, ready, clock });
   if (config.opsPort !== undefined) urls.ops = await startOps(run, config.opsPort, ready);
   return urls;
 }
@@ -132,23 +136,24 @@ async function startOps({ config, metrics, started }: Run, port: number, ready: 
   return `http://localhost:${ops.port}`;
 }
 
-type LocalCore = { core: Core; queue: CallbackQueue; database: Database };
+type LocalCore = { core: Core; queue: CallbackQueue; database: Database; clock: () => Date };
 
 async function startLocalCore({ config, log, parts, guard, metrics, tracing, started }: Run): Promise<LocalCore> {
   const url = config.databaseUrl ?? (await startOwnDatabase(config, log, started));
   await migrateWhenThere(url, log);
   const database = await openDatabase({
     url,
-    maxConnections: config.databaseConnections,
+    maxConnections: await connectionsFor(url, config.databaseConnections, log),
     onProblem: (message) => log.warn({ message }, "database"),
   });
   started.defer(() => database.close());
+  const clock = await followDatabaseClock(database.sql);
+  started.defer(() => clock.stop());
   const queue = createQueue(config, log);
   started.defer(() => queue.close());
   metrics.watchBacklog(database, queue);
   const context: CoreContext = {
     db: database,
-    clock: parts.clock ?? (() => new Date()),
     newGuid: parts.newGuid ?? uuidV7,
     supportedCurrencies: config.supportedCurrencies,
     retryPolicy: config.retryPolicy,
@@ -173,7 +178,15 @@ async function startLocalCore({ config, log, parts, guard, metrics, tracing, sta
   };
   const core = createCore(context);
   started.defer(() => core.drain());
-  return { core, queue, database };
+  return { core, queue, database, clock: clock.now };
+}
+
+/** What is configured, but never more than the server gives: the pools would be refused the rest again and again. */
+async function connectionsFor(url: string, configured: number, log: Logger): Promise<number> {
+  const limit = await connectionLimit(url);
+  if (configured <= limit) return configured;
+  log.warn({ configured, used: limit }, "PostgreSQL allows fewer connections than DATABASE_CONNECTIONS asks for");
+  return limit;
 }
 
 /** A database that starts at the same time as the gateway is waited for; one that is not there then is a wrong address. */
@@ -248,8 +261,10 @@ function transportTo({ config, log, tracing, started }: Run, local: LocalCore | 
 /** Linux keeps no more; with fewer a burst of new connections has some of them reset. */
 const connectionBacklog = 4_096;
 
-async function startRest(run: Run, clients: CoreClients, ready: () => Promise<DependencyState[]>): Promise<string> {
-  const { config, log, parts, key, guard, metrics, tracing, edges } = run;
+type RestNeeds = { clients: CoreClients; ready: () => Promise<DependencyState[]>; clock: () => Date };
+
+async function startRest(run: Run, { clients, ready, clock }: RestNeeds): Promise<string> {
+  const { config, log, key, guard, metrics, tracing, edges } = run;
   let url = "";
   const app = createRestApp({
     clients,
@@ -261,7 +276,7 @@ async function startRest(run: Run, clients: CoreClients, ready: () => Promise<De
     signAsPlatform: (claims) => signJws(claims, key),
     fetchKeySet: (target) => fetchKeySet(guard, target),
     log,
-    clock: parts.clock ?? (() => new Date()),
+    clock,
     readiness: ready,
     metricsText: metrics.text,
     mayReadMetrics: metricsReaders(config.metricsAllowCidrs),

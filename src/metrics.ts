@@ -117,11 +117,11 @@ type Backlog = { due: number; oldest_overdue_seconds: number; review: number; de
 const backlogStatement = {
   name: "metrics_backlog",
   text: `
-    with open_callback as (
-      select state, due_at from callback where state in ('waiting', 'in_flight') order by wake_at limit ${countedAtMost}
+    with waiting_callback as (
+      select due_at from callback where state = 'waiting' order by wake_at limit ${countedAtMost}
     ), overdue as (
       select count(*)::int as due, coalesce(extract(epoch from now() - min(due_at)), 0)::float8 as oldest_overdue_seconds
-      from open_callback where state = 'waiting' and due_at <= now()
+      from waiting_callback where due_at <= now()
     )
     select overdue.*,
       (select count(*)::int from (select from callback where state = 'review' limit ${countedAtMost}) counted) as review,
@@ -150,7 +150,7 @@ const backlogGauges = {
 
 function watchBacklog(registry: Registry, database: Database, queue: CallbackQueue): void {
   const registers = [registry];
-  const readBacklog = remembered(async () => (await database.sql<Backlog>(backlogStatement))[0]);
+  const readBacklog = remembered(async () => (await database.hot<Backlog>(backlogStatement))[0]);
   const readDepths = remembered(async () => (queue.isReady() ? await queue.depths() : undefined));
   for (const [name, { help, of }] of Object.entries(backlogGauges)) {
     new Gauge({

@@ -2,7 +2,7 @@ import pg from "pg";
 import { claimCallbacks } from "../../src/core/callbacks.ts";
 import type { CoreContext } from "../../src/core/context.ts";
 import { takeOverdueCallbacks } from "../../src/core/overdue.ts";
-import type { Sql } from "../../src/db/database.ts";
+import type { Sql } from "../../src/db/pool.ts";
 import { defaultRetryPolicy } from "../../src/domain/callback.ts";
 
 type Run = { text: string; values: readonly unknown[] };
@@ -33,11 +33,11 @@ export async function explainQueries(databaseUrl: string): Promise<void> {
 /** The first statement that a use-case runs, taken from a database that only listens. */
 async function statementOf(useCase: (context: CoreContext) => Promise<unknown>): Promise<Run> {
   const runs: Run[] = [];
-  const sql: Sql = async (statement, values = []) => {
+  const hot: Sql = async (statement, values = []) => {
     runs.push({ text: statement.text, values });
     return [];
   };
-  await useCase({ db: { sql }, retryPolicy: defaultRetryPolicy, republishAfterMs: 30_000 } as unknown as CoreContext);
+  await useCase({ db: { hot }, retryPolicy: defaultRetryPolicy, republishAfterMs: 30_000 } as unknown as CoreContext);
   return runs[0] as Run;
 }
 

@@ -393,8 +393,9 @@ export interface webhooks {
         /**
          * Pay-in for the recipient bank
          * @description The first callback of an accepted payment message. A 2xx answer lets the payment go on to the merchant; a 4xx answer rejects
-         *     it at once. When the payment is rejected later, the recipient bank gets the callback once more with status `reject`, so that
-         *     it can release what it booked.
+         *     it at once. When the payment is rejected for another reason, because the merchant did not accept it or because no answer of
+         *     the recipient bank arrived, the recipient bank gets the callback once more with status `reject`, so that it can release what
+         *     it may have booked.
          */
         post: operations["payInBank"];
         delete?: never;

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { AttemptRecord, ClaimedCallback, RecordAnswer } from "../core/callbacks.ts";
-import { leaseMarginMs } from "../core/context.ts";
+import { beginWithinMs } from "../core/context.ts";
 import type { Core } from "../core/core.ts";
 import { type CallbackKind, type Outcome, outcomeClasses } from "../domain/callback.ts";
 import { isRefusal } from "../domain/errors.ts";
@@ -83,7 +83,7 @@ async function attemptIn(context: DeliveryContext, slot: Slot, ticket: Ticket, s
       span.fail();
       return "dead";
     }
-    if (performance.now() - askedMs > leaseMarginMs) {
+    if (performance.now() - askedMs > beginWithinMs) {
       // The lease could lapse under the attempt, and its payment be decided without its answer.
       context.log.warn(logFields(claimed), "an attempt began too late and is not made; it counts as lost");
       return "ack";
@@ -172,7 +172,10 @@ async function record(
     context.log.error(fields, "an attempt could not be recorded; its lease will lapse and it counts as lost");
     return;
   }
-  const { applied, decision } = answer;
+  const { applied, late, decision } = answer;
+  if (late) {
+    context.log.warn(fields, "an answer came after its attempt was counted as lost; it stands in the history, no more");
+  }
   const level = decision.state === "review" ? "warn" : decision.state === "delivered" ? "debug" : "info";
   context.log[level]({ ...fields, state: applied ? decision.state : "overtaken" }, "callback attempted");
   if (!applied || decision.state !== "waiting") return;
@@ -186,7 +189,7 @@ async function record(
   await handBack(context, next, () => context.queue.publishDelayed([next], decision.delayMs));
 }
 
-/** 0.1 + 0.4 + 1.6 + 6.4 = 8.5 s of trying, well inside the 20 s that a lease leaves for recording. */
+/** 0.1 + 0.4 + 1.6 + 6.4 = 8.5 s of trying, inside the 10 s that a lease leaves for recording (`recordWithinMs`). */
 const recordWaitsMs = [100, 400, 1_600, 6_400];
 
 /** The receiver has answered: a database that stumbles must not cost that answer, so recording is tried for a while. */

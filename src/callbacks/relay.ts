@@ -25,22 +25,23 @@ export async function publishDue(queue: CallbackQueue, callbacks: readonly DueCa
 }
 
 /**
- * One look for callbacks that nobody looks after (lost with the broker, leased by a process that died, never published).
- * Answers true when there is probably more.
+ * One look for waiting callbacks that nobody looks after (never published, or lost with the broker). Answers true when there
+ * is probably more.
  */
 export async function relayOnce(core: Core, queue: CallbackQueue, log: DeliveryLog): Promise<boolean> {
   if (!queue.isReady()) return false;
   const depths = await queue.depths();
   if (depths.first + depths.retry > queueHighWater) return false;
-  const { waiting, lost } = await core.takeOverdueCallbacks(pageSize);
-  // First what was found waiting: it must not be late because a lost attempt cannot be recorded just now.
-  if (waiting.length > 0) {
-    log.info({ callbacks: waiting.length }, "overdue callbacks are published again");
-    await publishDue(queue, waiting);
-  }
-  if (lost.length > 0) {
-    log.warn({ lost: lost.length }, "attempts whose process ended are counted as lost");
-    await core.recordLostAttempts(lost);
-  }
-  return waiting.length + lost.length === pageSize;
+  const waiting = await core.takeOverdueCallbacks(pageSize);
+  if (waiting.length === 0) return false;
+  log.info({ callbacks: waiting.length }, "overdue callbacks are published again");
+  await publishDue(queue, waiting);
+  return waiting.length === pageSize;
+}
+
+/** One look for attempts whose process ended before it recorded them. Answers true when there is probably more. */
+export async function countLost(core: Core, log: DeliveryLog): Promise<boolean> {
+  const lost = await core.recordLostAttempts(pageSize);
+  if (lost > 0) log.warn({ lost }, "attempts whose process ended are counted as lost");
+  return lost === pageSize;
 }

@@ -7,7 +7,7 @@ import type { CallbackClient } from "./client.ts";
 import { type DeliveryContext, type DeliveryLog, type DeliveryObserver, deliver } from "./deliver.ts";
 import type { Signer } from "./envelope.ts";
 import { createReceivers } from "./receivers.ts";
-import { relayOnce } from "./relay.ts";
+import { countLost, relayOnce } from "./relay.ts";
 import { createSlots } from "./slots.ts";
 
 export type WorkerOptions = {
@@ -70,6 +70,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     queue.consume("retry", (ticket) => deliver(context, "retry", ticket), { concurrency: concurrency.retry }),
   ]);
   const chores = [
+    // By itself, so that neither a broker that is down nor a backlog keeps a lost attempt from its retry.
+    repeat("lost attempts", relayEveryMs, log, () => countLost(core, log)),
     repeat("relay", relayEveryMs, log, () => relayOnce(core, queue, log)),
     repeat("expire orders", expireEveryMs, log, async () => (await core.expireOrders(expireAtOnce)) === expireAtOnce),
     repeat("close registers", settleEveryMs, log, settling(core, log)),
@@ -87,11 +89,12 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 function settling(core: Core, log: DeliveryLog): () => Promise<void> {
   let isReconciled = true;
   return async () => {
-    const days = await core.closeOverdueDays();
+    const { days, failures } = await core.closeOverdueDays();
     if (days.length > 0) {
       log.info({ days }, "registers closed");
       isReconciled = false;
     }
+    for (const failure of failures) log.error(failure, "a day could not be closed; it is tried again");
     if (isReconciled) return;
     const discrepancies = await core.reconcileRegisters(reconciledDays);
     isReconciled = true;

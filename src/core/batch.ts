@@ -1,4 +1,4 @@
-import { databaseFailure } from "../db/database.ts";
+import { databaseFailure } from "../db/failure.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 
 export type GroupLimits = {
@@ -21,10 +21,20 @@ type Waiting<In, Out> = { input: In; resolve: (output: Out) => void; reject: (er
 /** A lost race (serialisation, uniqueness) is decided again; after this many times something else is wrong. */
 const maxTries = 4;
 
+/** So many members of a failed group run at the same time: one that is held up must not hold up those behind it. */
+const aloneAtOnce = 4;
+
+/**
+ * Members of a failed group that have not begun by then are given up: callers wait no longer, and the next groups need the
+ * place. A hundred members take a few hundred milliseconds; only a database that is hardly there takes this long.
+ */
+const alonePatienceMs = 10_000;
+
 /**
  * Groups concurrent single calls into one run over an array. Nothing is delayed on purpose: a call starts at the end of
  * the current turn of the event loop, and what arrives while groups run forms the next one. A group that lost a race runs
- * again; when it fails for another reason each member runs alone, so that one bad member never fails its neighbours.
+ * again; when it fails for another reason, above all because it waited for a lock that somebody holds on one of its rows,
+ * each member runs alone, so that one member never fails its neighbours.
  */
 export function groupCalls<In, Out>(
   run: (inputs: readonly In[]) => Promise<readonly Out[]>,
@@ -68,7 +78,7 @@ export function groupCalls<In, Out>(
       try {
         return await run(inputs);
       } catch (error) {
-        if (databaseFailure(error) !== "conflict" || tries === maxTries) throw error;
+        if (databaseFailure(error) !== "lost_race" || tries === maxTries) throw error;
       }
     }
   }
@@ -80,9 +90,15 @@ export function groupCalls<In, Out>(
       for (const member of group) member.reject(groupError);
       return;
     }
-    for (const { input, resolve, reject } of group) {
-      await runUntilWon([input]).then(([output]) => resolve(output as Out), reject);
-    }
+    const deadlineMs = performance.now() + alonePatienceMs;
+    const left = group.values();
+    const runThoseLeft = async () => {
+      for (const { input, resolve, reject } of left) {
+        if (performance.now() > deadlineMs) reject(groupError);
+        else await runUntilWon([input]).then(([output]) => resolve(output as Out), reject);
+      }
+    };
+    await Promise.all(Array.from({ length: aloneAtOnce }, runThoseLeft));
   }
 
   return {

@@ -1,7 +1,7 @@
 import { afterAttempt, type CallbackKind, type Decision, type Outcome } from "../domain/callback.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
 import { firstTickets, type Inserted, insertFollowingText, type PaymentEffect, paymentEffect } from "./cascade.ts";
-import { type CoreContext, type DueCallback, leaseMarginMs, type Traced } from "./context.ts";
+import { type CoreContext, type DueCallback, leaseMs, type Traced } from "./context.ts";
 import {
   messageColumns,
   messageJoins,
@@ -76,7 +76,8 @@ const claimStatement = {
       set state = 'in_flight', attempts = c.attempts + 1, wake_at = now() + $5 * interval '1 millisecond',
         updated_at = now()
       from due where c.guid = due.guid
-      returning c.*
+      returning c.guid, c.kind, c.series, c.attempts, c.refusals, c.receiver_guid, c.register_id, c.reason, c.order_guid,
+        c.payment_message_guid
     )
     select c.guid as callback_guid, c.kind, c.series, c.attempts, c.refusals, c.receiver_guid, c.register_id,
       c.reason as callback_reason, c.order_guid as callback_order_guid, now() as claimed_at, message.*,
@@ -121,8 +122,9 @@ type ClaimRow = PaymentMessageRow & {
  */
 export async function claimCallbacks(context: CoreContext, tickets: readonly DueCallback[]): Promise<ClaimAnswer[]> {
   const keys = ticketArrays(tickets);
-  const leaseMs = context.retryPolicy.attemptTimeoutMs + leaseMarginMs;
-  const rows = await context.db.sql<ClaimRow>(claimStatement, [...keys, context.retryPolicy.maxAttempts, leaseMs]);
+  const { retryPolicy } = context;
+  const values = [...keys, retryPolicy.maxAttempts, leaseMs(retryPolicy)];
+  const rows = await context.db.hot<ClaimRow>(claimStatement, values);
   const claimed = new Map(rows.map((row) => [row.callback_guid, toClaimed(row)]));
   const waits = new Map<string, number>();
   if (claimed.size < tickets.length) {
@@ -140,7 +142,7 @@ export async function claimCallbacks(context: CoreContext, tickets: readonly Due
 /** What is claimed is claimed, and its attempt counted: it must not be given up because this second look fails. */
 async function readNotDue(context: CoreContext, keys: ReturnType<typeof ticketArrays>, claimed: number) {
   try {
-    return await context.db.sql<{ guid: string; wait_ms: number }>(notDueStatement, [...keys]);
+    return await context.db.hot<{ guid: string; wait_ms: number }>(notDueStatement, [...keys]);
   } catch (error) {
     if (claimed === 0) throw error;
     return [];
@@ -201,11 +203,15 @@ export type AttemptRecord = Traced & {
   random: number;
 };
 
-export type RecordAnswer = { applied: boolean; decision: Decision };
+/**
+ * `applied`: the record decided about its callback. `late`: it came after its attempt had been counted as lost, so it
+ * stands in the history and decides nothing. Neither: somebody has recorded this attempt already.
+ */
+export type RecordAnswer = { applied: boolean; late: boolean; decision: Decision };
 
 // All that follows from a group of attempts, in one statement, so one transaction. The fence: only the attempt that holds
-// the lease may say what came of it (`applied`); whatever came of it is kept. Nobody holds a ticket for the retry of a lost
-// attempt, so the relay publishes it as soon as it is due. Messages are locked in the order of their guids; an effect
+// the lease may say what came of it (`applied`); whatever came of it is kept, and what is known late replaces that the attempt
+// was lost. Nobody holds a ticket for the retry of a lost attempt, so the relay publishes it as soon as it is due. Messages are locked in the order of their guids; an effect
 // without a status (the cascade goes on) only needs the payment to be pending still.
 const recordStatement = {
   name: "record_attempts",
@@ -217,10 +223,14 @@ const recordStatement = {
     ), kept as (
       insert into callback_attempt (callback_guid, series, attempt, started_at, duration_ms, outcome, http_status, answer,
         problem)
-      select guid, series, attempt, now() - duration_ms * interval '1 millisecond', duration_ms, outcome, http_status,
-        answer, problem
-      from done
-      on conflict do nothing
+      select distinct on (guid, series, attempt) guid, series, attempt, now() - duration_ms * interval '1 millisecond',
+        duration_ms, outcome, http_status, answer, problem
+      from done order by guid, series, attempt, outcome = 'lost'
+      on conflict (callback_guid, series, attempt) do update
+      set started_at = excluded.started_at, duration_ms = excluded.duration_ms, outcome = excluded.outcome,
+        http_status = excluded.http_status, answer = excluded.answer, problem = excluded.problem
+      where callback_attempt.outcome = 'lost' and excluded.outcome <> 'lost'
+      returning callback_guid, series, attempt
     ), applied as (
       update callback c
       set state = done.state, refusals = done.refusals, last_outcome = done.outcome, updated_at = now(),
@@ -229,7 +239,8 @@ const recordStatement = {
       from done
       where c.guid = any($3::uuid[]) and c.guid = done.guid and c.series = done.series and c.attempts = done.attempt
         and ${stateOf("c")} = 'in_flight'
-      returning done.*
+      returning done.place, done.payment_message_guid, done.message_status, done.message_reason, done.order_from,
+        done.order_to
     ), pending as (
       select applied.place, m.guid, m.order_guid, m.merchant_guid, m.debtor_agent_guid, m.creditor_agent_guid,
         applied.message_status, applied.message_reason, applied.order_from, applied.order_to
@@ -246,20 +257,23 @@ const recordStatement = {
       from decided where o.guid = decided.order_guid and o.status = decided.order_from
     ), following as (${insertFollowingText("$4", "pending", "cause.place = next.place", "$2")}
     )
-    select (select json_agg(place) from applied) as applied, (select json_agg(decided) from decided) as decided,
-      (select json_agg(following) from following) as following`,
+    select (select json_agg(place) from applied) as applied,
+      (select json_agg(done.place) from kept join done
+        on done.guid = kept.callback_guid and done.series = kept.series and done.attempt = kept.attempt) as kept,
+      (select json_agg(decided) from decided) as decided, (select json_agg(following) from following) as following`,
 };
 
 type Recorded = {
   applied: number[] | null;
+  kept: number[] | null;
   decided: { status: PaymentMessageStatus; seconds: number }[] | null;
   following: Inserted[] | null;
 };
 
 /**
  * Records attempts and everything that follows from them (callback state, payment, order, next callbacks) in one
- * transaction; one answer per record in the same order. A record whose lease has lapsed is kept as an attempt at most and
- * changes nothing. A payment that is decided already is left alone, so a repeat can neither revive nor undo it.
+ * transaction; one answer per record in the same order. A record that comes after its attempt was counted as lost replaces
+ * that in the history and changes nothing else. A payment that is decided already is left alone, so a repeat can neither revive nor undo it.
  */
 export async function recordAttempts(context: CoreContext, records: readonly AttemptRecord[]): Promise<RecordAnswer[]> {
   const decided = records.map((record) => {
@@ -270,7 +284,7 @@ export async function recordAttempts(context: CoreContext, records: readonly Att
   const following = decided.flatMap(({ effect }, place) =>
     (effect?.following ?? []).map((next) => ({ ...next, place })),
   );
-  const [recorded] = await context.db.sql<Recorded>(recordStatement, [
+  const [recorded] = await context.db.hot<Recorded>(recordStatement, [
     JSON.stringify(decided.map(doneRow)),
     context.republishAfterMs,
     records.map((record) => record.callbackGuid),
@@ -279,7 +293,11 @@ export async function recordAttempts(context: CoreContext, records: readonly Att
   context.onCallbacksDue(firstTickets(recorded?.following ?? [], following));
   for (const { status, seconds } of recorded?.decided ?? []) context.observer?.decided(status, seconds);
   const applied = new Set(recorded?.applied);
-  return decided.map(({ decision }, place) => ({ applied: applied.has(place), decision }));
+  const kept = new Set(recorded?.kept);
+  return decided.map(({ decision }, place) => {
+    const isApplied = applied.has(place);
+    return { applied: isApplied, late: kept.has(place) && !isApplied, decision };
+  });
 }
 
 type Decided = { record: AttemptRecord; decision: Decision; effect: PaymentEffect | undefined };
@@ -314,5 +332,5 @@ const buryStatement = {
  * so the attempt is given back: the receiver must not lose one of its attempts to a fault of ours.
  */
 export async function buryCallback(context: CoreContext, claimed: ClaimedCallback, problem: string): Promise<void> {
-  await context.db.sql(buryStatement, [claimed.guid, claimed.series, claimed.attempt, problem]);
+  await context.db.hot(buryStatement, [claimed.guid, claimed.series, claimed.attempt, problem]);
 }

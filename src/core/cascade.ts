@@ -1,4 +1,4 @@
-import type { Sql } from "../db/database.ts";
+import type { Sql } from "../db/pool.ts";
 import { type CallbackKind, type CallbackRole, type Effect, follows } from "../domain/callback.ts";
 import { type OrderStatus, orderTransitions } from "../domain/order.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
@@ -9,7 +9,7 @@ import type { CoreContext, DueCallback, Traced } from "./context.ts";
  * them alone for the milliseconds of parameter `wakeMs`. A callback that exists already is passed over: what it tells
  * happens once, whatever is repeated.
  */
-const insertText = (source: string, wakeMs: string) => `
+export const insertText = (source: string, wakeMs: string) => `
       insert into callback (guid, kind, payment_message_guid, order_guid, register_id, receiver_guid, reason, state,
         series, attempts, refusals, due_at, wake_at, created_at, updated_at)
       select guid, kind, payment_message_guid, order_guid, register_id, receiver_guid, reason, 'waiting',
@@ -18,16 +18,17 @@ const insertText = (source: string, wakeMs: string) => `
       on conflict do nothing
       returning guid, receiver_guid`;
 
-// ---------------------------------------------------------------------------------------- callbacks about no payment
+// ----------------------------------------------------------------------------------------- callbacks about a register
 
-/** A callback about an order or a register. */
-export type NewCallback = { kind: CallbackKind; receiverGuid: string; orderGuid?: string; registerId?: string };
+/** A callback about a register. */
+export type NewCallback = { kind: CallbackKind; receiverGuid: string; registerId: string };
 
 const insertCallbacksStatement = {
   name: "insert_callbacks",
   text: insertText(
-    `select guid, kind, null::uuid as payment_message_guid, order_guid, register_id, receiver_guid, '' as reason
-     from json_to_recordset($1::json) as new(guid uuid, kind text, order_guid uuid, register_id text, receiver_guid uuid)`,
+    `select guid, kind, null::uuid as payment_message_guid, null::uuid as order_guid, register_id, receiver_guid,
+       '' as reason
+     from json_to_recordset($1::json) as new(guid uuid, kind text, register_id text, receiver_guid uuid)`,
     "$2",
   ),
 };
@@ -42,8 +43,7 @@ export async function insertCallbacks(
   const rows = callbacks.map((callback) => ({
     guid: context.newGuid(),
     kind: callback.kind,
-    order_guid: callback.orderGuid ?? null,
-    register_id: callback.registerId ?? null,
+    register_id: callback.registerId,
     receiver_guid: callback.receiverGuid,
   }));
   const values = [JSON.stringify(rows), context.republishAfterMs];

@@ -1,14 +1,30 @@
-import type { Sql } from "../db/database.ts";
-import { type Refusal, refuse } from "../domain/errors.ts";
-import { initialRegisterStatus, isCalendarDay, kyivDay, registerId } from "../domain/settlement.ts";
+import type { Sql } from "../db/pool.ts";
+import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
+import { initialRegisterStatus, isCalendarDay, registerId } from "../domain/settlement.ts";
 import { insertCallbacks, type NewCallback } from "./cascade.ts";
 import type { CoreContext } from "./context.ts";
+import { isUnavailable } from "./failure.ts";
 import { type Register, readRegisters } from "./settlements.ts";
 
 /** Any number; it makes closings in several processes happen one after the other. */
 const closingLock = 7_203_042;
 
 const lockClosing = { name: "lock_closing", text: "select pg_advisory_xact_lock($1)" };
+
+/**
+ * The first Kyiv day that is not over. Registers are made at 00:01: what succeeded just before midnight has been committed by
+ * then. PostgreSQL's clock decides, which says also when a payment succeeded: a process whose clock is ahead must not close a
+ * day that still gets payments.
+ */
+const firstOpenDay = "((now() - interval '1 minute') at time zone 'Europe/Kyiv')::date";
+
+const dayIsOver = { name: "day_is_over", text: `select $1::date < ${firstOpenDay} as over` };
+
+/** A day stays closed: what it owes has been made, empty registers too. */
+const markClosed = {
+  name: "mark_day_closed",
+  text: "insert into closed_day (day, closed_at) values ($1::date, now()) on conflict (day) do nothing",
+};
 
 const unregistered = "m.status = 'success' and m.register_id is null";
 const inDay =
@@ -82,11 +98,12 @@ export async function closeRegisters(
   allowOpenDay: boolean,
 ): Promise<Register[] | Refusal> {
   if (!isCalendarDay(day)) return refuse("INVALID_REQUEST", "day is not a calendar day YYYY-MM-DD", { field: "day" });
-  if (!allowOpenDay && day >= kyivDay(context.clock())) {
-    return refuse("DAY_IS_NOT_OVER", `${day} is not over in Kyiv`, { field: "day" });
-  }
-  const { ids, due } = await context.db.longTransaction(async (sql) => {
+  const closed = await context.db.transaction(async (sql) => {
     await sql(lockClosing, [closingLock]);
+    const [{ over } = { over: false }] = await sql<{ over: boolean }>(dayIsOver, [day]);
+    if (!over && !allowOpenDay) {
+      return refuse("DAY_IS_NOT_OVER", `${day} is not over in Kyiv; a day is closed from 00:01 on`, { field: "day" });
+    }
     const made = await makeRegisters(sql, day, await sql<Group>(selectGroups, [day]));
     await sql(fillRegisters, [day, made]);
     const idle = await sql<{ guid: string }>(selectIdleBanks, [day]);
@@ -99,11 +116,13 @@ export async function closeRegisters(
         currency: context.supportedCurrencies[0] ?? "UAH",
       })),
     );
+    if (over) await sql(markClosed, [day]);
     const ids = [...made, ...empty];
     return { ids, due: await announce(context, sql, ids) };
   });
-  context.onCallbacksDue(due);
-  return readRegisters(context.db.sql, ids);
+  if (isRefusal(closed)) return closed;
+  context.onCallbacksDue(closed.due);
+  return readRegisters(context.db.sql, closed.ids);
 }
 
 async function makeRegisters(sql: Sql, day: string, groups: readonly Group[]): Promise<string[]> {
@@ -137,55 +156,61 @@ async function announce(context: CoreContext, sql: Sql, ids: readonly string[]) 
 }
 
 /**
- * The first Kyiv day that is not over: by the clock of this process, and by PostgreSQL's, which says when a payment
- * succeeded. A process whose clock is ahead must not close a day that still gets payments.
+ * Days that are over and owe registers: every day since the first bank was registered that was never closed, and any day
+ * with a payment in no register. A platform that stood still owes the days on which nobody paid, too.
  */
-const overUntil = "least($1::date, ((now() - interval '1 minute') at time zone 'Europe/Kyiv')::date)";
-
-const unclosedPaidDays = {
-  name: "unclosed_paid_days",
+const owedDays = {
+  name: "owed_days",
   text: `
-    select distinct to_char(m.decided_at at time zone 'Europe/Kyiv', 'YYYY-MM-DD') as day from payment_message m
-    where ${unregistered} and m.decided_at < (${overUntil})::timestamp at time zone 'Europe/Kyiv'`,
+    with since as (
+      select (min(created_at) at time zone 'Europe/Kyiv')::date as day from participant where kind = 'bank'
+    ), owed as (
+      select each::date as day from since, generate_series(since.day::timestamp, ${firstOpenDay} - 1, interval '1 day') as each
+      where not exists (select from closed_day c where c.day = each::date)
+      union
+      select (m.decided_at at time zone 'Europe/Kyiv')::date from payment_message m
+      where ${unregistered} and m.decided_at < (${firstOpenDay})::timestamp at time zone 'Europe/Kyiv'
+    )
+    select to_char(day, 'YYYY-MM-DD') as day from owed order by day`,
 };
 
-/** From the last day that was closed to yesterday: a platform that stood still owes the days on which nobody paid, too. */
-const latestDays = {
-  name: "latest_days",
-  text: `
-    select to_char(generate_series(coalesce(max(r.day), ${overUntil} - 1)::timestamp, (${overUntil} - 1)::timestamp,
-      interval '1 day'), 'YYYY-MM-DD') as day
-    from settlement_register r where r.day < ${overUntil}`,
+export type OverdueClosing = {
+  /** The days that are closed now. */
+  days: string[];
+  /** Days that could not be closed, with the problem; they are tried again the next time. */
+  failures: { day: string; problem: string }[];
 };
 
-/** Registers are made at 00:01 in Kyiv: what succeeded just before midnight has been committed by then. */
-const closingDelayMs = 60_000;
-
-/** Closes every Kyiv day that is over and not closed, above all after the platform stood still; answers the days. */
-export async function closeOverdueDays(context: CoreContext): Promise<string[]> {
-  const today = kyivDay(new Date(context.clock().getTime() - closingDelayMs));
-  const paid = await context.db.sql<{ day: string }>(unclosedPaidDays, [today]);
-  const open = new Set(paid.map(({ day }) => day));
-  for (const { day } of await context.db.sql<{ day: string }>(latestDays, [today])) {
-    if ((await context.db.sql(selectIdleBanks, [day])).length > 0) open.add(day);
+/**
+ * Closes every Kyiv day that is over and not closed, oldest first, above all after the platform stood still. A day that
+ * fails stops no other; only a database that is gone does.
+ */
+export async function closeOverdueDays(context: CoreContext): Promise<OverdueClosing> {
+  const closing: OverdueClosing = { days: [], failures: [] };
+  for (const { day } of await context.db.sql<{ day: string }>(owedDays)) {
+    try {
+      await closeRegisters(context, day, false);
+      closing.days.push(day);
+    } catch (error) {
+      if (isUnavailable(error)) throw error;
+      closing.failures.push({ day, problem: (error as Error).message });
+    }
   }
-  const days = [...open].sort();
-  for (const day of days) await closeRegisters(context, day, false);
-  return days;
+  return closing;
 }
 
 const reconcileStatement = {
   name: "reconcile_registers",
   text: `
     select 'payment in no register' as problem, m.guid::text as id from payment_message m
-    where ${unregistered} and m.decided_at < ($1::date)::timestamp at time zone 'Europe/Kyiv'
+    where ${unregistered} and m.decided_at < (${firstOpenDay})::timestamp at time zone 'Europe/Kyiv'
     union all
     select 'register totals differ from its payments', r.id from settlement_register r
     left join lateral (
       select sum(m.amount_minor) as amount, sum(m.fee_minor) as fee, count(*) as payments
       from payment_message m where m.register_id = r.id
     ) total on true
-    where r.day >= $1::date - $2::int
+    where r.day >= ${firstOpenDay} - $1::int
       and (r.total_amount_minor, r.total_fee_minor, r.payment_count)
         is distinct from (coalesce(total.amount, 0)::bigint, coalesce(total.fee, 0)::bigint, coalesce(total.payments, 0)::int)
     limit 100`,
@@ -195,7 +220,5 @@ export type Discrepancy = { problem: string; id: string };
 
 /** What must be empty after every closing: payments without a register, registers whose totals are not their payments'. */
 export async function reconcileRegisters(context: CoreContext, lastDays: number): Promise<Discrepancy[]> {
-  return context.db.longTransaction(async (sql) => {
-    return sql<Discrepancy>(reconcileStatement, [kyivDay(context.clock()), lastDays]);
-  });
+  return context.db.transaction((sql) => sql<Discrepancy>(reconcileStatement, [lastDays]));
 }

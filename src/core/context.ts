@@ -26,11 +26,12 @@ export type CoreObserver = {
   decided(result: PaymentMessageStatus, seconds: number): void;
 };
 
-/** Everything the core needs from outside; tests hand in a clock and guids of their own. */
+/**
+ * Everything the core needs from outside. It has no clock: whatever the database keeps is judged by the database's, in the
+ * statement that decides, so that processes whose clocks differ cannot disagree.
+ */
 export type CoreContext = {
   db: Database;
-  /** The process's clock, for rules about orders and tokens. Leases and due times use PostgreSQL's. */
-  clock: () => Date;
   /** Time-ordered UUIDs (version 7), so that new rows stay together in every index. */
   newGuid: () => string;
   supportedCurrencies: readonly string[];
@@ -52,5 +53,15 @@ export type CoreContext = {
   fetchJwks: (url: string) => Promise<unknown[] | { problem: string }>;
 };
 
-/** Time for recording on top of the attempt itself: a lease that lapses counts the attempt as lost. */
-export const leaseMarginMs = 20_000;
+/**
+ * A lease is as long as it takes to begin an attempt, to make it and to record it, each at its slowest. An attempt that
+ * could not begin in the first of these times is not made: its lease could lapse under it, and its payment be decided
+ * without its answer.
+ */
+export const beginWithinMs = 10_000;
+/** 8.5 s of trying (`deliver.ts`), and what the last try itself takes. */
+export const recordWithinMs = 10_000;
+
+export function leaseMs({ attemptTimeoutMs }: RetryPolicy): number {
+  return beginWithinMs + attemptTimeoutMs + recordWithinMs;
+}

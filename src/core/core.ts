@@ -51,7 +51,7 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     recordAttempt: (attempt: AttemptRecord) => records.call({ ...attempt, trace: context.currentTrace?.() }),
     buryCallback: bind(buryCallback),
     takeOverdueCallbacks: bind(takeOverdueCallbacks),
-    recordLostAttempts: bind(recordLostAttempts),
+    recordLostAttempts: (limit: number) => recordLostAttempts(context, limit, records.call),
     listCallbacks: bind(listCallbacks),
     getCallback: bind(getCallback),
     replayCallback: bind(replayCallback),

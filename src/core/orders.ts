@@ -1,15 +1,19 @@
+import { columnsOf, PaymentOrderEntity } from "../db/entities.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
+  clockToleranceMs,
   isSameOrder,
+  maxOrderLifeMs,
   type Order,
   type OrderRequest,
   type OrderStatus,
   orderProblem,
+  orderTimeProblem,
   orderTransitions,
   type UltimateCreditor,
 } from "../domain/order.ts";
 import type { Participant } from "../domain/participant.ts";
-import { insertCallbacks, type NewCallback } from "./cascade.ts";
+import { firstTickets, type Inserted, insertText } from "./cascade.ts";
 import type { CoreContext } from "./context.ts";
 import { isGuid } from "./guid.ts";
 import { getParticipant } from "./participants.ts";
@@ -33,13 +37,26 @@ export type OrderRow = {
 const columns =
   "guid, merchant_guid, ref, amount_minor, currency, purpose, redirect_url, ultimate_creditor, issued_at, expires_at, status, created_at";
 
+/** What the caller hands in; the statement adds two instants by the database's clock. */
+const givenColumns = columnsOf(PaymentOrderEntity)
+  .filter((column) => column !== "created_at" && column !== "updated_at")
+  .join(", ");
+
+// Orders come in the order of their unique key, so that of two nodes with the same ones one waits for the other. An order
+// whose times are wrong as of now is not inserted; `judged_at` tells the caller why, also when none was.
 const insertOrders = {
   name: "insert_orders",
   text: `
-    insert into payment_order
-    select * from json_populate_recordset(null::payment_order, $1::json)
-    on conflict (merchant_guid, ref) do nothing
-    returning ${columns}`,
+    with inserted as (
+      insert into payment_order (${givenColumns}, created_at, updated_at)
+      select ${givenColumns}, now(), now() from json_populate_recordset(null::payment_order, $1::json)
+      where expires_at > now() and expires_at <= now() + $2 * interval '1 millisecond'
+        and issued_at <= now() + $3 * interval '1 millisecond'
+      order by merchant_guid, ref
+      on conflict (merchant_guid, ref) do nothing
+      returning ${columns}
+    )
+    select judged_at, inserted.* from (select now() as judged_at) as clock left join inserted on true`,
 };
 
 const selectByRef = {
@@ -52,18 +69,28 @@ const selectByRef = {
 
 const selectByGuid = { name: "select_order", text: `select ${columns} from payment_order where guid = $1` };
 
+// One statement, so that no process can freeze between canceling orders and making their callbacks, with both locked.
 const expireOrdersStatement = {
   name: "expire_orders",
   text: `
     with expired as (
       select guid from payment_order
       where status = 'created' and expires_at <= now()
-      order by expires_at limit $1
+      order by expires_at limit cardinality($2::uuid[])
       for update skip locked
+    ), canceled as (
+      update payment_order o set status = $1, updated_at = now()
+      from expired where o.guid = expired.guid
+      returning o.guid, o.merchant_guid
+    ), numbered as (
+      select guid, merchant_guid, row_number() over (order by guid) as place from canceled
     )
-    update payment_order o set status = $2, updated_at = now()
-    from expired where o.guid = expired.guid
-    returning o.guid, o.merchant_guid`,
+    ${insertText(
+      `select callback_guid as guid, 'expiration' as kind, null::uuid as payment_message_guid, numbered.guid as order_guid,
+         null::text as register_id, numbered.merchant_guid as receiver_guid, '' as reason
+       from numbered join unnest($2::uuid[]) with ordinality as new(callback_guid, place) using (place)`,
+      "$3",
+    )}`,
 };
 
 export type CreatedOrder = { order: Order; alreadyExisted: boolean };
@@ -76,26 +103,37 @@ export async function createOrders(
   context: CoreContext,
   requests: readonly OrderRequest[],
 ): Promise<(CreatedOrder | Refusal)[]> {
-  const now = context.clock();
-  const problems = requests.map((request) => orderProblem(request, now, context.supportedCurrencies));
-  const valid = requests.filter((_, index) => problems[index] === undefined);
-  // An order that was accepted in time and has expired since may be repeated: its merchant never heard the answer.
-  const expired = requests.filter((_, index) => problems[index]?.refused === "ORDER_IS_EXPIRED");
-  const known = new Map<string, CreatedOrder>();
-  if (valid.length > 0) {
-    const rows = valid.map((request) => orderJson(context, request, now));
-    for (const row of await context.db.sql<OrderRow>(insertOrders, [JSON.stringify(rows)])) {
-      known.set(refKey(row.merchant_guid, row.ref), { order: toOrder(row), alreadyExisted: false });
-    }
-  }
-  await readExisting(context, [...valid, ...expired], known);
+  const problems = requests.map((request) => orderProblem(request, context.supportedCurrencies));
+  const asked = requests.filter((_, index) => problems[index] === undefined);
+  const { known, judgedAt } = await insertAndRead(context, asked);
   const answered = new Set<string>();
   return requests.map((request, index) => {
-    const problem = problems[index];
-    const found = known.get(refKey(request.merchantGuid, request.ref))?.order;
-    const isRepeat = problem?.refused === "ORDER_IS_EXPIRED" && found !== undefined && isSameOrder(found, request);
+    const found = known.get(refKey(request.merchantGuid, request.ref));
+    const isNew = found !== undefined && !found.alreadyExisted;
+    const problem = problems[index] ?? (isNew ? undefined : orderTimeProblem(request, judgedAt));
+    // An order that was accepted in time and has expired since may be repeated: its merchant never heard the answer.
+    const isRepeat =
+      problem?.refused === "ORDER_IS_EXPIRED" && found !== undefined && isSameOrder(found.order, request);
     return problem === undefined || isRepeat ? answerFor(request, known, answered) : problem;
   });
+}
+
+/** Stores what is new and in time, and finds what was there; `judgedAt` is the database's clock at that. */
+async function insertAndRead(context: CoreContext, requests: readonly OrderRequest[]) {
+  const known = new Map<string, CreatedOrder>();
+  if (requests.length === 0) return { known, judgedAt: new Date(0) };
+  const rows = await context.db.hot<OrderRow & { judged_at: Date }>(insertOrders, [
+    JSON.stringify(requests.map((request) => orderJson(context, request))),
+    maxOrderLifeMs,
+    clockToleranceMs,
+  ]);
+  for (const row of rows) {
+    // The left join gives one row of nulls when nothing was inserted.
+    if (row.guid === null) continue;
+    known.set(refKey(row.merchant_guid, row.ref), { order: toOrder(row), alreadyExisted: false });
+  }
+  await readExisting(context, requests, known);
+  return { known, judgedAt: rows[0]?.judged_at ?? new Date(0) };
 }
 
 function answerFor(
@@ -118,7 +156,7 @@ function answerFor(
 async function readExisting(context: CoreContext, requests: readonly OrderRequest[], known: Map<string, CreatedOrder>) {
   const missing = requests.filter((request) => !known.has(refKey(request.merchantGuid, request.ref)));
   if (missing.length === 0) return;
-  const rows = await context.db.sql<OrderRow>(selectByRef, [
+  const rows = await context.db.hot<OrderRow>(selectByRef, [
     missing.map((request) => request.merchantGuid),
     missing.map((request) => request.ref),
   ]);
@@ -129,7 +167,7 @@ async function readExisting(context: CoreContext, requests: readonly OrderReques
 
 const refKey = (merchantGuid: string, ref: string) => `${merchantGuid} ${ref}`;
 
-function orderJson(context: CoreContext, request: OrderRequest, now: Date) {
+function orderJson(context: CoreContext, request: OrderRequest) {
   return {
     guid: context.newGuid(),
     merchant_guid: request.merchantGuid,
@@ -142,8 +180,6 @@ function orderJson(context: CoreContext, request: OrderRequest, now: Date) {
     issued_at: request.issuedAt,
     expires_at: request.expiresAt,
     status: "created",
-    created_at: now,
-    updated_at: now,
     jws: request.jws,
   };
 }
@@ -174,7 +210,7 @@ export type OrderWithParties = {
 
 /** Reads an order with its merchant, the servicing bank and its payment message. */
 export async function getOrder(context: CoreContext, orderGuid: string): Promise<OrderWithParties | Refusal> {
-  const [row] = isGuid(orderGuid) ? await context.db.sql<OrderRow>(selectByGuid, [orderGuid]) : [];
+  const [row] = isGuid(orderGuid) ? await context.db.hot<OrderRow>(selectByGuid, [orderGuid]) : [];
   if (row === undefined) return refuse("ORDER_NOT_FOUND", "order not found", { field: "id" });
   const merchant = await getParticipant(context, { guid: row.merchant_guid });
   if (isRefusal(merchant)) return merchant;
@@ -186,20 +222,9 @@ export async function getOrder(context: CoreContext, orderGuid: string): Promise
 
 /** Cancels at most `limit` orders whose time is up, each with its Expiration callback; answers how many. */
 export async function expireOrders(context: CoreContext, limit: number): Promise<number> {
-  const inserted = await context.db.transaction(async (sql) => {
-    const expired = await sql<{ guid: string; merchant_guid: string }>(expireOrdersStatement, [
-      limit,
-      orderTransitions.expired.to,
-    ]);
-    const callbacks = expired.map(
-      (order): NewCallback => ({
-        kind: "expiration",
-        orderGuid: order.guid,
-        receiverGuid: order.merchant_guid,
-      }),
-    );
-    return insertCallbacks(context, sql, callbacks);
-  });
-  context.onCallbacksDue(inserted);
+  const guids = Array.from({ length: limit }, () => context.newGuid());
+  const values = [orderTransitions.expired.to, guids, context.republishAfterMs];
+  const inserted = await context.db.hot<Inserted>(expireOrdersStatement, values);
+  context.onCallbacksDue(firstTickets(inserted, []));
   return inserted.length;
 }

@@ -1,20 +1,22 @@
 import type { CallbackKind } from "../domain/callback.ts";
-import { type AttemptRecord, recordAttempts, toDue } from "./callbacks.ts";
+import { isRefusal, type Refusal } from "../domain/errors.ts";
+import { type AttemptRecord, type RecordAnswer, toDue } from "./callbacks.ts";
 import type { CoreContext, DueCallback } from "./context.ts";
 
-const overdueStatement = {
-  name: "overdue_callbacks",
-  text: `
+/** Takes at most `$1` callbacks in one state whose time to look again has come, and leaves them alone for `$2` milliseconds. */
+const takeOverdue = (state: "waiting" | "in_flight") => `
     with overdue as (
       select guid from callback
-      where state in ('waiting', 'in_flight') and wake_at <= now()
+      where state = '${state}' and wake_at <= now()
       order by wake_at limit $1
       for update skip locked
     )
     update callback c set wake_at = now() + $2 * interval '1 millisecond'
     from overdue where c.guid = overdue.guid
-    returning c.guid, c.kind, c.series, c.attempts, c.refusals, c.receiver_guid, c.state, c.payment_message_guid`,
-};
+    returning c.guid, c.kind, c.series, c.attempts, c.refusals, c.receiver_guid, c.payment_message_guid`;
+
+const overdueCallbacks = { name: "overdue_callbacks", text: takeOverdue("waiting") };
+const lapsedLeases = { name: "lapsed_leases", text: takeOverdue("in_flight") };
 
 type OverdueRow = {
   guid: string;
@@ -23,27 +25,36 @@ type OverdueRow = {
   attempts: number;
   refusals: number;
   receiver_guid: string;
-  state: "waiting" | "in_flight";
   payment_message_guid: string | null;
 };
 
 /**
- * Finds at most `limit` callbacks that nobody looks after: waiting ones, never published or lost with the broker, and
- * attempts whose lease has lapsed because their process died. Each is left alone for a while, whatever comes of it.
+ * Finds at most `limit` waiting callbacks that nobody looks after: never published, or lost with the broker. Each is left
+ * alone for a while, whatever comes of it.
  */
-export async function takeOverdueCallbacks(
-  context: CoreContext,
-  limit: number,
-): Promise<{ waiting: DueCallback[]; lost: AttemptRecord[] }> {
-  const rows = await context.db.sql<OverdueRow>(overdueStatement, [limit, context.republishAfterMs]);
-  const byState = Object.groupBy(rows, (row) => row.state);
-  return { waiting: (byState.waiting ?? []).map(toDue), lost: (byState.in_flight ?? []).map(lostAttempt) };
+export async function takeOverdueCallbacks(context: CoreContext, limit: number): Promise<DueCallback[]> {
+  return (await context.db.hot<OverdueRow>(overdueCallbacks, [limit, context.republishAfterMs])).map(toDue);
 }
 
-/** Records attempts whose process died: lost, but counted. */
-export async function recordLostAttempts(context: CoreContext, lost: readonly AttemptRecord[]): Promise<void> {
-  await recordAttempts(context, lost);
-  for (const attempt of lost) context.observer?.lost(attempt.kind);
+/**
+ * Records at most `limit` attempts whose lease has lapsed because their process died: lost, but counted. Answers how many.
+ * This needs the database alone, so nothing else that is in trouble can delay it; and `record` groups them, so that one
+ * whose payment is locked does not keep the others waiting.
+ */
+export async function recordLostAttempts(
+  context: CoreContext,
+  limit: number,
+  record: (attempt: AttemptRecord) => Promise<RecordAnswer | Refusal>,
+): Promise<number> {
+  const rows = await context.db.hot<OverdueRow>(lapsedLeases, [limit, context.republishAfterMs]);
+  const answers = await Promise.allSettled(rows.map((row) => record(lostAttempt(row))));
+  const isRecorded = answers.map((answer) => answer.status === "fulfilled" && !isRefusal(answer.value));
+  rows.forEach(({ kind }, place) => {
+    if (isRecorded[place]) context.observer?.lost(kind);
+  });
+  const failed = answers.find((answer) => answer.status === "rejected");
+  if (failed) throw failed.reason;
+  return isRecorded.filter(Boolean).length;
 }
 
 function lostAttempt(row: OverdueRow): AttemptRecord {

@@ -1,6 +1,6 @@
 import { LockMode, raw } from "@mikro-orm/postgresql";
-import { databaseFailure } from "../db/database.ts";
 import { ParticipantEntity } from "../db/entities.ts";
+import { databaseFailure } from "../db/failure.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
   type BankRole,
@@ -43,7 +43,7 @@ export async function registerParticipant(
     return prepared;
   } catch (error) {
     // Somebody registered the same participant at the same moment; now it can be compared.
-    if (databaseFailure(error) === "conflict") return registerParticipant(context, registration);
+    if (databaseFailure(error) === "lost_race") return registerParticipant(context, registration);
     throw error;
   }
 }
@@ -57,7 +57,7 @@ async function prepare(context: CoreContext, registration: Registration): Promis
   }
   const guid = registration.guid ?? context.newGuid();
   if (!isGuid(guid)) return refuse("INVALID_REQUEST", "guid is not a UUID", { field: "guid" });
-  const now = context.clock();
+  const now = new Date();
   const participant: Participant = {
     ...registration,
     guid: guid.toLowerCase(),
@@ -267,7 +267,7 @@ export async function updateParticipant(
       return problem;
     }
     found.version += 1;
-    found.updatedAt = context.clock();
+    found.updatedAt = new Date();
     return found;
   });
 }

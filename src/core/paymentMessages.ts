@@ -110,7 +110,7 @@ export async function findPaymentMessage(
   const [statement, value] =
     "guid" in by ? ([selectMessageByGuid, by.guid] as const) : ([selectMessageByOrder, by.orderGuid] as const);
   if (!isGuid(value)) return undefined;
-  const [row] = await context.db.sql<PaymentMessageRow>(statement, [value]);
+  const [row] = await context.db.hot<PaymentMessageRow>(statement, [value]);
   return row && toPaymentMessage(row);
 }
 

@@ -68,7 +68,9 @@ type CallbackRow = {
 
 /** The columns of `CallbackRow`, for every statement that reads or returns `callback c`. */
 const columns = `
-  c.*, (select max(a.started_at) from callback_attempt a where a.callback_guid = c.guid) as last_attempt_at`;
+  c.guid, c.kind, c.state, c.receiver_guid, c.payment_message_guid, c.order_guid, c.register_id, c.series, c.attempts,
+  c.due_at, c.created_at, c.updated_at, c.last_outcome, c.resolved_by, c.resolution_note,
+  (select max(a.started_at) from callback_attempt a where a.callback_guid = c.guid) as last_attempt_at`;
 
 function toView(row: CallbackRow): CallbackView {
   return {
@@ -165,11 +167,16 @@ const newSeries = (candidates: string) => `
   from candidate where c.guid = candidate.guid
   returning ${columns}`;
 
+/**
+ * A Pay-in that ended is over: its payment was rejected with it, and telling its receiver `success` afterwards would be a lie
+ * that nothing corrects (wire-contract section 5). A dead Pay-in has not ended; its payment waits for it.
+ */
+const isReplayable =
+  "(c.state = 'dead' or c.state in ('review', 'resolved') and c.kind not in ('pay_in_bank', 'pay_in_merchant'))";
+
 const replayOne = {
   name: "replay_callback",
-  text: newSeries(
-    "select guid from callback where guid = $2 and state in ('review', 'resolved', 'failed', 'dead') for update",
-  ),
+  text: newSeries(`select c.guid from callback c where c.guid = $2 and ${isReplayable} for update`),
 };
 
 /**
@@ -181,7 +188,12 @@ export async function replayCallback(context: CoreContext, guid: string): Promis
   if ("refused" in found) return found;
   const [row] = await context.db.sql<CallbackRow>(replayOne, [context.republishAfterMs, guid]);
   if (row === undefined) {
-    const message = `the callback is ${found.callback.state}; only review, resolved, failed and dead can be replayed`;
+    const { kind, state } = found.callback;
+    const isPayIn = kind === "pay_in_bank" || kind === "pay_in_merchant";
+    const isOver = state === "failed" || (isPayIn && (state === "review" || state === "resolved"));
+    const message = isOver
+      ? `the callback is ${state} and its payment is decided; telling it again would not be true`
+      : `the callback is ${state}; only review, resolved and dead can be replayed`;
     return refuse("CALLBACK_NOT_REPLAYABLE", message, { field: "guid" });
   }
   context.onCallbacksDue([toDue(row)]);
@@ -200,7 +212,7 @@ export async function replayCallbacks(context: CoreContext, filter: CallbackFilt
   const statement = {
     name: "",
     text: newSeries(
-      `select c.guid from callback c where ${text} order by c.guid limit ${replayLimit} for update skip locked`,
+      `select c.guid from callback c where ${text} and ${isReplayable} order by c.guid limit ${replayLimit} for update skip locked`,
     ),
   };
   const rows = await context.db.sql<CallbackRow>(statement, values);

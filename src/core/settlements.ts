@@ -1,4 +1,4 @@
-import type { Sql } from "../db/database.ts";
+import type { Sql } from "../db/pool.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import type { RegisterStatus } from "../domain/settlement.ts";
 import type { CoreContext } from "./context.ts";

@@ -1,4 +1,6 @@
-import type { Sql } from "../db/database.ts";
+import { columnsOf, PaymentMessageEntity } from "../db/entities.ts";
+import type { Sql } from "../db/pool.ts";
+import { accessTokenMemoryMs } from "../domain/accessToken.ts";
 import type { Refusal } from "../domain/errors.ts";
 import { type OrderStatus, orderTransitions } from "../domain/order.ts";
 import type { BankRole } from "../domain/participant.ts";
@@ -7,10 +9,8 @@ import { firstTickets, followingCallbacks, type Inserted, insertFollowingText } 
 import type { CoreContext, DueCallback, Traced } from "./context.ts";
 import { isGuid } from "./guid.ts";
 
-/** An access token is accepted for 300 s, and 30 s into the future; after that its jti need not be remembered. */
-const accessTokenMemoryMs = 330_000;
-
-// Everything that a group of submissions is judged by, as of one instant: a few index look-ups a request.
+// Everything that a group of submissions is judged by, as of one instant, which is the database's: a few index look-ups a
+// request.
 const selectFacts = {
   name: "select_submission_facts",
   text: `
@@ -40,13 +40,16 @@ const selectFacts = {
       select m.guid, m.order_guid, m.debtor_agent_guid, m.jti, m.external_id from asked
         join payment_message m on m.debtor_agent_guid = asked.agent and m.external_id = asked.external_id
     )
-    select (select json_agg(used) from used) as used, (select json_agg(ordered) from ordered) as orders,
+    select now() as judged_at, (select json_agg(used) from used) as used, (select json_agg(ordered) from ordered) as orders,
       (select json_agg(caller) from caller) as callers, (select json_agg(duplicate) from duplicate) as duplicates`,
 };
 
+const messageColumnNames = columnsOf(PaymentMessageEntity).join(", ");
+
 // Whatever has changed since the facts were read makes this fail as a whole and be decided again: tokens, orders and
 // identifiers are unique, and an order that is not open any more (it expired) is a lost race as well. Orders come first, so
-// that of two groups with the same orders one waits for the other.
+// that of two groups with the same orders one waits for the other. Columns are named, because a newer node may have added
+// one that this node does not know.
 const storeStatement = {
   name: "store_submissions",
   text: `
@@ -56,13 +59,14 @@ const storeStatement = {
       order by participant, jti
     ), moved as (
       update payment_order set status = $6, updated_at = now()
-      where guid = any($4::uuid[]) and status = $5
+      where guid = any($4::uuid[]) and status = $5 and expires_at > now()
       returning guid
     ), evidence as (
-      insert into payment_evidence
+      insert into payment_evidence (payment_message_guid, jws)
       select * from unnest($2::uuid[], $3::text[])
     ), message as (
-      insert into payment_message select * from json_populate_recordset(null::payment_message, $1::json)
+      insert into payment_message (${messageColumnNames})
+      select ${messageColumnNames} from json_populate_recordset(null::payment_message, $1::json)
       where (select count(*) from moved) = cardinality($4::uuid[]) or lost_race('an order is not open any more')
       order by debtor_agent_guid, jti
       returning guid, order_guid, merchant_guid, debtor_agent_guid, creditor_agent_guid
@@ -83,6 +87,7 @@ type OrderFacts = {
 };
 type DuplicateRow = { guid: string; order_guid: string; debtor_agent_guid: string; jti: string; external_id: string };
 type FactsRow = {
+  judged_at: Date;
   used: { participant_guid: string; jti: string }[] | null;
   orders: OrderFacts[] | null;
   callers: CallerRow[] | null;
@@ -99,15 +104,16 @@ export async function submitPaymentMessages(
   context: CoreContext,
   requests: readonly Submission[],
 ): Promise<({ guid: string } | Refusal)[]> {
-  const now = context.clock();
-  const known = await readFacts(context.db.sql, requests);
-  const decided = requests.map((request) => decide(context, request, known, now));
+  const known = await readFacts(context.db.hot, requests);
+  const decided = requests.map((request) => decide(context, request, known));
   const accepted = decided.flatMap((decision) => ("row" in decision ? [decision] : []));
   context.onCallbacksDue(await store(context, accepted, known.newTokens));
   return decided.map((decision) => ("row" in decision ? { guid: decision.row.guid } : decision.refusal));
 }
 
 type KnownFacts = {
+  /** The database's clock: what is kept there (orders, tokens) is judged by it. */
+  now: Date;
   callers: Map<string, CallerRow>;
   usedTokens: Set<string>;
   /** Tokens that this group uses up. */
@@ -131,12 +137,14 @@ async function readFacts(sql: Sql, requests: readonly PaymentMessageRequest[]): 
     withToken.map((request) => request.callerGuid),
     withToken.map((request) => request.accessToken?.jti),
   ]);
-  const duplicates = facts?.duplicates ?? [];
+  if (facts === undefined) throw new Error("the database answered no facts");
+  const duplicates = facts.duplicates ?? [];
   return {
-    callers: new Map((facts?.callers ?? []).map((row) => [row.guid, row])),
-    usedTokens: new Set((facts?.used ?? []).map((row) => keyOf(row.participant_guid, row.jti))),
+    now: facts.judged_at,
+    callers: new Map((facts.callers ?? []).map((row) => [row.guid, row])),
+    usedTokens: new Set((facts.used ?? []).map((row) => keyOf(row.participant_guid, row.jti))),
     newTokens: [],
-    orders: new Map((facts?.orders ?? []).map((row) => [row.guid, row])),
+    orders: new Map((facts.orders ?? []).map((row) => [row.guid, row])),
     byOrder: new Map(duplicates.map((row) => [row.order_guid, row.guid])),
     byJti: new Map(duplicates.map((row) => [keyOf(row.debtor_agent_guid, row.jti), row.guid])),
     byExternalId: new Map(duplicates.map((row) => [keyOf(row.debtor_agent_guid, row.external_id), row.guid])),
@@ -159,12 +167,7 @@ type Submission = PaymentMessageRequest & Traced;
 type Accepted = { row: MessageJson; request: Submission };
 
 /** Decides one request and, when it is accepted, adds it to what is known, so that the next of the group meets it. */
-function decide(
-  context: CoreContext,
-  request: Submission,
-  known: KnownFacts,
-  now: Date,
-): Accepted | { refusal: Refusal } {
+function decide(context: CoreContext, request: Submission, known: KnownFacts): Accepted | { refusal: Refusal } {
   const { callerGuid } = request;
   const order = known.orders.get(request.orderGuid.toLowerCase());
   const caller = known.callers.get(callerGuid);
@@ -183,10 +186,10 @@ function decide(
       byExternalId: known.byExternalId.get(keyOf(callerGuid, request.externalId)),
     },
   };
-  const refusal = submissionProblem(request, facts, now, context.supportedCurrencies);
+  const refusal = submissionProblem(request, facts, known.now, context.supportedCurrencies);
   if (refusal !== undefined) return { refusal };
   if (order === undefined) throw new Error("a payment message was accepted without an order");
-  const row = messageJson(context.newGuid(), request, order, now);
+  const row = messageJson(context.newGuid(), request, order, known.now);
   known.byOrder.set(order.guid, row.guid);
   known.byJti.set(keyOf(callerGuid, request.jti), row.guid);
   known.byExternalId.set(keyOf(callerGuid, request.externalId), row.guid);
@@ -235,7 +238,7 @@ async function store(
     followingCallbacks(context, "submit", row.guid, request.trace),
   );
   const { from, to } = orderTransitions.payment_message_accepted;
-  const inserted = await context.db.sql<Inserted>(storeStatement, [
+  const inserted = await context.db.hot<Inserted>(storeStatement, [
     JSON.stringify(rows),
     rows.map((row) => row.guid),
     accepted.map(({ request }) => request.jws),
@@ -260,5 +263,5 @@ const forgetTokens = {
 
 /** Forgets at most `limit` access tokens that are too old to be accepted anyway. */
 export async function forgetAccessTokens(context: CoreContext, limit: number): Promise<void> {
-  await context.db.sql(forgetTokens, [limit]);
+  await context.db.hot(forgetTokens, [limit]);
 }

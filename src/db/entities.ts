@@ -1,14 +1,51 @@
 import { defineEntity, p, Routine } from "@mikro-orm/core";
-import type { CallbackKind, CallbackState, Outcome } from "../domain/callback.ts";
-import type { OrderStatus, UltimateCreditor } from "../domain/order.ts";
-import type { BankRole, CallbackBodyFormat, CallbackUrls, ParticipantKind, PublicJwk } from "../domain/participant.ts";
-import type { PaymentMessageStatus, PaymentType, SenderAccountType } from "../domain/paymentMessage.ts";
-import type { RegisterStatus } from "../domain/settlement.ts";
+import {
+  CALLBACK_KINDS,
+  CALLBACK_STATES,
+  type CallbackKind,
+  type CallbackState,
+  OUTCOMES,
+  type Outcome,
+} from "../domain/callback.ts";
+import { MAX_AMOUNT_MINOR } from "../domain/money.ts";
+import { type OrderStatus, orderStatuses, type UltimateCreditor } from "../domain/order.ts";
+import {
+  type BankRole,
+  bankRoles,
+  type CallbackBodyFormat,
+  type CallbackUrls,
+  callbackBodyFormats,
+  type ParticipantKind,
+  type PublicJwk,
+  participantKinds,
+} from "../domain/participant.ts";
+import {
+  type PaymentMessageStatus,
+  type PaymentType,
+  paymentMessageStatuses,
+  paymentTypes,
+  type SenderAccountType,
+  senderAccountTypes,
+} from "../domain/paymentMessage.ts";
+import { type RegisterStatus, registerStatuses } from "../domain/settlement.ts";
 
 /** Amounts: at most 99 999 999 999 minor units a payment, far below 2^53, so JavaScript numbers are exact. */
 const amountMinor = () => p.bigint("number").columnType("bigint");
 const instant = () => p.datetime().columnType("timestamptz");
 const text = () => p.text();
+
+/** A CHECK of a table: what the code assumes of a row, the schema enforces, whoever writes it. */
+const check = (name: string, expression: string) => ({ name, expression });
+
+const quoted = (values: readonly string[]) => values.map((value) => `'${value}'`).join(", ");
+
+/** The column holds one of a closed list of the domain. */
+const oneOf = (table: string, column: string, values: readonly string[]) =>
+  check(`${table}_${column}_check`, `${column} in (${quoted(values)})`);
+
+/** What one payment may move (wire-contract section 3). */
+const payable = (table: string) =>
+  check(`${table}_amount_check`, `amount_minor >= 1 and amount_minor <= ${MAX_AMOUNT_MINOR}`);
 
 /** A bank or a merchant (wire-contract section 8). */
 export const ParticipantEntity = defineEntity({
@@ -22,6 +59,20 @@ export const ParticipantEntity = defineEntity({
         "create index participant_bank_kid on participant using gin (signing_jwks jsonb_path_ops) where kind = 'bank'",
     },
   ],
+  checks: [
+    oneOf("participant", "kind", participantKinds),
+    oneOf("participant", "callback_body_format", callbackBodyFormats),
+    check(
+      "participant_bank_check",
+      `kind <> 'bank' or (bic is not null and uid is null and servicing_bank_guid is null
+        and roles <@ array[${quoted(bankRoles)}]::text[])`,
+    ),
+    check(
+      "participant_merchant_check",
+      "kind <> 'merchant' or (uid is not null and bic is null and servicing_bank_guid is not null and roles = '{}'::text[])",
+    ),
+    check("participant_fee_check", "fee_basis_points >= 0 and fee_basis_points <= 10000"),
+  ],
   properties: {
     guid: p.uuid().primary(),
     kind: text().$type<ParticipantKind>(),
@@ -32,7 +83,13 @@ export const ParticipantEntity = defineEntity({
     roles: p.array().$type<BankRole[]>(),
     iban: text(),
     mcc: text().strictNullable(),
-    servicingBankGuid: p.uuid().strictNullable(),
+    servicingBankGuid: () =>
+      p
+        .manyToOne(ParticipantEntity)
+        .mapToPk()
+        .fieldName("servicing_bank_guid")
+        .deleteRule("no action")
+        .strictNullable(),
     callbackUrls: p.json<CallbackUrls>(),
     callbackBodyFormat: text().$type<CallbackBodyFormat>(),
     signingJwks: p.json<PublicJwk[]>(),
@@ -62,6 +119,7 @@ export const PaymentOrderEntity = defineEntity({
       expression: "create index payment_order_expiry on payment_order (expires_at) where status = 'created'",
     },
   ],
+  checks: [oneOf("payment_order", "status", orderStatuses), payable("payment_order")],
   properties: {
     guid: p.uuid().primary(),
     merchantGuid: p.uuid(),
@@ -102,6 +160,19 @@ export const PaymentMessageEntity = defineEntity({
       expression:
         "create index payment_message_register on payment_message (register_id, guid) where register_id is not null",
     },
+  ],
+  checks: [
+    oneOf("payment_message", "status", paymentMessageStatuses),
+    oneOf("payment_message", "pm_type", paymentTypes),
+    oneOf("payment_message", "sender_account_type", senderAccountTypes),
+    payable("payment_message"),
+    check("payment_message_decided_check", "(status = 'pending') = (decided_at is null)"),
+    // Only what succeeded is settled, and its fee is known from then on.
+    check(
+      "payment_message_register_check",
+      "(register_id is null) = (fee_minor is null) and (register_id is null or status = 'success')",
+    ),
+    check("payment_message_fee_check", "fee_minor >= 0 and fee_minor <= amount_minor"),
   ],
   properties: {
     guid: p.uuid().primary(),
@@ -170,10 +241,15 @@ export const CallbackEntity = defineEntity({
       expression:
         "create unique index callback_register_unique on callback (register_id, receiver_guid) where register_id is not null",
     },
-    // The relay reads only what is unfinished, in the order in which it must look again.
+    // The relay reads only what waits, in the order in which it must look again; and lost attempts are found whatever the
+    // length of that backlog. A row is in one of the two.
     {
-      name: "callback_wake",
-      expression: "create index callback_wake on callback (wake_at) where state in ('waiting', 'in_flight')",
+      name: "callback_waiting",
+      expression: "create index callback_waiting on callback (wake_at) where state = 'waiting'",
+    },
+    {
+      name: "callback_in_flight",
+      expression: "create index callback_in_flight on callback (wake_at) where state = 'in_flight'",
     },
     // Work for people; guids are time-ordered, so this is also newest first.
     {
@@ -187,6 +263,22 @@ export const CallbackEntity = defineEntity({
         "create index callback_missed on callback (receiver_guid, guid) where state <> 'delivered' and (last_outcome is not null or state = 'dead')",
     },
     { name: "callback_receiver", properties: ["receiverGuid", "guid"] },
+  ],
+  checks: [
+    oneOf("callback", "kind", CALLBACK_KINDS),
+    oneOf("callback", "state", CALLBACK_STATES),
+    oneOf("callback", "last_outcome", OUTCOMES),
+    // What it tells is about an order that expired, about a register, or about a payment message with its order.
+    check(
+      "callback_subject_check",
+      `case kind
+        when 'expiration' then order_guid is not null and payment_message_guid is null and register_id is null
+        when 'gross_settlement' then register_id is not null and payment_message_guid is null and order_guid is null
+        else payment_message_guid is not null and order_guid is not null and register_id is null
+      end`,
+    ),
+    check("callback_counts_check", "series >= 1 and attempts >= 0 and refusals >= 0 and refusals <= attempts"),
+    check("callback_resolved_check", "resolved_by is null or (state = 'resolved' and resolution_note is not null)"),
   ],
   properties: {
     guid: p.uuid().primary(),
@@ -217,6 +309,10 @@ export const CallbackEntity = defineEntity({
 export const CallbackAttemptEntity = defineEntity({
   name: "CallbackAttempt",
   tableName: "callback_attempt",
+  checks: [
+    oneOf("callback_attempt", "outcome", OUTCOMES),
+    check("callback_attempt_counts_check", "series >= 1 and attempt >= 1 and duration_ms >= 0"),
+  ],
   properties: {
     callbackGuid: p.uuid().primary(),
     series: p.integer().primary(),
@@ -239,12 +335,29 @@ export const SettlementRegisterEntity = defineEntity({
     { name: "settlement_register_debtor", properties: ["debtorAgentGuid", "createdAt"] },
     { name: "settlement_register_creditor", properties: ["creditorAgentGuid", "createdAt"] },
   ],
+  checks: [
+    oneOf("settlement_register", "status", registerStatuses),
+    // Only an empty register has no creditor agent.
+    check("settlement_register_creditor_check", "(creditor_agent_guid is null) = (status = 'sent_no_pm')"),
+    check(
+      "settlement_register_totals_check",
+      "increment >= 1 and payment_count >= 0 and total_fee_minor >= 0 and total_fee_minor <= total_amount_minor",
+    ),
+    check("settlement_register_period_check", "period_start < period_end"),
+  ],
   properties: {
     id: p.text().primary(),
     day: p.date(),
     increment: p.integer(),
-    debtorAgentGuid: p.uuid(),
-    creditorAgentGuid: p.uuid().strictNullable(),
+    debtorAgentGuid: () =>
+      p.manyToOne(ParticipantEntity).mapToPk().fieldName("debtor_agent_guid").deleteRule("no action"),
+    creditorAgentGuid: () =>
+      p
+        .manyToOne(ParticipantEntity)
+        .mapToPk()
+        .fieldName("creditor_agent_guid")
+        .deleteRule("no action")
+        .strictNullable(),
     currency: text(),
     totalAmountMinor: amountMinor(),
     totalFeeMinor: amountMinor(),
@@ -254,6 +367,16 @@ export const SettlementRegisterEntity = defineEntity({
     periodEnd: instant(),
     createdAt: instant(),
     updatedAt: instant(),
+  },
+});
+
+/** A Kyiv day that is over and whose registers have been made, the empty ones too. */
+export const ClosedDayEntity = defineEntity({
+  name: "ClosedDay",
+  tableName: "closed_day",
+  properties: {
+    day: p.date().primary(),
+    closedAt: instant(),
   },
 });
 
@@ -277,8 +400,14 @@ export const entities = [
   CallbackEntity,
   CallbackAttemptEntity,
   SettlementRegisterEntity,
+  ClosedDayEntity,
   UsedAccessTokenEntity,
 ] as const;
+
+/** The columns of an entity's table, in its order: statements name them, so that they survive a column of a newer node. */
+export function columnsOf({ meta }: (typeof entities)[number]): string[] {
+  return Object.keys(meta.properties).map((name) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
+}
 
 /** Ends a statement whose premises are gone; callers take its code for a race that they lost, and decide again. */
 const lostRace = new Routine({

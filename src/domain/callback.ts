@@ -11,7 +11,7 @@ export const CALLBACK_KINDS = [
   "pay_in_merchant",
   "pay_out",
   "credit",
-  /** The recipient bank accepted the Pay-in, the merchant did not: the bank must release what it booked. */
+  /** The payment is rejected, and not by a clear no of the recipient bank: it must release what it may have booked. */
   "pay_in_bank_reject",
   "expiration",
   "gross_settlement",
@@ -269,6 +269,9 @@ function rejection(reasonText: string, ...others: FollowingCallback[]): Followin
   };
 }
 
+/** To a recipient bank that accepted the Pay-in, or whose answer is unknown: it may have booked what is rejected now. */
+const correctionForBank: FollowingCallback = { kind: "pay_in_bank_reject", role: "recipient_bank", status: "reject" };
+
 const cascade = {
   submit: {
     callbacks: [{ kind: "pay_in_bank", role: "recipient_bank", status: "success" }],
@@ -287,13 +290,8 @@ const cascade = {
     orderStatus: "success",
   },
   reject_by_bank_answer: rejection(PAY_OUT_REJECT_BY_BANK_ANSWER_REASON),
-  reject_by_bank_silence: rejection(PAY_OUT_REJECT_BY_BANK_SILENCE_REASON),
-  // Only here had the recipient bank accepted the Pay-in, so only here it has something to release.
-  reject_by_merchant: rejection(PAY_OUT_REJECT_BY_MERCHANT_REASON, {
-    kind: "pay_in_bank_reject",
-    role: "recipient_bank",
-    status: "reject",
-  }),
+  reject_by_bank_silence: rejection(PAY_OUT_REJECT_BY_BANK_SILENCE_REASON, correctionForBank),
+  reject_by_merchant: rejection(PAY_OUT_REJECT_BY_MERCHANT_REASON, correctionForBank),
   expire: {
     callbacks: [{ kind: "expiration", role: "merchant", status: "reject", reasonText: EXPIRATION_REASON }],
     orderStatus: "canceled",

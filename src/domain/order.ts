@@ -48,12 +48,11 @@ const texts: ReadonlyArray<[name: string, limit: number, value: (order: OrderReq
   ["url", 2000, (order) => order.redirectUrl],
 ];
 
-/** What is wrong with an order, or undefined (wire-contract section 3, "Order"). Times are instants, amounts minor units. */
-export function orderProblem(
-  order: OrderRequest,
-  now: Date,
-  supportedCurrencies: readonly string[],
-): Refusal | undefined {
+/**
+ * What is wrong with an order whatever the time, or undefined (wire-contract section 3, "Order"). Amounts are minor units.
+ * Its times are judged apart, because that takes the database's clock.
+ */
+export function orderProblem(order: OrderRequest, supportedCurrencies: readonly string[]): Refusal | undefined {
   const currency = currencyProblem(order.currency, supportedCurrencies);
   if (currency !== undefined) return refuse(currency, `cur ${currencySentence[currency]}`, { field: "cur" });
   if (order.amountMinor <= 0) return refuse("INVALID_AMOUNT", "amt is not above 0", { field: "amt" });
@@ -67,15 +66,25 @@ export function orderProblem(
       return refuse(reason, `${field} does not have 1 to ${limit} characters`, { field });
     }
   }
-  return orderTimeProblem(order, now);
+  // Milliseconds read as seconds land tens of thousands of years ahead; say what happened.
+  const inSeconds = "is not in Unix seconds (milliseconds?)";
+  if (!isCalendarTime(order.expiresAt)) return refuse("INVALID_EXPIRY", `exp ${inSeconds}`, { field: "exp" });
+  if (!isCalendarTime(order.issuedAt)) return refuse("INVALID_ISSUE_TIME", `iat ${inSeconds}`, { field: "iat" });
+  return undefined;
 }
 
-function orderTimeProblem(order: OrderRequest, now: Date): Refusal | undefined {
+/** Whether the instant has a year of four digits, which is what the database and people can read. */
+function isCalendarTime(instant: Date): boolean {
+  const year = instant.getUTCFullYear();
+  return year >= 1000 && year <= 9999;
+}
+
+/**
+ * What is wrong with an order's times as of `now`, or undefined. An order is open for `maxOrderLifeMs` at most, not over, and
+ * not issued later than `clockToleranceMs` from now: the statement that stores orders holds the same three.
+ */
+export function orderTimeProblem(order: OrderRequest, now: Date): Refusal | undefined {
   const leftMs = order.expiresAt.getTime() - now.getTime();
-  // Milliseconds read as seconds land tens of thousands of years ahead; say what happened.
-  if (leftMs > 1000 * maxOrderLifeMs) {
-    return refuse("INVALID_EXPIRY", "exp is not in Unix seconds (milliseconds?)", { field: "exp" });
-  }
   if (leftMs > maxOrderLifeMs) return refuse("INVALID_EXPIRY", "exp is more than 31 days ahead", { field: "exp" });
   if (leftMs <= 0) return refuse("ORDER_IS_EXPIRED", "exp has passed", { field: "exp" });
   if (order.issuedAt.getTime() > now.getTime() + clockToleranceMs) {

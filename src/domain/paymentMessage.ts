@@ -1,3 +1,4 @@
+import { isAccessTokenCurrent } from "./accessToken.ts";
 import { type Refusal, type RefusalReason, refuse } from "./errors.ts";
 import { ibanProblem, ibanSentence } from "./iban.ts";
 import { currencyProblem, MAX_AMOUNT_MINOR } from "./money.ts";
@@ -65,7 +66,7 @@ export type SubmissionFacts = {
 };
 
 /**
- * Decides one submission: undefined accepts it (wire-contract sections 3, 4 and 6). Duplicates are looked at before the
+ * Decides one submission by the database's clock: undefined accepts it (wire-contract sections 3, 4 and 6). Duplicates are looked at before the
  * order's state and the content, so that a retry of an accepted request always hears the first answer's guid.
  */
 export function submissionProblem(
@@ -74,6 +75,9 @@ export function submissionProblem(
   now: Date,
   supportedCurrencies: readonly string[],
 ): Refusal | undefined {
+  if (request.accessToken !== null && !isAccessTokenCurrent(request.accessToken.issuedAt, now)) {
+    return refuse("AUTHORIZATION_FAILED", "the access token is too old, or from the future");
+  }
   if (facts.tokenReplayed) return refuse("AUTHORIZATION_FAILED", "the access token was used before");
   if (facts.caller === undefined || !facts.caller.isInitiator || facts.caller.bic !== request.debtorAgentBic) {
     const message = "debtor_agent_bic is not the code of the calling initiator bank";

@@ -16,14 +16,6 @@ export function initialRegisterStatus(debtorAgentGuid: string, creditorAgentGuid
   return debtorAgentGuid === creditorAgentGuid ? "sent_internal" : "sent";
 }
 
-/** The calendar day in Kyiv, YYYY-MM-DD, that an instant falls on. */
-export function kyivDay(instant: Date): string {
-  return kyivDayFormat.format(instant);
-}
-
-// "sv" prints dates as YYYY-MM-DD; building a formatter costs a millisecond, so it is built once.
-const kyivDayFormat = new Intl.DateTimeFormat("sv", { timeZone: "Europe/Kyiv" });
-
 /** Whether the text is a calendar day YYYY-MM-DD. */
 export function isCalendarDay(text: string): boolean {
   const instant = Date.parse(`${text}T00:00:00Z`);

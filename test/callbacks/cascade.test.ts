@@ -147,15 +147,15 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
     expect(await resultOf(guid)).toMatchObject({ status: "reject", reason: BANK_REJECTED, order: "Canceled" });
   });
 
-  test("a recipient bank that is silent is called eleven times, then the payment is rejected with the bank's reason", async () => {
-    recipient.answers("pay-in", 500);
+  test("a recipient bank that is silent is called eleven times, then the payment is rejected, and it hears that too", async () => {
+    recipient.answers("pay-in", 500, ...Array.from({ length: ALL_CALLS - 1 }, () => 500), 200);
     const guid = await platform.pays();
     await initiator.receives("pay-out", { guid, status: "reject", reason: NO_BANK_RESPONSE }, 20_000);
     await platform.settles();
     expect(merchant.calls("pay-in")).toEqual([]);
-    // It accepted nothing, so there is nothing to release.
-    expect(recipient.calls("pay-in", { status: "reject" })).toEqual([]);
-    expect(recipient.calls("pay-in")).toHaveLength(ALL_CALLS);
+    // What became of its answers is unknown: it may have booked.
+    expect(recipient.calls("pay-in", { status: "reject" })).toHaveLength(1);
+    expect(recipient.calls("pay-in", { status: "success" })).toHaveLength(ALL_CALLS);
   });
 
   test("a first 4xx of Pay-out or Credit is retried, a further one goes to manual review; the result stands", async () => {

@@ -107,7 +107,7 @@ describe("the cascade", () => {
       message: "reject",
       reason: PAY_OUT_REJECT_BY_BANK_SILENCE_REASON,
       order: "canceled",
-      callbacks: { pay_in_bank: "failed", pay_out: "waiting" },
+      callbacks: { pay_in_bank: "failed", pay_out: "waiting", pay_in_bank_reject: "waiting" },
     });
   });
 
@@ -251,7 +251,7 @@ describe("claims and leases", () => {
   test("a callback that nobody claimed is handed out again, once in a while", async () => {
     const ticket = await ticketOf(await pay(platform, parties));
     const overdue = async () =>
-      (await platform.core.takeOverdueCallbacks(1_000)).waiting.filter(
+      (await platform.core.takeOverdueCallbacks(1_000)).filter(
         ({ callbackGuid }) => callbackGuid === ticket.callbackGuid,
       );
     expect(await overdue()).toEqual([]);
@@ -315,11 +315,11 @@ describe("claims and leases", () => {
   test("a second look that fails costs none of the callbacks that were claimed", async () => {
     const claimable = await ticketOf(await pay(platform, parties));
     const stale = { ...(await ticketOf(await pay(platform, parties))), attempt: 5 };
-    const sql: typeof platform.db.sql = (statement, values) =>
+    const hot: typeof platform.db.hot = (statement, values) =>
       statement.name === "callbacks_not_due"
         ? Promise.reject(new Error("timeout exceeded when trying to connect"))
-        : platform.db.sql(statement, values);
-    const context = { ...platform.context, db: { ...platform.db, sql } };
+        : platform.db.hot(statement, values);
+    const context = { ...platform.context, db: { ...platform.db, hot } };
     const [first, second] = await claimCallbacks(context, [claimable, stale]);
     expect(first).toMatchObject({ claimed: { guid: claimable.callbackGuid, attempt: 1 } });
     expect(second).toBe("obsolete");

@@ -3,7 +3,7 @@ import { type DeliveryContext, deliver } from "../../src/callbacks/deliver.ts";
 import { describeFailure } from "../../src/callbacks/outcomes.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
 import type { ClaimAnswer } from "../../src/core/callbacks.ts";
-import { leaseMarginMs } from "../../src/core/context.ts";
+import { beginWithinMs } from "../../src/core/context.ts";
 import { createLocalQueue, MAX_LANE_TICKETS } from "../../src/queue/local.ts";
 import type { CallbackQueue, Ticket } from "../../src/queue/queue.ts";
 import { encodeTickets, readTickets } from "../../src/queue/ticket.ts";
@@ -137,7 +137,7 @@ describe("the lease", () => {
 
   test.each([
     ["in time is made", 0, 1],
-    ["so late that its lease could lapse under it is not made", leaseMarginMs + 1, 0],
+    ["so late that its lease could lapse under it is not made", beginWithinMs + 1, 0],
   ])("an attempt that begins %s", async (_, claimMs, calls) => {
     const { context, posted } = worker(answer, { claimMs });
     const signer = { issuer: "https://gateway.example", key: await generateKeyPair("ES256") };

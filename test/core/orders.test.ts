@@ -123,12 +123,12 @@ test.each(["", "not a guid", "00000000-0000-4000-8000-000000000000"])("getOrder:
   expect(reasonOf(await platform.core.getOrder(guid))).toBe("ORDER_NOT_FOUND");
 });
 
-/** An order whose time is up for PostgreSQL, which decides about expiry. */
+/** An order whose time is up, and that nobody has canceled yet. */
 async function overdueOrder() {
   const past = new Date(Date.now() - minutesMs(60));
-  platform.clock.now = past;
+  await setClock(platform, past);
   const order = await createOrder(platform, parties.merchant, { expiresAt: secondsFrom(past, 60) });
-  platform.clock.now = new Date();
+  await setClock(platform, new Date());
   return order;
 }
 
@@ -149,10 +149,10 @@ test("expireOrders: an order is canceled once, with exactly one Expiration callb
 
 test("createOrder: an order that was accepted in time answers its repeat even after it has expired", async () => {
   const past = new Date(Date.now() - minutesMs(60));
-  platform.clock.now = past;
+  await setClock(platform, past);
   const request = orderRequest(platform, parties.merchant, { expiresAt: secondsFrom(past, 60) });
   const first = accepted(await platform.core.createOrder(request));
-  platform.clock.now = new Date();
+  await setClock(platform, new Date());
   expect(await platform.core.createOrder(request)).toEqual({ order: first.order, alreadyExisted: true });
   expect(reasonOf(await platform.core.createOrder({ ...request, purpose: "something else" }))).toBe("ORDER_IS_EXPIRED");
   expect(await platform.core.expireOrders(10)).toBe(1);
@@ -160,7 +160,7 @@ test("createOrder: an order that was accepted in time answers its repeat even af
 
 test("expireOrders: an order that is being paid never expires", async () => {
   const past = new Date(Date.now() - minutesMs(60));
-  setClock(platform, past);
+  await setClock(platform, past);
   const order = await createOrder(platform, parties.merchant, { expiresAt: secondsFrom(past, 60) });
   accepted(await platform.core.submitPaymentMessage(paymentRequest(platform, parties, order)));
   expect(await platform.core.expireOrders(10)).toBe(0);
@@ -175,7 +175,7 @@ test("expireOrders: an order whose time is not up stays", async () => {
 
 test("expireOrders: a payment and the expiry at the same moment: exactly one of them has the order", async () => {
   const order = await overdueOrder();
-  setClock(platform, new Date(Date.now() - minutesMs(60)));
+  await setClock(platform, new Date(Date.now() - minutesMs(60)));
   const [expired, answer] = await Promise.all([
     platform.core.expireOrders(10),
     platform.core.submitPaymentMessage(paymentRequest(platform, parties, order)),

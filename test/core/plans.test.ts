@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Core, createCore } from "../../src/core/core.ts";
-import type { Database, Sql, Statement } from "../../src/db/database.ts";
+import { type Database, hotPlans } from "../../src/db/database.ts";
+import type { Sql, Statement } from "../../src/db/pool.ts";
 import {
   accepted,
   callbackOf,
@@ -45,20 +46,18 @@ async function planOf(sql: Sql, statement: Statement, values: readonly unknown[]
   return rows.flatMap((row) => nodesOf(row["QUERY PLAN"][0].Plan));
 }
 
-/** The same database, but every statement is explained, in its own transaction and place, before it runs. */
+/** The same database, but every hot statement is explained with the settings of its pool, in its own place, before it runs. */
 function explaining(db: Database, plans: Map<string, PlanNode[]>): Database {
-  const inTransaction =
-    (sql: Sql): Sql =>
-    async (statement, values = []) => {
-      await sql({ name: "", text: "savepoint explained" });
-      plans.set(statement.name, await planOf(sql, statement, values));
-      await sql({ name: "", text: "rollback to savepoint explained" });
-      return sql(statement, values);
-    };
   return {
     ...db,
-    sql: (statement, values) => db.transaction((sql) => inTransaction(sql)(statement, values)),
-    transaction: (work) => db.transaction((sql) => work(inTransaction(sql))),
+    hot: (statement, values = []) =>
+      db.transaction(async (sql) => {
+        for (const setting of hotPlans) await sql({ name: "", text: `set local ${setting}` });
+        await sql({ name: "", text: "savepoint explained" });
+        plans.set(statement.name, await planOf(sql, statement, values));
+        await sql({ name: "", text: "rollback to savepoint explained" });
+        return sql(statement, values);
+      }),
   };
 }
 
@@ -107,7 +106,9 @@ describe.each([
 
   /** A group of payments goes through everything that is hot, from the submission to the merchant's acceptance. */
   async function payGroup() {
-    const orders = await Promise.all(Array.from({ length: group }, () => createOrder(platform, parties.merchant)));
+    const orders = await Promise.all(
+      Array.from({ length: group }, () => createOrder({ ...platform, core }, parties.merchant)),
+    );
     const answers = await Promise.all(
       orders.map((order) => core.submitPaymentMessage(paymentRequest(platform, parties, order))),
     );
@@ -128,7 +129,8 @@ describe.each([
       group,
     );
     await core.takeOverdueCallbacks(500);
-    await core.expireOrders(500);
+    await core.recordLostAttempts(500);
+    await core.expireOrders(10 * group);
   }
 
   test("every hot statement was looked at", () => {
@@ -139,6 +141,8 @@ describe.each([
         "claim_callbacks",
         "record_attempts",
         "overdue_callbacks",
+        "lapsed_leases",
+        "insert_orders",
         "expire_orders",
       ]),
     );

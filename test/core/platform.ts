@@ -12,7 +12,7 @@ import { ibanCheckDigits } from "../../src/domain/iban.ts";
 import type { Order, OrderRequest } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
-import { freshDatabase } from "../support/database.ts";
+import { execute, freshDatabase } from "../support/database.ts";
 
 /** The core on a real PostgreSQL; the clock, the keys and the endpoints around it are the test's. */
 export type Platform = {
@@ -22,15 +22,18 @@ export type Platform = {
   core: Core;
   /** A second process of the platform: its own core and connections on the same database. */
   secondCore(): Promise<Core>;
+  /** What PostgreSQL says it is; `setClock` moves it. */
   clock: { now: Date };
   /** Every callback that was announced to the queue. */
   due: DueCallback[];
+  isClosed: boolean;
   rows<Row = Record<string, unknown>>(text: string, ...values: unknown[]): Promise<Row[]>;
   close(): Promise<void>;
 };
 
 export async function openPlatform(overrides: Partial<CoreContext> = {}): Promise<Platform> {
   const { url, drop } = await freshDatabase();
+  await execute(url, ...movableClock(new URL(url).pathname.slice(1)));
   const opened: Database[] = [];
   const clock = { now: new Date() };
   const due: DueCallback[] = [];
@@ -39,7 +42,6 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
     opened.push(db);
     const context: CoreContext = {
       db,
-      clock: () => clock.now,
       newGuid: () => uuidV7(),
       supportedCurrencies: ["UAH", "EUR"],
       retryPolicy: defaultRetryPolicy,
@@ -57,7 +59,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
   };
   const { context, core } = await open();
   const { db } = context;
-  return {
+  const platform: Platform = {
     url,
     db,
     context,
@@ -66,18 +68,39 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
     clock,
     due,
     rows: (text, ...values) => db.sql({ name: "", text }, values),
+    isClosed: false,
     async close() {
+      platform.isClosed = true;
       for (const database of opened) await database.close();
       await drop();
     },
   };
+  return platform;
 }
 
-/** Moves the process's clock until the test ends, for rules about the past and the future. */
-export function setClock(platform: Platform, now: Date): void {
-  platform.clock.now = now;
-  onTestFinished(() => {
-    platform.clock.now = new Date();
+/**
+ * The database's clock is the one that counts, so it is the one that tests move: an own now() stands before PostgreSQL's for
+ * everybody who connects from now on. plpgsql, so that plans look as they do with the real one.
+ */
+const movableClock = (database: string) => [
+  "create schema test_clock",
+  "create table test_clock.shift (by interval not null)",
+  "insert into test_clock.shift values ('0')",
+  `create function test_clock.now() returns timestamptz language plpgsql stable as
+     'begin return pg_catalog.now() + (select by from test_clock.shift); end'`,
+  `alter database ${database} set search_path = public, test_clock, pg_catalog`,
+];
+
+/** Moves the database's clock until the test ends, for rules about the past and the future. It goes on from there. */
+export async function setClock(platform: Platform, now: Date): Promise<void> {
+  const move = async (by: string, shown: Date) => {
+    await platform.rows(`update test_clock.shift set by = ${by}`);
+    platform.clock.now = shown;
+  };
+  await move(`'${now.toISOString()}'::timestamptz - pg_catalog.now()`, now);
+  onTestFinished(async () => {
+    // A platform of this test alone is gone by now, and its clock with it.
+    if (!platform.isClosed) await move("'0'", new Date());
   });
 }
 
@@ -325,7 +348,5 @@ export async function payWithSuccess(
 
 /** What the relay does about attempts whose process died: answers how many there were. */
 export async function recordLapsedLeases(platform: Platform): Promise<number> {
-  const { lost } = await platform.core.takeOverdueCallbacks(1_000);
-  await platform.core.recordLostAttempts(lost);
-  return lost.length;
+  return platform.core.recordLostAttempts(1_000);
 }

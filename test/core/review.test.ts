@@ -4,7 +4,6 @@ import {
   accepted,
   attempt,
   callbackOf,
-  callbacksOf,
   claim,
   deliver,
   openPlatform,
@@ -55,16 +54,36 @@ describe("replayCallback", () => {
     });
   });
 
-  test("it never revives a rejected payment: the answer of a replay has no effect", async () => {
+  test.each([
+    ["the recipient bank refused", "pay_in_bank", []],
+    ["the merchant refused", "pay_in_merchant", ["pay_in_bank"]],
+  ] as const)(
+    "a Pay-in that ended is over, when %s: nobody is told success after the reject",
+    async (_, kind, before) => {
+      const messageGuid = await pay(platform, parties);
+      for (const earlier of before) await deliver(platform, messageGuid, earlier, "accepted");
+      await deliver(platform, messageGuid, kind, "refused");
+      const { guid } = await callbackOf(platform, messageGuid, kind);
+      const refusal = await platform.core.replayCallback(guid);
+      expect(refusal).toMatchObject({
+        refused: "CALLBACK_NOT_REPLAYABLE",
+        message: expect.stringContaining("is failed"),
+      });
+      expect(await platform.core.replayCallbacks({ paymentMessageGuid: messageGuid })).toBe(0);
+      expect((await callbackOf(platform, messageGuid, kind)).state).toBe("failed");
+      expect((await readMessage(platform, parties, messageGuid)).status).toBe("reject");
+    },
+  );
+
+  test("nor is a Pay-in replayed that an earlier version replayed into review", async () => {
     const messageGuid = await pay(platform, parties);
     await deliver(platform, messageGuid, "pay_in_bank", "refused");
     const { guid } = await callbackOf(platform, messageGuid, "pay_in_bank");
-    accepted(await platform.core.replayCallback(guid));
-    await attempt(platform, guid, "accepted");
-    const message = await readMessage(platform, parties, messageGuid);
-    expect(message.status).toBe("reject");
-    expect(accepted(await platform.core.getOrder(message.orderGuid)).order.status).toBe("canceled");
-    expect((await callbacksOf(platform, messageGuid)).map(({ kind }) => kind)).toEqual(["pay_in_bank", "pay_out"]);
+    for (const state of ["review", "resolved"]) {
+      await platform.rows("update callback set state = $2, series = 2 where guid = $1", guid, state);
+      expect(reasonOf(await platform.core.replayCallback(guid))).toBe("CALLBACK_NOT_REPLAYABLE");
+      expect(await platform.core.replayCallbacks({ paymentMessageGuid: messageGuid })).toBe(0);
+    }
   });
 
   test("it never undoes a payment: a replay that fails ends in review", async () => {

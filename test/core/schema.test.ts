@@ -1,13 +1,14 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { openPlatform, type Platform } from "./platform.ts";
-
-let platform: Platform;
-
-beforeAll(async () => {
-  platform = await openPlatform();
-});
-afterAll(() => platform.close());
+import { expect, test } from "vitest";
+import { openDatabase } from "../../src/db/database.ts";
+import { freshDatabase } from "../support/database.ts";
 
 test("entities and migrations agree: after all migrations nothing is left to change", async () => {
-  expect((await platform.db.orm.schema.getUpdateSchemaSQL()).trim()).toBe("");
+  const { url, drop } = await freshDatabase();
+  const db = await openDatabase({ url, maxConnections: 2 });
+  try {
+    expect((await db.orm.schema.getUpdateSchemaSQL()).trim()).toBe("");
+  } finally {
+    await db.close();
+    await drop();
+  }
 });

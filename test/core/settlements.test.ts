@@ -21,8 +21,8 @@ let parties: Parties;
 beforeEach(async () => {
   platform = await openPlatform();
   parties = await registerParties(platform);
-  // The banks were there before the days that are closed here.
-  await platform.rows("update participant set created_at = '2026-01-01T00:00:00Z'");
+  // The banks were there from the first of the days that are closed here.
+  await platform.rows("update participant set created_at = '2026-05-10T00:00:00Z'");
 });
 afterEach(() => platform.close());
 
@@ -166,11 +166,13 @@ describe("closeRegisters", () => {
 
   test("the day must be over in Kyiv, unless it is said that it need not be", async () => {
     // 20:59:59 UTC is 23:59:59 in Kyiv in summer.
-    setClock(platform, new Date("2026-05-10T20:59:59Z"));
+    await setClock(platform, new Date("2026-05-10T20:59:59Z"));
     await paid(100);
     expect(reasonOf(await platform.core.closeRegisters(day, false))).toBe("DAY_IS_NOT_OVER");
     expect(accepted(await platform.core.closeRegisters(day, true))).toHaveLength(1);
-    platform.clock.now = new Date("2026-05-10T21:00:00Z");
+    await setClock(platform, new Date("2026-05-10T21:00:58Z"));
+    expect(reasonOf(await platform.core.closeRegisters(day, false))).toBe("DAY_IS_NOT_OVER");
+    await setClock(platform, new Date("2026-05-10T21:01:00Z"));
     expect(reasonOf(await platform.core.closeRegisters(day, false))).toBe("accepted");
   });
 
@@ -186,7 +188,7 @@ describe("the Kyiv day", () => {
     ["the day with 23 hours", "2026-03-29", "2026-03-28T22:00:00.000Z", "2026-03-29T21:00:00.000Z"],
     ["the day with 25 hours", "2026-10-25", "2026-10-24T21:00:00.000Z", "2026-10-25T22:00:00.000Z"],
   ])("%s begins and ends at Kyiv midnight, and each instant belongs to one day", async (_, calendarDay, start, end) => {
-    setClock(platform, new Date("2027-01-01T12:00:00Z"));
+    await setClock(platform, new Date("2027-01-01T12:00:00Z"));
     const justBefore = (instant: string) => new Date(Date.parse(instant) - 1).toISOString();
     await paid(1, justBefore(start));
     const members = [await paid(10, start), await paid(100, justBefore(end))];
@@ -201,23 +203,30 @@ describe("the Kyiv day", () => {
 });
 
 describe("closeOverdueDays", () => {
-  test("after a standstill every past day with payments is closed, and yesterday", async () => {
-    setClock(platform, new Date("2026-05-14T08:00:00Z"));
+  /** The days that were closed; none may have failed. */
+  async function overdueDays() {
+    const { days, failures } = await platform.core.closeOverdueDays();
+    expect(failures).toEqual([]);
+    return days;
+  }
+
+  test("after a standstill every past day is closed, with payments or without", async () => {
+    await setClock(platform, new Date("2026-05-14T08:00:00Z"));
     await paid(1, noonOf("2026-05-10"));
     await paid(2, noonOf("2026-05-12"));
     await paid(4, noonOf("2026-05-14"));
-    expect(await platform.core.closeOverdueDays()).toEqual(["2026-05-10", "2026-05-12", "2026-05-13"]);
-    expect(await platform.core.closeOverdueDays()).toEqual([]);
+    expect(await overdueDays()).toEqual(["2026-05-10", "2026-05-11", "2026-05-12", "2026-05-13"]);
+    expect(await overdueDays()).toEqual([]);
     await expectReconciled();
   });
 
   test("the days of a standstill, on which nobody paid, have their empty registers too", async () => {
-    setClock(platform, new Date("2026-05-11T08:00:00Z"));
+    await setClock(platform, new Date("2026-05-11T08:00:00Z"));
     await paid(1);
-    expect(await platform.core.closeOverdueDays()).toEqual([day]);
-    platform.clock.now = new Date("2026-05-14T08:00:00Z");
-    expect(await platform.core.closeOverdueDays()).toEqual(["2026-05-11", "2026-05-12", "2026-05-13"]);
-    expect(await platform.core.closeOverdueDays()).toEqual([]);
+    expect(await overdueDays()).toEqual([day]);
+    await setClock(platform, new Date("2026-05-14T08:00:00Z"));
+    expect(await overdueDays()).toEqual(["2026-05-11", "2026-05-12", "2026-05-13"]);
+    expect(await overdueDays()).toEqual([]);
     const kept = await platform.rows("select day::text, status from settlement_register order by day");
     expect(kept).toEqual([
       { day, status: "sent" },
@@ -227,20 +236,40 @@ describe("closeOverdueDays", () => {
     ]);
   });
 
-  test("a process whose clock is ahead does not close a day that still gets payments", async () => {
-    const guid = await payWithSuccess(platform, parties);
-    setClock(platform, new Date(Date.now() + 2 * 24 * 60 * 60 * 1000));
-    await platform.core.closeOverdueDays();
-    const [payment] = await platform.rows("select register_id from payment_message where guid = $1", guid);
-    expect(payment).toEqual({ register_id: null });
+  test("a later day that is closed by hand first costs no earlier day its empty registers", async () => {
+    await setClock(platform, new Date("2026-05-14T08:00:00Z"));
+    await paid(1, noonOf("2026-05-12"));
+    expect((await close("2026-05-12")).map(({ status }) => status)).toEqual(["sent"]);
+    expect(await overdueDays()).toEqual(["2026-05-10", "2026-05-11", "2026-05-13"]);
+    const kept = await platform.rows("select day::text, status from settlement_register order by day");
+    expect(kept).toEqual([
+      { day, status: "sent_no_pm" },
+      { day: "2026-05-11", status: "sent_no_pm" },
+      { day: "2026-05-12", status: "sent" },
+      { day: "2026-05-13", status: "sent_no_pm" },
+    ]);
+  });
+
+  test("a day that cannot be closed stops no other, and is closed once it can be", async () => {
+    await setClock(platform, new Date("2026-05-13T08:00:00Z"));
+    await paid(1, noonOf("2026-05-11"));
+    // Nothing of this day can be stored.
+    await platform.rows("alter table settlement_register add constraint broken check (day <> '2026-05-11')");
+    expect(await platform.core.closeOverdueDays()).toEqual({
+      days: ["2026-05-10", "2026-05-12"],
+      failures: [{ day: "2026-05-11", problem: expect.stringContaining("broken") }],
+    });
+    await platform.rows("alter table settlement_register drop constraint broken");
+    expect(await overdueDays()).toEqual(["2026-05-11"]);
+    await expectReconciled();
   });
 
   test("a day is closed from 00:01 in Kyiv on, not at midnight", async () => {
-    setClock(platform, new Date("2026-05-10T21:00:59Z"));
+    await setClock(platform, new Date("2026-05-10T21:00:59Z"));
     await paid(1);
-    expect(await platform.core.closeOverdueDays()).not.toContain(day);
-    platform.clock.now = new Date("2026-05-10T21:01:00Z");
-    expect(await platform.core.closeOverdueDays()).toContain(day);
+    expect(await overdueDays()).not.toContain(day);
+    await setClock(platform, new Date("2026-05-10T21:01:00Z"));
+    expect(await overdueDays()).toContain(day);
     await expectReconciled();
   });
 });

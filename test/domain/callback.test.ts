@@ -187,7 +187,7 @@ describe("follows", () => {
 
   test.each([
     ["reject_by_bank_answer", "Payment message is rejected by the receiver's bank", false],
-    ["reject_by_bank_silence", "No response on the callback from the receiver's bank", false],
+    ["reject_by_bank_silence", "No response on the callback from the receiver's bank", true],
     ["reject_by_merchant", "No response on the callback from the merchant", true],
   ] as const)("%s tells the initiator why, and the bank only what it must release", (effect, reasonText, releases) => {
     const following = follows(effect);

@@ -77,8 +77,8 @@ describe("the core under chaos", () => {
   function failingOnDemand(db: Database): Database {
     return {
       ...db,
-      async sql(statement, values) {
-        if (statement.name !== failingStatement) return await db.sql(statement, values);
+      async hot(statement, values) {
+        if (statement.name !== failingStatement) return await db.hot(statement, values);
         failingStatement = undefined;
         return await db.transaction(async (sql) => {
           await sql(statement, values);
@@ -138,9 +138,8 @@ describe("the core under chaos", () => {
   }
 
   async function relay(run: Run): Promise<void> {
-    const { waiting, lost } = await platform.core.takeOverdueCallbacks(100);
-    run.tickets.push(...waiting);
-    await platform.core.recordLostAttempts(lost);
+    await platform.core.recordLostAttempts(100);
+    run.tickets.push(...(await platform.core.takeOverdueCallbacks(100)));
   }
 
   const lapse = () => platform.rows("update callback set wake_at = now() where state = 'in_flight'");

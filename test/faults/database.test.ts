@@ -1,8 +1,5 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { startApp } from "../../src/app.ts";
-import { readConfig } from "../../src/config.ts";
-import { createLog } from "../../src/log.ts";
 import type { Answer } from "../../src/sdk/platform.ts";
 import { startPostgres } from "../support/database.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
@@ -78,27 +75,4 @@ describe("the gateway while its PostgreSQL fails", { timeout: FAULT_TIMEOUT_MS }
     expect([...seen].filter((status) => ![200, 201, 409, 503].includes(status))).toEqual([]);
     await expectPaid(platform, guids);
   });
-
-  test.each([-60, 60])(
-    "the worker's clock is %i s off: signatures are accepted and everything is delivered on time",
-    async (offsetSeconds) => {
-      await using platform = await startPlatform({ queue: "rabbitmq", roles: ["rest", "core"] });
-      const read = readConfig(["worker"], {}, platform.environment);
-      if (!read.ok) throw new Error(read.problems.join("; "));
-      const clock = () => new Date(Date.now() + offsetSeconds * 1000);
-      const worker = await startApp(read.config, createLog(read.config.logLevel), { clock });
-      try {
-        platform.merchant.answers("pay-in", 503, 200);
-        const order = await platform.merchant.order({ expiresInSeconds: 20 });
-        const unpaid = await platform.merchant.order({ expiresInSeconds: 2 });
-        const guid = await platform.initiator.pays(order);
-        await platform.initiator.receives("pay-out", { guid, status: "success" });
-        await platform.merchant.receives("expiration", { orderId: unpaid.id });
-        expect(platform.merchant.calls("expiration")).toHaveLength(1);
-        await expectPaid(platform, [guid]);
-      } finally {
-        await worker.stop();
-      }
-    },
-  );
 });

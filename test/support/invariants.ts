@@ -67,10 +67,12 @@ const rules: readonly Rule[] = [
     broken: `select m.guid, m.status from payment_message m where (m.status = 'success') <> ${has("credit")}`,
   },
   {
-    rule: "the recipient bank is told to release exactly what it had accepted and the merchant did not",
+    rule: "the recipient bank is told of a reject exactly when it may have booked: its own refusal was not the reason",
     broken: `
       select m.guid, m.status from payment_message m
-      where (m.status = 'reject' and ${has("pay_in_merchant")}) <> ${has("pay_in_bank_reject")}`,
+      where (m.status = 'reject' and not exists (
+          select from callback k where k.payment_message_guid = m.guid and k.kind = 'pay_in_bank' and k.last_outcome = 'refused'
+        )) <> ${has("pay_in_bank_reject")}`,
   },
   {
     rule: "an order that nobody paid is canceled exactly when its Expiration exists",

@@ -254,7 +254,8 @@ export const CallbackKind = {
   CREDIT: 4,
 
   /**
-   * Pay-in again to the recipient bank, with status reject, so that it can release what it booked.
+   * Pay-in again to the recipient bank, with status reject, so that it can release what it booked. A bank
+   * whose answer is unknown gets it too; one whose own refusal was the reason does not.
    *
    * @generated from enum value: CALLBACK_KIND_PAY_IN_BANK_REJECT = 5;
    */

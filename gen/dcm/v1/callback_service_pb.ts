@@ -402,9 +402,10 @@ export const CallbackService: GenService<{
     output: typeof GetCallbackResponseSchema;
   },
   /**
-   * Starts a new series of attempts for a callback in review, resolved or failed; a dead one goes on in its
-   * series, because nothing of it was sent. The callback guid stays; the result of a finished payment is
-   * never changed by it. Not retry-safe: each call that finds the callback replayable starts one series.
+   * Starts a new series of attempts for a callback in review or resolved; a dead one goes on in its series,
+   * because nothing of it was sent. The callback guid stays; the result of a finished payment is never
+   * changed by it. A Pay-in that ended is over (CALLBACK_NOT_REPLAYABLE): its payment was rejected with it,
+   * and telling success afterwards would not be true. Not retry-safe: each call that finds the callback replayable starts one series.
    *
    * @generated from rpc dcm.v1.CallbackService.ReplayCallback
    */

@@ -1,0 +1,18 @@
+import { Migration20261120000000 } from "./Migration20261120000000.ts";
+import { Migration20261124000000 } from "./Migration20261124000000.ts";
+import { Migration20261124000001 } from "./Migration20261124000001.ts";
+import { Migration20261124000002 } from "./Migration20261124000002.ts";
+
+/**
+ * Every migration, oldest first. They are only ever added: one that was released may have run somewhere, and what is
+ * written into it later would be missing there. `test/db/migrations.test.ts` holds the digest of each.
+ */
+export const migrationsList = [
+  Migration20261120000000,
+  Migration20261124000000,
+  Migration20261124000001,
+  Migration20261124000002,
+].map((migration) => ({
+  name: migration.name,
+  class: migration,
+}));
