@@ -1,0 +1,139 @@
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import pg from "pg";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { migrate } from "../../src/db/database.ts";
+import { migrationsList } from "../../src/db/migrations/migrations.ts";
+import { execute, freshDatabase } from "../support/database.ts";
+
+const folder = join(import.meta.dirname, "../../src/db/migrations");
+
+/**
+ * The SHA-256 of each migration as it was released. A migration is only ever added: what an edit changes would be missing
+ * wherever the old text has run. If this test fails because a file was edited, undo that and write a new migration.
+ */
+const released: { readonly [name: string]: string } = {
+  Migration20261120000000: "df86915d176c31f11e0f356269708c340a9dc01c6093c91ba153d21eab67e55d",
+  Migration20261124000000: "385e3112c83a3ac7edb0d52365c649b2a08f3fa1d4f9dfe6c744f304d693528b",
+  Migration20261124000001: "d3ea33b3ebd4aa7f7a7db6e69ef7451db76f5e97ade8995449a7f3dc0fe59398",
+  Migration20261124000002: "9f18c6f036360660faa323956fa222f488f9a5b37954b106c8779c097804c91f",
+};
+
+test("no released migration was edited, and each has its digest here", () => {
+  const files = readdirSync(folder).filter((file) => file !== "migrations.ts");
+  const digests = Object.fromEntries(
+    files.map((file) => [
+      file.replace(/\.ts$/, ""),
+      createHash("sha256")
+        .update(readFileSync(join(folder, file)))
+        .digest("hex"),
+    ]),
+  );
+  expect(digests).toEqual(released);
+  expect(migrationsList.map(({ name }) => name)).toEqual(Object.keys(released));
+});
+
+describe("an older database", () => {
+  let url: string;
+  let drop: () => Promise<void>;
+
+  beforeEach(async () => {
+    ({ url, drop } = await freshDatabase());
+    await execute(url, "drop schema public cascade", "create schema public", ...(await statementsOfFirstRelease()));
+  });
+  afterEach(() => drop());
+
+  /** The schema of the first release, with the table that says so. */
+  async function statementsOfFirstRelease(): Promise<string[]> {
+    const [first] = migrationsList;
+    if (first === undefined) throw new Error("there are no migrations");
+    const statements: string[] = [];
+    const migration = Object.create(first.class.prototype) as { addSql(sql: string): void; up(): void };
+    migration.addSql = (sql) => void statements.push(sql);
+    migration.up();
+    return [
+      ...statements,
+      "create table migration (id serial primary key, name varchar(255), executed_at timestamptz default current_timestamp)",
+      `insert into migration (name) values ('${first.name}')`,
+    ];
+  }
+
+  async function rowsOf<Row>(text: string): Promise<Row[]> {
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    try {
+      return (await client.query(text)).rows as Row[];
+    } finally {
+      await client.end();
+    }
+  }
+
+  const schemaOf = () =>
+    rowsOf(`
+      select conrelid::regclass::text as "table", conname as name, convalidated as valid, pg_get_constraintdef(oid) as rule
+      from pg_constraint where conrelid <> 'migration'::regclass and connamespace = 'public'::regnamespace order by 1, 2`);
+
+  const relayIndexes = () =>
+    rowsOf(`select c.relname as name, i.indisvalid as valid from pg_index i join pg_class c on c.oid = i.indexrelid
+      where i.indrelid = 'callback'::regclass and pg_get_indexdef(c.oid) like '%(wake_at)%' order by 1`);
+
+  const bothRelayIndexes = [
+    { name: "callback_in_flight", valid: true },
+    { name: "callback_waiting", valid: true },
+  ];
+
+  test("of the first release, with rows in it, is brought up to date; every constraint holds for what was there", async () => {
+    const bank = "00000000-0000-4000-8000-000000000001";
+    const merchant = "00000000-0000-4000-8000-000000000002";
+    const party = (guid: string, kind: string, bic: string, uid: string, servicing: string) =>
+      `insert into participant values ('${guid}', '${kind}', 'n', 't', ${bic}, ${uid}, '{}', 'i', null, ${servicing}, '{}', 'json',
+        '[]', null, '[]', null, 'e', null, null, null, 0, 1, now(), now())`;
+    await execute(
+      url,
+      party(bank, "bank", "'123456'", "null", "null"),
+      party(merchant, "merchant", "null", "'shop'", `'${bank}'`),
+      `insert into payment_order select gen_random_uuid(), '${merchant}', n::text, 100, 'UAH', 'p', 'u', null, now(), now(),
+        'created', now(), now(), 'jws' from generate_series(1, 1000) n`,
+      `insert into callback (guid, kind, order_guid, receiver_guid, state, reason, series, attempts, refusals, due_at, wake_at,
+        created_at, updated_at) select gen_random_uuid(), 'expiration', guid, merchant_guid, 'waiting', '', 1, 0, 0, now(), now(),
+        now(), now() from payment_order`,
+    );
+    await migrate(url);
+    const upgraded = await schemaOf();
+    expect(await relayIndexes()).toEqual(bothRelayIndexes);
+    await execute(url, "drop schema public cascade", "create schema public");
+    await migrate(url);
+    expect(upgraded).toEqual(await schemaOf());
+    expect(upgraded).not.toContainEqual(expect.objectContaining({ valid: false }));
+  });
+
+  test("two starts at once upgrade it once, and both go on", async () => {
+    await Promise.all([migrate(url), migrate(url)]);
+    const names = await rowsOf<{ name: string }>("select name from migration order by id");
+    expect(names.map(({ name }) => name)).toEqual(Object.keys(released));
+  });
+
+  test("an upgrade that was killed while it built an index begins that index anew", async () => {
+    await migrate(url);
+    await execute(
+      url,
+      "delete from migration where name = 'Migration20261124000002'",
+      "update pg_index set indisvalid = false where indexrelid = 'callback_waiting'::regclass",
+      "drop index callback_in_flight",
+      "create index callback_wake on callback (wake_at) where state in ('waiting', 'in_flight')",
+    );
+    await migrate(url);
+    expect(await relayIndexes()).toEqual(bothRelayIndexes);
+  });
+
+  test("a row that breaks a rule is named, and nothing that was there is changed", async () => {
+    await execute(
+      url,
+      `insert into payment_order select gen_random_uuid(), gen_random_uuid(), 'r', -5, 'UAH', 'p', 'u', null, now(), now(),
+        'created', now(), now(), 'jws'`,
+    );
+    await expect(migrate(url)).rejects.toThrow("payment_order_amount_check");
+    expect(await rowsOf("select amount_minor::int as amount from payment_order")).toEqual([{ amount: -5 }]);
+  });
+});
