@@ -190,7 +190,7 @@ async function record(
 }
 
 /** 0.1 + 0.4 + 1.6 + 6.4 = 8.5 s of trying, inside the 10 s that a lease leaves for recording (`recordWithinMs`). */
-const recordWaitsMs = [100, 400, 1_600, 6_400];
+export const recordWaitsMs = [100, 400, 1_600, 6_400];
 
 /** The receiver has answered: a database that stumbles must not cost that answer, so recording is tried for a while. */
 async function recordStubbornly(context: DeliveryContext, attempt: AttemptRecord): Promise<RecordAnswer | undefined> {

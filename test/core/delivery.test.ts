@@ -18,8 +18,9 @@ const ticket: Ticket = {
 };
 
 /** A worker whose core answers each claim like this; `claimMs` is how long that takes. */
-function worker(answer: ClaimAnswer, { claimMs = 0, slots = createSlots() } = {}) {
+function worker(answer: ClaimAnswer, { claimMs = 0, slots = createSlots(), recorded = {} } = {}) {
   const parked: Ticket[] = [];
+  const warn = vi.fn();
   const posted = vi.fn(async () => ({ outcome: "accepted", durationMs: 1 }));
   const context = {
     core: {
@@ -28,7 +29,7 @@ function worker(answer: ClaimAnswer, { claimMs = 0, slots = createSlots() } = {}
         vi.spyOn(performance, "now").mockReturnValue(startedMs + claimMs);
         return answer;
       },
-      recordAttempt: async () => ({ applied: true, decision: { state: "delivered" } }),
+      recordAttempt: async () => ({ applied: true, late: false, decision: { state: "delivered" }, ...recorded }),
     },
     queue: { park: async (_lane, tickets) => void parked.push(...tickets) } satisfies Partial<CallbackQueue>,
     client: { post: posted },
@@ -37,11 +38,11 @@ function worker(answer: ClaimAnswer, { claimMs = 0, slots = createSlots() } = {}
     maxParks: 3,
     random: () => 0,
     signer: { issuer: "https://gateway.example", key: {} },
-    log: { debug() {}, info() {}, warn() {}, error() {} },
+    log: { debug() {}, info() {}, warn, error() {} },
     observer: { attempted() {}, parked() {} },
     tracing: noTracing,
   };
-  return { context: context as unknown as DeliveryContext, parked, posted };
+  return { context: context as unknown as DeliveryContext, parked, posted, warn };
 }
 
 afterEach(() => vi.restoreAllMocks());
@@ -144,6 +145,14 @@ describe("the lease", () => {
     expect(await deliver({ ...context, signer }, "first", ticket)).toBe("ack");
     expect(posted).toHaveBeenCalledTimes(calls);
     expect(context.slots.held()).toBe(0);
+  });
+
+  test("an answer that came after its attempt was counted as lost is told as a warning", async () => {
+    const { context, warn } = worker(answer, { recorded: { applied: false, late: true } });
+    const signer = { issuer: "https://gateway.example", key: await generateKeyPair("ES256") };
+    await deliver({ ...context, signer }, "first", ticket);
+    const told = { callbackGuid: ticket.callbackGuid, attempt: 1, outcome: "accepted" };
+    expect(warn).toHaveBeenCalledExactlyOnceWith(expect.objectContaining(told), expect.stringContaining("as lost"));
   });
 });
 
