@@ -140,10 +140,13 @@ type LocalCore = { core: Core; queue: CallbackQueue; database: Database; clock: 
 
 async function startLocalCore({ config, log, parts, guard, metrics, tracing, started }: Run): Promise<LocalCore> {
   const url = config.databaseUrl ?? (await startOwnDatabase(config, log, started));
-  await migrateWhenThere(url, log);
+  const limit = await whenThere(log, async () => {
+    await migrate(url);
+    return connectionLimit(url);
+  });
   const database = await openDatabase({
     url,
-    maxConnections: await connectionsFor(url, config.databaseConnections, log),
+    maxConnections: connectionsWithin(limit, config.databaseConnections, log),
     onProblem: (message) => log.warn({ message }, "database"),
   });
   started.defer(() => database.close());
@@ -182,8 +185,7 @@ async function startLocalCore({ config, log, parts, guard, metrics, tracing, sta
 }
 
 /** What is configured, but never more than the server gives: the pools would be refused the rest again and again. */
-async function connectionsFor(url: string, configured: number, log: Logger): Promise<number> {
-  const limit = await connectionLimit(url);
+function connectionsWithin(limit: number, configured: number, log: Logger): number {
   if (configured <= limit) return configured;
   log.warn({ configured, used: limit }, "PostgreSQL allows fewer connections than DATABASE_CONNECTIONS asks for");
   return limit;
@@ -192,11 +194,11 @@ async function connectionsFor(url: string, configured: number, log: Logger): Pro
 /** A database that starts at the same time as the gateway is waited for; one that is not there then is a wrong address. */
 const databasePatienceMs = 60_000;
 
-async function migrateWhenThere(url: string, log: Logger): Promise<void> {
+async function whenThere<T>(log: Logger, work: () => Promise<T>): Promise<T> {
   const deadlineMs = performance.now() + databasePatienceMs;
   for (let isFirst = true; ; isFirst = false) {
     try {
-      return await migrate(url);
+      return await work();
     } catch (error) {
       if (databaseFailure(error) !== "unavailable" || performance.now() > deadlineMs) throw error;
       if (isFirst) log.warn({ problem: (error as Error).message }, "the database does not answer yet; waiting for it");
