@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { describe, expect, test } from "vitest";
+import { describe, expect, inject, test } from "vitest";
 import type { Answer } from "../../src/sdk/platform.ts";
-import { startPostgres } from "../support/database.ts";
+import { execute, startPostgres, withDatabase } from "../support/database.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 
 const FAULT_TIMEOUT_MS = 90_000;
@@ -74,5 +74,28 @@ describe("the gateway while its PostgreSQL fails", { timeout: FAULT_TIMEOUT_MS }
     const guids = await Promise.all(Array.from({ length: 80 }, () => paysStubbornly(platform, seen)));
     expect([...seen].filter((status) => ![200, 201, 409, 503].includes(status))).toEqual([]);
     await expectPaid(platform, guids);
+  });
+
+  test("more connections configured than the server gives: it is said, and nobody hears of it", async () => {
+    const server = inject("databaseUrl");
+    const name = `limited_${randomUUID().slice(0, 8)}`;
+    await execute(server, `create role ${name} login password 'limited'`, `create database ${name} owner ${name}`);
+    // The tests' own connection counts as well; limits do not hold for superusers, which the embedded server's role is.
+    await execute(server, `alter database ${name} connection limit 12`);
+    const databaseUrl = Object.assign(new URL(withDatabase(server, name)), {
+      username: name,
+      password: "limited",
+    }).href;
+    try {
+      const environment = { DATABASE_CONNECTIONS: "200", LOG_LEVEL: "info" };
+      await using platform = await startPlatform({ databaseUrl, asProcess: true, environment });
+      expect(platform.output()).toContain('"configured":200,"used":9');
+      const seen = new Set<number>();
+      const guids = await Promise.all(Array.from({ length: 60 }, () => paysStubbornly(platform, seen)));
+      expect([...seen].filter((status) => status >= 500)).toEqual([]);
+      await expectPaid(platform, guids);
+    } finally {
+      await execute(server, `drop database ${name} with (force)`, `drop role ${name}`);
+    }
   });
 });
