@@ -80,6 +80,11 @@ const documentedName: Partial<Record<keyof Participant, string>> = {
  * cryptography and name resolution; they are checked where those are at hand.
  */
 export function participantProblem(participant: Participant): Refusal | undefined {
+  return statedProblem(participant) ?? keysProblem(participant);
+}
+
+/** The same without its keys: what can be told before a key set was read that the participant publishes. */
+export function statedProblem(participant: Participant): Refusal | undefined {
   if (participant.name === "") return refuse("INVALID_REQUEST", "name is missing", { field: "name" });
   for (const [field, limit] of limits) {
     const value = participant[field];
@@ -90,15 +95,6 @@ export function participantProblem(participant: Participant): Refusal | undefine
   }
   const iban = ibanProblem(participant.iban);
   if (iban !== undefined) return refuse("INVALID_REQUEST", `iban ${ibanSentence[iban]}`, { field: "iban" });
-  if (participant.signingJwks.length > 2) {
-    return refuse("INVALID_KEY", "signing_jwks has more than two keys", { field: "signing_jwks" });
-  }
-  if (participant.signingJwks.length === 0) {
-    return refuse("INVALID_KEY", "signing_jwks has no key and jwks_url gave none", { field: "signing_jwks" });
-  }
-  if (participant.signingJwks.some((key) => key.use === "enc")) {
-    return refuse("INVALID_KEY", "signing_jwks has a key for encryption", { field: "signing_jwks" });
-  }
   if (participant.feeBasisPoints < 0 || participant.feeBasisPoints > 10_000) {
     return refuse("INVALID_REQUEST", "fee_basis_points is not between 0 and 10000", { field: "fee_basis_points" });
   }
@@ -108,16 +104,31 @@ export function participantProblem(participant: Participant): Refusal | undefine
   );
 }
 
+/** What is wrong with how many keys there are and what they are for, or undefined. */
+export function keysProblem(participant: Participant): Refusal | undefined {
+  const { kind, roles, signingJwks, encryptionJwk } = participant;
+  if (signingJwks.length > 2) {
+    return refuse("INVALID_KEY", "signing_jwks has more than two keys", { field: "signing_jwks" });
+  }
+  if (signingJwks.length === 0) {
+    return refuse("INVALID_KEY", "signing_jwks has no key and jwks_url gave none", { field: "signing_jwks" });
+  }
+  if (signingJwks.some((key) => key.use === "enc")) {
+    return refuse("INVALID_KEY", "signing_jwks has a key for encryption", { field: "signing_jwks" });
+  }
+  // Personal data is encrypted by RSA-OAEP: without an RSA key nobody could send this bank a payment message.
+  const needsEncryptionKey = kind === "bank" && (encryptionJwk !== null || roles.includes("recipient"));
+  if (needsEncryptionKey && encryptionKeyOf(participant)?.kty !== "RSA") {
+    const message = "encryption_jwk is not an RSA key, or is missing while the first key of signing_jwks is none";
+    return refuse("INVALID_KEY", message, { field: "encryption_jwk" });
+  }
+  return undefined;
+}
+
 function bankProblem(bank: Participant): Refusal | undefined {
   if (!/^\d{6}$/.test(bank.bic ?? "")) return refuse("INVALID_REQUEST", "bic is not six digits", { field: "bic" });
   if (bank.roles.length === 0) return refuse("INVALID_REQUEST", "roles names no role", { field: "roles" });
   if (bank.uid !== null) return refuse("INVALID_REQUEST", "uid is for merchants only", { field: "uid" });
-  // Personal data is encrypted by RSA-OAEP: without an RSA key nobody could send this bank a payment message.
-  const needsEncryptionKey = bank.encryptionJwk !== null || bank.roles.includes("recipient");
-  if (needsEncryptionKey && encryptionKeyOf(bank)?.kty !== "RSA") {
-    const message = "encryption_jwk is not an RSA key, or is missing while the first key of signing_jwks is none";
-    return refuse("INVALID_KEY", message, { field: "encryption_jwk" });
-  }
   return undefined;
 }
 

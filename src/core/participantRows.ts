@@ -1,0 +1,103 @@
+import type { Participant } from "../domain/participant.ts";
+
+/** The column of every member, which is also its name in the documents. */
+export const columnOf = {
+  guid: "guid",
+  kind: "kind",
+  name: "name",
+  taxCode: "tax_code",
+  bic: "bic",
+  uid: "uid",
+  roles: "roles",
+  iban: "iban",
+  mcc: "mcc",
+  servicingBankGuid: "servicing_bank_guid",
+  callbackUrls: "callback_urls",
+  callbackBodyFormat: "callback_body_format",
+  signingJwks: "signing_jwks",
+  encryptionJwk: "encryption_jwk",
+  pastJwks: "past_jwks",
+  jwksUrl: "jwks_url",
+  email: "email",
+  deepLinkPrefix: "deep_link_prefix",
+  logoUrl: "logo_url",
+  redirectUrl: "redirect_url",
+  feeBasisPoints: "fee_basis_points",
+  version: "version",
+  createdAt: "created_at",
+  updatedAt: "updated_at",
+} as const satisfies Record<keyof Participant, string>;
+
+const members = Object.entries(columnOf) as [keyof Participant, string][];
+
+/** All columns by name: `*` would make a prepared statement fail once a migration has added one. */
+const columns = members.map(([, column]) => column).join(", ");
+
+/** What follows `select`: a participant as an object of its members, under aliases that PostgreSQL leaves as they are. */
+const selection = members.map(([member, column]) => `${column} as "${member}"`).join(", ");
+
+// These statements run alone (`Database.sql`) and not through MikroORM. Its transactions keep a connection for ever that
+// died inside one, and even its single statements hand one that has died, or that answers nothing, to the next caller.
+
+/** By guid, bank code or uid. */
+export const selectParticipants = {
+  name: "select_participants",
+  text: `select ${selection} from participant where guid = $1::uuid or bic = $2 or uid = $3`,
+};
+
+/** Two at most: of a kid that two banks hold nobody is the holder. */
+export const selectBanksWithKid = {
+  name: "select_banks_with_kid",
+  text: `select ${selection} from participant where kind = 'bank' and signing_jwks @> $1::jsonb limit 2`,
+};
+
+/** The page after a name and guid; every restriction may be null. */
+export const selectParticipantPage = {
+  name: "select_participant_page",
+  text: `
+    select ${selection} from participant
+    where ($1::text is null or kind = $1) and ($2::text is null or $2 = any(roles))
+      and ($3::text is null or (name, guid) > ($3, $4::uuid))
+    order by name, guid limit $5`,
+};
+
+/** Fails with a conflict when the guid, the bank code or the uid is known. */
+export const insertParticipant = {
+  name: "insert_participant",
+  text: `
+    insert into participant (${columns})
+    select ${columns} from json_populate_record(null::participant, $1::json)`,
+};
+
+/** What an update may change. */
+const changing = (
+  [
+    "name",
+    "iban",
+    "callbackUrls",
+    "callbackBodyFormat",
+    "signingJwks",
+    "encryptionJwk",
+    "pastJwks",
+    "deepLinkPrefix",
+    "logoUrl",
+    "feeBasisPoints",
+    "version",
+    "updatedAt",
+  ] as const satisfies ReadonlyArray<keyof Participant>
+).map((member) => columnOf[member]);
+
+/** Replaces the version before this one; answers nothing when somebody else has replaced it already. */
+export const replaceParticipant = {
+  name: "replace_participant",
+  text: `
+    update participant old set ${changing.map((column) => `${column} = new.${column}`).join(", ")}
+    from json_populate_record(null::participant, $1::json) new
+    where old.guid = new.guid and old.version = new.version - 1
+    returning old.guid`,
+};
+
+/** A participant as the statements above take it. */
+export function rowOf(participant: Participant): string {
+  return JSON.stringify(Object.fromEntries(members.map(([member, column]) => [column, participant[member]])));
+}
