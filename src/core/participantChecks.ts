@@ -1,4 +1,4 @@
-import { type Refusal, refuse } from "../domain/errors.ts";
+import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import { type CallbackUrls, callbackUrlNames, type Participant, type PublicJwk } from "../domain/participant.ts";
 import type { CoreContext } from "./context.ts";
 import { selectBanksWithKid } from "./participantRows.ts";
@@ -7,18 +7,25 @@ import { selectBanksWithKid } from "./participantRows.ts";
 export async function publicKeys(context: CoreContext, given: readonly unknown[]): Promise<PublicJwk[] | Refusal> {
   const keys: PublicJwk[] = [];
   for (const jwk of given) {
-    const key = await context.publicKey(jwk);
-    if ("problem" in key) return refuse("INVALID_KEY", `signing_jwks ${key.problem}`, { field: "signing_jwks" });
-    keys.push(key as PublicJwk);
+    const key = await storableKey(context, jwk, "signing_jwks");
+    if (isRefusal(key)) return key;
+    keys.push(key);
   }
   return keys;
 }
 
-export async function encryptionKey(context: CoreContext, given: unknown): Promise<PublicJwk | Refusal> {
-  const key = await context.publicKey(given);
-  if (!("problem" in key)) return key;
-  return refuse("INVALID_KEY", `encryption_jwk ${key.problem}`, { field: "encryption_jwk" });
+export function encryptionKey(context: CoreContext, given: unknown): Promise<PublicJwk | Refusal> {
+  return storableKey(context, given, "encryption_jwk");
 }
+
+async function storableKey(context: CoreContext, jwk: unknown, field: string): Promise<PublicJwk | Refusal> {
+  const key = await context.publicKey(jwk);
+  const problem = "problem" in key ? key.problem : unstorable.test(key.kid) ? "has a kid that is not text" : undefined;
+  return problem === undefined ? (key as PublicJwk) : refuse("INVALID_KEY", `${field} ${problem}`, { field });
+}
+
+/** PostgreSQL knows neither U+0000 nor half a character, and strangers choose the kids of the keys that they publish. */
+const unstorable = /\0|\p{Surrogate}/u;
 
 /**
  * What is wrong with a bank's kids, or undefined. Without a guid in its path a request names its bank by the kid alone, so

@@ -175,6 +175,8 @@ describe("registerParticipant", () => {
     ["a host name that does not resolve", {}, "INVALID_CALLBACK_URL", "callback_urls.base"],
     ["a key set that cannot be read", { callbackUrlProblem: async () => undefined }, "INVALID_KEY", "jwks_url"],
     ["a weak published key", published({ kid: "k", weak: true }), "INVALID_KEY", "jwks_url"],
+    ["a published kid with U+0000", published({ kid: "k\0" }), "INVALID_KEY", "jwks_url"],
+    ["a published kid with half a character", published({ kid: "k\ud800" }), "INVALID_KEY", "jwks_url"],
     ["no published key", published(), "INVALID_KEY", "jwks_url"],
     ["three published keys", published({ kid: "1" }, { kid: "2" }, { kid: "3" }), "INVALID_KEY", "jwks_url"],
   ])("%s is told as the fault of whoever publishes it", async (_, reached, refused, field) => {
