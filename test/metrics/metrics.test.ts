@@ -64,7 +64,7 @@ describe("metricsReaders", () => {
     ["127.0.0.1", { "x-forwarded-for": "10.1.2.3" }, false],
     ["10.1.2.3", { forwarded: "for=10.1.2.3" }, false],
   ])("%s with %j: %s", (remoteAddress, headers, mayRead) => {
-    expect(metricsReaders(["10.1.0.0/16"])({ remoteAddress, headers })).toBe(mayRead);
+    expect(metricsReaders(["10.1.0.0/16"])({ socket: { remoteAddress }, headers })).toBe(mayRead);
   });
 });
 
