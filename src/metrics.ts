@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { addressSet } from "./callbacks/address.ts";
 import type { CoreObserver } from "./core/context.ts";
@@ -211,18 +212,16 @@ async function withinTime<T>(answer: Promise<T>): Promise<T | undefined> {
   }
 }
 
-export type MetricsCaller = {
-  remoteAddress: string | undefined;
-  headers: Readonly<Record<string, string | string[] | undefined>>;
-};
+/** What tells how a caller reaches us: the other end of its connection, and what proxies added. */
+type Reached = Pick<IncomingMessage, "headers"> & { socket: Pick<IncomingMessage["socket"], "remoteAddress"> };
 
 /** What a proxy adds: behind one on this machine the whole world would look like loopback. */
 const proxyHeaders = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
 /** Metrics tell how much business is done: only direct callers on loopback and in the given networks read them. */
-export function metricsReaders(allowCidrs: readonly string[]): (caller: MetricsCaller) => boolean {
+export function metricsReaders(allowCidrs: readonly string[]): (request: Reached) => boolean {
   const isReader = addressSet(["127.0.0.0/8", "::1/128", ...allowCidrs]);
-  return ({ remoteAddress = "", headers }) => {
+  return ({ socket: { remoteAddress = "" }, headers }) => {
     if (proxyHeaders.some((name) => headers[name] !== undefined)) return false;
     // A socket that listens for both families shows IPv4 callers like this.
     return isReader(remoteAddress.replace(/^::ffff:(?=\d+\.)/i, ""));

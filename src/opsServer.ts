@@ -1,11 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { MetricsCaller } from "./metrics.ts";
 
 export type OpsServerOptions = {
   port: number;
   metricsText: () => Promise<string>;
-  mayReadMetrics: (caller: MetricsCaller) => boolean;
+  mayReadMetrics: (request: IncomingMessage) => boolean;
   readiness: () => Promise<{ dependency: string; ok: boolean; problem?: string }[]>;
 };
 
@@ -21,8 +20,8 @@ const notFound = json(404, { code: "ROUTE_NOT_FOUND", message: "there is only /m
 /** What operators ask of a process that serves no REST: its metrics and its health, in the same words as REST. */
 export async function startOpsServer(options: OpsServerOptions): Promise<{ port: number; close(): Promise<void> }> {
   const routes: Record<string, (request: IncomingMessage) => Promise<Answer>> = {
-    "/metrics": async ({ socket: { remoteAddress }, headers }) =>
-      options.mayReadMetrics({ remoteAddress, headers })
+    "/metrics": async (request) =>
+      options.mayReadMetrics(request)
         ? { status: 200, type: "text/plain; charset=utf-8", body: await options.metricsText() }
         : notFound,
     "/healthz": async () => json(200, { status: "ok" }),

@@ -2,52 +2,99 @@ import { readFile } from "node:fs/promises";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { ParticipantSchema } from "../gen/dcm/v1/participant_pb.ts";
 import type { Core } from "./core/core.ts";
+import type { Registration } from "./core/participants.ts";
 import { isRefusal } from "./domain/errors.ts";
-import type { ParticipantKind } from "./domain/participant.ts";
+import { type ParticipantKind, participantKinds } from "./domain/participant.ts";
 import type { Logger } from "./log.ts";
 import { registration } from "./rpc/requests.ts";
 
 /**
  * Registers the banks and merchants of a file: `{"banks": [...], "merchants": [...]}`, each entry a `dcm.v1.Participant`
- * in Protobuf's JSON form; keys may be written as JSON objects. What is registered already with the same content stays.
- * Throws with the entry and the field when one is refused: a platform with half of its participants must not start.
+ * in Protobuf's JSON form; keys may be written as JSON objects. It only adds: who is registered already stays as it is.
+ * Throws with the entry and the field for what the file's author has got wrong. What a participant itself has got wrong,
+ * its published keys or the DNS of its hosts, leaves out that participant: no stranger stops a start.
  */
 export async function loadParticipants(core: Core, file: string | undefined, log: Logger): Promise<void> {
   if (file === undefined) return;
   const content = parse(file, await readFile(file, "utf8"));
+  const loading: Loading = { core, file, log, guidsLeftOut: new Set() };
+  const outcomes: Outcome[] = [];
   // Banks first: merchants name the bank that services them.
-  const banks = await registerAll(core, file, "bank", content.banks ?? []);
-  const merchants = await registerAll(core, file, "merchant", content.merchants ?? []);
-  log.info({ file, banks, merchants }, "participants registered");
+  for (const kind of participantKinds) {
+    const entries = content[kind].map((entry, index) => readEntry(file, kind, index, entry));
+    for (let next = 0; next < entries.length; next += atOnce[kind]) {
+      const group = entries.slice(next, next + atOnce[kind]);
+      outcomes.push(...(await Promise.all(group.map((entry) => loadEntry(loading, entry)))));
+    }
+  }
+  const count = (counted: Outcome) => outcomes.filter((outcome) => outcome === counted).length;
+  const counts = {
+    added: count("added"),
+    known: count("known"),
+    differing: count("differing"),
+    leftOut: count("leftOut"),
+  };
+  log.info({ file, ...counts }, "the participants of the file are registered");
 }
 
-type Content = { banks?: unknown[]; merchants?: unknown[] };
+/** Each one that does not answer takes seconds. Banks come one after the other: no two of them may have the same kid. */
+const atOnce = { bank: 1, merchant: 10 } as const satisfies Record<ParticipantKind, number>;
 
-function parse(file: string, text: string): Content {
+type Loading = {
+  core: Core;
+  file: string;
+  log: Logger;
+  /** A merchant whose bank is among them is left out as well. */
+  guidsLeftOut: Set<string>;
+};
+
+/** `differing`: registered already, but with other content. */
+type Outcome = "added" | "known" | "differing" | "leftOut";
+
+type Entry = { kind: ParticipantKind; name: string; wanted: Registration };
+
+function parse(file: string, text: string): Record<ParticipantKind, unknown[]> {
   let content: unknown;
   try {
     content = JSON.parse(text);
   } catch {
     throw new Error(`${file} is not JSON`);
   }
-  const isList = (value: unknown) => value === undefined || Array.isArray(value);
-  const { banks, merchants } = (content ?? {}) as Content;
-  if (!isList(banks) || !isList(merchants)) throw new Error(`${file}: banks and merchants must be lists`);
-  return { ...(banks && { banks }), ...(merchants && { merchants }) };
+  const { banks = [], merchants = [] } = (content ?? {}) as { banks?: unknown; merchants?: unknown };
+  if (!Array.isArray(banks) || !Array.isArray(merchants)) {
+    throw new Error(`${file}: banks and merchants must be lists`);
+  }
+  return { bank: banks, merchant: merchants };
 }
 
-async function registerAll(core: Core, file: string, kind: ParticipantKind, entries: unknown[]): Promise<number> {
-  for (const [index, entry] of entries.entries()) {
-    const place = `${file}: ${kind} ${index + 1}`;
-    try {
-      const participant = fromJson(ParticipantSchema, keysAsText(entry));
-      const answer = await core.registerParticipant(registration(kind, participant));
-      if (isRefusal(answer)) throw new Error(answer.message);
-    } catch (error) {
-      throw new Error(`${place}: ${(error as Error).message}`);
-    }
+function readEntry(file: string, kind: ParticipantKind, index: number, entry: unknown): Entry {
+  const name = `${kind} ${index + 1}`;
+  try {
+    return { kind, name, wanted: registration(kind, fromJson(ParticipantSchema, keysAsText(entry))) };
+  } catch (error) {
+    throw new Error(`${file}: ${name}: ${(error as Error).message}`);
   }
-  return entries.length;
+}
+
+async function loadEntry({ core, file, log, guidsLeftOut }: Loading, entry: Entry): Promise<Outcome> {
+  const { kind, wanted } = entry;
+  const answer = await core.ensureParticipant(wanted);
+  if (!isRefusal(answer)) return answer.alreadyExisted ? "known" : "added";
+  const party = wanted.bic ?? wanted.uid ?? wanted.guid ?? wanted.name;
+  const context = { file, entry: entry.name, party };
+  if (answer.refused === "PARTICIPANT_EXISTS") {
+    const advice = "a known participant differs from the file; the file changes nothing, use `participants update`";
+    log.warn({ ...context, fields: answer.fields }, advice);
+    return "differing";
+  }
+  const lacksBank = answer.field === "servicing_bank_guid" && guidsLeftOut.has(wanted.servicingBankGuid ?? "");
+  if (!answer.elsewhere && !lacksBank) throw new Error(`${file}: ${entry.name}: ${answer.message}`);
+  if (wanted.guid !== null) guidsLeftOut.add(wanted.guid.toLowerCase());
+  const advice = lacksBank
+    ? "a merchant is left out with the bank that services it; start again when the bank can be registered"
+    : `a ${kind} is left out: have it repair what it publishes, then start again or use \`participants register-${kind}\``;
+  log.warn({ ...context, field: answer.field, problem: answer.message }, advice);
+  return "leftOut";
 }
 
 /** Keys travel as JSON texts in the Protobuf contract; in a file people write them as the objects that they are. */

@@ -11,9 +11,12 @@ export type ResolveHost = (hostname: string) => Promise<ResolvedAddress[]>;
 
 export type AddressCheck = { ok: true } | { ok: false; problem: string };
 
+/** `ofHost`: the text may be used; what DNS says about the host may not, and that is in the hands of the host's owner. */
+export type UrlProblem = { text: string; ofHost: boolean };
+
 export type AddressGuard = {
   /** For registration and update: the form of the URL and what its host resolves to now. */
-  check(url: string): Promise<AddressCheck>;
+  check(url: string): Promise<{ ok: true } | { ok: false; problem: UrlProblem }>;
   /** The part of `check` that needs no resolver; for a literal address it is the whole of it. */
   checkForm(url: string): AddressCheck;
   /** Public, or in the allow-list. */
@@ -146,32 +149,38 @@ export function createAddressGuard(options: { allowCidrs: readonly string[]; res
     const parsed = parseCallbackUrl(text);
     if ("problem" in parsed) return { ok: false, problem: parsed.problem };
     const literal = hostAddress(parsed.url);
-    return literal === undefined ? { ok: true } : checkAddresses(parsed.url, [literal]);
+    const problem = literal === undefined ? undefined : addressesProblem(parsed.url, [literal]);
+    return problem === undefined ? { ok: true } : { ok: false, problem: problem.text };
   }
 
   /** Enough that one address will do: at connect time the others are left out. */
-  function checkAddresses(url: URL, addresses: readonly string[]): AddressCheck {
-    if (addresses.some(isAllowListed)) return { ok: true };
-    if (url.protocol !== "https:") return { ok: false, problem: "must begin with https://" };
-    if (!addresses.some(allows)) return { ok: false, problem: "points to an address that callbacks must not reach" };
+  function addressesProblem(url: URL, addresses: readonly string[]): UrlProblem | undefined {
+    if (addresses.some(isAllowListed)) return undefined;
+    if (url.protocol !== "https:") return { text: "must begin with https://", ofHost: false };
+    if (!addresses.some(allows)) return { text: "points to an address that callbacks must not reach", ofHost: true };
     const port = Number(url.port || HTTPS_PORT);
     if (port < FIRST_UNPRIVILEGED_PORT && port !== HTTPS_PORT) {
-      return { ok: false, problem: `must use port ${HTTPS_PORT} or a port from ${FIRST_UNPRIVILEGED_PORT} up` };
+      const text = `must use port ${HTTPS_PORT} or a port from ${FIRST_UNPRIVILEGED_PORT} up`;
+      return { text, ofHost: false };
     }
-    return { ok: true };
+    return undefined;
   }
 
-  async function check(text: string): Promise<AddressCheck> {
-    const form = checkForm(text);
-    if (!form.ok) return form;
-    const url = new URL(text);
-    if (hostAddress(url) !== undefined) return form;
+  async function hostProblem(url: URL): Promise<UrlProblem | undefined> {
     const found = await resolve(url.hostname).catch(() => []);
-    if (found.length === 0) return { ok: false, problem: "has a host name that does not resolve" };
-    return checkAddresses(
+    if (found.length === 0) return { text: "has a host name that does not resolve", ofHost: true };
+    return addressesProblem(
       url,
       found.map(({ address }) => address),
     );
+  }
+
+  async function check(text: string): ReturnType<AddressGuard["check"]> {
+    const form = checkForm(text);
+    if (!form.ok) return { ok: false, problem: { text: form.problem, ofHost: false } };
+    const url = new URL(text);
+    const problem = hostAddress(url) === undefined ? await hostProblem(url) : undefined;
+    return problem === undefined ? { ok: true } : { ok: false, problem };
   }
 
   return {

@@ -30,8 +30,9 @@ export type Slots = {
 type Endpoint = {
   held: number;
   share: number;
-  freedAtMs: number;
-  /** The time from one answer to the next, smoothed. */
+  /** When it last answered, or got work after it had had none: an endpoint that was asked nothing does not stand still. */
+  movedAtMs: number;
+  /** The time from one answer to the next while there is work, smoothed. */
   paceMs: number;
   waiting: Set<(slot: Slot | undefined) => void>;
 };
@@ -46,7 +47,7 @@ export function createSlots(
   const endpoints = new Map<string, Endpoint>();
   let heldInAll = 0;
 
-  const standsStill = (endpoint: Endpoint) => nowMs() - endpoint.freedAtMs > limits.stalledAfterMs;
+  const standsStill = (endpoint: Endpoint) => nowMs() - endpoint.movedAtMs > limits.stalledAfterMs;
 
   function take(name: string, endpoint: Endpoint): Slot {
     endpoint.held += 1;
@@ -67,8 +68,8 @@ export function createSlots(
     if (answered === true) {
       endpoint.share = Math.min(limits.perEndpoint, endpoint.share + 1);
       const answeredAtMs = nowMs();
-      endpoint.paceMs += paceWeight * (answeredAtMs - endpoint.freedAtMs - endpoint.paceMs);
-      endpoint.freedAtMs = answeredAtMs;
+      endpoint.paceMs += paceWeight * (answeredAtMs - endpoint.movedAtMs - endpoint.paceMs);
+      endpoint.movedAtMs = answeredAtMs;
     }
     if (answered === false) endpoint.share = Math.max(1, Math.floor(endpoint.share / 2));
     for (const grant of endpoint.waiting) {
@@ -101,9 +102,10 @@ export function createSlots(
     async acquire(name) {
       let endpoint = endpoints.get(name);
       if (endpoint === undefined) {
-        endpoint = { held: 0, share: limits.perEndpoint, freedAtMs: nowMs(), paceMs: 0, waiting: new Set() };
+        endpoint = { held: 0, share: limits.perEndpoint, movedAtMs: nowMs(), paceMs: 0, waiting: new Set() };
         endpoints.set(name, endpoint);
       }
+      if (endpoint.held === 0) endpoint.movedAtMs = nowMs();
       if (endpoint.held < endpoint.share) return take(name, endpoint);
       if (standsStill(endpoint)) return undefined;
       // What cannot have its turn in time must not hold a place that other endpoints need.

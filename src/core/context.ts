@@ -26,6 +26,9 @@ export type CoreObserver = {
   decided(result: PaymentMessageStatus, seconds: number): void;
 };
 
+/** What is wrong with a URL. `ofHost`: not with its text but with what DNS says about its host, which is its owner's. */
+export type UrlProblem = { text: string; ofHost: boolean };
+
 /**
  * Everything the core needs from outside. It has no clock: whatever the database keeps is judged by the database's, in the
  * statement that decides, so that processes whose clocks differ cannot disagree.
@@ -46,7 +49,7 @@ export type CoreContext = {
   /** The running span as W3C traceparent. */
   currentTrace?: () => string | undefined;
   /** What is wrong with a callback URL, or undefined: the address guard. */
-  callbackUrlProblem: (url: string) => Promise<string | undefined>;
+  callbackUrlProblem: (url: string) => Promise<UrlProblem | undefined>;
   /** Turns a JWK into what is stored (public members, kid and alg always there), or says what is wrong. */
   publicKey: (jwk: unknown) => Promise<PublicJwk | { problem: string }>;
   /** The keys that a merchant publishes. */

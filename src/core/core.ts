@@ -5,7 +5,8 @@ import { closeOverdueDays, closeRegisters, reconcileRegisters } from "./closing.
 import type { CoreContext } from "./context.ts";
 import { createOrders, expireOrders, getOrder } from "./orders.ts";
 import { recordLostAttempts, takeOverdueCallbacks } from "./overdue.ts";
-import { getParticipant, listParticipants, registerParticipant, updateParticipant } from "./participants.ts";
+import { updateParticipant } from "./participantChange.ts";
+import { ensureParticipant, getParticipant, listParticipants, registerParticipant } from "./participants.ts";
 import { getPaymentMessage } from "./paymentMessages.ts";
 import { getCallback, listCallbacks, replayCallback, replayCallbacks, resolveCallback } from "./review.ts";
 import { getRegister, listRegisters } from "./settlements.ts";
@@ -65,6 +66,7 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     listRegisters: bind(listRegisters),
     getRegister: bind(getRegister),
     registerParticipant: bind(registerParticipant),
+    ensureParticipant: bind(ensureParticipant),
     updateParticipant: bind(updateParticipant),
     getParticipant: bind(getParticipant),
     listParticipants: bind(listParticipants),

@@ -1,19 +1,18 @@
-import { LockMode, raw } from "@mikro-orm/postgresql";
-import { ParticipantEntity } from "../db/entities.ts";
 import { databaseFailure } from "../db/failure.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
   type BankRole,
-  type CallbackBodyFormat,
-  type CallbackUrls,
-  callbackUrlNames,
+  keysProblem,
   type Participant,
   type ParticipantKind,
   type PublicJwk,
-  participantProblem,
+  type StatedParticipant,
+  statedProblem,
 } from "../domain/participant.ts";
 import type { CoreContext } from "./context.ts";
 import { isGuid } from "./guid.ts";
+import { banksWithKid, callbackUrlsProblem, encryptionKey, publicKeys, sharedKidProblem } from "./participantChecks.ts";
+import { columnOf, insertParticipant, rowOf, selectParticipantPage, selectParticipants } from "./participantRows.ts";
 
 /** What an operator gives to register a participant; keys are JSON Web Keys as parsed JSON. */
 export type Registration = Omit<
@@ -29,51 +28,62 @@ export async function registerParticipant(
   context: CoreContext,
   registration: Registration,
 ): Promise<Participant | Refusal> {
-  const prepared = await prepare(context, registration);
-  if (isRefusal(prepared)) return prepared;
-  const em = context.db.orm.em.fork();
-  const key = prepared.kind === "bank" ? { bic: prepared.bic } : { uid: prepared.uid };
-  const found = await em.findOne(ParticipantEntity, { $or: [{ guid: prepared.guid }, key] });
-  if (found !== null) return sameOrRefused(found, prepared, registration);
-  const shared = await sharedKidProblem(context, prepared);
-  if (shared !== undefined) return shared;
+  const answer = await ensureParticipant(context, registration);
+  return isRefusal(answer) ? answer : answer.participant;
+}
+
+/**
+ * The same, and tells whether the participant was known before. What the party itself publishes, its key set and the
+ * addresses of its hosts, is asked for only when it is new: no stranger decides whether a retry succeeds.
+ */
+export async function ensureParticipant(
+  context: CoreContext,
+  registration: Registration,
+): Promise<{ participant: Participant; alreadyExisted: boolean } | Refusal> {
+  const stated = await statedParticipant(context, registration);
+  if (isRefusal(stated)) return stated;
+  const [found] = await context.db.sql<Participant>(selectParticipants, [stated.guid, stated.bic, stated.uid]);
+  if (found !== undefined) {
+    return differenceFrom(found, stated, registration) ?? { participant: found, alreadyExisted: true };
+  }
+  const participant = await completed(context, stated, publishesKeys(registration));
+  if (isRefusal(participant)) return participant;
   try {
-    const participant = em.create(ParticipantEntity, prepared);
-    await em.persist(participant).flush();
-    return prepared;
+    const [stored] = await context.db.sql<Participant>(insertParticipant, [rowOf(participant)]);
+    if (stored === undefined) throw new Error("the database answered no participant");
+    return { participant: stored, alreadyExisted: false };
   } catch (error) {
     // Somebody registered the same participant at the same moment; now it can be compared.
-    if (databaseFailure(error) === "lost_race") return registerParticipant(context, registration);
+    if (databaseFailure(error) === "lost_race") return ensureParticipant(context, registration);
     throw error;
   }
 }
 
-async function prepare(context: CoreContext, registration: Registration): Promise<Participant | Refusal> {
-  const keys = await publicKeys(context, registration.signingJwks, registration.jwksUrl);
+const publishesKeys = ({ signingJwks, jwksUrl }: Registration) => signingJwks.length === 0 && jwksUrl !== null;
+
+/** What the registration says, once everything in it is right that can be judged from it alone. */
+async function statedParticipant(
+  context: CoreContext,
+  registration: Registration,
+): Promise<StatedParticipant | Refusal> {
+  const keys = await publicKeys(context, registration.signingJwks);
   if (isRefusal(keys)) return keys;
-  const encryption = registration.encryptionJwk === null ? null : await context.publicKey(registration.encryptionJwk);
-  if (encryption !== null && "problem" in encryption) {
-    return refuse("INVALID_KEY", `encryption_jwk ${encryption.problem}`, { field: "encryption_jwk" });
-  }
+  const given = registration.encryptionJwk;
+  const encryption: PublicJwk | null | Refusal = given === null ? null : await encryptionKey(context, given);
+  if (isRefusal(encryption)) return encryption;
   const guid = registration.guid ?? context.newGuid();
   if (!isGuid(guid)) return refuse("INVALID_REQUEST", "guid is not a UUID", { field: "guid" });
-  const now = new Date();
-  const participant: Participant = {
+  const participant: StatedParticipant = {
     ...registration,
     guid: guid.toLowerCase(),
     uid: registration.kind === "merchant" ? (registration.uid ?? guid) : registration.uid,
     signingJwks: keys,
-    encryptionJwk: encryption as PublicJwk | null,
+    encryptionJwk: encryption,
     pastJwks: [],
     version: 1,
-    createdAt: now,
-    updatedAt: now,
   };
-  const problem =
-    participantProblem(participant) ??
-    (await callbackUrlsProblem(context, participant.callbackUrls)) ??
-    (await servicingBankProblem(context, participant));
-  return problem ?? participant;
+  const keysToCome = publishesKeys(registration);
+  return statedProblem(participant) ?? (keysToCome ? undefined : keysProblem(participant)) ?? participant;
 }
 
 /** The members that a registration states; the rest (guid, version, times) is the platform's. */
@@ -97,18 +107,27 @@ const statedMembers = [
   "logoUrl",
   "redirectUrl",
   "feeBasisPoints",
-] as const satisfies ReadonlyArray<keyof Participant>;
+] as const satisfies ReadonlyArray<keyof StatedParticipant>;
 
-function sameOrRefused(found: Participant, wanted: Participant, registration: Registration): Participant | Refusal {
-  const givenGuid = registration.guid === null || registration.guid.toLowerCase() === found.guid;
-  // A uid that the platform made at the first registration is not stated by the second one.
-  const uid = registration.uid === null ? found.uid : wanted.uid;
-  const expected = { ...wanted, uid };
-  const differing = statedMembers.find((member) => canonical(found[member]) !== canonical(expected[member]));
-  if (givenGuid && differing === undefined) return found;
-  return refuse("PARTICIPANT_EXISTS", "a participant with this guid, bic or uid is registered with other content", {
-    field: differing ?? "guid",
-  });
+/** Keys that a known party publishes are not asked for again, so they are not compared either. */
+function differenceFrom(
+  found: Participant,
+  wanted: StatedParticipant,
+  registration: Registration,
+): Refusal | undefined {
+  const isOtherGuid = registration.guid !== null && registration.guid.toLowerCase() !== found.guid;
+  const unstated = {
+    // A uid that the platform made at the first registration is not stated by the second one.
+    ...(registration.uid === null && { uid: found.uid }),
+    ...(publishesKeys(registration) && { signingJwks: found.signingJwks }),
+  };
+  const expected = { ...wanted, ...unstated };
+  const differing = statedMembers.filter((member) => canonical(found[member]) !== canonical(expected[member]));
+  const fields = [...differing.map((member) => columnOf[member]), ...(isOtherGuid ? ["guid"] : [])];
+  const [field] = fields;
+  if (field === undefined) return undefined;
+  const message = "a participant with this guid, bic or uid is registered with other content";
+  return refuse("PARTICIPANT_EXISTS", message, { field, fields });
 }
 
 /** JSON with sorted members: jsonb does not keep their order. */
@@ -120,59 +139,38 @@ function canonical(value: unknown): string {
   );
 }
 
-async function publicKeys(
+/** A new participant with the keys that it publishes; whatever others can have got wrong is told last. */
+async function completed(
   context: CoreContext,
-  given: readonly unknown[],
-  jwksUrl: string | null,
-): Promise<PublicJwk[] | Refusal> {
-  const jwks = given.length > 0 || jwksUrl === null ? given : await publishedJwks(context, jwksUrl);
-  if ("problem" in jwks) return refuse("INVALID_KEY", `jwks_url ${jwks.problem}`, { field: "jwks_url" });
-  const keys: PublicJwk[] = [];
-  for (const jwk of jwks as unknown[]) {
-    const key = await context.publicKey(jwk);
-    if ("problem" in key) return refuse("INVALID_KEY", `signing_jwks ${key.problem}`, { field: "signing_jwks" });
-    keys.push(key as PublicJwk);
-  }
-  return keys;
+  stated: StatedParticipant,
+  keysToCome: boolean,
+): Promise<StatedParticipant | Refusal> {
+  const urls = await callbackUrlsProblem(context, stated.callbackUrls);
+  const problem = (urls?.elsewhere ? undefined : urls) ?? (await servicingBankProblem(context, stated)) ?? urls;
+  if (problem !== undefined) return problem;
+  if (!keysToCome) return (await sharedKidProblem(context, stated)) ?? stated;
+  const keys = await publishedKeys(context, stated.jwksUrl ?? "");
+  if (isRefusal(keys)) return keys;
+  const participant = { ...stated, signingJwks: keys };
+  const wrong = keysProblem(participant) ?? (await sharedKidProblem(context, participant));
+  return wrong === undefined ? participant : ofPublisher(wrong);
 }
 
 /** What a party publishes may hold keys for encryption as well; they are no keys to sign with. */
-async function publishedJwks(context: CoreContext, url: string): Promise<unknown[] | { problem: string }> {
+async function publishedKeys(context: CoreContext, url: string): Promise<PublicJwk[] | Refusal> {
   const jwks = await context.fetchJwks(url);
-  return "problem" in jwks ? jwks : jwks.filter((jwk) => (jwk as { use?: unknown } | null)?.use !== "enc");
+  if ("problem" in jwks) return ofPublisher(refuse("INVALID_KEY", jwks.problem));
+  const keys = await publicKeys(
+    context,
+    jwks.filter((jwk) => (jwk as { use?: unknown } | null)?.use !== "enc"),
+  );
+  return isRefusal(keys) ? ofPublisher(keys) : keys;
 }
 
-/**
- * What is wrong with a bank's kids, or undefined. Without a guid in its path a request names its bank by the kid alone, so
- * a second holder would shut the first one out.
- */
-async function sharedKidProblem(context: CoreContext, participant: Participant): Promise<Refusal | undefined> {
-  if (participant.kind !== "bank") return undefined;
-  const kids = participant.signingJwks.map(({ kid }) => kid);
-  const holders = await Promise.all(kids.map((kid) => banksWithKid(context, kid)));
-  // By bank code: an equal registration that came first at this very moment is the same bank under another guid.
-  const shared = kids.find((_, index) => holders[index]?.some((holder) => holder.bic !== participant.bic));
-  if (shared === undefined) return undefined;
-  return refuse("INVALID_KEY", "signing_jwks has the kid of another bank's key", { field: "signing_jwks" });
-}
+const ofPublisher = (refusal: Refusal): Refusal =>
+  refuse(refusal.refused, `jwks_url ${refusal.message}`, { field: "jwks_url", elsewhere: true });
 
-function banksWithKid(context: CoreContext, kid: string): Promise<Participant[]> {
-  const holds = raw("signing_jwks @> ?::jsonb", [JSON.stringify([{ kid }])]);
-  return context.db.orm.em.fork().find(ParticipantEntity, { kind: "bank", [holds]: [] }, { limit: 2 });
-}
-
-async function callbackUrlsProblem(context: CoreContext, urls: CallbackUrls): Promise<Refusal | undefined> {
-  for (const name of callbackUrlNames) {
-    const url = urls[name];
-    if (url === undefined) continue;
-    const field = `callback_urls.${name}`;
-    const problem = url.length > 2000 ? "is longer than 2000 characters" : await context.callbackUrlProblem(url);
-    if (problem !== undefined) return refuse("INVALID_CALLBACK_URL", `${field} ${problem}`, { field });
-  }
-  return undefined;
-}
-
-async function servicingBankProblem(context: CoreContext, merchant: Participant): Promise<Refusal | undefined> {
+async function servicingBankProblem(context: CoreContext, merchant: StatedParticipant): Promise<Refusal | undefined> {
   if (merchant.kind !== "merchant") return undefined;
   const bank = await getParticipant(context, { guid: merchant.servicingBankGuid ?? "" });
   if (!isRefusal(bank) && bank.kind === "bank" && bank.roles.includes("recipient")) return undefined;
@@ -185,16 +183,16 @@ export type ParticipantKey = { guid: string } | { bic: string } | { uid: string 
 
 /** Finds one participant. A kid that two banks share finds nobody: it proves nothing. */
 export async function getParticipant(context: CoreContext, key: ParticipantKey): Promise<Participant | Refusal> {
-  const notFound = refuse("PARTICIPANT_NOT_FOUND", "no such participant");
-  const em = context.db.orm.em.fork();
-  if ("guid" in key) {
-    return (isGuid(key.guid) && (await em.findOne(ParticipantEntity, { guid: key.guid }))) || notFound;
-  }
-  if ("kid" in key) {
-    const holders = await banksWithKid(context, key.kid);
-    return (holders.length === 1 && holders[0]) || notFound;
-  }
-  return (await em.findOne(ParticipantEntity, key)) ?? notFound;
+  const found = "kid" in key ? await banksWithKid(context, key.kid) : await findByKey(context, key);
+  const [only] = found;
+  return only !== undefined && found.length === 1 ? only : refuse("PARTICIPANT_NOT_FOUND", "no such participant");
+}
+
+type StoredKey = { guid?: string; bic?: string; uid?: string };
+
+async function findByKey(context: CoreContext, { guid, bic, uid }: StoredKey): Promise<Participant[]> {
+  if (guid !== undefined && !isGuid(guid)) return [];
+  return context.db.hot<Participant>(selectParticipants, [guid ?? null, bic ?? null, uid ?? null]);
 }
 
 export type ParticipantFilter = { kind?: ParticipantKind | undefined; role?: BankRole | undefined };
@@ -202,72 +200,9 @@ export type ParticipantFilter = { kind?: ParticipantKind | undefined; role?: Ban
 /** Lists participants by name and guid. `after` is the last participant of the previous page. */
 export async function listParticipants(
   context: CoreContext,
-  filter: ParticipantFilter,
-  page: { limit: number; after?: { name: string; guid: string } | undefined },
+  { kind, role }: ParticipantFilter,
+  { limit, after }: { limit: number; after?: { name: string; guid: string } | undefined },
 ): Promise<Participant[]> {
-  const { kind, role } = filter;
-  const { after } = page;
-  const em = context.db.orm.em.fork();
-  return em.find(
-    ParticipantEntity,
-    {
-      ...(kind && { kind }),
-      ...(role && { roles: { $contains: [role] } }),
-      ...(after && { $or: [{ name: { $gt: after.name } }, { name: after.name, guid: { $gt: after.guid } }] }),
-    },
-    { orderBy: { name: "asc", guid: "asc" }, limit: page.limit },
-  );
-}
-
-/** What can change; members that are absent stay as they are. */
-export type ParticipantChange = {
-  callbackUrls?: CallbackUrls;
-  signingJwks?: unknown[];
-  encryptionJwk?: unknown;
-  name?: string;
-  deepLinkPrefix?: string;
-  logoUrl?: string;
-  feeBasisPoints?: number;
-  callbackBodyFormat?: CallbackBodyFormat;
-  iban?: string;
-};
-
-/** Keys kept after their replacement; older ones are of no use to any message that can still be on its way. */
-const maxPastKeys = 20;
-
-/** Changes a participant; replaced keys are remembered, so that messages that were encrypted for them still show theirs. */
-export async function updateParticipant(
-  context: CoreContext,
-  guid: string,
-  change: ParticipantChange,
-): Promise<Participant | Refusal> {
-  const { signingJwks, encryptionJwk, ...plain } = change;
-  const signing = signingJwks && (await publicKeys(context, signingJwks, null));
-  if (isRefusal(signing)) return signing;
-  const encryption = encryptionJwk === undefined ? undefined : await context.publicKey(encryptionJwk);
-  if (encryption !== undefined && "problem" in encryption) {
-    return refuse("INVALID_KEY", `encryption_jwk ${encryption.problem}`, { field: "encryption_jwk" });
-  }
-  const urls = plain.callbackUrls && (await callbackUrlsProblem(context, plain.callbackUrls));
-  if (urls !== undefined) return urls;
-  return context.db.orm.em.fork().transactional(async (em) => {
-    const found = isGuid(guid)
-      ? await em.findOne(ParticipantEntity, { guid }, { lockMode: LockMode.PESSIMISTIC_WRITE })
-      : null;
-    if (found === null) return refuse("PARTICIPANT_NOT_FOUND", "no such participant", { field: "guid" });
-    const before: PublicJwk[] = [...found.signingJwks, ...(found.encryptionJwk ? [found.encryptionJwk] : [])];
-    Object.assign(found, plain);
-    if (signing !== undefined) found.signingJwks = signing;
-    if (encryption !== undefined) found.encryptionJwk = encryption as PublicJwk;
-    const current = new Set([...found.signingJwks, found.encryptionJwk].map((key) => key?.kid));
-    found.pastJwks = [...before.filter((key) => !current.has(key.kid)), ...found.pastJwks].slice(0, maxPastKeys);
-    const problem = participantProblem(found) ?? (signing && (await sharedKidProblem(context, found)));
-    if (problem !== undefined) {
-      em.clear();
-      return problem;
-    }
-    found.version += 1;
-    found.updatedAt = new Date();
-    return found;
-  });
+  const values = [kind ?? null, role ?? null, after?.name ?? null, after?.guid ?? null, limit];
+  return context.db.sql<Participant>(selectParticipantPage, values);
 }

@@ -7,7 +7,10 @@ import { migrationsList } from "./migrations/migrations.ts";
 import { leaveStandbys, ping, runAlone, type Sql, transaction } from "./pool.ts";
 
 export type Database = {
-  /** Schema, migrations and entities, on the ordinary pool. Fork its entity manager per use; transactions are ours. */
+  /**
+   * The schema as entities. Statements do not go through it: its transactions keep a connection for ever that died inside
+   * one, and its single statements hand one that has fallen silent to the next caller.
+   */
   orm: MikroORM;
   /**
    * One statement of a hot path: some index look-ups a row, whatever the tables' size. It waits at most a second for
@@ -29,6 +32,8 @@ export type DatabaseOptions = {
   maxConnections?: number;
   /** How long a caller waits for a free connection before it is told that the platform is overloaded. */
   acquireTimeoutMs?: number;
+  /** A statement outside of a transaction that runs longer is canceled by the server. */
+  statementTimeoutMs?: number;
   onProblem?: (message: string) => void;
 };
 
@@ -71,8 +76,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   };
 }
 
-/** A statement that runs longer is canceled by the server; a closing and a migration are given more. */
-const statementTimeoutMs = 30_000;
+/** Far longer than any statement outside of a transaction takes. */
+const defaultStatementTimeoutMs = 30_000;
 
 /**
  * How long a hot statement waits for somebody's lock. Locks on a payment are held for the milliseconds of one statement;
@@ -86,8 +91,8 @@ const longTimeoutMs = 600_000;
 /** A statement that is still running when the process ends is rolled back by the server. */
 const closeTimeoutMs = 5_000;
 
-const poolSettings = (options: DatabaseOptions) => ({
-  connectionTimeoutMillis: options.acquireTimeoutMs ?? 5_000,
+const poolSettings = ({ acquireTimeoutMs, statementTimeoutMs = defaultStatementTimeoutMs }: DatabaseOptions) => ({
+  connectionTimeoutMillis: acquireTimeoutMs ?? 5_000,
   statement_timeout: statementTimeoutMs,
   // A server that is gone without a word answers nothing and closes nothing: do not wait for TCP to notice.
   query_timeout: statementTimeoutMs + 5_000,

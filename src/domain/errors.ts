@@ -53,6 +53,10 @@ export type Refusal = {
   refused: RefusalReason;
   message: string;
   field?: string;
+  /** Every such name, where several things differ from what is stored; `field` is the first of them. */
+  fields?: readonly string[];
+  /** What was asked is right, but what the party itself publishes is not: its key set, the DNS names of its hosts. */
+  elsewhere?: true;
   /** The payment message that exists already, for the reasons that say so. */
   paymentMessageGuid?: string;
 };

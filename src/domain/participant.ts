@@ -51,12 +51,15 @@ export type Participant = {
   updatedAt: Date;
 };
 
+/** A participant as somebody states it; the database says when it was registered and changed. */
+export type StatedParticipant = Omit<Participant, "createdAt" | "updatedAt">;
+
 /** The key that initiator banks encrypt personal data for (wire-contract section 4, `public_key`). */
 export function encryptionKeyOf(bank: Pick<Participant, "encryptionJwk" | "signingJwks">): PublicJwk | undefined {
   return bank.encryptionJwk ?? bank.signingJwks[0];
 }
 
-const limits: ReadonlyArray<[keyof Participant, number]> = [
+const limits: ReadonlyArray<[keyof StatedParticipant, number]> = [
   ["name", 140],
   ["taxCode", 20],
   ["uid", 64],
@@ -79,7 +82,12 @@ const documentedName: Partial<Record<keyof Participant, string>> = {
  * What is wrong with a participant's own fields, or undefined. Keys and callback addresses need
  * cryptography and name resolution; they are checked where those are at hand.
  */
-export function participantProblem(participant: Participant): Refusal | undefined {
+export function participantProblem(participant: StatedParticipant): Refusal | undefined {
+  return statedProblem(participant) ?? keysProblem(participant);
+}
+
+/** The same without its keys: what can be told before a key set was read that the participant publishes. */
+export function statedProblem(participant: StatedParticipant): Refusal | undefined {
   if (participant.name === "") return refuse("INVALID_REQUEST", "name is missing", { field: "name" });
   for (const [field, limit] of limits) {
     const value = participant[field];
@@ -90,15 +98,6 @@ export function participantProblem(participant: Participant): Refusal | undefine
   }
   const iban = ibanProblem(participant.iban);
   if (iban !== undefined) return refuse("INVALID_REQUEST", `iban ${ibanSentence[iban]}`, { field: "iban" });
-  if (participant.signingJwks.length > 2) {
-    return refuse("INVALID_KEY", "signing_jwks has more than two keys", { field: "signing_jwks" });
-  }
-  if (participant.signingJwks.length === 0) {
-    return refuse("INVALID_KEY", "signing_jwks has no key and jwks_url gave none", { field: "signing_jwks" });
-  }
-  if (participant.signingJwks.some((key) => key.use === "enc")) {
-    return refuse("INVALID_KEY", "signing_jwks has a key for encryption", { field: "signing_jwks" });
-  }
   if (participant.feeBasisPoints < 0 || participant.feeBasisPoints > 10_000) {
     return refuse("INVALID_REQUEST", "fee_basis_points is not between 0 and 10000", { field: "fee_basis_points" });
   }
@@ -108,20 +107,35 @@ export function participantProblem(participant: Participant): Refusal | undefine
   );
 }
 
-function bankProblem(bank: Participant): Refusal | undefined {
-  if (!/^\d{6}$/.test(bank.bic ?? "")) return refuse("INVALID_REQUEST", "bic is not six digits", { field: "bic" });
-  if (bank.roles.length === 0) return refuse("INVALID_REQUEST", "roles names no role", { field: "roles" });
-  if (bank.uid !== null) return refuse("INVALID_REQUEST", "uid is for merchants only", { field: "uid" });
+/** What is wrong with how many keys there are and what they are for, or undefined. */
+export function keysProblem(participant: StatedParticipant): Refusal | undefined {
+  const { kind, roles, signingJwks, encryptionJwk } = participant;
+  if (signingJwks.length > 2) {
+    return refuse("INVALID_KEY", "signing_jwks has more than two keys", { field: "signing_jwks" });
+  }
+  if (signingJwks.length === 0) {
+    return refuse("INVALID_KEY", "signing_jwks has no key and jwks_url gave none", { field: "signing_jwks" });
+  }
+  if (signingJwks.some((key) => key.use === "enc")) {
+    return refuse("INVALID_KEY", "signing_jwks has a key for encryption", { field: "signing_jwks" });
+  }
   // Personal data is encrypted by RSA-OAEP: without an RSA key nobody could send this bank a payment message.
-  const needsEncryptionKey = bank.encryptionJwk !== null || bank.roles.includes("recipient");
-  if (needsEncryptionKey && encryptionKeyOf(bank)?.kty !== "RSA") {
+  const needsEncryptionKey = kind === "bank" && (encryptionJwk !== null || roles.includes("recipient"));
+  if (needsEncryptionKey && encryptionKeyOf(participant)?.kty !== "RSA") {
     const message = "encryption_jwk is not an RSA key, or is missing while the first key of signing_jwks is none";
     return refuse("INVALID_KEY", message, { field: "encryption_jwk" });
   }
   return undefined;
 }
 
-function merchantProblem(merchant: Participant): Refusal | undefined {
+function bankProblem(bank: StatedParticipant): Refusal | undefined {
+  if (!/^\d{6}$/.test(bank.bic ?? "")) return refuse("INVALID_REQUEST", "bic is not six digits", { field: "bic" });
+  if (bank.roles.length === 0) return refuse("INVALID_REQUEST", "roles names no role", { field: "roles" });
+  if (bank.uid !== null) return refuse("INVALID_REQUEST", "uid is for merchants only", { field: "uid" });
+  return undefined;
+}
+
+function merchantProblem(merchant: StatedParticipant): Refusal | undefined {
   if (merchant.bic !== null) return refuse("INVALID_REQUEST", "bic is for banks only", { field: "bic" });
   if (!/^\d{4}$/.test(merchant.mcc ?? "")) return refuse("INVALID_REQUEST", "mcc is not four digits", { field: "mcc" });
   if (merchant.servicingBankGuid === null) {
@@ -138,7 +152,7 @@ const neededUrls = {
 } as const satisfies Record<BankRole | "merchant", readonly CallbackUrlName[]>;
 
 /** A callback without a URL could never be delivered, and whoever waits for its payment would wait for ever. */
-function callbackUrlsProblem({ kind, roles, callbackUrls }: Participant): Refusal | undefined {
+function callbackUrlsProblem({ kind, roles, callbackUrls }: StatedParticipant): Refusal | undefined {
   if (callbackUrls.base !== undefined) return undefined;
   for (const role of kind === "merchant" ? (["merchant"] as const) : roles) {
     const missing = neededUrls[role].find((name) => callbackUrls[name] === undefined);

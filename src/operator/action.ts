@@ -23,6 +23,8 @@ export type Call = {
   isOn(option: string): boolean;
   /** The content of a file, or of standard input for "-". */
   readText(path: string): Promise<string>;
+  /** Waits for work that may take minutes, and says on standard error once in a while that it still runs. */
+  patiently<T>(what: string, work: Promise<T>): Promise<T>;
   now: Date;
 };
 

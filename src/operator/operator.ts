@@ -32,7 +32,12 @@ export type Surroundings = {
   print(line: string): void;
   complain(line: string): void;
   now?: Date;
+  /** How often work that takes long is said to be still running. */
+  stillRunsEveryMs?: number;
 };
+
+/** Often enough for somebody who wonders whether anything happens. */
+const defaultStillRunsEveryMs = 10_000;
 
 const exitFailed = 1;
 const exitUsage = 2;
@@ -110,7 +115,21 @@ function callOf(values: Values, positionals: readonly string[], around: Surround
     isOn: (option) => values[option] === true,
     readText: (path) => (path === "-" ? readAll(process.stdin) : readFile(path, "utf8")),
     now: around.now ?? new Date(),
+    patiently: (what, work) => patiently(what, work, around),
   };
+}
+
+async function patiently<T>(what: string, work: Promise<T>, around: Surroundings): Promise<T> {
+  const startedAt = performance.now();
+  const stillRuns = setInterval(() => {
+    const seconds = Math.round((performance.now() - startedAt) / 1_000);
+    around.complain(`${what} still runs after ${seconds} s. It goes on even if this command is ended.`);
+  }, around.stillRunsEveryMs ?? defaultStillRunsEveryMs);
+  try {
+    return await work;
+  } finally {
+    clearInterval(stillRuns);
+  }
 }
 
 /** The complete help of a group: every command, every option, one line each. */

@@ -6,6 +6,7 @@ import {
   ListRegistersResponseSchema,
 } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import { formatAmountText } from "../domain/money.ts";
+import { closingTimeoutMs } from "../rpc/clients.ts";
 import { nameOf, registerStatuses } from "../rpc/enums.ts";
 import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
 import { counted, fields, table, when } from "./table.ts";
@@ -35,7 +36,9 @@ function registerTable(registers: readonly Register[]): string[] {
 async function close(call: Call): Promise<Answer> {
   const day = call.positionals[0] ?? "";
   if (!/^\d{4}-\d\d-\d\d$/.test(day)) throw new WrongCall(`DAY ${day} is not a Kyiv calendar day like 2026-01-31`);
-  const answer = await call.clients.settlements.closeRegisters({ day, allowOpenDay: call.isOn("allow-open-day") });
+  const wish = { day, allowOpenDay: call.isOn("allow-open-day") };
+  const closing = call.clients.settlements.closeRegisters(wish, { timeoutMs: closingTimeoutMs });
+  const answer = await call.patiently(`The closing of ${day}`, closing);
   return {
     json: toJson(CloseRegistersResponseSchema, answer, json),
     lines:
@@ -104,7 +107,7 @@ export const registerActions = {
         help: "Also a day that is not over; what comes later gets further registers.",
       },
     },
-    help: "Collect the successful payments of a Kyiv day into registers. Safe to repeat.",
+    help: "Collect the successful payments of a Kyiv day into registers; may take minutes. Safe to repeat.",
     run: close,
   },
   list: {

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { type OperationId, operations } from "../../gen/rest/operations.ts";
 import type { RestDeps } from "./context.ts";
 import { errorAnswer, RestRefusal } from "./errors.ts";
 import { noteArrival, timer } from "./requestLog.ts";
@@ -13,8 +14,24 @@ const maxWaiting = 4_096;
 /** What has waited this long would not be answered much sooner than when it comes again. */
 const patienceMs = 1_000;
 
-/** As Express matches paths, or by the whole URL. Probes, metrics and pages are for those who look after an overload. */
-const api = /^(\/api\/|[^/])/i;
+/** For those who look after an overload: never made to wait, never refused. */
+const alwaysAdmitted = [
+  "getOpenapiYaml",
+  "getOpenapiJson",
+  "getDocs",
+  "getHealth",
+  "getReadiness",
+  "getMetrics",
+] as const satisfies readonly OperationId[];
+
+/** What the paths of all other operations begin with, and whole URLs, in capital letters as well: as Express matches them. */
+const admittedInTurn = (() => {
+  const others = Object.entries(operations).filter(([id]) => !(alwaysAdmitted as readonly string[]).includes(id));
+  const beginnings = new Set(others.map(([, { path }]) => path.split("/")[1]));
+  return new RegExp(`^(/(${[...beginnings].join("|")})([/?]|$)|[^/])`, "i");
+})();
+
+export const waitsForItsTurn = (url: string): boolean => admittedInTurn.test(url);
 
 /** No answer may be cached or taken for something else than it says. */
 export const alwaysHeaders = { "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store" };
@@ -63,7 +80,7 @@ export function admitAtMost(deps: RestDeps, application: RequestListener): Reque
   }
 
   return (request, response) => {
-    if (!api.test(request.url ?? "")) application(request, response);
+    if (!waitsForItsTurn(request.url ?? "")) application(request, response);
     else if (inFlight < maxInFlight) enter(request, response);
     else if (waiting.size < maxWaiting) wait(request, response);
     else refuse(request, response);

@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Client } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import type { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
@@ -14,9 +14,6 @@ import type { RequestObserver } from "./requestLog.ts";
 
 export type JwkSet = components["schemas"]["JwkSet"];
 export type DependencyState = { dependency: string; ok: boolean; problem?: string };
-
-/** How a caller reaches us: the other end of its connection, and what proxies added. */
-export type MetricsCaller = { remoteAddress: string | undefined; headers: IncomingHttpHeaders };
 
 /** The core, as the translator sees it: RPC clients, in the same process or far away. */
 export type CoreClients = {
@@ -38,7 +35,7 @@ export type RestDeps = {
   readiness: () => Promise<DependencyState[]>;
   metricsText?: () => Promise<string>;
   /** Whether a caller may read the metrics; for everybody else they do not exist. */
-  mayReadMetrics?: (caller: MetricsCaller) => boolean;
+  mayReadMetrics?: (request: IncomingMessage) => boolean;
   requestDone?: RequestObserver;
   /** Requests of the API that are worked on at the same time; what comes on top waits and is then told to come again. */
   maxInFlight?: number;

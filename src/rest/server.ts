@@ -98,8 +98,8 @@ const setAlwaysHeaders: RequestHandler = (_request, response, next) => {
 
 /** Metrics tell how much business is done; whom that does not concern is not even told that they are here. */
 function onlyMetricsReaders({ mayReadMetrics = () => false }: RestDeps): RequestHandler {
-  return ({ socket: { remoteAddress }, headers }, _response, next) => {
-    if (!mayReadMetrics({ remoteAddress, headers })) throw new RestRefusal("ROUTE_NOT_FOUND");
+  return (request, _response, next) => {
+    if (!mayReadMetrics(request)) throw new RestRefusal("ROUTE_NOT_FOUND");
     next();
   };
 }

@@ -38,6 +38,9 @@ export function inProcessTransport(core: Core, log: RpcLog, tracing: Tracing = n
 /** Longer than any statement may run, so that the core's own answer comes first. */
 const callTimeoutMs = 35_000;
 
+/** The same for a closing, whose statements may take ten minutes (`longTransaction`). */
+export const closingTimeoutMs = 610_000;
+
 /** Calls a core elsewhere: gRPC over one HTTP/2 connection, which is checked and opened again when it was lost. */
 export function remoteTransport(
   coreUrl: string,

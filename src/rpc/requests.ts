@@ -10,7 +10,8 @@ import type {
 } from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import { RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { ListRegistersRequest } from "../../gen/dcm/v1/settlement_service_pb.ts";
-import type { ParticipantChange, ParticipantKey, Registration } from "../core/participants.ts";
+import type { ParticipantChange } from "../core/participantChange.ts";
+import type { ParticipantKey, Registration } from "../core/participants.ts";
 import type { CallbackFilter } from "../core/review.ts";
 import type { RegisterQuery } from "../core/settlements.ts";
 import { refuse } from "../domain/errors.ts";

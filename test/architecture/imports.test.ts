@@ -23,7 +23,7 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   metrics: ["core", "db", "domain", "queue", "callbacks"],
   tracing: ["otlpTracing"],
   otlpTracing: ["tracing"],
-  opsServer: ["metrics"],
+  opsServer: [],
   operator: ["gen", "rpc", "domain", "participantsFile"],
   participantsFile: ["core", "domain", "gen", "log", "rpc"],
   platformKey: ["sdk"],

@@ -104,7 +104,7 @@ describe("check", () => {
 
   test.each(refused)("%s is refused", async (url, problem) => {
     const check = await closed.check(url);
-    expect(check).toEqual({ ok: false, problem: expect.stringMatching(problem) });
+    expect(check).toMatchObject({ ok: false, problem: { text: expect.stringMatching(problem) } });
   });
 
   test.each([
@@ -123,6 +123,17 @@ describe("check", () => {
       expect(await openInside.check(url)).toEqual({ ok: true });
     },
   );
+
+  test.each([
+    ["https://unknown.example/", true],
+    ["https://inside.example/", true],
+    ["http://bank.example/", false],
+    ["https://bank.example:22/", false],
+    ["https://127.0.0.1/", false],
+    ["bank.example", false],
+  ])("whether %s is refused for its host and not for its text: %s", async (url, ofHost) => {
+    expect(await closed.check(url)).toMatchObject({ problem: { ofHost } });
+  });
 
   test("the operating system's own name for loopback is resolved and refused", async () => {
     expect((await createAddressGuard({ allowCidrs: [] }).check("https://localhost/")).ok).toBe(false);

@@ -122,6 +122,44 @@ describe("slots", () => {
     }
   });
 
+  /** An endpoint of which 60 s after some silences nothing has been asked any more; the clock is the test's. */
+  async function idleEndpoint() {
+    const clock = { nowMs: 0 };
+    const slots = createSlots({ perEndpoint: 16, stalledAfterMs: 500, maxWaitMs: 1_000 }, () => clock.nowMs);
+    const acquire = () => slots.acquire(ticket.receiverGuid);
+    for (let silences = 0; silences < 5; silences += 1) (await acquire())?.release(false);
+    clock.nowMs += 60_000;
+    return { clock, acquire, isStalled: () => slots.isStalled(ticket.receiverGuid) };
+  }
+
+  test("an endpoint that had no work for a while does not stand still before it has had work for a while", async () => {
+    const { clock, acquire, isStalled } = await idleEndpoint();
+    const probe = await acquire();
+    const next = acquire();
+    clock.nowMs += 500;
+    expect(isStalled()).toBe(false);
+    probe?.release(true);
+    expect(await next).toBeDefined();
+    await acquire();
+    clock.nowMs += 501;
+    expect(isStalled()).toBe(true);
+    expect(await acquire()).toBeUndefined();
+  });
+
+  test("time without work does not count as the pace of an endpoint", async () => {
+    const { clock, acquire } = await idleEndpoint();
+    for (let bursts = 0; bursts < 2; bursts += 1) {
+      const slot = await acquire();
+      clock.nowMs += 10;
+      slot?.release(true);
+      clock.nowMs += 60_000;
+    }
+    const [slot] = await Promise.all([acquire(), acquire(), acquire()]);
+    const next = acquire();
+    slot?.release(true);
+    expect(await next).toBeDefined();
+  });
+
   test("an answer wins back one", async () => {
     const slots = createSlots({ perEndpoint: 16, stalledAfterMs: -1, maxWaitMs: 1 });
     for (let silences = 0; silences < 5; silences += 1) (await slots.acquire(ticket.receiverGuid))?.release(false);

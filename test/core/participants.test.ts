@@ -1,4 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { createCore } from "../../src/core/core.ts";
 import type { Registration } from "../../src/core/participants.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import {
@@ -135,6 +137,71 @@ describe("registerParticipant", () => {
     const merchant = accepted(await register(merchantRegistration(bank, { jwksUrl, signingJwks: [] })));
     expect(merchant.signingJwks.map(({ kid }) => kid)).toEqual(["published"]);
   });
+
+  const jwksUrl = "https://shop.example/jwks.json";
+  const unresolved = { text: "has a host name that does not resolve", ofHost: true };
+
+  /** The core of a process that reaches only what is given here. */
+  const cutOff = (reached: Partial<Platform["context"]> = {}) =>
+    createCore({
+      ...platform.context,
+      fetchJwks: async () => ({ problem: "could not be read: nobody answers" }),
+      callbackUrlProblem: async () => unresolved,
+      ...reached,
+    });
+
+  test("of a known participant nothing is fetched: its keys and the names of its hosts may be anything by now", async () => {
+    const bank = accepted(await register(bankRegistration()));
+    const registration = merchantRegistration(bank, { jwksUrl, signingJwks: [] });
+    const { guid } = accepted(await register(registration));
+    accepted(await platform.core.updateParticipant(guid, { signingJwks: [{ kid: "rotated" }] }));
+    const again = accepted(await register(registration, cutOff()));
+    expect([again.guid, again.signingJwks.map(({ kid }) => kid)]).toEqual([guid, ["rotated"]]);
+  });
+
+  test("every field in which a known participant differs is told by its name in the documents", async () => {
+    const bank = accepted(await register(bankRegistration()));
+    const registration = merchantRegistration(bank);
+    accepted(await register(registration));
+    const changes = { taxCode: "1", callbackUrls: { base: "https://b.example" }, signingJwks: [{ kid: "other" }] };
+    const fields = ["tax_code", "callback_urls", "signing_jwks"];
+    const refusal = { refused: "PARTICIPANT_EXISTS", field: "tax_code", fields };
+    expect(await register({ ...registration, ...changes }, cutOff())).toMatchObject(refusal);
+  });
+
+  const published = (...keys: object[]) => ({ fetchJwks: async () => keys, callbackUrlProblem: async () => undefined });
+
+  test.each<[what: string, reached: Partial<Platform["context"]>, refused: string, field: string]>([
+    ["a host name that does not resolve", {}, "INVALID_CALLBACK_URL", "callback_urls.base"],
+    ["a key set that cannot be read", { callbackUrlProblem: async () => undefined }, "INVALID_KEY", "jwks_url"],
+    ["a weak published key", published({ kid: "k", weak: true }), "INVALID_KEY", "jwks_url"],
+    ["a published kid with U+0000", published({ kid: "k\0" }), "INVALID_KEY", "jwks_url"],
+    ["a published kid with half a character", published({ kid: "k\ud800" }), "INVALID_KEY", "jwks_url"],
+    ["no published key", published(), "INVALID_KEY", "jwks_url"],
+    ["three published keys", published({ kid: "1" }, { kid: "2" }, { kid: "3" }), "INVALID_KEY", "jwks_url"],
+  ])("%s is told as the fault of whoever publishes it", async (_, reached, refused, field) => {
+    const bank = accepted(await register(bankRegistration()));
+    const answer = await register(merchantRegistration(bank, { jwksUrl, signingJwks: [] }), cutOff(reached));
+    expect(answer).toMatchObject({ refused, field, elsewhere: true });
+  });
+
+  test.each<[what: string, changes: Partial<Registration>, field: string]>([
+    ["a wrong account", { iban: "UA1" }, "iban"],
+    [
+      "a URL that can never be right",
+      { callbackUrls: { base: "https://a.example", pay_in: "ftp:" } },
+      "callback_urls.pay_in",
+    ],
+    ["a bank that is unknown", { servicingBankGuid: "0198c0de-0000-7000-8000-00000000ffff" }, "servicing_bank_guid"],
+  ])("%s is told before what others publish", async (_, changes, field) => {
+    const bank = accepted(await register(bankRegistration()));
+    const core = cutOff({
+      callbackUrlProblem: async (url) => (url === "ftp:" ? { text: "is no URL", ofHost: false } : unresolved),
+    });
+    const answer = await register(merchantRegistration(bank, { jwksUrl, signingJwks: [], ...changes }), core);
+    expect(answer).toMatchObject({ field });
+    expect(answer).not.toHaveProperty("elsewhere");
+  });
 });
 
 describe("getParticipant", () => {
@@ -236,6 +303,23 @@ describe("updateParticipant", () => {
       feeBasisPoints: 7,
       version: 3,
     });
+  });
+
+  test("a change that came first stays, and the later one is decided again", async () => {
+    const bank = accepted(await register(bankRegistration({ signingJwks: [{ kid: "first" }] })));
+    const other = new pg.Client({ connectionString: platform.url });
+    await other.connect();
+    onTestFinished(() => other.end());
+    await other.query("begin");
+    const change = "update participant set signing_jwks = $2, version = version + 1 where guid = $1";
+    await other.query(change, [bank.guid, '[{"kty": "RSA", "kid": "second", "alg": "RS256"}]']);
+    const updating = platform.core.updateParticipant(bank.guid, { signingJwks: [{ kid: "third" }] });
+    const waiting = "select 1 from pg_locks where not granted";
+    await expect.poll(async () => (await platform.rows(waiting)).length).toBe(1);
+    await other.query("commit");
+    expect(accepted(await updating)).toMatchObject({ version: 3, pastJwks: [{ kid: "second" }] });
+    const stored = accepted(await platform.core.getParticipant({ guid: bank.guid }));
+    expect(stored).toMatchObject({ version: 3, signingJwks: [{ kid: "third" }], pastJwks: [{ kid: "second" }] });
   });
 
   test("an unknown guid is refused", async () => {

@@ -31,6 +31,9 @@ export type Platform = {
   close(): Promise<void>;
 };
 
+/** Connections of one process of the platform. */
+export const poolSize = 6;
+
 export async function openPlatform(overrides: Partial<CoreContext> = {}): Promise<Platform> {
   const { url, drop } = await freshDatabase();
   await execute(url, ...movableClock(new URL(url).pathname.slice(1)));
@@ -38,7 +41,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
   const clock = { now: new Date() };
   const due: DueCallback[] = [];
   const open = async () => {
-    const db = await openDatabase({ url, maxConnections: 6 });
+    const db = await openDatabase({ url, maxConnections: poolSize });
     opened.push(db);
     const context: CoreContext = {
       db,
@@ -47,7 +50,8 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
       retryPolicy: defaultRetryPolicy,
       republishAfterMs: 60_000,
       onCallbacksDue: (callbacks) => due.push(...callbacks),
-      callbackUrlProblem: async (address) => (address.includes("private") ? "points to a private address" : undefined),
+      callbackUrlProblem: async (address) =>
+        address.includes("private") ? { text: "points to a private address", ofHost: false } : undefined,
       publicKey: async (jwk) => {
         const { kid, weak } = jwk as { kid: string; weak?: boolean };
         return weak ? { problem: "has fewer than 2048 bits" } : { kty: "RSA", alg: "RS256", kid, n: `n of ${kid}` };

@@ -64,7 +64,7 @@ describe("metricsReaders", () => {
     ["127.0.0.1", { "x-forwarded-for": "10.1.2.3" }, false],
     ["10.1.2.3", { forwarded: "for=10.1.2.3" }, false],
   ])("%s with %j: %s", (remoteAddress, headers, mayRead) => {
-    expect(metricsReaders(["10.1.0.0/16"])({ remoteAddress, headers })).toBe(mayRead);
+    expect(metricsReaders(["10.1.0.0/16"])({ socket: { remoteAddress }, headers })).toBe(mayRead);
   });
 });
 
@@ -72,9 +72,9 @@ describe("the backlog", () => {
   const insertRows = (count: number, state: string, dueAt: string) => ({
     name: "",
     text: `
-      insert into callback (guid, kind, receiver_guid, state, reason, series, attempts, refusals, due_at, wake_at,
+      insert into callback (guid, kind, order_guid, receiver_guid, state, reason, series, attempts, refusals, due_at, wake_at,
         created_at, updated_at)
-      select gen_random_uuid(), 'pay_out', gen_random_uuid(), '${state}', '', 1, 0, 0, ${dueAt},
+      select gen_random_uuid(), 'expiration', gen_random_uuid(), gen_random_uuid(), '${state}', '', 1, 0, 0, ${dueAt},
         ${dueAt} + interval '30 seconds', now(), now()
       from generate_series(1, ${count})`,
   });
@@ -104,13 +104,13 @@ describe("the backlog", () => {
   });
 
   test("many scrapes share one look, and a source that fails is told as unknown instead of failing the scrape", async () => {
-    const sql = vi.fn(async () => {
+    const hot = vi.fn(async () => {
       throw new Error("the database is away");
     });
     const metrics = createMetrics();
-    metrics.watchBacklog({ sql } as never, createLocalQueue({ log: silent }));
+    metrics.watchBacklog({ hot } as never, createLocalQueue({ log: silent }));
     const [text] = await Promise.all([metrics.text(), metrics.text(), metrics.text()]);
-    expect(sql).toHaveBeenCalledTimes(1);
+    expect(hot).toHaveBeenCalledTimes(1);
     expect(metric(text, "dcm_callbacks_due")).toBeNaN();
     expect(metric(text, 'dcm_dependency_up{dependency="database"}')).toBe(0);
     expect(metric(text, 'dcm_dependency_up{dependency="queue"}')).toBe(1);

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
-import { type GroupName, groupHelp, groups } from "../../src/operator/operator.ts";
+import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import { type GroupName, groupHelp, groups, runOperator } from "../../src/operator/operator.ts";
 import { printable } from "../../src/operator/table.ts";
 import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
@@ -195,6 +196,48 @@ describe("a core that does not answer", () => {
     });
     const { code, complaints } = await openConsole(createClients(transport)).run("callbacks", "list");
     expect([code, complaints[1]]).toEqual([1, expect.stringContaining("RPC_TOKEN")]);
+  });
+});
+
+describe("a closing that takes long", () => {
+  /** A core whose closing ends when the test says so; `patienceMs` is how long the caller would wait. */
+  function slowCore() {
+    const asked = Promise.withResolvers<{ patienceMs: number | undefined }>();
+    const end = Promise.withResolvers<void>();
+    const transport = createRouterTransport(({ service }) => {
+      service(SettlementService, {
+        async closeRegisters(_, { timeoutMs }) {
+          asked.resolve({ patienceMs: timeoutMs() });
+          await end.promise;
+          return {};
+        },
+      });
+    });
+    return { clients: createClients(transport), asked: asked.promise, end: end.resolve };
+  }
+
+  test("is waited for as long as the core lets it run, and said to be still running", async () => {
+    const core = slowCore();
+    const lines: string[] = [];
+    const complaints: string[] = [];
+    const closing = runOperator("registers", ["close", "2026-01-31", "--json"], {
+      clients: core.clients,
+      coreUrl: "http://core.example",
+      print: (line) => lines.push(line),
+      complain: (line) => complaints.push(line),
+      stillRunsEveryMs: 20,
+    });
+    expect((await core.asked).patienceMs).toBeGreaterThan(600_000);
+    await expect.poll(() => complaints.length).toBeGreaterThan(1);
+    core.end();
+    expect([await closing, lines.map((line) => JSON.parse(line))]).toEqual([0, [{ registers: [] }]]);
+    for (const line of complaints) expect(line).toMatch(/^The closing of 2026-01-31 still runs after \d+ s\./);
+  });
+
+  test("a short one says nothing of the kind", async () => {
+    const core = slowCore();
+    core.end();
+    expect((await openConsole(core.clients).run("registers", "close", "2026-01-31")).complaints).toEqual([]);
   });
 });
 

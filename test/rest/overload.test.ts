@@ -2,6 +2,8 @@ import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
+import { operations } from "../../gen/rest/operations.ts";
+import { waitsForItsTurn } from "../../src/rest/admission.ts";
 import { ask, type Keys, makeKeys, ORDER_ID, refusedByCore, startRest } from "./fixture.ts";
 
 let keys: Keys;
@@ -29,6 +31,12 @@ async function startHeld() {
   onTestFinished(() => rest.stop());
   return { rest, held };
 }
+
+test.each(Object.entries(operations))("whether %s waits for its turn follows from what it is for", (id, { path }) => {
+  const isForOperators = /^get(Openapi|Docs|Health|Readiness|Metrics)/.test(id);
+  for (const url of [path, path.toUpperCase(), `${path}?x=1`]) expect(waitsForItsTurn(url)).toBe(!isForOperators);
+  expect(waitsForItsTurn(`http://shop.example${path}`)).toBe(true);
+});
 
 test("more requests than one process works on wait a second and are then told to come again", async () => {
   const { rest, held } = await startHeld();

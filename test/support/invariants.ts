@@ -9,10 +9,9 @@ type Rule = { rule: string; broken: string };
 const has = (kind: string) =>
   `exists (select from callback k where k.payment_message_guid = m.guid and k.kind = '${kind}')`;
 
-/** In the platform's own series: what a replay comes to has no effect on the payment. */
+/** In time: an acceptance that was recorded after its attempt had been counted as lost stands in the history and decides nothing. */
 const accepted = (kind: string) =>
-  `exists (select from callback k join callback_attempt a on a.callback_guid = k.guid
-    where k.payment_message_guid = m.guid and k.kind = '${kind}' and a.series = 1 and a.outcome = 'accepted')`;
+  `exists (select from callback k where k.payment_message_guid = m.guid and k.kind = '${kind}' and k.state = 'delivered')`;
 
 const rules: readonly Rule[] = [
   {

@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Order, OrderStatus, type UltimateCreditor } from "../../../gen/dcm/v1/order_pb.ts";
 import type { CreateOrderRequestSchema, GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import type { Participant } from "../../../gen/dcm/v1/participant_pb.ts";
+import { operations } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { amountNumber, moneyOf } from "./amount.ts";
 import { enumText } from "./enumText.ts";
@@ -46,7 +47,7 @@ function friOf(creditor: UltimateCreditor): Schemas["UltimateBeneficiary"] {
 }
 
 export function orderLinks(id: string, publicUrl: string): Pick<Schemas["OrderCreated"], "link_deeplinks" | "link_qr"> {
-  const link = `${publicUrl}/api/v1/merchants/order?id=${id}`;
+  const link = `${publicUrl}${operations.showPaymentPage.path}?id=${id}`;
   return { link_deeplinks: `${link}&mobile=1`, link_qr: `${link}&mobile=0` };
 }
 

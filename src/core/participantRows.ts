@@ -1,0 +1,107 @@
+import type { Participant, StatedParticipant } from "../domain/participant.ts";
+
+/** The column of every member, which is also its name in the documents. */
+export const columnOf = {
+  guid: "guid",
+  kind: "kind",
+  name: "name",
+  taxCode: "tax_code",
+  bic: "bic",
+  uid: "uid",
+  roles: "roles",
+  iban: "iban",
+  mcc: "mcc",
+  servicingBankGuid: "servicing_bank_guid",
+  callbackUrls: "callback_urls",
+  callbackBodyFormat: "callback_body_format",
+  signingJwks: "signing_jwks",
+  encryptionJwk: "encryption_jwk",
+  pastJwks: "past_jwks",
+  jwksUrl: "jwks_url",
+  email: "email",
+  deepLinkPrefix: "deep_link_prefix",
+  logoUrl: "logo_url",
+  redirectUrl: "redirect_url",
+  feeBasisPoints: "fee_basis_points",
+  version: "version",
+  createdAt: "created_at",
+  updatedAt: "updated_at",
+} as const satisfies Record<keyof Participant, string>;
+
+const members = Object.entries(columnOf) as [keyof Participant, string][];
+
+/** The columns that somebody states; the database adds two instants by its own clock. */
+const statedColumns = members
+  .map(([, column]) => column)
+  .filter((column) => column !== "created_at" && column !== "updated_at")
+  .join(", ");
+
+/** A participant as an object of its members. By name: `*` would fail in a prepared statement once a migration added one. */
+const selection = members.map(([member, column]) => `${column} as "${member}"`).join(", ");
+
+// These statements run alone (`Database.sql`) and not through MikroORM. Its transactions keep a connection for ever that
+// died inside one, and even its single statements hand one that has died, or that answers nothing, to the next caller.
+
+/** By guid, bank code or uid. */
+export const selectParticipants = {
+  name: "select_participants",
+  text: `select ${selection} from participant where guid = $1::uuid or bic = $2 or uid = $3`,
+};
+
+/** Two at most: of a kid that two banks hold nobody is the holder. */
+export const selectBanksWithKid = {
+  name: "select_banks_with_kid",
+  text: `select ${selection} from participant where kind = 'bank' and signing_jwks @> $1::jsonb limit 2`,
+};
+
+/** The page after a name and guid; every restriction may be null. */
+export const selectParticipantPage = {
+  name: "select_participant_page",
+  text: `
+    select ${selection} from participant
+    where ($1::text is null or kind = $1) and ($2::text is null or $2 = any(roles))
+      and ($3::text is null or (name, guid) > ($3, $4::uuid))
+    order by name, guid limit $5`,
+};
+
+/** Fails as a lost race when the guid, the bank code or the uid is known; answers the participant as it is stored. */
+export const insertParticipant = {
+  name: "insert_participant",
+  text: `
+    insert into participant (${statedColumns}, created_at, updated_at)
+    select ${statedColumns}, now(), now() from json_populate_record(null::participant, $1::json)
+    returning ${selection}`,
+};
+
+/** What an update may change. */
+const changing = (
+  [
+    "name",
+    "iban",
+    "callbackUrls",
+    "callbackBodyFormat",
+    "signingJwks",
+    "encryptionJwk",
+    "pastJwks",
+    "deepLinkPrefix",
+    "logoUrl",
+    "feeBasisPoints",
+    "version",
+  ] as const satisfies ReadonlyArray<keyof Participant>
+).map((member) => columnOf[member]);
+
+/** Replaces the version before this one and answers what is stored now; nothing when somebody else has replaced it already. */
+export const replaceParticipant = {
+  name: "replace_participant",
+  text: `
+    update participant set ${changing.map((column) => `${column} = new.${column}`).join(", ")}, updated_at = now()
+    from (select ${["guid", ...changing].join(", ")} from json_populate_record(null::participant, $1::json)) new
+    where participant.guid = new.guid and participant.version = new.version - 1
+    returning ${members.map(([member, column]) => `participant.${column} as "${member}"`).join(", ")}`,
+};
+
+/** A participant as the statements above take it. */
+export function rowOf(participant: StatedParticipant): string {
+  const stated: Partial<Participant> = participant;
+  return JSON.stringify(Object.fromEntries(members.map(([member, column]) => [column, stated[member]])));
+}
