@@ -86,7 +86,7 @@ export const variables = [
   {
     name: "DATABASE_CONNECTIONS",
     fallback: "12",
-    help: "Connections of this process to PostgreSQL.",
+    help: "Connections of this process to PostgreSQL, at most; fewer where the server gives fewer.",
     problem: isWholeNumber(2, 500),
   },
   {

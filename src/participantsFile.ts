@@ -70,7 +70,10 @@ function parse(file: string, text: string): Record<ParticipantKind, unknown[]> {
 function readEntry(file: string, kind: ParticipantKind, index: number, entry: unknown): Entry {
   const name = `${kind} ${index + 1}`;
   try {
-    return { kind, name, wanted: registration(kind, fromJson(ParticipantSchema, keysAsText(entry))) };
+    const wanted = registration(kind, fromJson(ParticipantSchema, keysAsText(entry)));
+    // A bank has its code; a merchant without a name of its own would be registered anew at every start.
+    if (kind === "merchant" && wanted.uid === null && wanted.guid === null) throw new Error("uid is missing");
+    return { kind, name, wanted };
   } catch (error) {
     throw new Error(`${file}: ${name}: ${(error as Error).message}`);
   }

@@ -134,6 +134,11 @@ describe("what only the file's author can have got wrong stops the start", () =>
     ["a wrong bank code", { banks: [bank({ bic: "1" })] }, /participants\.json: bank 1: bic /],
     ["a key that is none", { banks: [bank({ signingJwks: ["{"] })] }, /participants\.json: bank 1: .*signing_jwks/],
     ["a member that is not for it", { merchants: [merchant("one", { bic: "123456" })] }, /merchant 1: .*bic/],
+    [
+      "a merchant that a second start could not know again",
+      { merchants: [merchant("", { uid: undefined })] },
+      /uid is m/,
+    ],
     ["a bank that nobody knows", { merchants: [merchant("one")] }, /merchant 1: servicing_bank_guid/],
   ])("%s", async (_, content, complaint) => {
     await expect(load(content, cutOff)).rejects.toThrow(complaint);

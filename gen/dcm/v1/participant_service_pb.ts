@@ -358,6 +358,7 @@ export const ParticipantService: GenService<{
   /**
    * Registers a bank. Registering the same bank with the same content again answers the first
    * registration, so a retry is safe; other content for a known guid or bank code is PARTICIPANT_EXISTS.
+   * For a known participant nothing is fetched, and keys that it publishes are not compared.
    *
    * @generated from rpc dcm.v1.ParticipantService.RegisterBank
    */
