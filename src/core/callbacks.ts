@@ -210,9 +210,10 @@ export type AttemptRecord = Traced & {
 export type RecordAnswer = { applied: boolean; late: boolean; decision: Decision };
 
 // All that follows from a group of attempts, in one statement, so one transaction. The fence: only the attempt that holds
-// the lease may say what came of it (`applied`); whatever came of it is kept, and what is known late replaces that the attempt
-// was lost. Nobody holds a ticket for the retry of a lost attempt, so the relay publishes it as soon as it is due. Messages are locked in the order of their guids; an effect
-// without a status (the cascade goes on) only needs the payment to be pending still.
+// the lease may say what came of it (`applied`). Whatever came of it is kept; what is known late replaces that the attempt was
+// lost. Nobody holds a ticket for the retry of a lost attempt, so the relay publishes it as soon as it is due. Messages are
+// locked in the order of their guids; an effect without a status (the cascade goes on) only needs the payment to be pending
+// still.
 const recordStatement = {
   name: "record_attempts",
   text: `
@@ -273,7 +274,8 @@ type Recorded = {
 /**
  * Records attempts and everything that follows from them (callback state, payment, order, next callbacks) in one
  * transaction; one answer per record in the same order. A record that comes after its attempt was counted as lost replaces
- * that in the history and changes nothing else. A payment that is decided already is left alone, so a repeat can neither revive nor undo it.
+ * that in the history and changes nothing else. A payment that is decided already is left alone, so a repeat can neither
+ * revive nor undo it.
  */
 export async function recordAttempts(context: CoreContext, records: readonly AttemptRecord[]): Promise<RecordAnswer[]> {
   const decided = records.map((record) => {

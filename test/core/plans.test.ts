@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { type Database, hotPlans } from "../../src/db/database.ts";
 import type { Sql, Statement } from "../../src/db/pool.ts";
+import type { Order } from "../../src/domain/order.ts";
 import {
   accepted,
   callbackOf,
@@ -113,6 +114,7 @@ describe.each([
       orders.map((order) => core.submitPaymentMessage(paymentRequest(platform, parties, order))),
     );
     const guids = answers.map((answer) => accepted(answer).guid);
+    accepted(await core.getOrder((orders[0] as Order).guid));
     for (const kind of ["pay_in_bank", "pay_in_merchant"] as const) {
       const callbacks = await Promise.all(guids.map((guid) => callbackOf(platform, guid, kind)));
       const claims = await Promise.all(
@@ -143,6 +145,9 @@ describe.each([
         "overdue_callbacks",
         "lapsed_leases",
         "insert_orders",
+        "select_order",
+        "select_participants",
+        "select_payment_message_by_order",
         "expire_orders",
       ]),
     );
