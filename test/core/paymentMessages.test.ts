@@ -335,26 +335,32 @@ describe("submitPaymentMessage: concurrency", () => {
     expect(came.slice(3).sort()).toEqual(["PAYMENT_MESSAGE_EXISTS", "accepted"]);
   });
 
-  test("an order that is canceled while a message for it is decided: the message is refused, its neighbour accepted", async () => {
-    const [late, other] = [
-      await createOrder(platform, parties.merchant),
-      await createOrder(platform, parties.merchant),
-    ];
-    const { db } = platform.context;
-    let raced = 0;
-    const hot: Sql = async (statement, values) => {
-      const rows = await db.hot<never>(statement, values);
-      if (statement.name === "select_submission_facts" && raced++ === 0) {
-        await platform.rows("update payment_order set status = 'canceled' where guid = $1", late.guid);
-      }
-      return rows;
-    };
-    const core = createCore({ ...platform.context, db: { ...db, hot } });
-    const requests = [late, other].map((mine) => paymentRequest(platform, parties, mine));
-    const answers = await Promise.all(requests.map((request) => submit(request, core)));
-    expect(answers.map(reasonOf)).toEqual(["ORDER_IS_EXPIRED", "accepted"]);
-    expect(raced).toBe(2);
-  });
+  test.each([
+    [
+      "that is canceled",
+      async (guid: string) =>
+        void (await platform.rows("update payment_order set status = 'canceled' where guid = $1", guid)),
+    ],
+    ["whose time runs out", async () => setClock(platform, secondsFrom(new Date(), 20))],
+  ])(
+    "an order %s while a message for it is decided: the message is refused, its neighbour accepted",
+    async (_, change) => {
+      const late = await createOrder(platform, parties.merchant, { expiresAt: secondsFrom(new Date(), 10) });
+      const other = await createOrder(platform, parties.merchant);
+      const { db } = platform.context;
+      let raced = 0;
+      const hot: Sql = async (statement, values) => {
+        const rows = await db.hot<never>(statement, values);
+        if (statement.name === "select_submission_facts" && raced++ === 0) await change(late.guid);
+        return rows;
+      };
+      const core = createCore({ ...platform.context, db: { ...db, hot } });
+      const requests = [late, other].map((mine) => paymentRequest(platform, parties, mine));
+      const answers = await Promise.all(requests.map((request) => submit(request, core)));
+      expect(answers.map(reasonOf)).toEqual(["ORDER_IS_EXPIRED", "accepted"]);
+      expect(raced).toBe(2);
+    },
+  );
 
   test("more waiting calls than the limit are refused as overloaded, and the others are answered", async () => {
     const core = createCore(platform.context, { maxGroup: 2, maxWaiting: 3, concurrency: 1 });
