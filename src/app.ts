@@ -196,7 +196,15 @@ async function startOwnDatabase(config: Config, log: Logger, started: AsyncDispo
   const dataDir = join(config.dataDir, "postgres");
   await mkdir(config.dataDir, { recursive: true });
   log.info({ dataDir }, "starting the embedded PostgreSQL");
-  const embedded = await startEmbeddedPostgres({ dataDir, log: (line) => log.debug({ line }, "embedded PostgreSQL") });
+  const embedded = await startEmbeddedPostgres({
+    dataDir,
+    log: (line) => log.debug({ line }, "embedded PostgreSQL"),
+    // Its database is another gateway's now. Nobody awaits this: the process ends as after any error that nobody handles.
+    onTakenOver: (problem) =>
+      setImmediate(() => {
+        throw problem;
+      }),
+  });
   started.defer(() => embedded.stop());
   return embedded.url;
 }
