@@ -211,7 +211,17 @@ async function startOwnDatabase(config: Config, log: Logger, started: AsyncDispo
   const dataDir = join(config.dataDir, "postgres");
   await mkdir(config.dataDir, { recursive: true });
   log.info({ dataDir }, "starting the embedded PostgreSQL");
-  const embedded = await startEmbeddedPostgres({ dataDir, log: (line) => log.debug({ line }, "embedded PostgreSQL") });
+  const embedded = await startEmbeddedPostgres({
+    dataDir,
+    log: (line) => log.debug({ line }, "embedded PostgreSQL"),
+    // Its own default is 100; this server is here for this process and a few people.
+    settings: { max_connections: String(Math.max(100, config.databaseConnections + 20)) },
+    // Its database is another gateway's now. Nobody awaits this: the process ends as after any error that nobody handles.
+    onTakenOver: (problem) =>
+      setImmediate(() => {
+        throw problem;
+      }),
+  });
   started.defer(() => embedded.stop());
   return embedded.url;
 }

@@ -74,7 +74,7 @@ test("startEmbeddedPostgres: a start that fails gives the data folder free again
   await expect(startEmbeddedPostgres({ dataDir, log, settings: wrong })).rejects.toThrow("no_such_setting");
   const server = await startEmbeddedPostgres({ dataDir, log });
   await server.stop();
-  expect(await readdir(dataDir)).toEqual(["cluster", "password"]);
+  expect(await readdir(dataDir)).toEqual(["cluster", "owner", "password"]);
 });
 
 test("startPostgres: a restart keeps the address and the rows, and ends what was connected", async () => {
