@@ -59,8 +59,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     lock_timeout: hotLockTimeoutMs,
     options: hotPlans.map((setting) => `-c ${setting}`).join(" "),
   });
-  // An idle connection that the server closes is told here; nobody waits for it, and the pool has dropped it already.
+  // A connection that the server closes while no statement is under way is told here: on the pool when it is idle, on itself
+  // when somebody holds it. The pool drops it; without a listener its end would end the process.
   hotPool.on("error", (error) => onProblem(`PostgreSQL pool error: ${error.message}`));
+  hotPool.on("connect", (client) => {
+    client.on("error", (error) => onProblem(`PostgreSQL connection error: ${error.message}`));
+  });
   for (const each of [pool, hotPool]) leaveStandbys(each);
   return {
     orm,
