@@ -73,6 +73,7 @@ export function createPublisher({ connection, gateIsOpen, log, signal }: Publish
         batch.settle();
       }
     } catch (error) {
+      if ((error as { code?: unknown }).code === "NACK") line.replace(channel);
       batch.settle(error instanceof Error ? error : new Error(String(error)));
     } finally {
       unconfirmed -= 1;
@@ -135,6 +136,8 @@ type ConfirmChannel = {
   channel(): Channel | undefined;
   /** Why nothing can be written now. */
   trouble(): string | undefined;
+  /** For a channel on which the broker refused a message; a new one takes its place unless that has happened already. */
+  replace(channel: Channel): void;
 };
 
 /** Keeps one channel in confirm mode open, across reconnects and channel errors, until the signal. */
@@ -187,6 +190,14 @@ function keepConfirmChannel(options: {
       if (!current?.active) return "there is no connection to the broker";
       if (blockedBecause !== undefined) return `the broker blocks publishing (${blockedBecause})`;
       return undefined;
+    },
+    // A channel that was opened before the queues had a leader again, as right after a restart, has everything refused for as
+    // long as it lives; a new one works.
+    replace(channel) {
+      if (channel !== current) return;
+      current = undefined;
+      log.warn({}, "the broker refused a message; publishing on a new channel");
+      channel.close().catch(() => undefined);
     },
   };
 }
