@@ -5,7 +5,7 @@ import { pino } from "pino";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { loadParticipants } from "../../src/participantsFile.ts";
-import { iban, openPlatform, type Platform, serial } from "./platform.ts";
+import { iban, openPlatform, type Platform, serial } from "../core/platform.ts";
 
 const unresolved = { text: "has a host name that does not resolve", ofHost: true };
 const nobodyAnswers = { problem: "could not be read: nobody answers" };

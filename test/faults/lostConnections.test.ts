@@ -1,7 +1,7 @@
 import pg from "pg";
 import { expect, onTestFinished, test } from "vitest";
 import { isUnavailable } from "../../src/core/failure.ts";
-import { accepted, bankRegistration, openPlatform, type Platform, poolSize } from "./platform.ts";
+import { accepted, bankRegistration, openPlatform, type Platform, poolSize } from "../core/platform.ts";
 
 /** A session that holds a lock on the participants, and ends the session that waits for it. */
 async function lockParticipants(url: string, mode: string) {
