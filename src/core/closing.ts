@@ -3,7 +3,6 @@ import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import { initialRegisterStatus, isCalendarDay, registerId } from "../domain/settlement.ts";
 import { insertCallbacks, type NewCallback } from "./cascade.ts";
 import type { CoreContext } from "./context.ts";
-import { isUnavailable } from "./failure.ts";
 import { type Register, readRegisters } from "./settlements.ts";
 
 /** Any number; it makes closings in several processes happen one after the other. */
@@ -174,6 +173,9 @@ const owedDays = {
     select to_char(day, 'YYYY-MM-DD') as day from owed order by day`,
 };
 
+/** How long a database may take to show that it is there. */
+const pingMs = 5_000;
+
 export type OverdueClosing = {
   /** The days that are closed now. */
   days: string[];
@@ -192,8 +194,9 @@ export async function closeOverdueDays(context: CoreContext): Promise<OverdueClo
       await closeRegisters(context, day, false);
       closing.days.push(day);
     } catch (error) {
-      if (isUnavailable(error)) throw error;
       closing.failures.push({ day, problem: (error as Error).message });
+      // Whatever this day failed of, its own time-out included, the next one is tried, unless the database is gone for all.
+      await context.db.ping(pingMs);
     }
   }
   return closing;

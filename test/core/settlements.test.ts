@@ -250,16 +250,22 @@ describe("closeOverdueDays", () => {
     ]);
   });
 
-  test("a day that cannot be closed stops no other, and is closed once it can be", async () => {
+  test.each([
+    ["its rows are refused", "23514"],
+    ["its statement takes too long", "57014"],
+    ["it waits for a lock too long", "55P03"],
+  ])("a day that cannot be closed because %s stops no other, and is closed once it can be", async (_, code) => {
     await setClock(platform, new Date("2026-05-13T08:00:00Z"));
     await paid(1, noonOf("2026-05-11"));
-    // Nothing of this day can be stored.
-    await platform.rows("alter table settlement_register add constraint broken check (day <> '2026-05-11')");
+    await platform.rows(`create function broken() returns trigger language plpgsql as
+      $$ begin raise exception 'this day is broken' using errcode = '${code}'; end $$`);
+    await platform.rows(`create trigger broken before insert on settlement_register for each row
+      when (new.day = '2026-05-11') execute function broken()`);
     expect(await platform.core.closeOverdueDays()).toEqual({
       days: ["2026-05-10", "2026-05-12"],
       failures: [{ day: "2026-05-11", problem: expect.stringContaining("broken") }],
     });
-    await platform.rows("alter table settlement_register drop constraint broken");
+    await platform.rows("drop trigger broken on settlement_register");
     expect(await overdueDays()).toEqual(["2026-05-11"]);
     await expectReconciled();
   });
