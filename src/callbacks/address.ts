@@ -4,15 +4,13 @@
  */
 import { Resolver, lookup as systemLookup } from "node:dns/promises";
 import { BlockList, isIP, type LookupFunction } from "node:net";
+import type { UrlProblem } from "../core/context.ts";
 
 export type ResolvedAddress = { address: string; family: 4 | 6 };
 /** Every address of a host name; rejects when there is none. */
 export type ResolveHost = (hostname: string) => Promise<ResolvedAddress[]>;
 
 export type AddressCheck = { ok: true } | { ok: false; problem: string };
-
-/** `ofHost`: the text may be used; what DNS says about the host may not, and that is in the hands of the host's owner. */
-export type UrlProblem = { text: string; ofHost: boolean };
 
 export type AddressGuard = {
   /** For registration and update: the form of the URL and what its host resolves to now. */

@@ -38,7 +38,7 @@ export function inProcessTransport(core: Core, log: RpcLog, tracing: Tracing = n
 /** Longer than any statement may run, so that the core's own answer comes first. */
 const callTimeoutMs = 35_000;
 
-/** The same for a closing, whose statements may take ten minutes (`longTransaction`). */
+/** The same for a closing, whose statements may take ten minutes each (`Database.transaction`). */
 export const closingTimeoutMs = 610_000;
 
 /** Calls a core elsewhere: gRPC over one HTTP/2 connection, which is checked and opened again when it was lost. */
