@@ -56,7 +56,6 @@ describe("no connection is ever lost to the pool", () => {
     ["a hot statement", () => db.hot(sleep)],
     ["an ordinary statement", () => db.sql(sleep)],
     ["a statement of a transaction", () => db.transaction((sql) => sql(sleep))],
-    ["a statement of MikroORM", () => db.orm.em.fork().execute(sleep.text)],
   ])("%s is cut", async (_, work) => {
     for (let round = 0; round < often; round += 1) {
       const working = expect(work()).rejects.toThrow();
