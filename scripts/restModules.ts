@@ -245,9 +245,29 @@ export type OperationInput<Id extends OperationId> = {
   body: JsonBody<Id>;
 };
 
+/**
+ * A body with a list that is too long to be held. It is written as it is read: \`head\`, then the list, page by page. The signal
+ * says that nobody reads it any more.
+ */
+export type Streamed<Body> = {
+  [List in keyof Body]: Body[List] extends readonly (infer Item)[]
+    ? { head: Omit<Body, List>; list: List; pages: (signal: AbortSignal) => AsyncIterable<readonly Item[]> }
+    : never;
+}[keyof Body];
+
+type AnswerBody<Body> = { body: Body } | (Body extends readonly unknown[] | string ? never : Stream<Streamed<Body>>);
+type Stream<Kind> = [Kind] extends [never] ? never : { stream: Kind };
+
+/** The documented headers of an answer, which are its handler's concern. */
+type AnswerHeaders<Headers> = { [Name in keyof Headers as string extends Name ? never : Name]: Headers[Name] };
+
+type WithHeaders<Headers> = keyof Headers extends never ? unknown : { headers: Headers };
+
 type Answers<Responses> = {
-  [Status in keyof Responses]: Responses[Status] extends { content: infer Content }
-    ? { [Type in keyof Content]: { status: Status; type: Type; body: Content[Type] } }[keyof Content]
+  [Status in keyof Responses]: Responses[Status] extends { headers: infer Headers; content: infer Content }
+    ? {
+        [Type in keyof Content]: { status: Status; type: Type } & AnswerBody<Content[Type]> & WithHeaders<AnswerHeaders<Headers>>;
+      }[keyof Content]
     : never;
 }[keyof Responses];
 

@@ -28,6 +28,9 @@ export const operations = {
   getPaymentMessage: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/payment-message/{payment_message_guid}","expressPath":"/api/v1/counterparty/:counterparty_guid/payment-message/:payment_message_guid","needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
   listGrossSettlements: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/gross-settlement","expressPath":"/api/v1/counterparty/:counterparty_guid/gross-settlement","needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"SettlementError"},
   getGrossSettlement: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/gross-settlement/{register_id}","expressPath":"/api/v1/counterparty/:counterparty_guid/gross-settlement/:register_id","needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"SettlementError"},
+  payGrossSettlement: {"method":"post","path":"/api/v1/counterparty/{counterparty_guid}/gross-settlement/pay/{register_id}","expressPath":"/api/v1/counterparty/:counterparty_guid/gross-settlement/pay/:register_id","needsAccess":true,"requestContentTypes":["application/json"],"bodyRequired":true,"successStatus":201,"errorFamily":"SettlementError"},
+  confirmGrossSettlement: {"method":"post","path":"/api/v1/counterparty/{counterparty_guid}/gross-settlement/pay/{register_id}/confirm","expressPath":"/api/v1/counterparty/:counterparty_guid/gross-settlement/pay/:register_id/confirm","needsAccess":true,"requestContentTypes":["application/json"],"bodyRequired":true,"successStatus":201,"errorFamily":"SettlementError"},
+  confirmInternalGrossSettlement: {"method":"post","path":"/api/v1/counterparty/{counterparty_guid}/gross-settlement/confirm_internal/{register_id}","expressPath":"/api/v1/counterparty/:counterparty_guid/gross-settlement/confirm_internal/:register_id","needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":201,"errorFamily":"SettlementError"},
   listMissedCallbacks: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/callbacks/missed","expressPath":"/api/v1/counterparty/:counterparty_guid/callbacks/missed","needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
   getJwks: {"method":"get","path":"/api/v1/.well-known/jwks.json","expressPath":"/api/v1/.well-known/jwks.json","needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
   getOpenapiYaml: {"method":"get","path":"/openapi.yaml","expressPath":"/openapi.yaml","needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"Error"},
@@ -52,7 +55,10 @@ export const requestValidators: { [Id in OperationId]: { path?: Validate<unknown
   submitPaymentMessageAlias: { body: check(validators.submitPaymentMessageAlias_body) },
   getPaymentMessage: { path: check(parameterValidators.getPaymentMessage_path) },
   listGrossSettlements: { path: check(parameterValidators.listGrossSettlements_path), query: check(parameterValidators.listGrossSettlements_query) },
-  getGrossSettlement: { path: check(parameterValidators.getGrossSettlement_path) },
+  getGrossSettlement: { path: check(parameterValidators.getGrossSettlement_path), query: check(parameterValidators.getGrossSettlement_query) },
+  payGrossSettlement: { path: check(parameterValidators.payGrossSettlement_path), body: check(validators.payGrossSettlement_body) },
+  confirmGrossSettlement: { path: check(parameterValidators.confirmGrossSettlement_path), body: check(validators.confirmGrossSettlement_body) },
+  confirmInternalGrossSettlement: { path: check(parameterValidators.confirmInternalGrossSettlement_path) },
   listMissedCallbacks: { path: check(parameterValidators.listMissedCallbacks_path), query: check(parameterValidators.listMissedCallbacks_query) },
   getJwks: {  },
   getOpenapiYaml: {  },
@@ -65,7 +71,7 @@ export const requestValidators: { [Id in OperationId]: { path?: Validate<unknown
 
 /** The payloads of tokens, with the code of each field by its JSON pointer. */
 export const claims = {
-  CxAuthorizationClaims: { validate: check<components["schemas"]["CxAuthorizationClaims"]>(validators.CxAuthorizationClaims), codes: {"/iat":"AUTHORIZATION_FAILED","/jti":"AUTHORIZATION_FAILED","/body_sha256":"AUTHORIZATION_FAILED"} },
+  CxAuthorizationClaims: { validate: check<components["schemas"]["CxAuthorizationClaims"]>(validators.CxAuthorizationClaims), codes: {"/iat":"AUTHORIZATION_FAILED","/jti":"AUTHORIZATION_FAILED","/body_sha256":"TOKEN_BODY_MISMATCH"} },
   OrderClaims: { validate: check<components["schemas"]["OrderClaims"]>(validators.OrderClaims), codes: {"/sub":"INVALID_REQUEST","/exp":"INVALID_REQUEST","/iat":"INVALID_REQUEST","/amt":"INVALID_AMOUNT","/cur":"INVALID_CURRENCY","/ref":"INVALID_REQUEST","/prp":"INVALID_PURPOSE","/url":"INVALID_REQUEST","/fri":"INVALID_REQUEST","/fri/frn":"INVALID_REQUEST","/fri/frc":"INVALID_REQUEST","/fri/fra":"INVALID_REQUEST","/fri/frb":"INVALID_REQUEST","/fri/frm":"INVALID_REQUEST"} },
   PaymentMessageClaims: { validate: check<components["schemas"]["PaymentMessageClaims"]>(validators.PaymentMessageClaims), codes: {"/jti":"INVALID_REQUEST","/payment_message_external_id":"INVALID_EXTERNAL_ID","/amount":"INVALID_AMOUNT","/currency":"INVALID_CURRENCY","/debtor_agent_bic":"SENDER_COUNTERPARTY_NOT_FOUND","/debtor":"INVALID_REQUEST","/debtor/debtor_name":"INVALID_DEBTOR_NAME","/debtor/debtor_id":"INVALID_DEBTOR_ID","/debtor/debtor_account":"INVALID_DEBTOR_ACCOUNT","/debtor/debtor_phone":"INVALID_DEBTOR_PHONE","/creditor_agent_bic":"RECEIVER_COUNTERPARTY_NOT_FOUND","/creditor":"INVALID_REQUEST","/creditor/creditor_name":"INVALID_CREDITOR_NAME","/creditor/creditor_id":"INVALID_CREDITOR_ID","/creditor/creditor_account":"INVALID_CREDITOR_ACCOUNT","/order_id":"ORDER_NOT_FOUND","/purpose":"INVALID_PURPOSE","/msg_creation_date":"INVALID_CREATION_DATE","/msg_creation_time":"INVALID_CREATION_TIME","/pm_type":"INVALID_REQUEST","/sender_account_type":"INVALID_REQUEST","/encryption":"INVALID_REQUEST","/encryption/nonce":"INVALID_NONCE","/encryption/encrypted_key":"INVALID_ENCRYPTED_KEY"} },
   PayInBankClaims: { validate: check<components["schemas"]["PayInBankClaims"]>(validators.PayInBankClaims), codes: {"/payment_message/encryption/nonce":"INVALID_NONCE","/payment_message/encryption/encrypted_key":"INVALID_ENCRYPTED_KEY"} },
@@ -74,6 +80,8 @@ export const claims = {
   CreditClaims: { validate: check<components["schemas"]["CreditClaims"]>(validators.CreditClaims), codes: {"/payment_message/encryption/nonce":"INVALID_NONCE","/payment_message/encryption/encrypted_key":"INVALID_ENCRYPTED_KEY"} },
   ExpirationBody: { validate: check<components["schemas"]["ExpirationBody"]>(validators.ExpirationBody), codes: {} },
   GrossSettlementClaims: { validate: check<components["schemas"]["GrossSettlementClaims"]>(validators.GrossSettlementClaims), codes: {} },
+  GrossSettlementPaymentClaims: { validate: check<components["schemas"]["GrossSettlementPaymentClaims"]>(validators.GrossSettlementPaymentClaims), codes: {} },
+  GrossSettlementConfirmationClaims: { validate: check<components["schemas"]["GrossSettlementConfirmationClaims"]>(validators.GrossSettlementConfirmationClaims), codes: {} },
 } as const;
 
 export type ClaimsName = keyof typeof claims;
@@ -99,9 +107,29 @@ export type OperationInput<Id extends OperationId> = {
   body: JsonBody<Id>;
 };
 
+/**
+ * A body with a list that is too long to be held. It is written as it is read: `head`, then the list, page by page. The signal
+ * says that nobody reads it any more.
+ */
+export type Streamed<Body> = {
+  [List in keyof Body]: Body[List] extends readonly (infer Item)[]
+    ? { head: Omit<Body, List>; list: List; pages: (signal: AbortSignal) => AsyncIterable<readonly Item[]> }
+    : never;
+}[keyof Body];
+
+type AnswerBody<Body> = { body: Body } | (Body extends readonly unknown[] | string ? never : Stream<Streamed<Body>>);
+type Stream<Kind> = [Kind] extends [never] ? never : { stream: Kind };
+
+/** The documented headers of an answer, which are its handler's concern. */
+type AnswerHeaders<Headers> = { [Name in keyof Headers as string extends Name ? never : Name]: Headers[Name] };
+
+type WithHeaders<Headers> = keyof Headers extends never ? unknown : { headers: Headers };
+
 type Answers<Responses> = {
-  [Status in keyof Responses]: Responses[Status] extends { content: infer Content }
-    ? { [Type in keyof Content]: { status: Status; type: Type; body: Content[Type] } }[keyof Content]
+  [Status in keyof Responses]: Responses[Status] extends { headers: infer Headers; content: infer Content }
+    ? {
+        [Type in keyof Content]: { status: Status; type: Type } & AnswerBody<Content[Type]> & WithHeaders<AnswerHeaders<Headers>>;
+      }[keyof Content]
     : never;
 }[keyof Responses];
 

@@ -125,8 +125,8 @@ export interface paths {
          * @description The initiator bank reports that the payer confirmed the payment and that the money is debited or blocked. An accepted
          *     message starts the cascade of callbacks: Pay-in to the recipient bank, Pay-in to the merchant, then Pay-out and Credit.
          *
-         *     An order takes one payment message, ever. A retry of the same request is refused with the guid of the first message, so a
-         *     lost answer is never a lost payment.
+         *     An order takes one payment message, ever. A retry of the same request, with a new `Cx-Authorization` or with the same one,
+         *     is refused with the guid of the first message, so a lost answer is never a lost payment.
          */
         post: operations["submitPaymentMessage"];
         delete?: never;
@@ -206,11 +206,82 @@ export interface paths {
         };
         /**
          * Read a gross settlement register
-         * @description One register with its payments, for the two banks that are its sides.
+         * @description One register with its payments, for the two banks that are its sides. A register never changes its payments, and it may have very
+         *     many: the whole answer is sent as it is read, and a reader that takes nothing for 30 seconds is cut off. With `payments_limit` it is
+         *     read in pages: an answer with fewer payments than the limit is the last one.
          */
         get: operations["getGrossSettlement"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/counterparty/{counterparty_guid}/gross-settlement/pay/{register_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pay a gross settlement register
+         * @description The initiator bank states that it has paid the register on the local rails; the register is `Processing` until the payment is
+         *     confirmed. `payment_message_external_id` names that transfer: it is used for one register, ever. The platform moves no money.
+         *
+         *     A retry is safe: the same payment again is answered 208 and changes nothing. A `status` says how a payment ended; it belongs to the
+         *     confirmation and is refused here.
+         */
+        post: operations["payGrossSettlement"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/counterparty/{counterparty_guid}/gross-settlement/pay/{register_id}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm the payment of a gross settlement register
+         * @description The initiator bank states how its payment ended. `ACSC` and `ACCC` are final: the register is `Paid`. After `RJCT` or `CANC` the
+         *     register waits to be paid again, with a new `payment_message_external_id`.
+         *
+         *     A retry is safe: the same outcome again is answered 208. It is kept as well, as everything that is stated about a payment.
+         */
+        post: operations["confirmGrossSettlement"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/counterparty/{counterparty_guid}/gross-settlement/confirm_internal/{register_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm an internal gross settlement register
+         * @description The institution that is both banks of a register states that it is settled; the register is `Paid`. The request has no body: one
+         *     that is sent is not read, and `body_sha256` is that of zero bytes.
+         *     A retry is safe: it is answered 208.
+         */
+        post: operations["confirmInternalGrossSettlement"];
         delete?: never;
         options?: never;
         head?: never;
@@ -499,7 +570,9 @@ export interface webhooks {
         put?: never;
         /**
          * Gross settlement register for both banks
-         * @description Hands a new gross settlement register to the two banks that are its sides.
+         * @description Hands a new gross settlement register to the two banks that are its sides, once; where both are one institution, and where the
+         *     register is empty, there is one receiver. It is sent only to banks that are registered with a URL of its own for it
+         *     (`gross_settlement`): their base URL is not used.
          */
         post: operations["grossSettlement"];
         delete?: never;
@@ -541,6 +614,8 @@ export interface components {
         EncryptedValue: string;
         /** @description A JSON Web Signature in compact form. */
         CompactJws: string;
+        /** @description A JSON Web Signature in compact form, signed by the platform. It is never larger than 1 MiB. */
+        CallbackJws: string;
         /** @description A token with CxAuthorizationClaims. */
         CxAuthorizationToken: string;
         /** @description A token with OrderClaims, signed by the merchant. */
@@ -591,7 +666,11 @@ export interface components {
             iat: number;
             /** @description An identifier of the token, unique for its issuer. */
             jti: string;
-            /** @description In the token of an Expiration callback, the SHA-256 digest of the body in base64url. */
+            /**
+             * @description The SHA-256 digest of the body's bytes in base64url without padding; a request without a body has zero bytes. In the token
+             *     of a bank it is optional unless the bank is registered as requiring it, and must match where it is there; in the token of
+             *     an Expiration callback it is always there.
+             */
             body_sha256?: string;
             /** @description In the token of an Expiration callback, the platform that signed it. */
             iss?: string;
@@ -1294,7 +1373,8 @@ export interface components {
             status: "reject";
         };
         /**
-         * @description The claims of the Gross settlement callback, which is the register itself.
+         * @description The claims of the Gross settlement callback, which is the register itself. It carries at most 500 payments and 512 KiB of them: a
+         *     larger register comes with an empty `payments`, and says where its payments are read.
          * @example {
          *       "id": "1012231",
          *       "debtor_name": "TPN Bank",
@@ -1335,8 +1415,87 @@ export interface components {
          *       ]
          *     }
          */
-        GrossSettlementClaims: components["schemas"]["CallbackClaims"] & components["schemas"]["RegisterWithPayments"];
-        /** @description What one bank owes another for the payments of one day in one currency. */
+        GrossSettlementClaims: components["schemas"]["CallbackClaims"] & components["schemas"]["RegisterWithPayments"] & {
+            /** @description Only where `payments` is left empty for its size; how many payments the register has. */
+            payment_count?: number;
+            /**
+             * Format: uri
+             * @description Only where `payments` is left empty for its size; where the receiver reads the register with its payments.
+             */
+            register_url?: string;
+        };
+        /**
+         * @description A transfer on the local rails that settles a register, as the body of a request or as the claims of a signed one.
+         * @example {
+         *       "payment_message_external_id": "P-77120",
+         *       "creditor_iban": "UA063808160041469948322523389",
+         *       "amount": 5,
+         *       "currency": "UAH",
+         *       "purpose": "Gross settlement register 1012231",
+         *       "creation_date": "2023-12-11T09:15:00+02:00"
+         *     }
+         */
+        GrossSettlementPaymentClaims: {
+            /**
+             * @description The transfer's identifier in the bank's books: unique for the bank among its settlement payments (not among its payment
+             *     messages) and used for one register, ever.
+             */
+            payment_message_external_id: string;
+            /** @description The account that was paid to, which is the register's `charging_account`. */
+            creditor_iban: string;
+            /** @description The amount in major units with at most two decimals, which is the register's `total_amount_to_pay`. */
+            amount: number;
+            /** @description The register's currency. */
+            currency: string;
+            /** @description The register's `purpose`. */
+            purpose: string;
+            /**
+             * @description When the bank made the transfer, in ISO 8601: a calendar date, alone or with a time and an offset. It is kept as it is given and
+             *     compared with nothing.
+             */
+            creation_date: string;
+        };
+        /**
+         * @description The transfer that a register was paid with and how it ended, as the body of a request or as the claims of a signed one.
+         * @example {
+         *       "payment_message_external_id": "P-77120",
+         *       "creditor_iban": "UA063808160041469948322523389",
+         *       "amount": 5,
+         *       "currency": "UAH",
+         *       "purpose": "Gross settlement register 1012231",
+         *       "creation_date": "2023-12-11T09:15:00+02:00",
+         *       "status": "ACSC"
+         *     }
+         */
+        GrossSettlementConfirmationClaims: components["schemas"]["GrossSettlementPaymentClaims"] & {
+            /**
+             * @description The transfer's final status, as in the status reports of ISO 20022. `ACSC` and `ACCC`: it is settled. `RJCT` and `CANC`: it
+             *     failed. Anything else is not final and is refused.
+             */
+            status: string;
+        };
+        /** @description A body under the bank's signature. */
+        SignedBody: {
+            /** @description A token with the same claims, signed by the bank with a registered key. */
+            jwt: components["schemas"]["CompactJws"];
+        };
+        /** @description What was stated about a register is kept. */
+        SettlementAccepted: {
+            /**
+             * @description Always the string `true`.
+             * @constant
+             */
+            created: "true";
+        };
+        /**
+         * @description The register's state.
+         * @enum {string}
+         */
+        RegisterStatus: "Sent" | "Sent (no PM)" | "Sent (Interbank)" | "Processing" | "Paid";
+        /**
+         * @description What one bank owes another for the payments of one day in one currency. Names, codes, account and purpose are those of the closing
+         *     and never change with the participant.
+         */
         Register: {
             /** @description The register's identifier. */
             id: components["schemas"]["RegisterId"];
@@ -1372,11 +1531,8 @@ export interface components {
             total_fee_amount: components["schemas"]["AmountText"];
             /** @description The currency of the register. */
             currency: string;
-            /**
-             * @description The register's state.
-             * @enum {string}
-             */
-            status: "Sent" | "Sent (no PM)" | "Sent (Interbank)" | "Processing" | "Paid";
+            /** @description The register's state. */
+            status: components["schemas"]["RegisterStatus"];
             /**
              * Format: date-time
              * @description When the register was made.
@@ -1392,6 +1548,12 @@ export interface components {
              * @description When the register was withdrawn; null while it counts.
              */
             deleted_at: string | null;
+            /**
+             * Format: date
+             * @description Only in an adjustment: the closed day that its payments turned out to belong to. Its period is that day's, its identifier that of
+             *     the day on which it was made.
+             */
+            adjusts_day?: string;
         };
         /** @description One payment of a register. */
         RegisterPayment: {
@@ -1540,7 +1702,7 @@ export interface components {
          * @description What was refused, for programs.
          * @enum {string}
          */
-        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE";
+        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE";
         /** @description A refusal. */
         Error: {
             /** @description What was refused, for people. */
@@ -1685,18 +1847,15 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description The token is missing, stale, replayed, or not signed by the party that it should be signed by. */
+        /**
+         * @description The token is missing, stale, replayed, not signed by the party that it should be signed by, or not good for this body. The
+         *     code of a replayed token, and of one that is not good for the body, says so; of everything else nothing is told.
+         */
         Unauthorized: {
             headers: {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "error": "Access credentials are invalid",
-                 *       "code": "AUTHORIZATION_FAILED"
-                 *     }
-                 */
                 "application/json": components["schemas"]["Error"];
             };
         };
@@ -1798,18 +1957,15 @@ export interface components {
                 "application/json": components["schemas"]["SettlementError"];
             };
         };
-        /** @description The token is missing, stale, replayed, or not signed by the party that it should be signed by. */
+        /**
+         * @description The token is missing, stale, replayed, not signed by the party that it should be signed by, or not good for this body. The
+         *     code of a replayed token, and of one that is not good for the body, says so; of everything else nothing is told.
+         */
         SettlementUnauthorized: {
             headers: {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "error": "AUTHORIZATION_FAILED",
-                 *       "description": "Access credentials are invalid"
-                 *     }
-                 */
                 "application/json": components["schemas"]["SettlementError"];
             };
         };
@@ -1823,6 +1979,66 @@ export interface components {
                  * @example {
                  *       "error": "FORBIDDEN",
                  *       "description": "the counterparty in the path is not the caller"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementError"];
+            };
+        };
+        /** @description The identifier in the path is not the caller's own, or the caller is not the bank that pays the register. */
+        SettlementNotInitiator: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "FORBIDDEN",
+                 *       "description": "only the initiator bank pays and confirms a register"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementError"];
+            };
+        };
+        /** @description The platform did not answer in time. It may have happened all the same; the same request again hears 208 then. */
+        SettlementTimeout: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "TIMEOUT",
+                 *       "description": "the service did not answer in time, try again"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementError"];
+            };
+        };
+        /** @description The body is larger than 64 KiB. */
+        SettlementPayloadTooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "BODY_TOO_LARGE",
+                 *       "description": "the body is larger than 64 KiB"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementError"];
+            };
+        };
+        /** @description The body is not declared as application/json, or it is compressed. */
+        SettlementUnsupportedMediaType: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "UNSUPPORTED_MEDIA_TYPE",
+                 *       "description": "the body must be application/json"
                  *     }
                  */
                 "application/json": components["schemas"]["SettlementError"];
@@ -1861,6 +2077,8 @@ export interface components {
         };
     };
     parameters: {
+        /** @description The register's identifier. */
+        RegisterId: components["schemas"]["RegisterId"];
         /** @description The calling bank's own identifier. */
         CounterpartyGuid: components["schemas"]["Guid"];
         /** @description The order's identifier. */
@@ -2266,6 +2484,14 @@ export interface operations {
                 to?: components["schemas"]["DateOrInstant"];
                 /** @description Which side of the register the bank is on. */
                 role?: "Debtor" | "All";
+                /** @description Only registers in this state. */
+                status?: components["schemas"]["RegisterStatus"];
+                /**
+                 * @description Only registers that changed at or after this instant, so that the bank that is paid finds what was paid; a bare date means its
+                 *     midnight in Kyiv. Where it is given and `from` is not, registers of any age are listed. Whoever asks again and again begins some
+                 *     seconds before the last answer, because a change is seen a moment after its instant.
+                 */
+                updated_from?: components["schemas"]["DateOrInstant"];
             };
             header?: never;
             path: {
@@ -2279,6 +2505,11 @@ export interface operations {
             /** @description One page of registers, without their payments. */
             200: {
                 headers: {
+                    /**
+                     * @description How many registers match, whatever the page.
+                     * @example 1
+                     */
+                    "X-Total-Count": number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2319,13 +2550,18 @@ export interface operations {
     };
     getGrossSettlement: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description How many payments to answer at most; without it, all of them. */
+                payments_limit?: number;
+                /** @description Only payments after this one, which was the last of the page before; payments are in the order of their guids. */
+                payments_after?: components["schemas"]["Guid"];
+            };
             header?: never;
             path: {
                 /** @description The calling bank's own identifier. */
                 counterparty_guid: components["parameters"]["CounterpartyGuid"];
                 /** @description The register's identifier. */
-                register_id: components["schemas"]["RegisterId"];
+                register_id: components["parameters"]["RegisterId"];
             };
             cookie?: never;
         };
@@ -2398,6 +2634,215 @@ export interface operations {
             };
             401: components["responses"]["SettlementUnauthorized"];
             403: components["responses"]["SettlementForbidden"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["SettlementInternalError"];
+            503: components["responses"]["SettlementUnavailable"];
+        };
+    };
+    payGrossSettlement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The calling bank's own identifier. */
+                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+                /** @description The register's identifier. */
+                register_id: components["parameters"]["RegisterId"];
+            };
+            cookie?: never;
+        };
+        /** @description The payment as JSON, or under the bank's signature. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GrossSettlementPaymentClaims"] | components["schemas"]["SignedBody"];
+            };
+        };
+        responses: {
+            /** @description The register is paid. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created": "true"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SettlementAccepted"];
+                };
+            };
+            /** @description The same payment was stated before and is the register's current one; nothing is changed. */
+            208: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created": "true"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SettlementAccepted"];
+                };
+            };
+            /** @description The request is malformed, or the register is not one that this can be said of; nothing is changed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettlementError"];
+                };
+            };
+            401: components["responses"]["SettlementUnauthorized"];
+            403: components["responses"]["SettlementNotInitiator"];
+            408: components["responses"]["SettlementTimeout"];
+            /** @description What is stated contradicts the register or what was stated before; nothing is changed. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettlementError"];
+                };
+            };
+            413: components["responses"]["SettlementPayloadTooLarge"];
+            415: components["responses"]["SettlementUnsupportedMediaType"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["SettlementInternalError"];
+            503: components["responses"]["SettlementUnavailable"];
+        };
+    };
+    confirmGrossSettlement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The calling bank's own identifier. */
+                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+                /** @description The register's identifier. */
+                register_id: components["parameters"]["RegisterId"];
+            };
+            cookie?: never;
+        };
+        /** @description The payment as JSON, or under the bank's signature. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GrossSettlementConfirmationClaims"] | components["schemas"]["SignedBody"];
+            };
+        };
+        responses: {
+            /** @description The outcome is kept. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created": "true"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SettlementAccepted"];
+                };
+            };
+            /** @description The same outcome was stated before. */
+            208: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created": "true"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SettlementAccepted"];
+                };
+            };
+            /** @description The request is malformed, or the register is not one that this can be said of; nothing is changed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettlementError"];
+                };
+            };
+            401: components["responses"]["SettlementUnauthorized"];
+            403: components["responses"]["SettlementNotInitiator"];
+            408: components["responses"]["SettlementTimeout"];
+            /** @description What is stated contradicts the register or what was stated before; nothing is changed. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettlementError"];
+                };
+            };
+            413: components["responses"]["SettlementPayloadTooLarge"];
+            415: components["responses"]["SettlementUnsupportedMediaType"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["SettlementInternalError"];
+            503: components["responses"]["SettlementUnavailable"];
+        };
+    };
+    confirmInternalGrossSettlement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The calling bank's own identifier. */
+                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+                /** @description The register's identifier. */
+                register_id: components["parameters"]["RegisterId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The register is paid. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created": "true"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SettlementAccepted"];
+                };
+            };
+            /** @description It was confirmed before. */
+            208: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created": "true"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SettlementAccepted"];
+                };
+            };
+            /** @description The request is malformed, or the register is not one that this can be said of; nothing is changed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettlementError"];
+                };
+            };
+            401: components["responses"]["SettlementUnauthorized"];
+            403: components["responses"]["SettlementNotInitiator"];
+            408: components["responses"]["SettlementTimeout"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["SettlementInternalError"];
             503: components["responses"]["SettlementUnavailable"];
@@ -2706,7 +3151,7 @@ export interface operations {
                  */
                 "application/json": components["schemas"]["PayInBankEnvelope"];
                 /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
-                "text/plain": components["schemas"]["CompactJws"];
+                "text/plain": components["schemas"]["CallbackJws"];
             };
         };
         responses: {
@@ -2757,7 +3202,7 @@ export interface operations {
                  */
                 "application/json": components["schemas"]["PayInMerchantEnvelope"];
                 /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
-                "text/plain": components["schemas"]["CompactJws"];
+                "text/plain": components["schemas"]["CallbackJws"];
             };
         };
         responses: {
@@ -2808,7 +3253,7 @@ export interface operations {
                  */
                 "application/json": components["schemas"]["PayOutEnvelope"];
                 /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
-                "text/plain": components["schemas"]["CompactJws"];
+                "text/plain": components["schemas"]["CallbackJws"];
             };
         };
         responses: {
@@ -2859,7 +3304,7 @@ export interface operations {
                  */
                 "application/json": components["schemas"]["CreditEnvelope"];
                 /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
-                "text/plain": components["schemas"]["CompactJws"];
+                "text/plain": components["schemas"]["CallbackJws"];
             };
         };
         responses: {
@@ -2973,7 +3418,7 @@ export interface operations {
                  */
                 "application/json": components["schemas"]["GrossSettlementEnvelope"];
                 /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
-                "text/plain": components["schemas"]["CompactJws"];
+                "text/plain": components["schemas"]["CallbackJws"];
             };
         };
         responses: {

@@ -51,9 +51,15 @@ function payload(token: string): unknown {
 describe("examples", () => {
   const bodies = all.filter(([pointer, node]) => /\/content\/[^/]+$/.test(pointer) && node.schema !== undefined);
 
-  test.each(bodies)("%s has an example that its schema accepts", (pointer, node) => {
-    expect(node).toHaveProperty("example");
-    expect(problems(`${pointer}/schema`, node.example)).toEqual([]);
+  /** One example, or several by name. */
+  const examplesIn = ({ example, examples }: Node): unknown[] =>
+    examples === undefined ? [example] : Object.values(examples as Record<string, Node>).map(({ value }) => value);
+
+  test.each(bodies)("%s has examples, and its schema accepts each", (pointer, node) => {
+    for (const example of examplesIn(node)) {
+      expect(example).toBeDefined();
+      expect(problems(`${pointer}/schema`, example)).toEqual([]);
+    }
   });
 
   const exemplified = Object.entries(schemas).filter(([, schema]) => schema.examples !== undefined);

@@ -6,47 +6,19 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { AccessToken } from "./access_pb.ts";
+import { file_dcm_v1_access } from "./access_pb.ts";
 import type { Money } from "./money_pb.ts";
 import { file_dcm_v1_money } from "./money_pb.ts";
 import type { Creditor, Debtor, Encryption, PaymentMessage, PaymentType, SenderAccountType } from "./payment_message_pb.ts";
 import { file_dcm_v1_payment_message } from "./payment_message_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file dcm/v1/payment_message_service.proto.
  */
 export const file_dcm_v1_payment_message_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRkY20vdjEvcGF5bWVudF9tZXNzYWdlX3NlcnZpY2UucHJvdG8SBmRjbS52MSJJCgtBY2Nlc3NUb2tlbhILCgNqdGkYASABKAkSLQoJaXNzdWVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKEBAobU3VibWl0UGF5bWVudE1lc3NhZ2VSZXF1ZXN0EhMKC2NhbGxlcl9ndWlkGAEgASgJEikKDGFjY2Vzc190b2tlbhgCIAEoCzITLmRjbS52MS5BY2Nlc3NUb2tlbhILCgNqdGkYAyABKAkSEwoLZXh0ZXJuYWxfaWQYBCABKAkSHQoGYW1vdW50GAUgASgLMg0uZGNtLnYxLk1vbmV5EhgKEGRlYnRvcl9hZ2VudF9iaWMYBiABKAkSHgoGZGVidG9yGAcgASgLMg4uZGNtLnYxLkRlYnRvchIaChJjcmVkaXRvcl9hZ2VudF9iaWMYCCABKAkSIgoIY3JlZGl0b3IYCSABKAsyEC5kY20udjEuQ3JlZGl0b3ISEAoIb3JkZXJfaWQYCiABKAkSDwoHcHVycG9zZRgLIAEoCRIZChFtc2dfY3JlYXRpb25fZGF0ZRgMIAEoCRIZChFtc2dfY3JlYXRpb25fdGltZRgNIAEoCRIkCgdwbV90eXBlGA4gASgOMhMuZGNtLnYxLlBheW1lbnRUeXBlEjYKE3NlbmRlcl9hY2NvdW50X3R5cGUYDyABKA4yGS5kY20udjEuU2VuZGVyQWNjb3VudFR5cGUSJgoKZW5jcnlwdGlvbhgQIAEoCzISLmRjbS52MS5FbmNyeXB0aW9uEgsKA2p3cxgRIAEoCSIsChxTdWJtaXRQYXltZW50TWVzc2FnZVJlc3BvbnNlEgwKBGd1aWQYASABKAkiWQoYR2V0UGF5bWVudE1lc3NhZ2VSZXF1ZXN0EhMKC2NhbGxlcl9ndWlkGAEgASgJEg4KBGd1aWQYAiABKAlIABISCghvcmRlcl9pZBgDIAEoCUgAQgQKAmJ5IkwKGUdldFBheW1lbnRNZXNzYWdlUmVzcG9uc2USLwoPcGF5bWVudF9tZXNzYWdlGAEgASgLMhYuZGNtLnYxLlBheW1lbnRNZXNzYWdlMt4BChVQYXltZW50TWVzc2FnZVNlcnZpY2USZgoUU3VibWl0UGF5bWVudE1lc3NhZ2USIy5kY20udjEuU3VibWl0UGF5bWVudE1lc3NhZ2VSZXF1ZXN0GiQuZGNtLnYxLlN1Ym1pdFBheW1lbnRNZXNzYWdlUmVzcG9uc2UiA5ACAhJdChFHZXRQYXltZW50TWVzc2FnZRIgLmRjbS52MS5HZXRQYXltZW50TWVzc2FnZVJlcXVlc3QaIS5kY20udjEuR2V0UGF5bWVudE1lc3NhZ2VSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_dcm_v1_money, file_dcm_v1_payment_message, file_google_protobuf_timestamp]);
-
-/**
- * The caller's one-time access token, already verified by signature; its replay is refused here.
- *
- * @generated from message dcm.v1.AccessToken
- */
-export type AccessToken = Message<"dcm.v1.AccessToken"> & {
-  /**
-   * The token's jti.
-   *
-   * @generated from field: string jti = 1;
-   */
-  jti: string;
-
-  /**
-   * The token's iat.
-   *
-   * @generated from field: google.protobuf.Timestamp issued_at = 2;
-   */
-  issuedAt?: Timestamp | undefined;
-};
-
-/**
- * Describes the message dcm.v1.AccessToken.
- * Use `create(AccessTokenSchema)` to create a new message.
- */
-export const AccessTokenSchema: GenMessage<AccessToken> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_payment_message_service, 0);
+  fileDesc("CiRkY20vdjEvcGF5bWVudF9tZXNzYWdlX3NlcnZpY2UucHJvdG8SBmRjbS52MSKEBAobU3VibWl0UGF5bWVudE1lc3NhZ2VSZXF1ZXN0EhMKC2NhbGxlcl9ndWlkGAEgASgJEikKDGFjY2Vzc190b2tlbhgCIAEoCzITLmRjbS52MS5BY2Nlc3NUb2tlbhILCgNqdGkYAyABKAkSEwoLZXh0ZXJuYWxfaWQYBCABKAkSHQoGYW1vdW50GAUgASgLMg0uZGNtLnYxLk1vbmV5EhgKEGRlYnRvcl9hZ2VudF9iaWMYBiABKAkSHgoGZGVidG9yGAcgASgLMg4uZGNtLnYxLkRlYnRvchIaChJjcmVkaXRvcl9hZ2VudF9iaWMYCCABKAkSIgoIY3JlZGl0b3IYCSABKAsyEC5kY20udjEuQ3JlZGl0b3ISEAoIb3JkZXJfaWQYCiABKAkSDwoHcHVycG9zZRgLIAEoCRIZChFtc2dfY3JlYXRpb25fZGF0ZRgMIAEoCRIZChFtc2dfY3JlYXRpb25fdGltZRgNIAEoCRIkCgdwbV90eXBlGA4gASgOMhMuZGNtLnYxLlBheW1lbnRUeXBlEjYKE3NlbmRlcl9hY2NvdW50X3R5cGUYDyABKA4yGS5kY20udjEuU2VuZGVyQWNjb3VudFR5cGUSJgoKZW5jcnlwdGlvbhgQIAEoCzISLmRjbS52MS5FbmNyeXB0aW9uEgsKA2p3cxgRIAEoCSIsChxTdWJtaXRQYXltZW50TWVzc2FnZVJlc3BvbnNlEgwKBGd1aWQYASABKAkiWQoYR2V0UGF5bWVudE1lc3NhZ2VSZXF1ZXN0EhMKC2NhbGxlcl9ndWlkGAEgASgJEg4KBGd1aWQYAiABKAlIABISCghvcmRlcl9pZBgDIAEoCUgAQgQKAmJ5IkwKGUdldFBheW1lbnRNZXNzYWdlUmVzcG9uc2USLwoPcGF5bWVudF9tZXNzYWdlGAEgASgLMhYuZGNtLnYxLlBheW1lbnRNZXNzYWdlMt4BChVQYXltZW50TWVzc2FnZVNlcnZpY2USZgoUU3VibWl0UGF5bWVudE1lc3NhZ2USIy5kY20udjEuU3VibWl0UGF5bWVudE1lc3NhZ2VSZXF1ZXN0GiQuZGNtLnYxLlN1Ym1pdFBheW1lbnRNZXNzYWdlUmVzcG9uc2UiA5ACAhJdChFHZXRQYXltZW50TWVzc2FnZRIgLmRjbS52MS5HZXRQYXltZW50TWVzc2FnZVJlcXVlc3QaIS5kY20udjEuR2V0UGF5bWVudE1lc3NhZ2VSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_dcm_v1_access, file_dcm_v1_money, file_dcm_v1_payment_message]);
 
 /**
  * A payment message as the debtor agent signed it.
@@ -179,7 +151,7 @@ export type SubmitPaymentMessageRequest = Message<"dcm.v1.SubmitPaymentMessageRe
  * Use `create(SubmitPaymentMessageRequestSchema)` to create a new message.
  */
 export const SubmitPaymentMessageRequestSchema: GenMessage<SubmitPaymentMessageRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_payment_message_service, 1);
+  messageDesc(file_dcm_v1_payment_message_service, 0);
 
 /**
  * The accepted payment message.
@@ -200,7 +172,7 @@ export type SubmitPaymentMessageResponse = Message<"dcm.v1.SubmitPaymentMessageR
  * Use `create(SubmitPaymentMessageResponseSchema)` to create a new message.
  */
 export const SubmitPaymentMessageResponseSchema: GenMessage<SubmitPaymentMessageResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_payment_message_service, 2);
+  messageDesc(file_dcm_v1_payment_message_service, 1);
 
 /**
  * Which payment message to read.
@@ -244,7 +216,7 @@ export type GetPaymentMessageRequest = Message<"dcm.v1.GetPaymentMessageRequest"
  * Use `create(GetPaymentMessageRequestSchema)` to create a new message.
  */
 export const GetPaymentMessageRequestSchema: GenMessage<GetPaymentMessageRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_payment_message_service, 3);
+  messageDesc(file_dcm_v1_payment_message_service, 2);
 
 /**
  * The payment message found.
@@ -265,7 +237,7 @@ export type GetPaymentMessageResponse = Message<"dcm.v1.GetPaymentMessageRespons
  * Use `create(GetPaymentMessageResponseSchema)` to create a new message.
  */
 export const GetPaymentMessageResponseSchema: GenMessage<GetPaymentMessageResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_payment_message_service, 4);
+  messageDesc(file_dcm_v1_payment_message_service, 3);
 
 /**
  * Payment messages of debtor agents.
@@ -276,7 +248,9 @@ export const PaymentMessageService: GenService<{
   /**
    * Accepts one payment message: stores it with its evidence, moves the order to In Progress and
    * starts the cascade, all or nothing. Concurrent calls for one order: exactly one wins, the
-   * others are PAYMENT_MESSAGE_EXISTS with the winner's guid; so a retry never pays twice.
+   * others are PAYMENT_MESSAGE_EXISTS with the winner's guid; so a retry never pays twice, and
+   * hears the first guid with the same access token as well. Only an accepted message uses its
+   * access token up; with another request that token is TOKEN_REPLAYED.
    *
    * @generated from rpc dcm.v1.PaymentMessageService.SubmitPaymentMessage
    */

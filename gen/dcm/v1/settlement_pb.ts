@@ -18,10 +18,11 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/settlement.proto.
  */
 export const file_dcm_v1_settlement: GenFile = /*@__PURE__*/
-  fileDesc("ChdkY20vdjEvc2V0dGxlbWVudC5wcm90bxIGZGNtLnYxIvADCghSZWdpc3RlchIKCgJpZBgBIAEoCRILCgNkYXkYAiABKAkSIwoMZGVidG9yX2FnZW50GAMgASgLMg0uZGNtLnYxLkFnZW50EiUKDmNyZWRpdG9yX2FnZW50GAQgASgLMg0uZGNtLnYxLkFnZW50EhUKDWNyZWRpdG9yX2NvZGUYBSABKAkSGAoQY2hhcmdpbmdfYWNjb3VudBgGIAEoCRIPCgdwdXJwb3NlGAcgASgJEjAKDHBlcmlvZF9zdGFydBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcGVyaW9kX2VuZBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIwoMdG90YWxfYW1vdW50GAogASgLMg0uZGNtLnYxLk1vbmV5EhcKD3RvdGFsX2ZlZV9taW5vchgLIAEoAxIVCg1wYXltZW50X2NvdW50GAwgASgFEiYKBnN0YXR1cxgNIAEoDjIWLmRjbS52MS5SZWdpc3RlclN0YXR1cxIuCgpjcmVhdGVkX2F0GA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKQAgoPUmVnaXN0ZXJQYXltZW50EhwKFHBheW1lbnRfbWVzc2FnZV9ndWlkGAEgASgJEhEKCWZlZV9taW5vchgCIAEoAxITCgtleHRlcm5hbF9pZBgDIAEoCRIkCgdwbV90eXBlGAQgASgOMhMuZGNtLnYxLlBheW1lbnRUeXBlEh0KBmFtb3VudBgFIAEoCzINLmRjbS52MS5Nb25leRIPCgdwdXJwb3NlGAYgASgJEhYKDmRlYnRvcl9hY2NvdW50GAcgASgJEhgKEGNyZWRpdG9yX2FjY291bnQYCCABKAkSLwoLcmVjZWl2ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKsgBCg5SZWdpc3RlclN0YXR1cxIfChtSRUdJU1RFUl9TVEFUVVNfVU5TUEVDSUZJRUQQABIYChRSRUdJU1RFUl9TVEFUVVNfU0VOVBABEh4KGlJFR0lTVEVSX1NUQVRVU19TRU5UX05PX1BNEAISIQodUkVHSVNURVJfU1RBVFVTX1NFTlRfSU5URVJOQUwQAxIeChpSRUdJU1RFUl9TVEFUVVNfUFJPQ0VTU0lORxAEEhgKFFJFR0lTVEVSX1NUQVRVU19QQUlEEAUqXgoMUmVnaXN0ZXJSb2xlEh0KGVJFR0lTVEVSX1JPTEVfVU5TUEVDSUZJRUQQABIYChRSRUdJU1RFUl9ST0xFX0RFQlRPUhABEhUKEVJFR0lTVEVSX1JPTEVfQUxMEAJiBnByb3RvMw", [file_dcm_v1_money, file_dcm_v1_payment_message, file_google_protobuf_timestamp]);
+  fileDesc("ChdkY20vdjEvc2V0dGxlbWVudC5wcm90bxIGZGNtLnYxIoUECghSZWdpc3RlchIKCgJpZBgBIAEoCRILCgNkYXkYAiABKAkSIwoMZGVidG9yX2FnZW50GAMgASgLMg0uZGNtLnYxLkFnZW50EiUKDmNyZWRpdG9yX2FnZW50GAQgASgLMg0uZGNtLnYxLkFnZW50EhUKDWNyZWRpdG9yX2NvZGUYBSABKAkSGAoQY2hhcmdpbmdfYWNjb3VudBgGIAEoCRIPCgdwdXJwb3NlGAcgASgJEjAKDHBlcmlvZF9zdGFydBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcGVyaW9kX2VuZBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIwoMdG90YWxfYW1vdW50GAogASgLMg0uZGNtLnYxLk1vbmV5EhcKD3RvdGFsX2ZlZV9taW5vchgLIAEoAxIVCg1wYXltZW50X2NvdW50GAwgASgFEiYKBnN0YXR1cxgNIAEoDjIWLmRjbS52MS5SZWdpc3RlclN0YXR1cxIuCgpjcmVhdGVkX2F0GA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgthZGp1c3RzX2RheRgQIAEoCSKGAQoRU2V0dGxlbWVudFBheW1lbnQSEwoLZXh0ZXJuYWxfaWQYASABKAkSFQoNY3JlZGl0b3JfaWJhbhgCIAEoCRIdCgZhbW91bnQYAyABKAsyDS5kY20udjEuTW9uZXkSDwoHcHVycG9zZRgEIAEoCRIVCg1jcmVhdGlvbl9kYXRlGAUgASgJItoBCgtSZWdpc3RlckFjdBIOCgZudW1iZXIYASABKAMSJQoEa2luZBgCIAEoDjIXLmRjbS52MS5SZWdpc3RlckFjdEtpbmQSDQoFYWN0b3IYAyABKAkSJgoCYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKB3BheW1lbnQYBSABKAsyGS5kY20udjEuU2V0dGxlbWVudFBheW1lbnQSFgoOcGF5bWVudF9zdGF0dXMYBiABKAkSDAoEbm90ZRgHIAEoCRILCgNqd3MYCCABKAkikAIKD1JlZ2lzdGVyUGF5bWVudBIcChRwYXltZW50X21lc3NhZ2VfZ3VpZBgBIAEoCRIRCglmZWVfbWlub3IYAiABKAMSEwoLZXh0ZXJuYWxfaWQYAyABKAkSJAoHcG1fdHlwZRgEIAEoDjITLmRjbS52MS5QYXltZW50VHlwZRIdCgZhbW91bnQYBSABKAsyDS5kY20udjEuTW9uZXkSDwoHcHVycG9zZRgGIAEoCRIWCg5kZWJ0b3JfYWNjb3VudBgHIAEoCRIYChBjcmVkaXRvcl9hY2NvdW50GAggASgJEi8KC3JlY2VpdmVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCrIAQoOUmVnaXN0ZXJTdGF0dXMSHwobUkVHSVNURVJfU1RBVFVTX1VOU1BFQ0lGSUVEEAASGAoUUkVHSVNURVJfU1RBVFVTX1NFTlQQARIeChpSRUdJU1RFUl9TVEFUVVNfU0VOVF9OT19QTRACEiEKHVJFR0lTVEVSX1NUQVRVU19TRU5UX0lOVEVSTkFMEAMSHgoaUkVHSVNURVJfU1RBVFVTX1BST0NFU1NJTkcQBBIYChRSRUdJU1RFUl9TVEFUVVNfUEFJRBAFKl4KDFJlZ2lzdGVyUm9sZRIdChlSRUdJU1RFUl9ST0xFX1VOU1BFQ0lGSUVEEAASGAoUUkVHSVNURVJfUk9MRV9ERUJUT1IQARIVChFSRUdJU1RFUl9ST0xFX0FMTBACKokCCg9SZWdpc3RlckFjdEtpbmQSIQodUkVHSVNURVJfQUNUX0tJTkRfVU5TUEVDSUZJRUQQABIaChZSRUdJU1RFUl9BQ1RfS0lORF9NQURFEAESGgoWUkVHSVNURVJfQUNUX0tJTkRfVE9MRBACEhoKFlJFR0lTVEVSX0FDVF9LSU5EX1BBSUQQAxIfChtSRUdJU1RFUl9BQ1RfS0lORF9DT05GSVJNRUQQBBIeChpSRUdJU1RFUl9BQ1RfS0lORF9SRUpFQ1RFRBAFEh4KGlJFR0lTVEVSX0FDVF9LSU5EX0lOVEVSTkFMEAYSHgoaUkVHSVNURVJfQUNUX0tJTkRfUkVPUEVORUQQB2IGcHJvdG8z", [file_dcm_v1_money, file_dcm_v1_payment_message, file_google_protobuf_timestamp]);
 
 /**
- * The successful payment messages of one Kyiv day for one pair of banks and one currency.
+ * The successful payment messages of one Kyiv day for one pair of banks and one currency. Names, codes, account and purpose
+ * are those of the closing; they never change with the participant.
  *
  * @generated from message dcm.v1.Register
  */
@@ -34,7 +35,7 @@ export type Register = Message<"dcm.v1.Register"> & {
   id: string;
 
   /**
-   * The Kyiv calendar day, YYYY-MM-DD.
+   * The Kyiv calendar day of its id, YYYY-MM-DD: that of its payments, or for an adjustment that on which it was made.
    *
    * @generated from field: string day = 2;
    */
@@ -130,6 +131,14 @@ export type Register = Message<"dcm.v1.Register"> & {
    * @generated from field: google.protobuf.Timestamp updated_at = 15;
    */
   updatedAt?: Timestamp | undefined;
+
+  /**
+   * The closed day that the register adjusts, YYYY-MM-DD: its payments turned out to belong there after the closing. Empty
+   * in all other registers.
+   *
+   * @generated from field: string adjusts_day = 16;
+   */
+  adjustsDay: string;
 };
 
 /**
@@ -138,6 +147,125 @@ export type Register = Message<"dcm.v1.Register"> & {
  */
 export const RegisterSchema: GenMessage<Register> = /*@__PURE__*/
   messageDesc(file_dcm_v1_settlement, 0);
+
+/**
+ * A transfer on the local rails that settles a register, as the initiator bank states it.
+ *
+ * @generated from message dcm.v1.SettlementPayment
+ */
+export type SettlementPayment = Message<"dcm.v1.SettlementPayment"> & {
+  /**
+   * The transfer's identifier: unique for the bank among its settlement payments and used for one register, ever.
+   *
+   * @generated from field: string external_id = 1;
+   */
+  externalId: string;
+
+  /**
+   * The account that was paid to: the register's charging account.
+   *
+   * @generated from field: string creditor_iban = 2;
+   */
+  creditorIban: string;
+
+  /**
+   * What was paid: what the register has to pay.
+   *
+   * @generated from field: dcm.v1.Money amount = 3;
+   */
+  amount?: Money | undefined;
+
+  /**
+   * The register's purpose.
+   *
+   * @generated from field: string purpose = 4;
+   */
+  purpose: string;
+
+  /**
+   * When the bank made it, in ISO 8601; kept as given and compared with nothing.
+   *
+   * @generated from field: string creation_date = 5;
+   */
+  creationDate: string;
+};
+
+/**
+ * Describes the message dcm.v1.SettlementPayment.
+ * Use `create(SettlementPaymentSchema)` to create a new message.
+ */
+export const SettlementPaymentSchema: GenMessage<SettlementPayment> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_settlement, 1);
+
+/**
+ * Something that happened to a register. Acts are only ever added; the register's status is what they say.
+ *
+ * @generated from message dcm.v1.RegisterAct
+ */
+export type RegisterAct = Message<"dcm.v1.RegisterAct"> & {
+  /**
+   * Grows with every act of the platform; gaps mean nothing.
+   *
+   * @generated from field: int64 number = 1;
+   */
+  number: bigint;
+
+  /**
+   * What happened.
+   *
+   * @generated from field: dcm.v1.RegisterActKind kind = 2;
+   */
+  kind: RegisterActKind;
+
+  /**
+   * Who did it: a bank's guid, the operator's name, or `platform`.
+   *
+   * @generated from field: string actor = 3;
+   */
+  actor: string;
+
+  /**
+   * When, by the database's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 4;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * What was paid, confirmed or rejected; not set in other acts.
+   *
+   * @generated from field: dcm.v1.SettlementPayment payment = 5;
+   */
+  payment?: SettlementPayment | undefined;
+
+  /**
+   * The status that the bank stated, for example ACSC; empty in acts other than confirmed and rejected.
+   *
+   * @generated from field: string payment_status = 6;
+   */
+  paymentStatus: string;
+
+  /**
+   * The operator's reason; empty in acts other than reopened.
+   *
+   * @generated from field: string note = 7;
+   */
+  note: string;
+
+  /**
+   * What the bank signed: the body as it was sent where that was a token, otherwise the Cx-Authorization. Empty where no bank acted.
+   *
+   * @generated from field: string jws = 8;
+   */
+  jws: string;
+};
+
+/**
+ * Describes the message dcm.v1.RegisterAct.
+ * Use `create(RegisterActSchema)` to create a new message.
+ */
+export const RegisterActSchema: GenMessage<RegisterAct> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_settlement, 2);
 
 /**
  * A member of a register: what settlement needs of a payment message. Its banks are the register's.
@@ -214,7 +342,7 @@ export type RegisterPayment = Message<"dcm.v1.RegisterPayment"> & {
  * Use `create(RegisterPaymentSchema)` to create a new message.
  */
 export const RegisterPaymentSchema: GenMessage<RegisterPayment> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_settlement, 1);
+  messageDesc(file_dcm_v1_settlement, 3);
 
 /**
  * Where a register stands.
@@ -318,4 +446,80 @@ export type RegisterRole = (typeof RegisterRole)[keyof typeof RegisterRole] | Un
  */
 export const RegisterRoleSchema: GenEnum<RegisterRole> = /*@__PURE__*/
   enumDesc(file_dcm_v1_settlement, 1);
+
+/**
+ * What may happen to a register.
+ *
+ * @generated from enum dcm.v1.RegisterActKind
+ */
+export const RegisterActKind = {
+  /**
+   * Never stored.
+   *
+   * @generated from enum value: REGISTER_ACT_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The closing made it.
+   *
+   * @generated from enum value: REGISTER_ACT_KIND_MADE = 1;
+   */
+  MADE: 1,
+
+  /**
+   * A bank took its Gross_Settlement callback.
+   *
+   * @generated from enum value: REGISTER_ACT_KIND_TOLD = 2;
+   */
+  TOLD: 2,
+
+  /**
+   * The initiator bank paid it.
+   *
+   * @generated from enum value: REGISTER_ACT_KIND_PAID = 3;
+   */
+  PAID: 3,
+
+  /**
+   * The initiator bank confirmed that its payment is final.
+   *
+   * @generated from enum value: REGISTER_ACT_KIND_CONFIRMED = 4;
+   */
+  CONFIRMED: 4,
+
+  /**
+   * The initiator bank said that its payment failed.
+   *
+   * @generated from enum value: REGISTER_ACT_KIND_REJECTED = 5;
+   */
+  REJECTED: 5,
+
+  /**
+   * The institution that is both banks confirmed it.
+   *
+   * @generated from enum value: REGISTER_ACT_KIND_INTERNAL = 6;
+   */
+  INTERNAL: 6,
+
+  /**
+   * An operator reopened it, because the money came back.
+   *
+   * @generated from enum value: REGISTER_ACT_KIND_REOPENED = 7;
+   */
+  REOPENED: 7,
+} as const;
+
+/**
+ * What may happen to a register.
+ *
+ * @generated from enum dcm.v1.RegisterActKind
+ */
+export type RegisterActKind = (typeof RegisterActKind)[keyof typeof RegisterActKind] | UnknownEnum;
+
+/**
+ * Describes the enum dcm.v1.RegisterActKind.
+ */
+export const RegisterActKindSchema: GenEnum<RegisterActKind> = /*@__PURE__*/
+  enumDesc(file_dcm_v1_settlement, 2);
 
