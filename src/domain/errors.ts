@@ -44,6 +44,15 @@ export const refusalReasons = [
   "DAY_IS_NOT_OVER",
   "FORBIDDEN",
   "OVERLOADED",
+  "TOKEN_REPLAYED",
+  "WRONG_DATA",
+  "REGISTER_EMPTY",
+  "REGISTER_INTERNAL",
+  "REGISTER_NOT_INTERNAL",
+  "REGISTER_NOT_PAID",
+  "REGISTER_ALREADY_PAID",
+  "PAYMENT_ID_USED",
+  "STATUS_NOT_FINAL",
 ] as const;
 
 export type RefusalReason = (typeof refusalReasons)[number];

@@ -12,14 +12,17 @@ const BASIS_POINTS_PER_WHOLE = 10_000;
 export type AmountProblem = "NOT_A_NUMBER" | "NOT_POSITIVE" | "TOO_MANY_DECIMALS" | "TOO_LARGE";
 export type ParsedAmount = { ok: true; amountMinor: number } | { ok: false; problem: AmountProblem };
 
+/** 70 368 744 177 663.99 in minor units: up to 2^46 major units the doubles lie less than a minor one apart. */
+export const MAX_TOTAL_MINOR = 2 ** 46 * 100 - 1;
+
 /**
  * Reads a JSON number by its shortest decimal text. JavaScript writes an exponent only below 1e-6 and from 1e21 up:
  * the one is too fine and the other too large for an amount, so both are refused before the digits are looked at.
  */
-export function parseAmount(value: unknown): ParsedAmount {
+export function parseAmount(value: unknown, maxMinor = MAX_AMOUNT_MINOR): ParsedAmount {
   if (typeof value !== "number" || !Number.isFinite(value)) return { ok: false, problem: "NOT_A_NUMBER" };
   if (value <= 0) return { ok: false, problem: "NOT_POSITIVE" };
-  if (value >= 1_000_000_000) return { ok: false, problem: "TOO_LARGE" };
+  if (value >= (maxMinor + 1) / 100) return { ok: false, problem: "TOO_LARGE" };
   const digits = /^(\d+)(?:\.(\d+))?$/.exec(String(value));
   const decimals = digits?.[2] ?? "";
   if (!digits || decimals.length > MINOR_DIGITS) return { ok: false, problem: "TOO_MANY_DECIMALS" };

@@ -49,6 +49,8 @@ export type Participant = {
   version: number;
   createdAt: Date;
   updatedAt: Date;
+  /** Whether a bank's requests that change something must bind their body; banks only. */
+  requiresBodySha256: boolean;
 };
 
 /** A participant as somebody states it; the database says when it was registered and changed. */
@@ -137,6 +139,10 @@ function bankProblem(bank: StatedParticipant): Refusal | undefined {
 
 function merchantProblem(merchant: StatedParticipant): Refusal | undefined {
   if (merchant.bic !== null) return refuse("INVALID_REQUEST", "bic is for banks only", { field: "bic" });
+  if (merchant.requiresBodySha256) {
+    const field = "requires_body_sha256";
+    return refuse("INVALID_REQUEST", `${field} is for banks only`, { field });
+  }
   if (!/^\d{4}$/.test(merchant.mcc ?? "")) return refuse("INVALID_REQUEST", "mcc is not four digits", { field: "mcc" });
   if (merchant.servicingBankGuid === null) {
     return refuse("INVALID_REQUEST", "servicing_bank_guid is missing", { field: "servicing_bank_guid" });

@@ -1,4 +1,4 @@
-import { isAccessTokenCurrent } from "./accessToken.ts";
+import { type AccessToken, accessTokenProblem, type UsedFor } from "./accessToken.ts";
 import { type Refusal, type RefusalReason, refuse } from "./errors.ts";
 import { ibanProblem, ibanSentence } from "./iban.ts";
 import { currencyProblem, MAX_AMOUNT_MINOR } from "./money.ts";
@@ -39,8 +39,8 @@ export type PaymentMessageContent = {
 /** A payment message as submitted by an authenticated bank. */
 export type PaymentMessageRequest = PaymentMessageContent & {
   callerGuid: string;
-  /** The caller's one-time access token; null for callers inside the platform. */
-  accessToken: { jti: string; issuedAt: Date } | null;
+  /** Null for callers inside the platform. */
+  accessToken: AccessToken | null;
   debtorAgentBic: string;
   debtorPhone: string;
   creditorAgentBic: string;
@@ -51,8 +51,8 @@ export type PaymentMessageRequest = PaymentMessageContent & {
 export type SubmissionFacts = {
   /** The caller, if it is a registered bank. */
   caller: { bic: string; isInitiator: boolean } | undefined;
-  /** True when the caller's access token was seen before. */
-  tokenReplayed: boolean;
+  /** What the caller's access token was used for already. */
+  tokenUsedFor: UsedFor;
   order:
     | {
         status: OrderStatus;
@@ -75,10 +75,8 @@ export function submissionProblem(
   now: Date,
   supportedCurrencies: readonly string[],
 ): Refusal | undefined {
-  if (request.accessToken !== null && !isAccessTokenCurrent(request.accessToken.issuedAt, now)) {
-    return refuse("AUTHORIZATION_FAILED", "the access token is too old, or from the future");
-  }
-  if (facts.tokenReplayed) return refuse("AUTHORIZATION_FAILED", "the access token was used before");
+  const tokenProblem = request.accessToken && accessTokenProblem(request.accessToken, facts.tokenUsedFor, now);
+  if (tokenProblem) return tokenProblem;
   if (facts.caller === undefined || !facts.caller.isInitiator || facts.caller.bic !== request.debtorAgentBic) {
     const message = "debtor_agent_bic is not the code of the calling initiator bank";
     return refuse("SENDER_COUNTERPARTY_NOT_FOUND", message, { field: "debtor_agent_bic" });

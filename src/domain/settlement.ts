@@ -1,3 +1,5 @@
+import type { RefusalReason } from "./errors.ts";
+
 export const registerStatuses = ["sent", "sent_no_pm", "sent_internal", "processing", "paid"] as const;
 export type RegisterStatus = (typeof registerStatuses)[number];
 
@@ -10,10 +12,19 @@ export const registerStatusText = {
   paid: "Paid",
 } as const satisfies Record<RegisterStatus, string>;
 
-/** The status that a register is born with. */
-export function initialRegisterStatus(debtorAgentGuid: string, creditorAgentGuid: string | null): RegisterStatus {
-  if (creditorAgentGuid === null) return "sent_no_pm";
-  return debtorAgentGuid === creditorAgentGuid ? "sent_internal" : "sent";
+/** What a register is by its two sides: it says which calls concern it at all. */
+export type RegisterKind = "interbank" | "internal" | "empty";
+
+export function registerKind(debtorAgentGuid: string, creditorAgentGuid: string | null): RegisterKind {
+  if (creditorAgentGuid === null) return "empty";
+  return debtorAgentGuid === creditorAgentGuid ? "internal" : "interbank";
+}
+
+/** The status that a register is made with; with nothing to pay after fees it is Paid from the start. */
+export function initialRegisterStatus(kind: RegisterKind, amountToPayMinor: number): RegisterStatus {
+  if (kind === "empty") return "sent_no_pm";
+  if (amountToPayMinor === 0) return "paid";
+  return kind === "internal" ? "sent_internal" : "sent";
 }
 
 /** Whether the text is a calendar day YYYY-MM-DD. */
@@ -31,4 +42,279 @@ export function registerId(day: string, increment: number): string {
 /** The purpose that a register's settlement payment must have. */
 export function registerPurpose(id: string): string {
   return `Gross settlement register ${id}`;
+}
+
+/** A transfer on the local rails as the initiator bank states it; the amount is in minor units. */
+export type SettlementPayment = {
+  /** Unique for the bank among its settlement payments, and used for one register, ever. */
+  externalId: string;
+  creditorIban: string;
+  amountMinor: number;
+  currency: string;
+  purpose: string;
+  /** Kept as given and compared with nothing. */
+  creationDate: string;
+};
+
+/** What may happen to a register. */
+export const registerActKinds = ["made", "told", "paid", "confirmed", "rejected", "internal", "reopened"] as const;
+export type RegisterActKind = (typeof registerActKinds)[number];
+
+/** As much of an act as the state of its register depends on. */
+export type RegisterEvent = { kind: RegisterActKind; payment: SettlementPayment | null };
+
+/** Where a register stands, and which payments the next statement about it is compared with. */
+export type RegisterState = {
+  status: RegisterStatus;
+  /** The payment that it was paid with, if that did not fail. */
+  current: SettlementPayment | null;
+  /** The payment that failed last. */
+  rejected: SettlementPayment | null;
+};
+
+/** What the acts of a register say, oldest first; its stored status must be the same (wire-contract section 7). */
+export function registerState(initial: RegisterStatus, acts: readonly RegisterEvent[]): RegisterState {
+  return acts.reduce<RegisterState>((state, act) => afterAct(initial, state, act), {
+    status: initial,
+    current: null,
+    rejected: null,
+  });
+}
+
+function afterAct(initial: RegisterStatus, state: RegisterState, { kind, payment }: RegisterEvent): RegisterState {
+  switch (kind) {
+    case "paid":
+      return { ...state, status: "processing", current: payment };
+    case "confirmed":
+      return { ...state, status: "paid" };
+    case "rejected":
+      // A repeat of an earlier rejection says nothing of the payment that came after it.
+      if (payment?.externalId !== state.current?.externalId) return state;
+      return { status: initial, current: null, rejected: state.current };
+    case "internal":
+      return { ...state, status: "paid" };
+    case "reopened":
+      return { ...state, status: initial, current: null };
+    case "made":
+    case "told":
+      return state;
+  }
+}
+
+/** Who speaks of a register. */
+export type RegisterCaller = "initiator" | "recipient" | "stranger" | "operator";
+
+/** What may be said of a register; a confirmation by its outcome. */
+export const registerCalls = ["pay", "confirm_final", "confirm_failed", "confirm_internal", "reopen"] as const;
+export type RegisterCall = (typeof registerCalls)[number];
+
+/** How a stated payment relates to those that are known. The content is amount, account, currency and purpose. */
+export const paymentMatches = [
+  "current",
+  "current_other_content",
+  "rejected",
+  "new",
+  "new_other_content",
+  /** The id of another register, of a payment that failed earlier, or of the one that failed last with other content. */
+  "used",
+] as const;
+export type PaymentMatch = (typeof paymentMatches)[number];
+
+export type RegisterRefusal = Extract<
+  RefusalReason,
+  | "FORBIDDEN"
+  | "REGISTER_NOT_FOUND"
+  | "WRONG_DATA"
+  | "REGISTER_EMPTY"
+  | "REGISTER_INTERNAL"
+  | "REGISTER_NOT_INTERNAL"
+  | "REGISTER_NOT_PAID"
+  | "REGISTER_ALREADY_PAID"
+  | "PAYMENT_ID_USED"
+>;
+
+/** `act`: it happened, and the act is kept. `repeat`: it had happened before; with an act where that is kept, too. */
+export type RegisterOutcome =
+  | { act: RegisterActKind; repeated?: true }
+  | { repeated: true; act?: undefined }
+  | { refused: RegisterRefusal };
+
+const refused = (reason: RegisterRefusal) => ({ refused: reason }) as const;
+const repeated = { repeated: true } as const;
+const repeatedAct = (act: RegisterActKind) => ({ act, repeated: true }) as const;
+
+type Outcomes = RegisterOutcome | Record<PaymentMatch, RegisterOutcome>;
+
+const everyMatch = (outcome: RegisterOutcome, exceptions: Partial<Record<PaymentMatch, RegisterOutcome>> = {}) => ({
+  ...(Object.fromEntries(paymentMatches.map((match) => [match, outcome])) as Record<PaymentMatch, RegisterOutcome>),
+  ...exceptions,
+});
+
+/** Where a register stands, as far as calls about it are concerned. */
+type RegisterPosition =
+  | "empty"
+  | "sent"
+  | "processing"
+  | "paid"
+  | "nothing_to_pay"
+  | "internal"
+  | "internal_paid"
+  | "internal_nothing_to_pay";
+
+type Calls = Record<RegisterCall, Outcomes>;
+
+const sent: Calls = {
+  pay: everyMatch(refused("PAYMENT_ID_USED"), { new: { act: "paid" }, new_other_content: refused("WRONG_DATA") }),
+  confirm_final: refused("REGISTER_NOT_PAID"),
+  confirm_failed: everyMatch(refused("REGISTER_NOT_PAID"), { rejected: repeatedAct("rejected") }),
+  confirm_internal: refused("REGISTER_NOT_INTERNAL"),
+  reopen: refused("REGISTER_NOT_PAID"),
+};
+
+const processing: Calls = {
+  pay: everyMatch(refused("PAYMENT_ID_USED"), {
+    current: repeated,
+    new: refused("REGISTER_ALREADY_PAID"),
+    new_other_content: refused("REGISTER_ALREADY_PAID"),
+  }),
+  confirm_final: everyMatch(refused("WRONG_DATA"), { current: { act: "confirmed" } }),
+  confirm_failed: everyMatch(refused("WRONG_DATA"), {
+    current: { act: "rejected" },
+    rejected: repeatedAct("rejected"),
+  }),
+  confirm_internal: refused("REGISTER_NOT_INTERNAL"),
+  reopen: refused("REGISTER_NOT_PAID"),
+};
+
+const paid: Calls = {
+  pay: processing.pay,
+  confirm_final: everyMatch(refused("WRONG_DATA"), { current: repeatedAct("confirmed") }),
+  confirm_failed: everyMatch(refused("WRONG_DATA"), {
+    current: refused("REGISTER_ALREADY_PAID"),
+    rejected: repeatedAct("rejected"),
+  }),
+  confirm_internal: refused("REGISTER_NOT_INTERNAL"),
+  reopen: { act: "reopened" },
+};
+
+const internal: Calls = {
+  pay: refused("REGISTER_INTERNAL"),
+  confirm_final: refused("REGISTER_INTERNAL"),
+  confirm_failed: refused("REGISTER_INTERNAL"),
+  confirm_internal: { act: "internal" },
+  reopen: refused("REGISTER_NOT_PAID"),
+};
+
+const internalPaid: Calls = { ...internal, confirm_internal: repeated, reopen: { act: "reopened" } };
+
+/** Which calls a register takes, by where it stands and by how the stated payment relates to the known ones. */
+const outcomes: Record<RegisterPosition, Calls> = {
+  empty: {
+    pay: refused("REGISTER_EMPTY"),
+    confirm_final: refused("REGISTER_EMPTY"),
+    confirm_failed: refused("REGISTER_EMPTY"),
+    confirm_internal: refused("REGISTER_EMPTY"),
+    reopen: refused("REGISTER_EMPTY"),
+  },
+  sent,
+  processing,
+  paid,
+  // Nobody ever paid it, so nothing can be confirmed or come back.
+  nothing_to_pay: {
+    pay: processing.pay,
+    confirm_final: refused("REGISTER_ALREADY_PAID"),
+    confirm_failed: refused("REGISTER_ALREADY_PAID"),
+    confirm_internal: refused("REGISTER_NOT_INTERNAL"),
+    reopen: refused("REGISTER_NOT_PAID"),
+  },
+  internal,
+  internal_paid: internalPaid,
+  internal_nothing_to_pay: { ...internalPaid, reopen: refused("REGISTER_NOT_PAID") },
+};
+
+/** Who may say what; the first thing that is looked at. */
+const callerProblem: Record<RegisterCaller, Record<"bank" | "operator", RegisterRefusal | undefined>> = {
+  initiator: { bank: undefined, operator: "FORBIDDEN" },
+  recipient: { bank: "FORBIDDEN", operator: "FORBIDDEN" },
+  stranger: { bank: "REGISTER_NOT_FOUND", operator: "REGISTER_NOT_FOUND" },
+  operator: { bank: "FORBIDDEN", operator: undefined },
+};
+
+function registerPosition(kind: RegisterKind, initial: RegisterStatus, status: RegisterStatus): RegisterPosition {
+  if (kind === "empty") return "empty";
+  const isInternal = kind === "internal";
+  if (initial === "paid") return isInternal ? "internal_nothing_to_pay" : "nothing_to_pay";
+  if (isInternal) return status === "paid" ? "internal_paid" : "internal";
+  return status === "paid" || status === "processing" ? status : "sent";
+}
+
+/**
+ * What becomes of a call about a register. The checks come in the order of wire-contract section 7: visible, initiator,
+ * kind, repeat, state, content. `match` is looked at only where the call states a payment.
+ */
+export function registerOutcome(
+  caller: RegisterCaller,
+  call: RegisterCall,
+  register: { kind: RegisterKind; initial: RegisterStatus; status: RegisterStatus },
+  match: PaymentMatch,
+): RegisterOutcome {
+  const problem = callerProblem[caller][call === "reopen" ? "operator" : "bank"];
+  if (problem !== undefined) return refused(problem);
+  const row = outcomes[registerPosition(register.kind, register.initial, register.status)][call];
+  return "current" in row ? row[match] : row;
+}
+
+/** What a confirmation says of the payment: the final statuses of ISO 20022 that a register knows. */
+export const finalStatuses = {
+  ACSC: "confirm_final",
+  ACCC: "confirm_final",
+  RJCT: "confirm_failed",
+  CANC: "confirm_failed",
+} as const;
+
+/** The call that a status of a confirmation is; undefined for one that is not final or unknown. */
+export function confirmationOf(status: string): "confirm_final" | "confirm_failed" | undefined {
+  return Object.hasOwn(finalStatuses, status) ? finalStatuses[status as keyof typeof finalStatuses] : undefined;
+}
+
+/** What a payment of the register has to state. */
+export type RegisterContent = Pick<SettlementPayment, "creditorIban" | "amountMinor" | "currency" | "purpose">;
+
+const contentFields = [
+  ["amount", "amountMinor"],
+  ["creditor_iban", "creditorIban"],
+  ["currency", "currency"],
+  ["purpose", "purpose"],
+] as const satisfies ReadonlyArray<readonly [string, keyof RegisterContent]>;
+
+export type ContentField = (typeof contentFields)[number][0];
+
+/** The first field that differs from what the register asks for, by its name in the documents. */
+export function contentDifference(asked: RegisterContent, stated: SettlementPayment): ContentField | undefined {
+  return contentFields.find(([, member]) => asked[member] !== stated[member])?.[0];
+}
+
+/** How a stated payment relates to the register; `isUsed`: the bank paid with this id before, whatever register. */
+export function paymentMatch(
+  asked: RegisterContent,
+  { current, rejected }: RegisterState,
+  stated: SettlementPayment,
+  isUsed: boolean,
+): PaymentMatch {
+  const isSame = contentDifference(asked, stated) === undefined;
+  if (stated.externalId === current?.externalId) return isSame ? "current" : "current_other_content";
+  if (stated.externalId === rejected?.externalId && isSame) return "rejected";
+  if (isUsed) return "used";
+  return isSame ? "new" : "new_other_content";
+}
+
+/** ISO 8601: a calendar date, or a date and a time with or without an offset. */
+export function isCreationDate(text: string): boolean {
+  const parts =
+    /^(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,]\d{1,9})?)?(?:[Zz]|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?)?$/.exec(
+      text,
+    );
+  if (parts === null || !isCalendarDay(parts[1] ?? "")) return false;
+  const [hours, minutes, seconds] = [parts[2], parts[3], parts[4]].map((digits) => Number(digits ?? "0"));
+  return (hours ?? 0) <= 23 && (minutes ?? 0) <= 59 && (seconds ?? 0) <= 60;
 }

@@ -6,6 +6,7 @@ import {
   formatAmount,
   formatAmountText,
   MAX_AMOUNT_MINOR,
+  MAX_TOTAL_MINOR,
   parseAmount,
 } from "../../src/domain/money.ts";
 
@@ -44,6 +45,31 @@ describe("parseAmount", () => {
     [[21], "NOT_A_NUMBER"],
   ])("%s is refused as %s", (value, problem) => {
     expect(parseAmount(value)).toEqual({ ok: false, problem });
+  });
+
+  test.each([
+    [999_999_999.99, 99_999_999_999],
+    [1_000_000_000, 100_000_000_000],
+    [70_368_744_177_663.99, 7_036_874_417_766_399],
+  ])("a total of %d is %d minor units", (value, amountMinor) => {
+    expect(parseAmount(value, MAX_TOTAL_MINOR)).toEqual({ ok: true, amountMinor });
+  });
+
+  test.each([
+    [90_071_992_547_409.94, "TOO_LARGE"],
+    [1e21, "TOO_LARGE"],
+    [1_000_000_000.005, "TOO_MANY_DECIMALS"],
+  ])("a total of %d is refused as %s", (value, problem) => {
+    expect(parseAmount(value, MAX_TOTAL_MINOR)).toEqual({ ok: false, problem });
+  });
+
+  test("every total up to 2^46 survives the way out and back through JSON", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 2 ** 46 * 100 - 1 }), (amountMinor) => {
+        const wire = JSON.parse(JSON.stringify(formatAmount(amountMinor)));
+        expect(parseAmount(wire, MAX_TOTAL_MINOR)).toEqual({ ok: true, amountMinor });
+      }),
+    );
   });
 
   test("every amount survives the way out and back through JSON", () => {

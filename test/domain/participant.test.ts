@@ -11,6 +11,7 @@ const bank = {
   signingJwks: [{ kty: "RSA", kid: "key", alg: "RS256" }],
   encryptionJwk: null,
   feeBasisPoints: 0,
+  requiresBodySha256: false,
 };
 const merchant = { ...bank, kind: "merchant", bic: null, roles: [], mcc: "5411", servicingBankGuid: "guid" };
 
@@ -60,4 +61,11 @@ test.each<[what: string, roles: BankRole[], keys: Partial<Participant>, field: s
   ["a signing key for encryption", ["initiator"], { signingJwks: [{ ...rsa, use: "enc" }] }, "signing_jwks"],
 ])("participantProblem: %s", (_what, roles, keys, field) => {
   expect(problemOf({ ...bank, roles, ...keys }, { base: url })).toEqual(field && ["INVALID_KEY", field]);
+});
+
+test.each([
+  ["a bank", { ...bank, roles: ["initiator"] }, undefined],
+  ["a merchant", merchant, ["INVALID_REQUEST", "requires_body_sha256"]],
+])("participantProblem: %s that requires bound bodies", (_what, participant, expected) => {
+  expect(problemOf({ ...participant, requiresBodySha256: true }, { base: url })).toEqual(expected);
 });
