@@ -18,6 +18,9 @@ const released: { readonly [name: string]: string } = {
   Migration20261124000000: "385e3112c83a3ac7edb0d52365c649b2a08f3fa1d4f9dfe6c744f304d693528b",
   Migration20261124000001: "d3ea33b3ebd4aa7f7a7db6e69ef7451db76f5e97ade8995449a7f3dc0fe59398",
   Migration20261124000002: "9f18c6f036360660faa323956fa222f488f9a5b37954b106c8779c097804c91f",
+  Migration20261127000000: "cedd00eacbd06ae75901419a5991352429e4c647d7d45f9b632921fecc573afe",
+  Migration20261127000001: "56a92efea02644f80c0c1c876d4eeb21e61c9454776bac9768458c86ef7ceec1",
+  Migration20261127000002: "f8834aa91087524cd600baf0f672d676b5cc81207f1f9ebc9d7afa323aec58d5",
 };
 
 test("no released migration was edited, and each has its digest here", () => {
@@ -98,8 +101,54 @@ describe("an older database", () => {
       `insert into callback (guid, kind, order_guid, receiver_guid, state, reason, series, attempts, refusals, due_at, wake_at,
         created_at, updated_at) select gen_random_uuid(), 'expiration', guid, merchant_guid, 'waiting', '', 1, 0, 0, now(), now(),
         now(), now() from payment_order`,
+      `insert into settlement_register (id, day, increment, debtor_agent_guid, creditor_agent_guid, currency, status,
+        total_amount_minor, total_fee_minor, payment_count, period_start, period_end, created_at, updated_at)
+        select n.id, '2026-05-10', n.increment, '${bank}', n.creditor, 'UAH', n.status, n.amount, n.fee, 0, now(),
+          now() + interval '1 day', '2026-05-11', '2026-05-11' from (values ('1005261', 1, '${bank}'::uuid, 'sent_internal', 5, 5),
+          ('1005262', 2, '${bank}'::uuid, 'sent_internal', 5, 4), ('1005263', 3, null, 'sent_no_pm', 0, 0))
+          n(id, increment, creditor, status, amount, fee)`,
+      `insert into callback (guid, kind, register_id, receiver_guid, state, reason, series, attempts, refusals, due_at, wake_at,
+        created_at, updated_at) values (gen_random_uuid(), 'gross_settlement', '1005261', '${bank}', 'delivered', '', 1, 1, 0, now(),
+        now(), now(), '2026-05-12')`,
     );
     await migrate(url);
+    // Registers are snapshots with acts from now on, also those that were there.
+    expect(
+      await rowsOf(`select r.id, r.status, r.debtor_name, r.creditor_code, r.charging_account, r.purpose,
+        (select string_agg(a.kind || ' ' || a.actor, ', ' order by a.number) from register_act a where a.register_id = r.id) as acts
+        from settlement_register r order by r.id`),
+    ).toEqual([
+      {
+        id: "1005261",
+        status: "paid",
+        debtor_name: "n",
+        creditor_code: "t",
+        charging_account: "i",
+        purpose: "Gross settlement register 1005261",
+        acts: `made platform, told ${bank}`,
+      },
+      {
+        id: "1005262",
+        status: "sent_internal",
+        debtor_name: "n",
+        creditor_code: "t",
+        charging_account: "i",
+        purpose: "Gross settlement register 1005262",
+        acts: "made platform",
+      },
+      {
+        id: "1005263",
+        status: "sent_no_pm",
+        debtor_name: "n",
+        creditor_code: "",
+        charging_account: "",
+        purpose: "Gross settlement register 1005263",
+        acts: "made platform",
+      },
+    ]);
+    expect(await rowsOf("select bank_guid, basis_points from fee_rate")).toEqual([
+      { bank_guid: bank, basis_points: 0 },
+    ]);
     const upgraded = await schemaOf();
     expect(await relayIndexes()).toEqual(bothRelayIndexes);
     await execute(url, "drop schema public cascade", "create schema public");

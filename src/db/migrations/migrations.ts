@@ -2,6 +2,9 @@ import { Migration20261120000000 } from "./Migration20261120000000.ts";
 import { Migration20261124000000 } from "./Migration20261124000000.ts";
 import { Migration20261124000001 } from "./Migration20261124000001.ts";
 import { Migration20261124000002 } from "./Migration20261124000002.ts";
+import { Migration20261127000000 } from "./Migration20261127000000.ts";
+import { Migration20261127000001 } from "./Migration20261127000001.ts";
+import { Migration20261127000002 } from "./Migration20261127000002.ts";
 
 /**
  * Every migration, oldest first. They are only ever added: one that was released may have run somewhere, and what is
@@ -12,6 +15,9 @@ export const migrationsList = [
   Migration20261124000000,
   Migration20261124000001,
   Migration20261124000002,
+  Migration20261127000000,
+  Migration20261127000001,
+  Migration20261127000002,
 ].map((migration) => ({
   name: migration.name,
   class: migration,
