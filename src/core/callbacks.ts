@@ -241,7 +241,11 @@ const recordStatement = {
       where c.guid = any($3::uuid[]) and c.guid = done.guid and c.series = done.series and c.attempts = done.attempt
         and ${stateOf("c")} = 'in_flight'
       returning done.place, done.payment_message_guid, done.message_status, done.message_reason, done.order_from,
-        done.order_to
+        done.order_to, done.state, c.register_id, c.receiver_guid
+    ), told as (
+      insert into register_act (register_id, kind, actor, at)
+      select register_id, 'told', receiver_guid::text, now() from applied
+      where register_id is not null and state = 'delivered'
     ), pending as (
       select applied.place, m.guid, m.order_guid, m.merchant_guid, m.debtor_agent_guid, m.creditor_agent_guid,
         applied.message_status, applied.message_reason, applied.order_from, applied.order_to

@@ -1,8 +1,16 @@
+import { CLOSING } from "../db/entities.ts";
 import type { Sql } from "../db/pool.ts";
-import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
-import { initialRegisterStatus, isCalendarDay, registerId } from "../domain/settlement.ts";
+import { type Refusal, refuse } from "../domain/errors.ts";
+import {
+  initialRegisterStatus,
+  isCalendarDay,
+  type RegisterStatus,
+  registerId,
+  registerKind,
+  registerPurpose,
+} from "../domain/settlement.ts";
 import { insertCallbacks, type NewCallback } from "./cascade.ts";
-import type { CoreContext } from "./context.ts";
+import type { CoreContext, DueCallback } from "./context.ts";
 import { type Register, readRegisters } from "./settlements.ts";
 
 /** Any number; it makes closings in several processes happen one after the other. */
@@ -15,26 +23,48 @@ const lockClosing = { name: "lock_closing", text: "select pg_advisory_xact_lock(
  * then. PostgreSQL's clock decides, which says also when a payment succeeded: a process whose clock is ahead must not close a
  * day that still gets payments.
  */
-const firstOpenDay = "((now() - interval '1 minute') at time zone 'Europe/Kyiv')::date";
+export const firstOpenDay = "((now() - interval '1 minute') at time zone 'Europe/Kyiv')::date";
 
 const dayIsOver = { name: "day_is_over", text: `select $1::date < ${firstOpenDay} as over` };
 
 /** A day stays closed: what it owes has been made, empty registers too. */
 const markClosed = {
   name: "mark_day_closed",
-  text: "insert into closed_day (day, closed_at) values ($1::date, now()) on conflict (day) do nothing",
+  text: `insert into closed_day (day, closed_at) select $1::date, now() where $1::date < ${firstOpenDay}
+    on conflict (day) do nothing`,
 };
 
-const unregistered = "m.status = 'success' and m.register_id is null";
-const inDay =
-  "m.decided_at >= ($1::date)::timestamp at time zone 'Europe/Kyiv' and m.decided_at < ($1::date + 1)::timestamp at time zone 'Europe/Kyiv'";
+/** In no register yet. */
+export const unsettled = "m.status = 'success' and m.register_id is null";
 
-const selectGroups = {
-  name: "select_register_groups",
+/** Every (debtor agent, creditor agent, currency) of payments in no register: an index is read at one place for each. */
+export const unsettledPairs = `pair as (
+      (select m.debtor_agent_guid, m.creditor_agent_guid, m.currency from payment_message m
+        where ${unsettled} order by 1, 2, 3 limit 1)
+      union all
+      select following.* from pair, lateral (
+        select m.debtor_agent_guid, m.creditor_agent_guid, m.currency from payment_message m
+        where ${unsettled} and (m.debtor_agent_guid, m.creditor_agent_guid, m.currency)
+          > (pair.debtor_agent_guid, pair.creditor_agent_guid, pair.currency)
+        order by 1, 2, 3 limit 1) following
+    )`;
+export const ofPair =
+  "m.debtor_agent_guid = pair.debtor_agent_guid and m.creditor_agent_guid = pair.creditor_agent_guid and m.currency = pair.currency";
+
+const dayStart = "($1::date)::timestamp at time zone 'Europe/Kyiv'";
+const dayEnd = "($1::date + 1)::timestamp at time zone 'Europe/Kyiv'";
+
+/** The registers that a day still needs: of a pair with payments of that day in none, unless one was begun already. */
+const selectPairs = {
+  name: "select_pairs_without_register",
   text: `
-    select distinct m.debtor_agent_guid, m.creditor_agent_guid, m.currency from payment_message m
-    where ${unregistered} and ${inDay}
-    order by 1, 2, 3`,
+    with recursive ${unsettledPairs}
+    select pair.debtor_agent_guid, pair.creditor_agent_guid, pair.currency from pair
+    where exists (select from payment_message m
+        where ${unsettled} and ${ofPair} and m.decided_at >= ${dayStart} and m.decided_at < ${dayEnd})
+      and not exists (select from settlement_register r
+        where r.status = '${CLOSING}' and r.period_start = ${dayStart} and r.debtor_agent_guid = pair.debtor_agent_guid
+          and r.creditor_agent_guid = pair.creditor_agent_guid and r.currency = pair.currency)`,
 };
 
 /** Initiator banks that were registered on a day and have no register of it. */
@@ -42,54 +72,139 @@ const selectIdleBanks = {
   name: "select_banks_without_register",
   text: `
     select p.guid from participant p
-    where p.kind = 'bank' and 'initiator' = any(p.roles)
-      and p.created_at < ($1::date + 1)::timestamp at time zone 'Europe/Kyiv'
-      and not exists (select from settlement_register r where r.day = $1::date and r.debtor_agent_guid = p.guid)
+    where p.kind = 'bank' and 'initiator' = any(p.roles) and p.created_at < ${dayEnd}
+      and not exists (select from settlement_register r
+        where r.day = $1::date and r.adjusts_day is null and r.debtor_agent_guid = p.guid)
     order by p.guid`,
 };
 
-const lastIncrement = {
-  name: "last_register_increment",
-  text: "select coalesce(max(increment), 0) as increment from settlement_register where day = $1::date",
+/** Of which day the ids are: an adjustment is of the day on which it is made, in Kyiv. */
+const selectNumbering = {
+  name: "select_register_numbering",
+  text: `
+    with numbered as (
+      select case when exists (select from closed_day where day = $1::date)
+        then (now() at time zone 'Europe/Kyiv')::date else $1::date end as day,
+        exists (select from closed_day where day = $1::date) as adjusts
+    )
+    select to_char(numbered.day, 'YYYY-MM-DD') as day, numbered.adjusts,
+      (select coalesce(max(r.increment), 0) from settlement_register r where r.day = numbered.day) as last
+    from numbered`,
 };
 
+/** What a register says of its banks is what they are now, and stays so. */
 const insertRegisters = {
   name: "insert_registers",
   text: `
     insert into settlement_register (id, day, increment, debtor_agent_guid, creditor_agent_guid, currency, status,
-      total_amount_minor, total_fee_minor, payment_count, period_start, period_end, created_at, updated_at)
-    select id, $2::date, increment, debtor_agent_guid, creditor_agent_guid, currency, status, 0, 0, 0,
-      ($2::date)::timestamp at time zone 'Europe/Kyiv', ($2::date + 1)::timestamp at time zone 'Europe/Kyiv', now(), now()
-    from json_to_recordset($1::json) as new(id text, increment int, debtor_agent_guid uuid, creditor_agent_guid uuid,
-      currency text, status text)`,
+      total_amount_minor, total_fee_minor, payment_count, period_start, period_end, created_at, updated_at,
+      debtor_name, debtor_bic, creditor_name, creditor_bic, creditor_code, charging_account, purpose, adjusts_day)
+    select new.id, $3::date, new.increment, new.debtor_agent_guid, new.creditor_agent_guid, new.currency, new.status, 0, 0, 0,
+      ${dayStart}, ${dayEnd}, now(), now(), debtor.name, debtor.bic, coalesce(creditor.name, ''),
+      coalesce(creditor.bic, ''), coalesce(creditor.tax_code, ''), coalesce(creditor.iban, ''), new.purpose,
+      nullif($1::date, $3::date)
+    from json_to_recordset($2::json) as new(id text, increment int, debtor_agent_guid uuid, creditor_agent_guid uuid,
+      currency text, status text, purpose text)
+    join participant debtor on debtor.guid = new.debtor_agent_guid
+    left join participant creditor on creditor.guid = new.creditor_agent_guid`,
 };
 
-// Membership and totals come from the same rows in the same statement, so they cannot differ. Fees round half up.
+/** Plans of what follows depend on how many registers there are, which this very transaction may have changed. */
+const analyzeRegisters = { name: "", text: "analyze settlement_register" };
+
+const selectBegun = {
+  name: "select_begun_registers",
+  text: `select id, debtor_agent_guid, creditor_agent_guid, (total_amount_minor - total_fee_minor) as to_pay_minor
+    from settlement_register where status = '${CLOSING}' and period_start = ${dayStart} order by day, increment`,
+};
+
+/** Far below what one statement may take, and enough that a commit costs nothing beside it. */
+const sliceSize = 100_000;
+
+/**
+ * The planner takes the places of a slice for a reason to read the whole table: it knows neither how few they are beside the
+ * table nor that they are sorted.
+ */
+const followPlaces = {
+  name: "follow_places",
+  text: `select set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+    set_config('enable_seqscan', 'off', true)`,
+};
+
+const inSlice = `${unsettled} and m.debtor_agent_guid = register.debtor_agent_guid
+          and m.creditor_agent_guid = register.creditor_agent_guid and m.currency = register.currency`;
+
+// A slice is an hour of the day, of all registers together, from the first payment on that is in none: payments of one hour
+// lie side by side in the table, those of one pair all over it, and pair by pair each page would be read and written once
+// for every pair. For the same reason rows are taken in the order of their places.
+// Membership and totals come from the same rows in the same statement, so they cannot differ. Fees are at the rate of the
+// instant at which each message was accepted, half a unit rounded up; what was accepted before a bank's first rate is at
+// that one (a bank that a node of the version before registered has no rates yet, only its fee).
 const fillRegisters = {
   name: "fill_registers",
   text: `
-    with member as (
+    with register as materialized (
+      select id, debtor_agent_guid, creditor_agent_guid, currency from settlement_register
+      where status = '${CLOSING}' and period_start = ${dayStart}
+    ), since as materialized (
+      select min(earliest.decided_at) as instant from register, lateral (
+        select m.decided_at from payment_message m
+        where ${inSlice} and m.decided_at >= coalesce($3::timestamptz, ${dayStart}) and m.decided_at < ${dayEnd}
+        order by m.decided_at limit 1) earliest
+    ), place as materialized (
+      select m.ctid as at, register.id as register_id, register.creditor_agent_guid as bank_guid
+      from register, since, payment_message m
+      where ${inSlice} and m.decided_at >= since.instant
+        and m.decided_at < least(since.instant + interval '1 hour', ${dayEnd})
+      order by m.ctid limit $2
+    ), member as (
       update payment_message m
-      set register_id = r.id, fee_minor = (m.amount_minor * agent.fee_basis_points + 5000) / 10000
-      from settlement_register r, participant agent
-      where r.id = any($2::text[]) and ${unregistered} and ${inDay}
-        and r.debtor_agent_guid = m.debtor_agent_guid and r.creditor_agent_guid = m.creditor_agent_guid
-        and r.currency = m.currency and agent.guid = m.creditor_agent_guid
+      set register_id = place.register_id, fee_minor = (m.amount_minor * coalesce(
+        (select f.basis_points from fee_rate f where f.bank_guid = place.bank_guid and f.effective_from <= m.received_at
+          order by f.effective_from desc limit 1),
+        (select f.basis_points from fee_rate f where f.bank_guid = place.bank_guid order by f.effective_from limit 1),
+        (select bank.fee_basis_points from participant bank where bank.guid = place.bank_guid)) + 5000) / 10000
+      from place where m.ctid = place.at and ${unsettled}
       returning m.register_id, m.amount_minor, m.fee_minor
     ), total as (
-      select register_id, sum(amount_minor) as amount, sum(fee_minor) as fee, count(*) as payments
-      from member group by register_id
+      select register_id, sum(amount_minor) as amount, sum(fee_minor) as fee, count(*) as payments from member
+      group by register_id
+    ), filled as (
+      update settlement_register r
+      set total_amount_minor = r.total_amount_minor + total.amount, total_fee_minor = r.total_fee_minor + total.fee,
+        payment_count = r.payment_count + total.payments
+      from total where r.id = total.register_id
     )
-    update settlement_register r
-    set total_amount_minor = total.amount, total_fee_minor = total.fee, payment_count = total.payments
-    from total where r.id = total.register_id`,
+    select count(*)::int as payments, (select instant from since) +
+      case when count(*) < $2 then interval '1 hour' else interval '0' end as next from member`,
 };
 
-type Group = { debtor_agent_guid: string; creditor_agent_guid: string | null; currency: string };
+/** From now on the registers are seen, and count from this instant: a closing may have waited for another since it began. */
+const publishRegisters = {
+  name: "publish_registers",
+  text: `
+    with published as (
+      update settlement_register r set status = made.status, created_at = clock_timestamp(), updated_at = clock_timestamp()
+      from json_to_recordset($1::json) as made(id text, status text) where r.id = made.id
+      returning r.id, r.day, r.increment
+    )
+    insert into register_act (register_id, kind, actor, at)
+    select id, 'made', 'platform', clock_timestamp() from published order by day, increment`,
+};
+
+type Pair = { debtor_agent_guid: string; creditor_agent_guid: string | null; currency: string };
+/** `next`: from where the look for the next slice goes on. */
+type Slice = { payments: number; next: Date | null };
+/** The registers that are seen now, and the callbacks that tell of them. */
+type Published = { ids: string[]; due: DueCallback[] };
+type Begun = { id: string; debtor_agent_guid: string; creditor_agent_guid: string | null; to_pay_minor: number };
 
 /**
- * Collects every successful payment message of a Kyiv day that is in no register yet, in one transaction, and makes the
- * empty registers of banks that initiated nothing. Repeating it makes nothing twice (wire-contract section 7).
+ * Collects every successful payment message of a Kyiv day that is in no register yet, and makes the empty registers of banks
+ * that initiated nothing (wire-contract section 7). It works in slices, each a transaction of its own: registers are begun,
+ * unseen; filled, hour by hour; and seen and announced together when all are whole. Whatever interrupts it, the next closing
+ * goes on where this one stopped; of several at once each slice is done by one. Answers the registers that it made seen.
+ * What surfaced for a day that is closed goes into adjustments.
  */
 export async function closeRegisters(
   context: CoreContext,
@@ -97,44 +212,95 @@ export async function closeRegisters(
   allowOpenDay: boolean,
 ): Promise<Register[] | Refusal> {
   if (!isCalendarDay(day)) return refuse("INVALID_REQUEST", "day is not a calendar day YYYY-MM-DD", { field: "day" });
-  const closed = await context.db.transaction(async (sql) => {
+  const refusal = await context.db.transaction(async (sql) => {
     await sql(lockClosing, [closingLock]);
     const [{ over } = { over: false }] = await sql<{ over: boolean }>(dayIsOver, [day]);
     if (!over && !allowOpenDay) {
       return refuse("DAY_IS_NOT_OVER", `${day} is not over in Kyiv; a day is closed from 00:01 on`, { field: "day" });
     }
-    const made = await makeRegisters(sql, day, await sql<Group>(selectGroups, [day]));
-    await sql(fillRegisters, [day, made]);
-    const idle = await sql<{ guid: string }>(selectIdleBanks, [day]);
-    const empty = await makeRegisters(
-      sql,
-      day,
-      idle.map(({ guid }) => ({
-        debtor_agent_guid: guid,
-        creditor_agent_guid: null,
-        currency: context.supportedCurrencies[0] ?? "UAH",
-      })),
-    );
-    if (over) await sql(markClosed, [day]);
-    const ids = [...made, ...empty];
-    return { ids, due: await announce(context, sql, ids) };
+    await beginRegisters(sql, day);
+    return undefined;
   });
-  if (isRefusal(closed)) return closed;
-  context.onCallbacksDue(closed.due);
-  return readRegisters(context.db.sql, closed.ids);
+  if (refusal !== undefined) return refusal;
+  const { ids, due } = await fillAndPublish(context, day);
+  context.onCallbacksDue(due);
+  return readRegisters(context.db.sql, ids);
 }
 
-async function makeRegisters(sql: Sql, day: string, groups: readonly Group[]): Promise<string[]> {
-  if (groups.length === 0) return [];
-  const [last] = await sql<{ increment: number }>(lastIncrement, [day]);
-  const rows = groups.map((group, index) => {
-    const increment = (last?.increment ?? 0) + index + 1;
-    const status = initialRegisterStatus(group.debtor_agent_guid, group.creditor_agent_guid);
-    return { ...group, id: registerId(day, increment), increment, status };
+async function beginRegisters(sql: Sql, day: string): Promise<void> {
+  const pairs = await sql<Pair>(selectPairs, [day]);
+  if (pairs.length === 0) return;
+  await insert(sql, day, pairs, CLOSING);
+  await sql(analyzeRegisters);
+}
+
+async function insert(
+  sql: Sql,
+  day: string,
+  pairs: readonly Pair[],
+  status: typeof CLOSING | RegisterStatus,
+): Promise<string[]> {
+  const [numbering] = await sql<{ day: string; last: number }>(selectNumbering, [day]);
+  if (numbering === undefined) throw new Error("the database answered no numbering");
+  const rows = pairs.map((pair, index) => {
+    const increment = numbering.last + index + 1;
+    const id = registerId(numbering.day, increment);
+    return { ...pair, id, increment, status, purpose: registerPurpose(id) };
   });
-  await sql(insertRegisters, [JSON.stringify(rows), day]);
+  await sql(insertRegisters, [day, JSON.stringify(rows), numbering.day]);
   return rows.map((row) => row.id);
 }
+
+/** Registers take their payments in slices, so that no transaction grows with the day. */
+async function fillAndPublish(context: CoreContext, day: string): Promise<Published> {
+  for (let from: Date | null = null; ; ) {
+    const step = await fillOrPublish(context, day, from);
+    if ("ids" in step) return step;
+    from = step.next;
+  }
+}
+
+/**
+ * One slice. Whoever looks from the start of the day and finds nothing left publishes at once: between that look and a
+ * publishing apart another closing could begin registers, which would be seen before they are filled.
+ */
+function fillOrPublish(
+  context: CoreContext,
+  day: string,
+  from: Date | null,
+): Promise<Published | { next: Date | null }> {
+  return context.db.transaction(async (sql) => {
+    await sql(lockClosing, [closingLock]);
+    await sql(followPlaces);
+    const [slice] = await sql<Slice>(fillRegisters, [day, sliceSize, from]);
+    if (slice !== undefined && slice.payments > 0) return { next: slice.next };
+    return from === null ? publish(context, sql, day) : { next: null };
+  });
+}
+
+async function publish(context: CoreContext, sql: Sql, day: string): Promise<Published> {
+  const begun = await sql<Begun>(selectBegun, [day]);
+  const [numbering] = await sql<{ adjusts: boolean }>(selectNumbering, [day]);
+  const idle = numbering?.adjusts ? [] : await sql<{ guid: string }>(selectIdleBanks, [day]);
+  const currency = context.supportedCurrencies[0] ?? "UAH";
+  const empty = await insert(
+    sql,
+    day,
+    idle.map(({ guid }) => ({ debtor_agent_guid: guid, creditor_agent_guid: null, currency })),
+    "sent_no_pm",
+  );
+  const made = [
+    ...begun.map((register) => ({ id: register.id, status: statusOf(register) })),
+    ...empty.map((id) => ({ id, status: "sent_no_pm" })),
+  ];
+  if (made.length > 0) await sql(publishRegisters, [JSON.stringify(made)]);
+  await sql(markClosed, [day]);
+  const ids = made.map(({ id }) => id);
+  return { ids, due: await announce(context, sql, ids) };
+}
+
+const statusOf = ({ debtor_agent_guid, creditor_agent_guid, to_pay_minor }: Begun) =>
+  initialRegisterStatus(registerKind(debtor_agent_guid, creditor_agent_guid), to_pay_minor);
 
 const selectAudience = {
   name: "select_register_audience",
@@ -161,14 +327,17 @@ async function announce(context: CoreContext, sql: Sql, ids: readonly string[]) 
 const owedDays = {
   name: "owed_days",
   text: `
-    with since as (
+    with recursive ${unsettledPairs}, since as (
       select (min(created_at) at time zone 'Europe/Kyiv')::date as day from participant where kind = 'bank'
     ), owed as (
       select each::date as day from since, generate_series(since.day::timestamp, ${firstOpenDay} - 1, interval '1 day') as each
       where not exists (select from closed_day c where c.day = each::date)
       union
-      select (m.decided_at at time zone 'Europe/Kyiv')::date from payment_message m
-      where ${unregistered} and m.decided_at < (${firstOpenDay})::timestamp at time zone 'Europe/Kyiv'
+      select (m.decided_at at time zone 'Europe/Kyiv')::date from pair join payment_message m
+        on ${unsettled} and ${ofPair} and m.decided_at < (${firstOpenDay})::timestamp at time zone 'Europe/Kyiv'
+      union
+      select (r.period_start at time zone 'Europe/Kyiv')::date from settlement_register r
+      where r.status = '${CLOSING}' and r.period_start < (${firstOpenDay})::timestamp at time zone 'Europe/Kyiv'
     )
     select to_char(day, 'YYYY-MM-DD') as day from owed order by day`,
 };
@@ -200,28 +369,4 @@ export async function closeOverdueDays(context: CoreContext): Promise<OverdueClo
     }
   }
   return closing;
-}
-
-const reconcileStatement = {
-  name: "reconcile_registers",
-  text: `
-    select 'payment in no register' as problem, m.guid::text as id from payment_message m
-    where ${unregistered} and m.decided_at < (${firstOpenDay})::timestamp at time zone 'Europe/Kyiv'
-    union all
-    select 'register totals differ from its payments', r.id from settlement_register r
-    left join lateral (
-      select sum(m.amount_minor) as amount, sum(m.fee_minor) as fee, count(*) as payments
-      from payment_message m where m.register_id = r.id
-    ) total on true
-    where r.day >= ${firstOpenDay} - $1::int
-      and (r.total_amount_minor, r.total_fee_minor, r.payment_count)
-        is distinct from (coalesce(total.amount, 0)::bigint, coalesce(total.fee, 0)::bigint, coalesce(total.payments, 0)::int)
-    limit 100`,
-};
-
-export type Discrepancy = { problem: string; id: string };
-
-/** What must be empty after every closing: payments without a register, registers whose totals are not their payments'. */
-export async function reconcileRegisters(context: CoreContext, lastDays: number): Promise<Discrepancy[]> {
-  return context.db.transaction((sql) => sql<Discrepancy>(reconcileStatement, [lastDays]));
 }

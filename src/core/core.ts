@@ -1,16 +1,25 @@
 import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
+import { forgetAccessTokens } from "./accessTokens.ts";
 import { type GroupLimits, groupCalls } from "./batch.ts";
 import { type AttemptRecord, buryCallback, claimCallbacks, recordAttempts } from "./callbacks.ts";
-import { closeOverdueDays, closeRegisters, reconcileRegisters } from "./closing.ts";
+import { closeOverdueDays, closeRegisters } from "./closing.ts";
 import type { CoreContext } from "./context.ts";
 import { createOrders, expireOrders, getOrder } from "./orders.ts";
 import { recordLostAttempts, takeOverdueCallbacks } from "./overdue.ts";
 import { updateParticipant } from "./participantChange.ts";
 import { ensureParticipant, getParticipant, listParticipants, registerParticipant } from "./participants.ts";
 import { getPaymentMessage } from "./paymentMessages.ts";
+import { reconcileRegisters } from "./reconciliation.ts";
+import {
+  confirmInternalRegister,
+  confirmRegister,
+  listRegisterActs,
+  payRegister,
+  reopenRegister,
+} from "./registerActs.ts";
 import { getCallback, listCallbacks, replayCallback, replayCallbacks, resolveCallback } from "./review.ts";
 import { getRegister, listRegisters } from "./settlements.ts";
-import { forgetAccessTokens, submitPaymentMessages } from "./submission.ts";
+import { submitPaymentMessages } from "./submission.ts";
 
 /**
  * Two groups at a time keep one on its way to the disk while the next one fills; a hundred calls a group is where the
@@ -65,6 +74,11 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     reconcileRegisters: bind(reconcileRegisters),
     listRegisters: bind(listRegisters),
     getRegister: bind(getRegister),
+    payRegister: bind(payRegister),
+    confirmRegister: bind(confirmRegister),
+    confirmInternalRegister: bind(confirmInternalRegister),
+    reopenRegister: bind(reopenRegister),
+    listRegisterActs: bind(listRegisterActs),
     registerParticipant: bind(registerParticipant),
     ensureParticipant: bind(ensureParticipant),
     updateParticipant: bind(updateParticipant),

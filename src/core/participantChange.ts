@@ -22,6 +22,7 @@ export type ParticipantChange = {
   feeBasisPoints?: number;
   callbackBodyFormat?: CallbackBodyFormat;
   iban?: string;
+  requiresBodySha256?: boolean;
 };
 
 /** Keys kept after their replacement; older ones are of no use to any message that can still be on its way. */

@@ -26,6 +26,7 @@ export const columnOf = {
   version: "version",
   createdAt: "created_at",
   updatedAt: "updated_at",
+  requiresBodySha256: "requires_body_sha256",
 } as const satisfies Record<keyof Participant, string>;
 
 const members = Object.entries(columnOf) as [keyof Participant, string][];
@@ -68,9 +69,15 @@ export const selectParticipantPage = {
 export const insertParticipant = {
   name: "insert_participant",
   text: `
-    insert into participant (${statedColumns}, created_at, updated_at)
-    select ${statedColumns}, now(), now() from json_populate_record(null::participant, $1::json)
-    returning ${selection}`,
+    with inserted as (
+      insert into participant (${statedColumns}, created_at, updated_at)
+      select ${statedColumns}, now(), now() from json_populate_record(null::participant, $1::json)
+      returning ${Object.values(columnOf).join(", ")}
+    ), rate as (
+      insert into fee_rate (bank_guid, effective_from, basis_points)
+      select guid, now(), fee_basis_points from inserted where kind = 'bank'
+    )
+    select ${selection} from inserted`,
 };
 
 /** What an update may change. */
@@ -86,18 +93,39 @@ const changing = (
     "deepLinkPrefix",
     "logoUrl",
     "feeBasisPoints",
+    "requiresBodySha256",
     "version",
   ] as const satisfies ReadonlyArray<keyof Participant>
 ).map((member) => columnOf[member]);
 
-/** Replaces the version before this one and answers what is stored now; nothing when somebody else has replaced it already. */
+/**
+ * Replaces the version before this one and answers what is stored now; nothing when somebody else has replaced it already. A
+ * bank's new fee counts from now on: what was accepted before keeps the rate of its instant. (A bank that a node of the
+ * version before registered has no rate yet.)
+ */
 export const replaceParticipant = {
   name: "replace_participant",
   text: `
-    update participant set ${changing.map((column) => `${column} = new.${column}`).join(", ")}, updated_at = now()
-    from (select ${["guid", ...changing].join(", ")} from json_populate_record(null::participant, $1::json)) new
-    where participant.guid = new.guid and participant.version = new.version - 1
-    returning ${members.map(([member, column]) => `participant.${column} as "${member}"`).join(", ")}`,
+    with before as (
+      select guid, created_at, fee_basis_points from participant where guid = ($1::json->>'guid')::uuid
+    ), replaced as (
+      update participant set ${changing.map((column) => `${column} = new.${column}`).join(", ")}, updated_at = now()
+      from (select ${["guid", ...changing].join(", ")} from json_populate_record(null::participant, $1::json)) new
+      where participant.guid = new.guid and participant.version = new.version - 1
+      returning ${Object.values(columnOf)
+        .map((column) => `participant.${column}`)
+        .join(", ")}
+    ), rate as (
+      insert into fee_rate (bank_guid, effective_from, basis_points)
+      select guid, now(), fee_basis_points from replaced
+      where kind = 'bank' and fee_basis_points is distinct from (select f.basis_points from fee_rate f
+        where f.bank_guid = replaced.guid order by f.effective_from desc limit 1)
+      union all
+      select before.guid, before.created_at, before.fee_basis_points from before join replaced on replaced.guid = before.guid
+      where replaced.kind = 'bank' and not exists (select from fee_rate f where f.bank_guid = before.guid)
+      on conflict (bank_guid, effective_from) do update set basis_points = excluded.basis_points
+    )
+    select ${selection} from replaced`,
 };
 
 /** A participant as the statements above take it. */

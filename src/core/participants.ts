@@ -107,6 +107,7 @@ const statedMembers = [
   "logoUrl",
   "redirectUrl",
   "feeBasisPoints",
+  "requiresBodySha256",
 ] as const satisfies ReadonlyArray<keyof StatedParticipant>;
 
 /** Keys that a known party publishes are not asked for again, so they are not compared either. */

@@ -1,3 +1,4 @@
+import { CLOSING } from "../db/entities.ts";
 import type { Sql } from "../db/pool.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import type { RegisterStatus } from "../domain/settlement.ts";
@@ -7,10 +8,14 @@ import type { PaymentMessage } from "./paymentMessages.ts";
 /** A gross settlement register (wire-contract section 7); a register without payments has no creditor agent. */
 export type Register = {
   id: string;
+  /** That of the id. */
   day: string;
+  /** The closed day that an adjustment belongs to. */
+  adjustsDay: string | null;
   debtorAgent: { guid: string; name: string; bic: string };
   creditorAgent: { guid: string; name: string; bic: string; taxCode: string; iban: string } | null;
   currency: string;
+  purpose: string;
   totalAmountMinor: number;
   totalFeeMinor: number;
   paymentCount: number;
@@ -22,40 +27,48 @@ export type Register = {
 };
 
 const registerColumns = `
-  r.id, to_char(r.day, 'YYYY-MM-DD') as day, r.debtor_agent_guid, r.creditor_agent_guid, r.currency,
-  r.total_amount_minor, r.total_fee_minor, r.payment_count, r.status, r.period_start, r.period_end, r.created_at,
-  r.updated_at, debtor_agent.name as debtor_agent_name, debtor_agent.bic as debtor_agent_bic,
-  creditor_agent.name as creditor_agent_name, creditor_agent.bic as creditor_agent_bic,
-  creditor_agent.tax_code as creditor_agent_tax_code, creditor_agent.iban as creditor_agent_iban`;
+  r.id, to_char(r.day, 'YYYY-MM-DD') as day, to_char(r.adjusts_day, 'YYYY-MM-DD') as adjusts_day, r.debtor_agent_guid,
+  r.creditor_agent_guid, r.currency, r.purpose, r.total_amount_minor, r.total_fee_minor, r.payment_count, r.status,
+  r.period_start, r.period_end, r.created_at, r.updated_at, r.debtor_name, r.debtor_bic, r.creditor_name, r.creditor_bic,
+  r.creditor_code, r.charging_account`;
 
-const registerJoins = `
-  join participant debtor_agent on debtor_agent.guid = r.debtor_agent_guid
-  left join participant creditor_agent on creditor_agent.guid = r.creditor_agent_guid`;
+/** Nobody sees a register before its closing is done. */
+const isMade = `r.status <> '${CLOSING}'`;
 
 const selectRegisters = {
   name: "select_registers",
   text: `
-    select ${registerColumns} from settlement_register r ${registerJoins}
-    where r.id = any($1::text[]) order by r.day, r.increment`,
+    select ${registerColumns} from settlement_register r
+    where r.id = any($1::text[]) and ${isMade} order by r.day, r.increment`,
 };
+
+/** Without `from`, the last seven days, unless it is asked for what changed since an instant. */
+const matching = `
+    from settlement_register r
+    where (r.debtor_agent_guid = $1 or ($2 and r.creditor_agent_guid = $1)) and ${isMade}
+      and r.created_at >= coalesce($3::timestamptz, case when $6::timestamptz is null then now() - interval '7 days' else '-infinity' end)
+      and ($4::timestamptz is null or r.created_at < $4::timestamptz)
+      and (cardinality($5::text[]) = 0 or r.status = any($5::text[]))
+      and ($6::timestamptz is null or r.updated_at >= $6::timestamptz)`;
 
 const listStatement = {
   name: "list_registers",
   text: `
-    select ${registerColumns} from settlement_register r ${registerJoins}
-    where (r.debtor_agent_guid = $1 or ($2 and r.creditor_agent_guid = $1))
-      and r.created_at >= coalesce($3::timestamptz, now() - interval '7 days')
-      and ($4::timestamptz is null or r.created_at < $4::timestamptz)
-    order by r.created_at desc, r.increment desc
-    offset $5 limit $6`,
+    select ${registerColumns} ${matching}
+    order by r.created_at desc, r.day desc, r.increment desc
+    offset $7 limit $8`,
 };
+
+const countStatement = { name: "count_registers", text: `select count(*) as total ${matching}` };
 
 type RegisterRow = {
   id: string;
   day: string;
+  adjusts_day: string | null;
   debtor_agent_guid: string;
   creditor_agent_guid: string | null;
   currency: string;
+  purpose: string;
   total_amount_minor: number;
   total_fee_minor: number;
   payment_count: number;
@@ -64,30 +77,32 @@ type RegisterRow = {
   period_end: Date;
   created_at: Date;
   updated_at: Date;
-  debtor_agent_name: string;
-  debtor_agent_bic: string;
-  creditor_agent_name: string;
-  creditor_agent_bic: string;
-  creditor_agent_tax_code: string;
-  creditor_agent_iban: string;
+  debtor_name: string;
+  debtor_bic: string;
+  creditor_name: string;
+  creditor_bic: string;
+  creditor_code: string;
+  charging_account: string;
 };
 
 function toRegister(row: RegisterRow): Register {
   return {
     id: row.id,
     day: row.day,
-    debtorAgent: { guid: row.debtor_agent_guid, name: row.debtor_agent_name, bic: row.debtor_agent_bic },
+    adjustsDay: row.adjusts_day,
+    debtorAgent: { guid: row.debtor_agent_guid, name: row.debtor_name, bic: row.debtor_bic },
     creditorAgent:
       row.creditor_agent_guid === null
         ? null
         : {
             guid: row.creditor_agent_guid,
-            name: row.creditor_agent_name,
-            bic: row.creditor_agent_bic,
-            taxCode: row.creditor_agent_tax_code,
-            iban: row.creditor_agent_iban,
+            name: row.creditor_name,
+            bic: row.creditor_bic,
+            taxCode: row.creditor_code,
+            iban: row.charging_account,
           },
     currency: row.currency,
+    purpose: row.purpose,
     totalAmountMinor: row.total_amount_minor,
     totalFeeMinor: row.total_fee_minor,
     paymentCount: row.payment_count,
@@ -110,21 +125,25 @@ export type RegisterQuery = {
   anySide: boolean;
   from?: Date | undefined;
   to?: Date | undefined;
+  /** None: whatever they stand at. */
+  statuses: readonly RegisterStatus[];
+  updatedFrom?: Date | undefined;
   offset: number;
   limit: number;
 };
 
-/** Lists a bank's registers, newest first; without `from`, those of the last seven days. */
-export async function listRegisters(context: CoreContext, query: RegisterQuery): Promise<Register[]> {
-  const rows = await context.db.sql<RegisterRow>(listStatement, [
-    query.callerGuid,
-    query.anySide,
-    query.from ?? null,
-    query.to ?? null,
-    query.offset,
-    query.limit,
+/** Lists a bank's registers, newest first, and says how many match in all. */
+export async function listRegisters(
+  context: CoreContext,
+  query: RegisterQuery,
+): Promise<{ registers: Register[]; total: number }> {
+  const { callerGuid, anySide, from = null, to = null, statuses, updatedFrom = null } = query;
+  const filter = [callerGuid, anySide, from, to, statuses, updatedFrom];
+  const [rows, [count]] = await Promise.all([
+    context.db.sql<RegisterRow>(listStatement, [...filter, query.offset, query.limit]),
+    context.db.sql<{ total: number }>(countStatement, filter),
   ]);
-  return rows.map(toRegister);
+  return { registers: rows.map(toRegister), total: count?.total ?? 0 };
 }
 
 /** A payment as settlement sees it; its banks are the register's. A register may have very many, so they are kept small. */
@@ -141,27 +160,47 @@ export type RegisterPayment = Pick<
   | "receivedAt"
 >;
 
+/** Before every guid. A condition that may be missing would keep a prepared plan from seeking to its page. */
+const nilGuid = "00000000-0000-0000-0000-000000000000";
+
 const selectMembers = {
   name: "select_register_members",
   text: `
     select guid, external_id as "externalId", pm_type as "pmType", amount_minor as "amountMinor",
       fee_minor as "feeMinor", purpose, debtor_account as "debtorAccount", creditor_account as "creditorAccount",
       received_at as "receivedAt"
-    from payment_message where register_id = $1 order by guid`,
+    from payment_message
+    where register_id = $1 and guid > $2::uuid
+    order by guid limit $3`,
 };
 
-export type RegisterWithPayments = { register: Register; payments: RegisterPayment[] };
+/** A register has the same payments for ever, so pages that are read one after the other are one answer. */
+export type PaymentsPage = { limit: number; after?: string | undefined };
 
-/** Reads a register with its payments. `callerGuid` undefined: for the platform itself; otherwise only for its banks. */
+export type RegisterWithPayments = {
+  register: Register;
+  /** By guid. */
+  payments: RegisterPayment[];
+  /** More follow after the last. */
+  hasMore: boolean;
+};
+
+/** Reads a register with a page of its payments. `callerGuid` undefined: for the platform itself; otherwise only for its banks. */
 export async function getRegister(
   context: CoreContext,
   callerGuid: string | undefined,
   id: string,
+  page: PaymentsPage,
 ): Promise<RegisterWithPayments | Refusal> {
   const [register] = await readRegisters(context.db.sql, [id]);
   const isSide = register?.debtorAgent.guid === callerGuid || register?.creditorAgent?.guid === callerGuid;
   if (register === undefined || (callerGuid !== undefined && !isSide)) {
     return refuse("REGISTER_NOT_FOUND", "register not found", { field: "register_id" });
   }
-  return { register, payments: await context.db.sql<RegisterPayment>(selectMembers, [id]) };
+  // One more than asked for tells whether any follow; where none are asked for, nothing is read.
+  const rows =
+    page.limit === 0
+      ? []
+      : await context.db.sql<RegisterPayment>(selectMembers, [id, page.after ?? nilGuid, page.limit + 1]);
+  return { register, payments: rows.slice(0, page.limit), hasMore: rows.length > page.limit };
 }

@@ -1,10 +1,11 @@
 import { columnsOf, PaymentMessageEntity } from "../db/entities.ts";
 import type { Sql } from "../db/pool.ts";
-import { accessTokenMemoryMs } from "../domain/accessToken.ts";
+import type { UsedFor } from "../domain/accessToken.ts";
 import type { Refusal } from "../domain/errors.ts";
 import { type OrderStatus, orderTransitions } from "../domain/order.ts";
 import type { BankRole } from "../domain/participant.ts";
 import { type PaymentMessageRequest, type SubmissionFacts, submissionProblem } from "../domain/paymentMessage.ts";
+import { type PartyToken, rememberedUntil } from "./accessTokens.ts";
 import { firstTickets, followingCallbacks, type Inserted, insertFollowingText } from "./cascade.ts";
 import type { CoreContext, DueCallback, Traced } from "./context.ts";
 import { isGuid } from "./guid.ts";
@@ -17,7 +18,7 @@ const selectFacts = {
     with asked as (
       select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as asked(order_guid, agent, jti, external_id)
     ), used as (
-      select u.participant_guid, u.jti
+      select u.participant_guid, u.jti, encode(u.request_digest, 'hex') as request_digest
       from unnest($5::uuid[], $6::text[]) as token(participant, jti)
       join used_access_token u on u.participant_guid = token.participant and u.jti = token.jti
     ), ordered as (
@@ -54,8 +55,8 @@ const storeStatement = {
   name: "store_submissions",
   text: `
     with used as (
-      insert into used_access_token (participant_guid, jti, expires_at)
-      select * from unnest($9::uuid[], $10::text[], $11::timestamptz[]) as token(participant, jti, expiry)
+      insert into used_access_token (participant_guid, jti, expires_at, request_digest)
+      select * from unnest($9::uuid[], $10::text[], $11::timestamptz[], $12::bytea[]) as token(participant, jti, expiry, digest)
       order by participant, jti
     ), moved as (
       update payment_order set status = $6, updated_at = now()
@@ -88,7 +89,7 @@ type OrderFacts = {
 type DuplicateRow = { guid: string; order_guid: string; debtor_agent_guid: string; jti: string; external_id: string };
 type FactsRow = {
   judged_at: Date;
-  used: { participant_guid: string; jti: string }[] | null;
+  used: { participant_guid: string; jti: string; request_digest: string | null }[] | null;
   orders: OrderFacts[] | null;
   callers: CallerRow[] | null;
   duplicates: DuplicateRow[] | null;
@@ -107,7 +108,7 @@ export async function submitPaymentMessages(
   const known = await readFacts(context.db.hot, requests);
   const decided = requests.map((request) => decide(context, request, known));
   const accepted = decided.flatMap((decision) => ("row" in decision ? [decision] : []));
-  context.onCallbacksDue(await store(context, accepted, known.newTokens));
+  if (accepted.length > 0) context.onCallbacksDue(await store(context, accepted, known.newTokens));
   return decided.map((decision) => ("row" in decision ? { guid: decision.row.guid } : decision.refusal));
 }
 
@@ -115,15 +116,14 @@ type KnownFacts = {
   /** The database's clock: what is kept there (orders, tokens) is judged by it. */
   now: Date;
   callers: Map<string, CallerRow>;
-  usedTokens: Set<string>;
-  /** Tokens that this group uses up. */
-  newTokens: Token[];
+  usedTokens: Map<string, Exclude<UsedFor, undefined>>;
+  /** Tokens that the accepted requests of this group use up. */
+  newTokens: PartyToken[];
   orders: Map<string, OrderFacts>;
   byOrder: Map<string, string>;
   byJti: Map<string, string>;
   byExternalId: Map<string, string>;
 };
-type Token = { callerGuid: string } & NonNullable<PaymentMessageRequest["accessToken"]>;
 
 const keyOf = (agentGuid: string, id: string) => `${agentGuid} ${id}`;
 
@@ -142,7 +142,12 @@ async function readFacts(sql: Sql, requests: readonly PaymentMessageRequest[]): 
   return {
     now: facts.judged_at,
     callers: new Map((facts.callers ?? []).map((row) => [row.guid, row])),
-    usedTokens: new Set((facts.used ?? []).map((row) => keyOf(row.participant_guid, row.jti))),
+    usedTokens: new Map(
+      (facts.used ?? []).map((row) => [
+        keyOf(row.participant_guid, row.jti),
+        row.request_digest === null ? null : Buffer.from(row.request_digest, "hex"),
+      ]),
+    ),
     newTokens: [],
     orders: new Map((facts.orders ?? []).map((row) => [row.guid, row])),
     byOrder: new Map(duplicates.map((row) => [row.order_guid, row.guid])),
@@ -151,14 +156,13 @@ async function readFacts(sql: Sql, requests: readonly PaymentMessageRequest[]): 
   };
 }
 
-/** Uses a token up; answers whether that had happened before, in this group or earlier. */
-function useToken(known: KnownFacts, { callerGuid, accessToken }: PaymentMessageRequest): boolean {
-  if (accessToken === null) return false;
+/** Uses up the token of an accepted request; once, should an RPC client give two messages one token and one digest. */
+function useToken(known: KnownFacts, { callerGuid, accessToken }: PaymentMessageRequest): void {
+  if (accessToken === null) return;
   const key = keyOf(callerGuid, accessToken.jti);
-  if (known.usedTokens.has(key)) return true;
-  known.usedTokens.add(key);
-  known.newTokens.push({ callerGuid, ...accessToken });
-  return false;
+  if (known.usedTokens.has(key)) return;
+  known.usedTokens.set(key, accessToken.requestDigest);
+  known.newTokens.push({ participantGuid: callerGuid, ...accessToken });
 }
 
 /** The columns of a message when it is accepted. */
@@ -168,12 +172,12 @@ type Accepted = { row: MessageJson; request: Submission };
 
 /** Decides one request and, when it is accepted, adds it to what is known, so that the next of the group meets it. */
 function decide(context: CoreContext, request: Submission, known: KnownFacts): Accepted | { refusal: Refusal } {
-  const { callerGuid } = request;
+  const { callerGuid, accessToken } = request;
   const order = known.orders.get(request.orderGuid.toLowerCase());
   const caller = known.callers.get(callerGuid);
   const facts: SubmissionFacts = {
     caller: caller && { bic: caller.bic, isInitiator: caller.roles.includes("initiator") },
-    tokenReplayed: useToken(known, request),
+    tokenUsedFor: accessToken === null ? undefined : known.usedTokens.get(keyOf(callerGuid, accessToken.jti)),
     order: order && {
       status: order.status,
       expiresAt: new Date(order.expires_at_ms),
@@ -190,6 +194,7 @@ function decide(context: CoreContext, request: Submission, known: KnownFacts): A
   if (refusal !== undefined) return { refusal };
   if (order === undefined) throw new Error("a payment message was accepted without an order");
   const row = messageJson(context.newGuid(), request, order, known.now);
+  useToken(known, request);
   known.byOrder.set(order.guid, row.guid);
   known.byJti.set(keyOf(callerGuid, request.jti), row.guid);
   known.byExternalId.set(keyOf(callerGuid, request.externalId), row.guid);
@@ -230,9 +235,8 @@ function messageJson(guid: string, request: PaymentMessageRequest, order: OrderF
 async function store(
   context: CoreContext,
   accepted: readonly Accepted[],
-  tokens: readonly Token[],
+  tokens: readonly PartyToken[],
 ): Promise<DueCallback[]> {
-  if (accepted.length === 0 && tokens.length === 0) return [];
   const rows = accepted.map(({ row }) => row);
   const following = accepted.flatMap(({ row, request }) =>
     followingCallbacks(context, "submit", row.guid, request.trace),
@@ -247,21 +251,10 @@ async function store(
     to,
     JSON.stringify(following),
     context.republishAfterMs,
-    tokens.map((token) => token.callerGuid),
+    tokens.map((token) => token.participantGuid),
     tokens.map((token) => token.jti),
-    tokens.map((token) => new Date(token.issuedAt.getTime() + accessTokenMemoryMs)),
+    tokens.map(rememberedUntil),
+    tokens.map((token) => token.requestDigest),
   ]);
   return firstTickets(inserted, following);
-}
-
-const forgetTokens = {
-  name: "forget_access_tokens",
-  text: `
-    delete from used_access_token where ctid = any(array(
-      select ctid from used_access_token where expires_at < now() limit $1))`,
-};
-
-/** Forgets at most `limit` access tokens that are too old to be accepted anyway. */
-export async function forgetAccessTokens(context: CoreContext, limit: number): Promise<void> {
-  await context.db.hot(forgetTokens, [limit]);
 }

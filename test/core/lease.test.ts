@@ -117,6 +117,7 @@ describe("lost attempts are counted whatever else is in trouble", () => {
       queue: { ...broker, ...trouble } as unknown as CallbackQueue,
       client: undefined as never,
       signer: undefined as never,
+      publicUrl: () => "https://gateway.example",
       newGuid: platform.context.newGuid,
       log: { debug() {}, info() {}, warn() {}, error() {} },
     });

@@ -59,6 +59,7 @@ describe("registerParticipant", () => {
     ["another name", { name: "Another" }],
     ["other URLs", { callbackUrls: { base: "https://elsewhere.example" } }],
     ["another key", { signingJwks: [{ kid: "another" }] }],
+    ["another wish about bodies", { requiresBodySha256: true }],
     ["another guid", { guid: "0198c0de-0000-7000-8000-000000000002" }],
   ])("a known bank code with %s is refused", async (_, changes) => {
     const registration = bankRegistration();

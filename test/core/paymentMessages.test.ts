@@ -19,6 +19,7 @@ import {
   registerParties,
   secondsFrom,
   setClock,
+  tokenOf,
 } from "./platform.ts";
 
 let platform: Platform;
@@ -172,7 +173,7 @@ describe("submitPaymentMessage", () => {
     const request = paymentRequest(platform, parties, mine);
     const { guid } = accepted(await submit(request));
     await platform.rows("update payment_order set status = 'canceled' where guid = $1", mine.guid);
-    const again = await submit({ ...request, accessToken: { jti: "fresh", issuedAt: new Date() } });
+    const again = await submit({ ...request, accessToken: tokenOf("fresh", 2) });
     expect(again).toMatchObject({
       refused: "JTI_IS_ALREADY_TAKEN",
       message: "payment message with provided jti already exists",
@@ -202,52 +203,106 @@ describe("submitPaymentMessage", () => {
 });
 
 describe("submitPaymentMessage: access tokens", () => {
-  test("a token is accepted once, whichever process saw it", async () => {
+  const used = (jti: string) => platform.rows("select from used_access_token where jti = $1", jti);
+
+  test("a token that an accepted message used up is refused with another request, whichever process saw it", async () => {
     const second = await platform.secondCore();
-    const accessToken = { jti: "replayed", issuedAt: new Date() };
-    const mine = await createOrder(platform, parties.merchant);
-    accepted(await submit(paymentRequest(platform, parties, mine, { accessToken })));
-    const other = await createOrder(platform, parties.merchant);
-    const replay = paymentRequest(platform, parties, other, { accessToken });
-    expect(await submit(replay, second)).toMatchObject({ refused: "AUTHORIZATION_FAILED" });
-    expect(reasonOf(await submit({ ...replay, accessToken: { jti: "another", issuedAt: new Date() } }))).toBe(
-      "accepted",
-    );
+    await pay(platform, parties, { accessToken: tokenOf("replayed", 1) });
+    const other = paymentRequest(platform, parties, await createOrder(platform, parties.merchant));
+    const replay = await submit({ ...other, accessToken: tokenOf("replayed", 2) }, second);
+    expect(replay).toMatchObject({ refused: "TOKEN_REPLAYED", field: "jti" });
+    expect(reasonOf(await submit({ ...other, accessToken: tokenOf("another", 2) }))).toBe("accepted");
   });
 
-  test("of two requests with one token at once, in two processes, exactly one is heard", async () => {
+  test("the same request with the same token again is no replay: it hears the first one's guid", async () => {
     const second = await platform.secondCore();
-    const accessToken = { jti: "raced", issuedAt: new Date() };
+    const mine = await createOrder(platform, parties.merchant);
+    const request = paymentRequest(platform, parties, mine, { accessToken: tokenOf("retried") });
+    const { guid } = accepted(await submit(request));
+    const again = await submit(request, second);
+    expect(again).toMatchObject({ refused: "JTI_IS_ALREADY_TAKEN", paymentMessageGuid: guid });
+  });
+
+  test("a token whose request is not known, as the version before kept it, is refused with every request", async () => {
+    const mine = await createOrder(platform, parties.merchant);
+    const request = paymentRequest(platform, parties, mine, { accessToken: tokenOf("older") });
+    accepted(await submit(request));
+    await platform.rows("update used_access_token set request_digest = null where jti = 'older'");
+    expect(reasonOf(await submit(request))).toBe("TOKEN_REPLAYED");
+  });
+
+  test.each([
+    ["in two processes", async () => [platform.core, await platform.secondCore()]],
+    ["in one group", async () => [platform.core, platform.core]],
+  ])("of two requests with one token at once, %s, one is accepted and the other is a replay", async (where, open) => {
+    const cores = await open();
     const orders = [await createOrder(platform, parties.merchant), await createOrder(platform, parties.merchant)];
     const answers = await Promise.all(
-      orders.map((mine, index) =>
-        submit(paymentRequest(platform, parties, mine, { accessToken }), index ? second : platform.core),
-      ),
+      orders.map((mine, index) => {
+        const accessToken = tokenOf(`raced ${where}`, index);
+        return submit(paymentRequest(platform, parties, mine, { accessToken }), cores[index]);
+      }),
     );
-    expect(answers.map(reasonOf).sort()).toEqual(["AUTHORIZATION_FAILED", "accepted"]);
+    expect(answers.map(reasonOf).sort()).toEqual(["TOKEN_REPLAYED", "accepted"]);
   });
 
-  test("the token of a refused request is used up all the same", async () => {
-    const accessToken = { jti: "spent", issuedAt: new Date() };
-    const refusedRequest = paymentRequest(platform, parties, order, { accessToken, amountMinor: 0 });
-    expect(reasonOf(await submit(refusedRequest))).toBe("INVALID_AMOUNT");
-    expect(reasonOf(await submit(refusedRequest))).toBe("AUTHORIZATION_FAILED");
+  test.each([
+    ["in two processes", async () => [platform.core, await platform.secondCore()]],
+    ["in one group", async () => [platform.core, platform.core]],
+  ])(
+    "of equal requests with one token at once, %s, one is accepted and the others hear its guid",
+    async (where, open) => {
+      const cores = await open();
+      const mine = await createOrder(platform, parties.merchant);
+      const request = paymentRequest(platform, parties, mine, { accessToken: tokenOf(`equal ${where}`) });
+      const answers = await Promise.all(Array.from({ length: 6 }, (_, index) => submit(request, cores[index % 2])));
+      const [winner, ...more] = answers.filter((answer) => reasonOf(answer) === "accepted");
+      expect(more).toEqual([]);
+      for (const loser of answers.filter((answer) => answer !== winner)) {
+        expect(loser).toMatchObject({ refused: "JTI_IS_ALREADY_TAKEN", paymentMessageGuid: accepted(winner)?.guid });
+      }
+    },
+  );
+
+  test("one token twice in one group is told within the group: the neighbour is stored by the first try", async () => {
+    const { db } = platform.context;
+    let stores = 0;
+    const hot: Sql = (statement, values) => {
+      if (statement.name === "store_submissions") stores += 1;
+      return db.hot(statement, values);
+    };
+    const core = createCore({ ...platform.context, db: { ...db, hot } });
+    const orders = [await createOrder(platform, parties.merchant), await createOrder(platform, parties.merchant)];
+    const requests = orders.map((mine, index) =>
+      paymentRequest(platform, parties, mine, { accessToken: tokenOf("twice in a group", index) }),
+    );
+    const answers = await Promise.all(requests.map((request) => submit(request, core)));
+    expect([answers.map(reasonOf), stores]).toEqual([["accepted", "TOKEN_REPLAYED"], 1]);
+  });
+
+  test("a refused request does not use its token up, for a neighbour in its group and for a later one", async () => {
+    const accessToken = tokenOf("unspent", 1);
+    const bad = paymentRequest(platform, parties, order, { accessToken, amountMinor: 0 });
+    expect(reasonOf(await submit(bad))).toBe("INVALID_AMOUNT");
+    expect(await used("unspent")).toEqual([]);
+    const mine = await createOrder(platform, parties.merchant);
+    const good = paymentRequest(platform, parties, mine, { accessToken: tokenOf("unspent", 2) });
+    expect((await Promise.all([submit(bad), submit(good)])).map(reasonOf)).toEqual(["INVALID_AMOUNT", "accepted"]);
   });
 
   test("two banks may use the same token identifier", async () => {
     const initiator = accepted(await platform.core.registerParticipant(bankRegistration()));
-    const accessToken = { jti: "common", issuedAt: new Date() };
-    for (const sides of [parties, { ...parties, initiator }]) {
+    for (const [request, sides] of [parties, { ...parties, initiator }].entries()) {
       const mine = await createOrder(platform, parties.merchant);
+      const accessToken = tokenOf("common", request);
       expect(reasonOf(await submit(paymentRequest(platform, sides, mine, { accessToken })))).toBe("accepted");
     }
   });
 
   test("forgetAccessTokens forgets only tokens that are too old to be accepted", async () => {
-    const used = (jti: string) => platform.rows("select from used_access_token where jti = $1", jti);
-    await pay(platform, parties, { accessToken: { jti: "old", issuedAt: new Date() } });
+    await pay(platform, parties, { accessToken: tokenOf("old") });
     await setClock(platform, secondsFrom(new Date(), 331));
-    await pay(platform, parties, { accessToken: { jti: "young", issuedAt: platform.clock.now } });
+    await pay(platform, parties, { accessToken: tokenOf("young", 1, platform.clock.now) });
     await platform.core.forgetAccessTokens(100);
     expect([(await used("old")).length, (await used("young")).length]).toEqual([0, 1]);
   });
@@ -256,18 +311,15 @@ describe("submitPaymentMessage: access tokens", () => {
     ["a bank's clock that runs 29 s ahead", 29],
     ["a clock that is right", 0],
   ])("a used token of %s is remembered for as long as its age would let it pass", async (_, aheadSeconds) => {
-    const start = platform.clock.now;
-    const accessToken = {
-      jti: `remembered-${aheadSeconds}`,
-      issuedAt: new Date(start.getTime() + aheadSeconds * 1000),
-    };
-    await pay(platform, parties, { accessToken });
+    const issuedAt = new Date(platform.clock.now.getTime() + aheadSeconds * 1000);
+    const jti = `remembered-${aheadSeconds}`;
+    await pay(platform, parties, { accessToken: tokenOf(jti, 1, issuedAt) });
     // A few seconds less than the 300 that it may be old, for the test's own time.
-    await setClock(platform, new Date(accessToken.issuedAt.getTime() + 290_000));
+    await setClock(platform, new Date(issuedAt.getTime() + 290_000));
     await platform.core.forgetAccessTokens(1_000);
     const mine = await createOrder(platform, parties.merchant);
-    const again = await submit(paymentRequest(platform, parties, mine, { accessToken }));
-    expect(again).toMatchObject({ refused: "AUTHORIZATION_FAILED", message: "the access token was used before" });
+    const again = paymentRequest(platform, parties, mine, { accessToken: tokenOf(jti, 2, issuedAt) });
+    expect(reasonOf(await submit(again))).toBe("TOKEN_REPLAYED");
   });
 
   test.each([-301, 31])(
@@ -277,7 +329,7 @@ describe("submitPaymentMessage: access tokens", () => {
       // The second is the test's own time.
       const issuedAt = new Date(Date.now() + s * 1000 + Math.sign(s) * 1000);
       const answer = await submit(
-        paymentRequest(platform, parties, mine, { accessToken: { jti: `far ${s}`, issuedAt } }),
+        paymentRequest(platform, parties, mine, { accessToken: tokenOf(`far ${s}`, 1, issuedAt) }),
       );
       expect(answer).toMatchObject({ refused: "AUTHORIZATION_FAILED", message: expect.stringContaining("too old") });
     },

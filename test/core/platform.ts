@@ -6,6 +6,7 @@ import { type Core, createCore } from "../../src/core/core.ts";
 import type { Registration } from "../../src/core/participants.ts";
 import type { PaymentMessage } from "../../src/core/paymentMessages.ts";
 import { type Database, openDatabase } from "../../src/db/database.ts";
+import type { AccessToken } from "../../src/domain/accessToken.ts";
 import { type CallbackKind, defaultRetryPolicy, type Outcome } from "../../src/domain/callback.ts";
 import { isRefusal, type Refusal } from "../../src/domain/errors.ts";
 import { ibanCheckDigits } from "../../src/domain/iban.ts";
@@ -83,7 +84,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
 }
 
 /**
- * The database's clock is the one that counts, so it is the one that tests move: an own now() stands before PostgreSQL's for
+ * The database's clock is the one that counts, so it is the one that tests move: an own now() and clock_timestamp() stand before PostgreSQL's for
  * everybody who connects from now on. plpgsql, so that plans look as they do with the real one.
  */
 const movableClock = (database: string) => [
@@ -92,6 +93,8 @@ const movableClock = (database: string) => [
   "insert into test_clock.shift values ('0')",
   `create function test_clock.now() returns timestamptz language plpgsql stable as
      'begin return pg_catalog.now() + (select by from test_clock.shift); end'`,
+  `create function test_clock.clock_timestamp() returns timestamptz language plpgsql volatile as
+     'begin return pg_catalog.clock_timestamp() + (select by from test_clock.shift); end'`,
   `alter database ${database} set search_path = public, test_clock, pg_catalog`,
 ];
 
@@ -157,6 +160,7 @@ export function bankRegistration(changes: Partial<Registration> = {}): Registrat
     logoUrl: null,
     redirectUrl: null,
     feeBasisPoints: 0,
+    requiresBodySha256: false,
     ...changes,
   };
 }
@@ -196,6 +200,11 @@ export async function registerParties(
 
 // ----------------------------------------------------------------------------------------------------- orders and messages
 
+/** An access token as REST hands it on; requests with equal numbers are the same request. */
+export function tokenOf(jti: string, request = 1, issuedAt = new Date()): AccessToken {
+  return { jti, issuedAt, requestDigest: new Uint8Array(32).fill(request) };
+}
+
 /** Whole seconds, as tokens carry them. */
 export const secondsFrom = (now: Date, seconds: number) => new Date(Math.floor(now.getTime() / 1000 + seconds) * 1000);
 
@@ -229,7 +238,7 @@ export function paymentRequest(
   const number = serial();
   return {
     callerGuid: parties.initiator.guid,
-    accessToken: { jti: `token-${number}`, issuedAt: platform.clock.now },
+    accessToken: tokenOf(`token-${number}`, 1, platform.clock.now),
     jti: `jti-${number}`,
     externalId: `external-${number}`,
     amountMinor: order.amountMinor,

@@ -23,10 +23,12 @@ beforeEach(async () => {
   parties = await registerParties(platform);
   // The banks were there from the first of the days that are closed here.
   await platform.rows("update participant set created_at = '2026-05-10T00:00:00Z'");
+  await platform.rows("update fee_rate set effective_from = '2026-05-10T00:00:00Z'");
 });
 afterEach(() => platform.close());
 
 const day = "2026-05-10";
+const all = { limit: 1_000 };
 const noonOf = (calendarDay: string) => `${calendarDay}T09:00:00Z`;
 const close = async (calendarDay = day, core = platform.core) =>
   accepted(await core.closeRegisters(calendarDay, false));
@@ -34,7 +36,7 @@ const paid = (amountMinor: number, decidedAt = noonOf(day)) =>
   payWithSuccess(platform, parties, { amountMinor, decidedAt });
 
 async function membersOf(registerId: string) {
-  return accepted(await platform.core.getRegister(undefined, registerId)).payments.map(({ guid }) => guid);
+  return accepted(await platform.core.getRegister(undefined, registerId, all)).payments.map(({ guid }) => guid);
 }
 
 /** Every register agrees with its payments, and no payment of a past day is in none. */
@@ -64,15 +66,101 @@ describe("closeRegisters", () => {
     await expectReconciled();
   });
 
-  test("closing again makes nothing twice; a straggler goes into a further register of its day", async () => {
+  test("closing again makes nothing twice; what surfaces for a closed day goes into an adjustment of it", async () => {
     await paid(100);
-    await close();
+    const [made] = await close();
+    expect(made?.adjustsDay).toBeNull();
     expect(await close()).toEqual([]);
+    await setClock(platform, new Date("2026-05-20T08:00:00Z"));
     const straggler = await paid(200);
-    const [further, ...others] = await close();
+    const [adjustment, ...others] = await close();
     expect(others).toEqual([]);
-    expect(further).toMatchObject({ id: "1005262", totalAmountMinor: 200, paymentCount: 1 });
-    expect(await membersOf("1005262")).toEqual([straggler]);
+    // Its id is of the day on which it is made, its period that of the day that it adjusts.
+    expect(adjustment).toMatchObject({
+      id: "2005261",
+      day: "2026-05-20",
+      adjustsDay: day,
+      status: "sent",
+      totalAmountMinor: 200,
+      paymentCount: 1,
+      periodStart: made?.periodStart,
+      periodEnd: made?.periodEnd,
+    });
+    expect(await membersOf("2005261")).toEqual([straggler]);
+    expect(await membersOf(made?.id ?? "")).not.toContain(straggler);
+    expect(await close()).toEqual([]);
+    // The day of its id is numbered on, and an adjustment is no register of that day: who paid nothing still gets the empty one.
+    await setClock(platform, new Date("2026-05-21T08:00:00Z"));
+    expect((await close("2026-05-20")).map(({ id, status }) => [id, status])).toEqual([["2005262", "sent_no_pm"]]);
+    await expectReconciled();
+  });
+
+  test("a day that is closed while it lasts is not closed: what comes later goes into a further register of it", async () => {
+    await setClock(platform, new Date("2026-05-10T12:00:00Z"));
+    await paid(100);
+    const first = accepted(await platform.core.closeRegisters(day, true));
+    await paid(200);
+    await setClock(platform, new Date("2026-05-11T12:00:00Z"));
+    const [second] = await close();
+    expect([first[0]?.id, second?.id]).toEqual(["1005261", "1005262"]);
+    expect([first[0]?.adjustsDay, second?.adjustsDay]).toEqual([null, null]);
+    await expectReconciled();
+  });
+
+  test("a register is a snapshot: a bank's new name, account and fee change nothing that was made", async () => {
+    await paid(100);
+    const [made] = await close();
+    const change = { name: "Renamed Bank", iban: "UA213223130000026007233566001", feeBasisPoints: 10_000 };
+    const changed = accepted(await platform.core.updateParticipant(parties.recipient.guid, change));
+    expect(changed).toMatchObject(change);
+    const read = accepted(await platform.core.getRegister(parties.recipient.guid, made?.id ?? "", all));
+    expect(read.register).toEqual(made);
+    expect(read.register.creditorAgent).toMatchObject({ name: parties.recipient.name, iban: parties.recipient.iban });
+    expect(read.register.purpose).toBe(`Gross settlement register ${made?.id}`);
+  });
+
+  test("a fee is that of the instant at which the message was accepted, not that of the closing", async () => {
+    const fee = async (feeBasisPoints: number) =>
+      accepted(await platform.core.updateParticipant(parties.recipient.guid, { feeBasisPoints }));
+    const guids: string[] = [];
+    for (const [instant, basisPoints] of [
+      ["2026-05-10T08:00:00Z", 100],
+      ["2026-05-10T09:00:00Z", 250],
+      ["2026-05-10T10:00:00Z", 0],
+    ] as const) {
+      await setClock(platform, new Date(instant));
+      await fee(basisPoints);
+      guids.push(await paid(10_000, instant));
+    }
+    await setClock(platform, new Date("2026-05-11T08:00:00Z"));
+    await fee(5_000);
+    const [register] = await close();
+    const { payments } = accepted(await platform.core.getRegister(undefined, register?.id ?? "", all));
+    expect(Object.fromEntries(payments.map(({ guid, feeMinor }) => [guid, feeMinor]))).toEqual({
+      [guids[0] ?? ""]: 100,
+      [guids[1] ?? ""]: 250,
+      [guids[2] ?? ""]: 0,
+    });
+    expect(register?.totalFeeMinor).toBe(350);
+  });
+
+  test.each([
+    ["between two banks", false],
+    ["inside one bank", true],
+  ])("with nothing to pay after fees a register %s is Paid from the start", async (_, isInternal) => {
+    const roles = { roles: ["initiator", "recipient"] as const, feeBasisPoints: 10_000 };
+    const bank = accepted(
+      await platform.core.registerParticipant({ ...bankRegistration(), ...roles, roles: [...roles.roles] }),
+    );
+    const merchant = accepted(await platform.core.registerParticipant(merchantRegistration(bank)));
+    const initiator = isInternal ? bank : parties.initiator;
+    await payWithSuccess(
+      platform,
+      { initiator, recipient: bank, merchant },
+      { amountMinor: 500, decidedAt: noonOf(day) },
+    );
+    const made = (await close()).find(({ creditorAgent }) => creditorAgent?.guid === bank.guid);
+    expect(made).toMatchObject({ status: "paid", totalAmountMinor: 500, totalFeeMinor: 500 });
     await expectReconciled();
   });
 
@@ -152,7 +240,7 @@ describe("closeRegisters", () => {
     for (const amountMinor of [100, 99, 150_075]) await paid(amountMinor);
     const [register] = await close();
     expect(register).toMatchObject({ totalFeeMinor: 751 });
-    const { payments } = accepted(await platform.core.getRegister(undefined, register?.id ?? ""));
+    const { payments } = accepted(await platform.core.getRegister(undefined, register?.id ?? "", all));
     expect(payments.map(({ feeMinor }) => feeMinor).sort((a, b) => a - b)).toEqual([0, 1, 750]);
     await expectReconciled();
   });
@@ -316,11 +404,11 @@ describe("reading registers", () => {
     const [register] = await close();
     const id = register?.id ?? "";
     for (const bank of [parties.initiator, parties.recipient]) {
-      expect(accepted(await platform.core.getRegister(bank.guid, id)).payments).toHaveLength(1);
+      expect(accepted(await platform.core.getRegister(bank.guid, id, all)).payments).toHaveLength(1);
     }
     const stranger = accepted(await platform.core.registerParticipant(bankRegistration()));
-    expect(reasonOf(await platform.core.getRegister(stranger.guid, id))).toBe("REGISTER_NOT_FOUND");
-    expect(reasonOf(await platform.core.getRegister(stranger.guid, "9999991"))).toBe("REGISTER_NOT_FOUND");
+    expect(reasonOf(await platform.core.getRegister(stranger.guid, id, all))).toBe("REGISTER_NOT_FOUND");
+    expect(reasonOf(await platform.core.getRegister(stranger.guid, "9999991", all))).toBe("REGISTER_NOT_FOUND");
   });
 
   test("listRegisters: newest first, of the side that is asked for, within the period, page by page", async () => {
@@ -333,11 +421,12 @@ describe("reading registers", () => {
         await platform.core.listRegisters({
           callerGuid: parties.initiator.guid,
           anySide: false,
+          statuses: [],
           offset: 0,
           limit: 50,
           ...query,
         })
-      ).map(({ id }) => id);
+      ).registers.map(({ id }) => id);
     expect(await list({})).toEqual(["1005261", "0905261", "0805261"]);
     expect(await list({ offset: 1, limit: 1 })).toEqual(["0905261"]);
     expect(await list({ callerGuid: parties.recipient.guid })).toEqual([]);

@@ -1,0 +1,55 @@
+import type { Sql } from "../db/pool.ts";
+import { type AccessToken, accessTokenMemoryMs, accessTokenProblem } from "../domain/accessToken.ts";
+import type { Refusal } from "../domain/errors.ts";
+import type { CoreContext } from "./context.ts";
+
+/** A token with the party that signed it: two parties may use the same jti. */
+export type PartyToken = AccessToken & { participantGuid: string };
+
+/** Until when a used token is remembered: a younger one could be accepted. */
+export const rememberedUntil = ({ issuedAt }: AccessToken) => new Date(issuedAt.getTime() + accessTokenMemoryMs);
+
+const selectToken = {
+  name: "select_access_token",
+  text: `
+    select now() as judged_at, used.jti is not null as is_used, used.request_digest
+    from (select) one left join used_access_token used on used.participant_guid = $1 and used.jti = $2`,
+};
+
+/** Why a request with this token is refused by the database's clock and memory, or undefined. */
+export async function tokenProblem(sql: Sql, token: PartyToken): Promise<Refusal | undefined> {
+  type Found = { judged_at: Date; is_used: boolean; request_digest: Buffer | null };
+  const [found] = await sql<Found>(selectToken, [token.participantGuid, token.jti]);
+  if (found === undefined) throw new Error("the database answered nothing about a token");
+  return accessTokenProblem(token, found.is_used ? found.request_digest : undefined, found.judged_at);
+}
+
+// What was kept meanwhile for the same request stays; for another one the race is lost, and whoever decides again hears of it
+// from `tokenProblem`. The insert waits for a concurrent one of the same token to end.
+const insertToken = {
+  name: "keep_access_token",
+  text: `
+    insert into used_access_token as kept (participant_guid, jti, expires_at, request_digest) values ($1, $2, $3, $4)
+    on conflict (participant_guid, jti) do update set request_digest = excluded.request_digest
+    where kept.request_digest is distinct from excluded.request_digest and lost_race('another request used the token up')`,
+};
+
+/**
+ * Uses a token up for its request, in the transaction that stores what the request changes. Fails as a lost race when another
+ * request has used it up since `tokenProblem` looked.
+ */
+export async function keepToken(sql: Sql, token: PartyToken): Promise<void> {
+  await sql(insertToken, [token.participantGuid, token.jti, rememberedUntil(token), token.requestDigest]);
+}
+
+const forgetTokens = {
+  name: "forget_access_tokens",
+  text: `
+    delete from used_access_token where ctid = any(array(
+      select ctid from used_access_token where expires_at < now() limit $1))`,
+};
+
+/** Forgets at most `limit` access tokens that are too old to be accepted anyway. */
+export async function forgetAccessTokens(context: CoreContext, limit: number): Promise<void> {
+  await context.db.hot(forgetTokens, [limit]);
+}

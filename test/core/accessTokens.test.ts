@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { keepToken, type PartyToken, tokenProblem } from "../../src/core/accessTokens.ts";
+import type { Database } from "../../src/db/database.ts";
+import { databaseFailure } from "../../src/db/failure.ts";
+import { openPlatform, type Platform, tokenOf } from "./platform.ts";
+
+let platform: Platform;
+let db: Database;
+
+beforeAll(async () => {
+  platform = await openPlatform();
+  db = platform.context.db;
+});
+afterAll(() => platform.close());
+
+const participantGuid = "00000000-0000-4000-8000-000000000001";
+const partyToken = (...token: Parameters<typeof tokenOf>): PartyToken => ({ participantGuid, ...tokenOf(...token) });
+const problemOf = (token: PartyToken) => db.transaction((sql) => tokenProblem(sql, token));
+const keep = (token: PartyToken) => db.transaction((sql) => keepToken(sql, token));
+
+describe("tokenProblem", () => {
+  test("an unused token is good for any request, a used one for its own request only", async () => {
+    expect(await problemOf(partyToken("mine", 1))).toBeUndefined();
+    await keep(partyToken("mine", 1));
+    expect(await problemOf(partyToken("mine", 1))).toBeUndefined();
+    expect(await problemOf(partyToken("mine", 2))).toMatchObject({ refused: "TOKEN_REPLAYED", field: "jti" });
+  });
+
+  test("a used token is another party's as well", async () => {
+    await keep(partyToken("common", 1));
+    const other = { ...partyToken("common", 2), participantGuid: "00000000-0000-4000-8000-000000000002" };
+    expect(await problemOf(other)).toBeUndefined();
+  });
+
+  test("a used token whose request is not known is good for nothing", async () => {
+    await keep(partyToken("older"));
+    await platform.rows("update used_access_token set request_digest = null where jti = 'older'");
+    expect(await problemOf(partyToken("older"))).toMatchObject({ refused: "TOKEN_REPLAYED" });
+  });
+
+  test("a token that is too old by the database's clock is refused, used or not", async () => {
+    const old = partyToken("old", 1, new Date(Date.now() - 301_000));
+    expect(await problemOf(old)).toMatchObject({ refused: "AUTHORIZATION_FAILED" });
+    await keep(old);
+    expect(await problemOf(old)).toMatchObject({ refused: "AUTHORIZATION_FAILED" });
+  });
+});
+
+describe("keepToken", () => {
+  test("the same request may keep its token again", async () => {
+    await keep(partyToken("twice", 1));
+    await keep(partyToken("twice", 1));
+    expect(await platform.rows("select from used_access_token where jti = 'twice'")).toHaveLength(1);
+  });
+
+  test.each([
+    ["another request used up", "of another", 2],
+    ["an unknown request used up", "of nobody", 1],
+  ])("a token that %s is a lost race, and what else the transaction stored is undone", async (_, jti, request) => {
+    await keep(partyToken(jti, 1));
+    await platform.rows("update used_access_token set request_digest = null where jti = 'of nobody'");
+    const both = db.transaction(async (sql) => {
+      await keepToken(sql, partyToken(`before ${jti}`));
+      await keepToken(sql, partyToken(jti, request));
+    });
+    expect(databaseFailure(await both.catch((error: unknown) => error))).toBe("lost_race");
+    expect(await platform.rows("select from used_access_token where jti = $1", `before ${jti}`)).toEqual([]);
+  });
+
+  // On the other pool: the two transactions hold every connection of theirs.
+  const waiting = () =>
+    db.hot({
+      name: "",
+      text: "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+    });
+
+  test("of two requests that keep one token at the same moment, the second waits and loses", async () => {
+    const first = Promise.withResolvers<void>();
+    const firstKept = Promise.withResolvers<void>();
+    const winner = db.transaction(async (sql) => {
+      await keepToken(sql, partyToken("raced", 1));
+      firstKept.resolve();
+      await first.promise;
+    });
+    await firstKept.promise;
+    const loser = keep(partyToken("raced", 2)).catch((error: unknown) => error);
+    await expect.poll(waiting).toHaveLength(1);
+    first.resolve();
+    await winner;
+    expect(databaseFailure(await loser)).toBe("lost_race");
+  });
+});
