@@ -4,13 +4,13 @@ import type { CallbackAttemptSchema, CallbackSchema } from "../../gen/dcm/v1/cal
 import type { OrderSchema } from "../../gen/dcm/v1/order_pb.ts";
 import type { ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
 import type { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
-import type { RegisterPaymentSchema, RegisterSchema } from "../../gen/dcm/v1/settlement_pb.ts";
+import type { RegisterActSchema, RegisterPaymentSchema, RegisterSchema } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { PaymentMessage } from "../core/paymentMessages.ts";
+import type { RegisterAct } from "../core/registerActs.ts";
 import type { CallbackAttempt, CallbackView } from "../core/review.ts";
 import type { Register, RegisterPayment } from "../core/settlements.ts";
 import type { Order } from "../domain/order.ts";
 import type { Participant, PublicJwk } from "../domain/participant.ts";
-import { registerPurpose } from "../domain/settlement.ts";
 import {
   bankRoles,
   callbackBodyFormats,
@@ -20,6 +20,7 @@ import {
   participantKinds,
   paymentMessageStatuses,
   paymentTypes,
+  registerActKinds,
   registerStatuses,
   senderAccountTypes,
 } from "./enums.ts";
@@ -111,6 +112,7 @@ export function toParticipant(participant: Participant): MessageInitShape<typeof
     version: BigInt(participant.version),
     createdAt: timestampFromDate(participant.createdAt),
     updatedAt: timestampFromDate(participant.updatedAt),
+    requiresBodySha256: participant.requiresBodySha256,
   };
 }
 
@@ -120,10 +122,11 @@ export function toRegister(register: Register): MessageInitShape<typeof Register
     id: register.id,
     day: register.day,
     debtorAgent: register.debtorAgent,
+    adjustsDay: register.adjustsDay ?? "",
     creditorAgent: { guid: creditorAgent?.guid ?? "", name: creditorAgent?.name ?? "", bic: creditorAgent?.bic ?? "" },
     creditorCode: creditorAgent?.taxCode ?? "",
     chargingAccount: creditorAgent?.iban ?? "",
-    purpose: registerPurpose(register.id),
+    purpose: register.purpose,
     periodStart: timestampFromDate(register.periodStart),
     periodEnd: timestampFromDate(register.periodEnd),
     totalAmount: money(register.totalAmountMinor, register.currency),
@@ -149,6 +152,28 @@ export function toRegisterPayment(
     debtorAccount: payment.debtorAccount,
     creditorAccount: payment.creditorAccount,
     receivedAt: timestampFromDate(payment.receivedAt),
+  };
+}
+
+export function toRegisterAct(act: RegisterAct): MessageInitShape<typeof RegisterActSchema> {
+  const { payment } = act;
+  return {
+    number: BigInt(act.number),
+    kind: registerActKinds[act.kind],
+    actor: act.actor,
+    at: timestampFromDate(act.at),
+    payment: payment
+      ? {
+          externalId: payment.externalId,
+          creditorIban: payment.creditorIban,
+          amount: money(payment.amountMinor, payment.currency),
+          purpose: payment.purpose,
+          creationDate: payment.creationDate,
+        }
+      : undefined,
+    paymentStatus: act.paymentStatus ?? "",
+    note: act.note ?? "",
+    jws: act.jws ?? "",
   };
 }
 

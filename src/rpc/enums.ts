@@ -2,7 +2,7 @@ import * as pb from "../../gen/dcm/v1/callback_pb.ts";
 import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import { BankRole, CallbackBodyFormat, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
 import { PaymentMessageStatus, PaymentType, SenderAccountType } from "../../gen/dcm/v1/payment_message_pb.ts";
-import { RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
+import { RegisterActKind, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { CallbackKind, CallbackState } from "../domain/callback.ts";
 import type * as order from "../domain/order.ts";
 import type * as participant from "../domain/participant.ts";
@@ -59,6 +59,16 @@ export const registerStatuses = {
   processing: RegisterStatus.PROCESSING,
   paid: RegisterStatus.PAID,
 } as const satisfies Record<settlement.RegisterStatus, RegisterStatus>;
+
+export const registerActKinds = {
+  made: RegisterActKind.MADE,
+  told: RegisterActKind.TOLD,
+  paid: RegisterActKind.PAID,
+  confirmed: RegisterActKind.CONFIRMED,
+  rejected: RegisterActKind.REJECTED,
+  internal: RegisterActKind.INTERNAL,
+  reopened: RegisterActKind.REOPENED,
+} as const satisfies Record<settlement.RegisterActKind, RegisterActKind>;
 
 export const callbackKinds = {
   pay_in_bank: pb.CallbackKind.PAY_IN_BANK,

@@ -47,6 +47,15 @@ export const codeOfReason = {
   DAY_IS_NOT_OVER: Code.FailedPrecondition,
   FORBIDDEN: Code.PermissionDenied,
   OVERLOADED: Code.ResourceExhausted,
+  TOKEN_REPLAYED: Code.Unauthenticated,
+  WRONG_DATA: Code.FailedPrecondition,
+  REGISTER_EMPTY: Code.FailedPrecondition,
+  REGISTER_INTERNAL: Code.FailedPrecondition,
+  REGISTER_NOT_INTERNAL: Code.FailedPrecondition,
+  REGISTER_NOT_PAID: Code.FailedPrecondition,
+  REGISTER_ALREADY_PAID: Code.FailedPrecondition,
+  PAYMENT_ID_USED: Code.AlreadyExists,
+  STATUS_NOT_FINAL: Code.InvalidArgument,
 } as const satisfies Record<RefusalReason, Code>;
 
 export function toConnectError(refusal: Refusal, code: Code = codeOfReason[refusal.refused]): ConnectError {

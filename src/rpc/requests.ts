@@ -1,3 +1,4 @@
+import type { AccessToken as PbAccessToken } from "../../gen/dcm/v1/access_pb.ts";
 import type { CallbackFilter as PbCallbackFilter } from "../../gen/dcm/v1/callback_service_pb.ts";
 import type { Money } from "../../gen/dcm/v1/money_pb.ts";
 import type { UltimateCreditor as PbUltimateCreditor } from "../../gen/dcm/v1/order_pb.ts";
@@ -8,16 +9,24 @@ import type {
   GetPaymentMessageRequest,
   SubmitPaymentMessageRequest,
 } from "../../gen/dcm/v1/payment_message_service_pb.ts";
-import { RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
-import type { ListRegistersRequest } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import { type SettlementPayment as PbSettlementPayment, RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
+import type {
+  ConfirmInternalRegisterRequest,
+  ConfirmRegisterRequest,
+  GetRegisterRequest,
+  ListRegistersRequest,
+  PayRegisterRequest,
+} from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { ParticipantChange } from "../core/participantChange.ts";
 import type { ParticipantKey, Registration } from "../core/participants.ts";
 import type { CallbackFilter } from "../core/review.ts";
-import type { RegisterQuery } from "../core/settlements.ts";
+import type { PaymentsPage, RegisterQuery } from "../core/settlements.ts";
+import type { AccessToken } from "../domain/accessToken.ts";
 import { refuse } from "../domain/errors.ts";
 import type { OrderRequest, UltimateCreditor } from "../domain/order.ts";
 import type { CallbackUrls, ParticipantKind } from "../domain/participant.ts";
 import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
+import type { SettlementPayment } from "../domain/settlement.ts";
 import {
   bankRoles,
   callbackBodyFormats,
@@ -25,6 +34,7 @@ import {
   callbackStates,
   participantKinds,
   paymentTypes,
+  registerStatuses,
   senderAccountTypes,
 } from "./enums.ts";
 import { invalidRequest, toConnectError } from "./errors.ts";
@@ -58,12 +68,23 @@ export function orderRequest(request: CreateOrderRequest): OrderRequest {
   };
 }
 
+const sha256Bytes = 32;
+
+/** The caller's access token; null where there is none, which only callers inside the platform may leave out. */
+export function accessToken(given: PbAccessToken | undefined): AccessToken | null {
+  if (given === undefined) return null;
+  const { jti, issuedAt, requestDigest } = given;
+  if (jti === "") throw invalidRequest("access_token.jti", "is missing");
+  if (requestDigest.length !== sha256Bytes) {
+    throw invalidRequest("access_token.request_digest", `does not have ${sha256Bytes} bytes`);
+  }
+  return { jti, issuedAt: instant(issuedAt, "access_token.iat"), requestDigest };
+}
+
 export function paymentMessageRequest(request: SubmitPaymentMessageRequest): PaymentMessageRequest {
   const debtor = present(request.debtor, "debtor");
   const creditor = present(request.creditor, "creditor");
   const encryption = present(request.encryption, "encryption");
-  const { accessToken } = request;
-  if (accessToken?.jti === "") throw invalidRequest("access_token.jti", "is missing");
   if (request.jti === "") throw invalidRequest("jti", "is missing");
   if (request.externalId === "") {
     const field = "payment_message_external_id";
@@ -71,9 +92,7 @@ export function paymentMessageRequest(request: SubmitPaymentMessageRequest): Pay
   }
   return {
     callerGuid: guid(request.callerGuid, "caller_guid"),
-    accessToken: accessToken
-      ? { jti: accessToken.jti, issuedAt: instant(accessToken.issuedAt, "access_token.iat") }
-      : null,
+    accessToken: accessToken(request.accessToken),
     jti: request.jti,
     externalId: request.externalId,
     ...money(request.amount, "amount"),
@@ -118,6 +137,32 @@ export function callbackFilter(filter: PbCallbackFilter | undefined): CallbackFi
 
 const defaultRegisterLimit = 50;
 
+/** About 300 bytes a payment beside its purpose: at most some 2 MB, below the 4 MiB of a gRPC message. */
+const maxPaymentsInPage = 2_000;
+
+export function paymentsPage({ paymentsLimit, paymentsAfter }: GetRegisterRequest): PaymentsPage {
+  if (paymentsLimit < 0) throw invalidRequest("payments_limit", "is negative");
+  return {
+    limit: paymentsLimit === 0 ? 500 : Math.min(paymentsLimit, maxPaymentsInPage),
+    after: paymentsAfter === "" ? undefined : guid(paymentsAfter, "payments_after"),
+  };
+}
+
+/** What a bank states about a register, but for the payment. */
+export function bankStatement(request: PayRegisterRequest | ConfirmRegisterRequest | ConfirmInternalRegisterRequest) {
+  return {
+    callerGuid: guid(request.callerGuid, "caller_guid"),
+    registerId: request.registerId,
+    jws: request.jws,
+    accessToken: accessToken(request.accessToken),
+  };
+}
+
+export function settlementPayment(payment: PbSettlementPayment | undefined): SettlementPayment {
+  const { externalId, creditorIban, amount, purpose, creationDate } = present(payment, "payment");
+  return { externalId, creditorIban, ...money(amount, "amount"), purpose, creationDate };
+}
+
 export function registerQuery(request: ListRegistersRequest): RegisterQuery {
   if (request.offset < 0) throw invalidRequest("offset", "is negative");
   const anySide = { [RegisterRole.UNSPECIFIED]: false, [RegisterRole.DEBTOR]: false, [RegisterRole.ALL]: true };
@@ -126,6 +171,8 @@ export function registerQuery(request: ListRegistersRequest): RegisterQuery {
     anySide: present<boolean>(anySide[request.role as keyof typeof anySide], "role"),
     from: optionalInstant(request.from, "from"),
     to: optionalInstant(request.to, "to"),
+    statuses: request.statuses.map((status) => named(registerStatuses, status, "statuses")),
+    updatedFrom: optionalInstant(request.updatedFrom, "updated_from"),
     offset: request.offset,
     limit: pageSize(request.limit, defaultRegisterLimit, "limit"),
   };
@@ -182,6 +229,7 @@ export function registration(kind: ParticipantKind, given: PbParticipant | undef
     logoUrl: textOrNull(participant.logoUrl),
     redirectUrl: textOrNull(participant.redirectUrl),
     feeBasisPoints: participant.feeBasisPoints,
+    requiresBodySha256: participant.requiresBodySha256,
   };
 }
 
@@ -207,7 +255,7 @@ function jwkJson(text: string, field: string): unknown {
 }
 
 export function participantChange(request: UpdateParticipantRequest): ParticipantChange {
-  const { name, deepLinkPrefix, logoUrl, feeBasisPoints, iban } = request;
+  const { name, deepLinkPrefix, logoUrl, feeBasisPoints, iban, requiresBodySha256 } = request;
   const format = optionalNamed(callbackBodyFormats, request.callbackBodyFormat, "callback_body_format");
   return {
     ...(request.callbackUrls && { callbackUrls: callbackUrls(request.callbackUrls) }),
@@ -221,5 +269,6 @@ export function participantChange(request: UpdateParticipantRequest): Participan
     ...(feeBasisPoints !== undefined && { feeBasisPoints }),
     ...(format !== undefined && { callbackBodyFormat: format }),
     ...(iban !== undefined && { iban }),
+    ...(requiresBodySha256 !== undefined && { requiresBodySha256 }),
   };
 }

@@ -98,15 +98,48 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
     return { registers: registers.map(answers.toRegister) };
   },
   async listRegisters(request) {
-    return { registers: (await core.listRegisters(requests.registerQuery(request))).map(answers.toRegister) };
+    const { registers, total } = await core.listRegisters(requests.registerQuery(request));
+    return { registers: registers.map(answers.toRegister), totalCount: BigInt(total) };
   },
   async getRegister(request) {
     const callerGuid = guid(request.callerGuid, "caller_guid");
-    const { register, payments } = unlessRefused(await core.getRegister(callerGuid, request.registerId));
+    const page = requests.paymentsPage(request);
+    const found = unlessRefused(await core.getRegister(callerGuid, request.registerId, page));
+    const { register, payments, hasMore } = found;
     return {
       register: answers.toRegister(register),
       payments: payments.map((payment) => answers.toRegisterPayment(payment, register.currency)),
+      nextPaymentsAfter: hasMore ? (payments.at(-1)?.guid ?? "") : "",
     };
+  },
+  async payRegister(request) {
+    const payment = requests.settlementPayment(request.payment);
+    return unlessRefused(await core.payRegister({ ...requests.bankStatement(request), payment }));
+  },
+  async confirmRegister(request) {
+    const payment = requests.settlementPayment(request.payment);
+    const { paymentStatus } = request;
+    return unlessRefused(await core.confirmRegister({ ...requests.bankStatement(request), payment, paymentStatus }));
+  },
+  async confirmInternalRegister(request) {
+    return unlessRefused(await core.confirmInternalRegister(requests.bankStatement(request)));
+  },
+  async reopenRegister({ registerId, operator, note }) {
+    return { register: answers.toRegister(unlessRefused(await core.reopenRegister(registerId, operator, note))) };
+  },
+  async listRegisterActs(request) {
+    const after = Number(request.afterNumber);
+    const { register, acts, hasMore } = unlessRefused(await core.listRegisterActs(request.registerId, after));
+    return {
+      register: answers.toRegister(register),
+      acts: acts.map(answers.toRegisterAct),
+      nextAfterNumber: BigInt(hasMore ? (acts.at(-1)?.number ?? 0) : 0),
+    };
+  },
+  async reconcileRegisters({ lastDays }) {
+    if (lastDays < 0) throw invalidRequest("last_days", "is negative");
+    const days = lastDays === 0 ? 7 : Math.min(lastDays, 3_660);
+    return { discrepancies: await core.reconcileRegisters(days) };
   },
 });
 

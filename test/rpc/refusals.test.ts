@@ -76,6 +76,8 @@ describe("what is absent or wrong in a request is refused with the name of its f
       () => clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, "x", { accessToken: {} })),
       "access_token.jti",
     ],
+    ["an access token without the digest of its request", () => submitWithDigest(0), "access_token.request_digest"],
+    ["an access token with a digest of 31 bytes", () => submitWithDigest(31), "access_token.request_digest"],
     [
       "a nested NUL character",
       () =>
@@ -142,6 +144,11 @@ describe("what is absent or wrong in a request is refused with the name of its f
     Object.fromEntries(Object.entries(message).filter(([key]) => key !== name)) as Message;
   const submitWithout = (name: string) =>
     clients.paymentMessages.submitPaymentMessage(without(paymentMessage(bank, merchant, "x"), name as "jti"));
+
+  const submitWithDigest = (bytes: number) => {
+    const accessToken = { jti: "a", requestDigest: new Uint8Array(bytes) };
+    return clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, "x", { accessToken }));
+  };
 
   test.each(calls)("%s", async (_, call, field, reason = "INVALID_REQUEST") => {
     expect(await errorOf(call())).toMatchObject({ code: Code.InvalidArgument, reason, field });

@@ -1,3 +1,4 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CallbackKind, CallbackState } from "../../gen/dcm/v1/callback_pb.ts";
@@ -80,6 +81,24 @@ describe("payment messages", () => {
     expect(
       (await clients.paymentMessages.getPaymentMessage({ callerGuid: bank.guid, by: byOrder })).paymentMessage,
     ).toEqual(read);
+  });
+
+  test("SubmitPaymentMessage: a token that another request used up is unauthenticated, by a reason of its own", async () => {
+    const submitWith = async (request: number) => {
+      const accessToken = {
+        jti: "used-over-rpc",
+        issuedAt: timestampFromDate(new Date()),
+        requestDigest: new Uint8Array(32).fill(request),
+      };
+      const message = paymentMessage(bank, merchant, await createOrder(), { accessToken });
+      return clients.paymentMessages.submitPaymentMessage(message);
+    };
+    await submitWith(1);
+    expect(await errorOf(submitWith(2))).toMatchObject({
+      code: Code.Unauthenticated,
+      reason: "TOKEN_REPLAYED",
+      field: "jti",
+    });
   });
 
   test("SubmitPaymentMessage: a second message for the order hears the first one's guid in the detail", async () => {
@@ -226,6 +245,7 @@ describe("participants", () => {
       deepLinkPrefix: "bank://pay/",
       logoUrl: "https://b.example/logo.svg",
       feeBasisPoints: 25,
+      requiresBodySha256: true,
     });
     const { bank: stored } = await clients.participants.registerBank({ bank: message });
     expect(stored).toMatchObject({
@@ -252,11 +272,15 @@ describe("participants", () => {
       callbackUrls: { base: "https://new.example" },
       feeBasisPoints: 0,
       name: "Renamed",
+      requiresBodySha256: true,
     });
-    const { name, callbackUrls, version, updatedAt, ...rest } = changed.participant as Participant;
+    const { name, callbackUrls, version, updatedAt, requiresBodySha256, ...rest } = changed.participant as Participant;
     expect([name, callbackUrls?.base, version]).toEqual(["Renamed", "https://new.example", 2n]);
+    expect(requiresBodySha256).toBe(true);
     expect(stored).toMatchObject(rest);
     expect(updatedAt).toBeDefined();
+    const again = await clients.participants.updateParticipant({ guid: stored?.guid ?? "", name: "Once more" });
+    expect(again.participant?.requiresBodySha256).toBe(true);
   });
 
   test("ListParticipants: page by page, each one once, the pages of one kind and role", async () => {
