@@ -36,6 +36,14 @@ export const waitsForItsTurn = (url: string): boolean => admittedInTurn.test(url
 /** No answer may be cached or taken for something else than it says. */
 export const alwaysHeaders = { "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store" };
 
+/** How each request that is worked on leaves its place. */
+const places = new WeakMap<ServerResponse, () => void>();
+
+/** For an answer that waits for its reader: it is worked on no more, and others can be. */
+export function givePlaceBack(response: ServerResponse): void {
+  places.get(response)?.();
+}
+
 /**
  * Lets at most `deps.maxInFlight` requests of the API into the application. A burst waits at the door; what has waited for
  * a second is told to come again. This stands before Express and has its answer ready, because refusing must cost a small
@@ -50,14 +58,15 @@ export function admitAtMost(deps: RestDeps, application: RequestListener): Reque
 
   function enter(request: IncomingMessage, response: ServerResponse): void {
     inFlight += 1;
+    const leave = () => {
+      if (!places.delete(response)) return;
+      inFlight -= 1;
+      const [next] = waiting;
+      next?.();
+    };
+    places.set(response, leave);
     response.once("close", leave);
     application(request, response);
-  }
-
-  function leave(): void {
-    inFlight -= 1;
-    const [next] = waiting;
-    next?.();
   }
 
   function wait(request: IncomingMessage, response: ServerResponse): void {

@@ -10,39 +10,65 @@ const IDENTIFIER = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
 
 const refused = () => new RestRefusal("AUTHORIZATION_FAILED");
 
+/** What a request shows of itself to be taken for its bank's. */
+export type Presented = {
+  token: string | undefined;
+  /** The bank that the path names. */
+  pathGuid: string | undefined;
+  /** Whether the operation changes something. */
+  isChange: boolean;
+  bodySha256: string;
+  requestDigest: Uint8Array;
+};
+
 /**
  * Verifies a bank's Cx-Authorization. With a guid in the path the token must be signed by that bank; a token of another
  * registered bank is good, but not here.
  */
-export async function authenticateBank(
-  token: string | undefined,
-  pathGuid: string | undefined,
-  parties: Parties,
-  now: Date,
-): Promise<Caller> {
+export async function authenticateBank(presented: Presented, parties: Parties, now: Date): Promise<Caller> {
+  const { token, pathGuid } = presented;
   const peeked = peekJws(token);
-  if (!peeked.ok) throw refused();
+  if (token === undefined || !peeked.ok) throw refused();
+  const signed = { ...presented, token };
   const { kid } = peeked.header;
   if (pathGuid !== undefined) {
     const named = await parties.find({ case: "guid", value: pathGuid.toLowerCase() });
-    const caller = named && (await verifiedCaller(token, named, now));
+    const caller = named && (await verifiedCaller(signed, named, now));
     if (caller) return caller;
   }
   if (typeof kid !== "string" || !IDENTIFIER.test(kid)) throw refused();
   const signer = await parties.find({ case: "kid", value: kid });
-  const caller = signer && (await verifiedCaller(token, signer, now));
+  const caller = signer && (await verifiedCaller(signed, signer, now));
   if (!caller) throw refused();
-  if (pathGuid !== undefined && caller.bank.guid !== pathGuid.toLowerCase()) throw new RestRefusal("FORBIDDEN");
+  if (pathGuid !== undefined && caller.bank.guid !== pathGuid.toLowerCase()) {
+    throw new RestRefusal("FORBIDDEN", { text: "the counterparty in the path is not the caller" });
+  }
   return caller;
 }
 
-async function verifiedCaller(token: unknown, party: Party, now: Date): Promise<Caller | undefined> {
-  if (party.participant.kind !== ParticipantKind.BANK) return undefined;
-  const verified = await verifyJws(token, party.keys);
+async function verifiedCaller(
+  presented: Presented & { token: string },
+  party: Party,
+  now: Date,
+): Promise<Caller | undefined> {
+  const bank = party.participant;
+  if (bank.kind !== ParticipantKind.BANK) return undefined;
+  const verified = await verifyJws(presented.token, party.keys);
   if (!verified.ok) return undefined;
   const check = checkAccessClaims(verified.claims, now);
   if (!check.ok || !IDENTIFIER.test(check.jti)) return undefined;
-  return { bank: party.participant, access: { jti: check.jti, issuedAt: new Date(Math.floor(check.iat * 1000)) } };
+  checkBody(verified.claims, bank, presented);
+  const issuedAt = new Date(Math.floor(check.iat * 1000));
+  const { token, requestDigest } = presented;
+  return { bank, access: { token, jti: check.jti, issuedAt, requestDigest } };
+}
+
+/** Refuses a token that binds another body, or none where its bank wants every change to be bound. */
+function checkBody({ body_sha256: bound }: Claims, bank: Participant, { isChange, bodySha256 }: Presented): void {
+  const field = "body_sha256";
+  if (bound === undefined) {
+    if (bank.requiresBodySha256 && isChange) throw new RestRefusal("TOKEN_INCOMPLETE", { field });
+  } else if (bound !== bodySha256) throw new RestRefusal("TOKEN_BODY_MISMATCH", { field });
 }
 
 /** Verifies an order's token with the keys of the merchant that it names. */
@@ -56,8 +82,8 @@ export async function verifyOrder(token: string, parties: Parties): Promise<{ me
   return { merchant: party.participant, claims: await verifiedClaims(token, party, parties) };
 }
 
-/** Verifies a payment message's token with the keys of the bank that calls. */
-export async function verifyPaymentMessage(token: string, bank: Participant, parties: Parties): Promise<Claims> {
+/** Verifies what the calling bank signed beside its access token: a payment message, or a statement about a register. */
+export async function verifySignedBy(bank: Participant, token: string, parties: Parties): Promise<Claims> {
   const party = await parties.find({ case: "guid", value: bank.guid });
   if (!party) throw refused();
   return verifiedClaims(token, party, parties);

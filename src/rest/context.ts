@@ -39,14 +39,21 @@ export type RestDeps = {
   requestDone?: RequestObserver;
   /** Requests of the API that are worked on at the same time; what comes on top waits and is then told to come again. */
   maxInFlight?: number;
+  /** How long a reader of a streamed answer may take nothing. */
+  readerPatienceMs?: number;
+  /** Answers that are streamed at the same time; what comes on top is told to come again. */
+  maxStreams?: number;
   tracing?: Tracing;
   openapiPath: string;
   /** Reads a merchant's published key set; without it only directly registered keys verify. */
   fetchKeySet?: (url: string) => Promise<unknown>;
 };
 
-/** What a bank's verified Cx-Authorization said; its jti goes to the core, which refuses a second use. */
-export type Access = { jti: string; issuedAt: Date };
+/**
+ * What a bank's verified Cx-Authorization said, and of which request; the core refuses it with another one once it is used up.
+ * The token itself is the evidence where the body is not signed.
+ */
+export type Access = { token: string; jti: string; issuedAt: Date; requestDigest: Uint8Array };
 
 export type Caller = { bank: Participant; access: Access };
 

@@ -11,6 +11,9 @@ type ReasonName = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
 /** How a code is answered. Without a text the sentence of whoever refused is used. */
 type Answer = { status: number; text?: string; retryAfterSeconds?: number };
 
+/** Whatever is wrong with a token, people read the same; only the code tells more, to whoever signed it. */
+const invalidCredentials = { status: 401, text: "Access credentials are invalid" } as const satisfies Answer;
+
 /** Every refusal of the REST edge: one row per documented code (wire contract, section 4). */
 export const answers = {
   INVALID_DEBTOR_ACCOUNT: { status: 400 },
@@ -36,7 +39,7 @@ export const answers = {
   INVALID_CREATION_TIME: { status: 400 },
   CREATION_DATE_IS_NOT_PAST: { status: 400 },
   INVALID_REQUEST: { status: 400 },
-  AUTHORIZATION_FAILED: { status: 401, text: "Access credentials are invalid" },
+  AUTHORIZATION_FAILED: invalidCredentials,
   INTERNAL_ERROR: { status: 500, text: "internal error" },
   REF_IS_ALREADY_TAKEN: { status: 409, text: "order with provided ref already exists" },
   PAYMENT_MESSAGE_EXISTS: { status: 409, text: "payment message with provided order id already exists" },
@@ -45,7 +48,15 @@ export const answers = {
   INVALID_ISSUE_TIME: { status: 400 },
   PAYMENT_MESSAGE_NOT_FOUND: { status: 400, text: "not found" },
   REGISTER_NOT_FOUND: { status: 400, text: "not found" },
-  FORBIDDEN: { status: 403, text: "the counterparty in the path is not the caller" },
+  wrong_data: { status: 409 },
+  REGISTER_EMPTY: { status: 400 },
+  REGISTER_INTERNAL: { status: 400 },
+  REGISTER_NOT_INTERNAL: { status: 400 },
+  REGISTER_NOT_PAID: { status: 400 },
+  REGISTER_ALREADY_PAID: { status: 409 },
+  PAYMENT_ID_USED: { status: 409 },
+  STATUS_NOT_FINAL: { status: 400 },
+  FORBIDDEN: { status: 403 },
   OVERLOADED: { status: 503, text: "the service is busy, try again", retryAfterSeconds: 1 },
   UNAVAILABLE: { status: 503, text: "the service is unavailable, try again", retryAfterSeconds: 1 },
   TIMEOUT: { status: 503, text: "the service did not answer in time, try again", retryAfterSeconds: 1 },
@@ -53,19 +64,31 @@ export const answers = {
   METHOD_NOT_ALLOWED: { status: 405, text: "the path does not have this method" },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, text: "the body must be application/json" },
   BODY_TOO_LARGE: { status: 413, text: "the body is larger than 64 KiB" },
+  TOKEN_REPLAYED: invalidCredentials,
+  TOKEN_BODY_MISMATCH: invalidCredentials,
+  TOKEN_INCOMPLETE: invalidCredentials,
 } as const satisfies Record<ErrorCode, Answer>;
 
-/** Where the documents word a refusal otherwise for one operation. */
-const wordings: { [Id in OperationId]?: { [Code in ErrorCode]?: string } } = {
+/** As the documents have it: it may have happened all the same, and a repeat hears 208. */
+const timeoutOfWrite: Answer = { status: 408, text: answers.TIMEOUT.text };
+
+/** Where the documents answer a refusal otherwise for one operation. */
+const exceptions: { [Id in OperationId]?: { [Code in ErrorCode]?: Answer } } = {
   getOrderForBank: {
-    ORDER_NOT_FOUND:
-      "func GetMerchantsOrderNbuJSONHandler() failed. Error: failed to get order by ID: get order by guid err: order not found",
+    ORDER_NOT_FOUND: {
+      status: 400,
+      text: "func GetMerchantsOrderNbuJSONHandler() failed. Error: failed to get order by ID: get order by guid err: order not found",
+    },
   },
-  getPaymentMessageByOrder: { ORDER_NOT_FOUND: "not found" },
+  getPaymentMessageByOrder: { ORDER_NOT_FOUND: { status: 400, text: "not found" } },
+  payGrossSettlement: { TIMEOUT: timeoutOfWrite },
+  confirmGrossSettlement: { TIMEOUT: timeoutOfWrite },
+  confirmInternalGrossSettlement: { TIMEOUT: timeoutOfWrite },
 };
 
-/** Reasons that only the operators' calls can have; should one come here, it is a fault of ours. */
-const operatorReasons = {
+/** Reasons of the core that the documents call otherwise. Those of operators' calls cannot come here: it is a fault of ours. */
+const otherCodes = {
+  WRONG_DATA: "wrong_data",
   PARTICIPANT_NOT_FOUND: "INTERNAL_ERROR",
   PARTICIPANT_EXISTS: "INTERNAL_ERROR",
   INVALID_KEY: "INTERNAL_ERROR",
@@ -126,7 +149,7 @@ export function asRefusal(error: unknown): RestRefusal | undefined {
     return code && new RestRefusal(code);
   }
   const { detail, name } = known;
-  const code = name in operatorReasons ? operatorReasons[name as keyof typeof operatorReasons] : (name as ErrorCode);
+  const code = name in otherCodes ? otherCodes[name as keyof typeof otherCodes] : (name as ErrorCode);
   if (code === "INTERNAL_ERROR") return undefined;
   const field = restFields[detail.field] ?? detail.field;
   return new RestRefusal(code, {
@@ -149,10 +172,10 @@ export function errorAnswer(
   operation: { id: OperationId; errorFamily: "Error" | "SettlementError" } | undefined,
 ): ErrorAnswer {
   const { code, details } = refusal;
-  const row: Answer = answers[code];
+  const row: Answer = (operation && exceptions[operation.id]?.[code]) ?? answers[code];
   const headers: Record<string, string> =
     row.retryAfterSeconds === undefined ? {} : { "Retry-After": String(row.retryAfterSeconds) };
-  const text = (operation && wordings[operation.id]?.[code]) ?? row.text ?? details.text ?? code;
+  const text = row.text ?? details.text ?? code;
   // The documents answer an empty object here, and nothing else.
   if (operation?.id === "getOrderStatus" && code === "ORDER_NOT_FOUND") {
     return { status: row.status, headers, body: {} };

@@ -4,7 +4,7 @@ import { type Handlers, type OperationId, operations } from "../../gen/rest/oper
 import { ACCESS_HEADER } from "../sdk/access.ts";
 import { noTracing } from "../tracing.ts";
 import { admitAtMost, alwaysHeaders } from "./admission.ts";
-import { authenticateBank } from "./authenticate.ts";
+import { authenticateBank, type Presented } from "./authenticate.ts";
 import type { RequestContext, RestDeps } from "./context.ts";
 import { asRefusal, errorAnswer, RestRefusal } from "./errors.ts";
 import { callbackHandlers } from "./handlers/callbacks.ts";
@@ -14,16 +14,22 @@ import { platformHandlers } from "./handlers/platform.ts";
 import { settlementHandlers } from "./handlers/settlements.ts";
 import { pageHeaders } from "./pages/html.ts";
 import { createParties, type Parties } from "./parties.ts";
+import { bodySha256Of, keepBodyBytes, requestDigest } from "./requestBytes.ts";
 import { requestIdOf, requestLog, requestSpan, routeOf } from "./requestLog.ts";
+import { createSender, type LongAnswer, PIECE_BYTES, type Sender } from "./streams.ts";
 import { validatePart } from "./validate.ts";
 
 const MAX_BODY_BYTES = 64 * 1024;
 
-/** Any operation's handler, as the dispatcher sees it; the contract's types hold where the handlers are written. */
+/** Any operation's answer, as the dispatcher sees it; the contract's types hold where the handlers are written. */
+type Answer = { status: number; type: string; headers?: Readonly<Record<string, unknown>> };
+type WholeAnswer = Answer & { body: unknown };
+type StreamedAnswer = Answer & { stream: LongAnswer };
+
 type AnyHandler = (
   input: { path: unknown; query: unknown; body: unknown },
   context: RequestContext,
-) => Promise<{ status: number; type: string; body: unknown }>;
+) => Promise<WholeAnswer | StreamedAnswer>;
 
 /** The translator: verifies who asks, translates REST to RPC and back, and decides nothing about payments. */
 export function createRestApp(deps: RestDeps): RequestListener {
@@ -41,7 +47,9 @@ export function createRestApp(deps: RestDeps): RequestListener {
   app.set("query parser", "simple");
   app.use(requestLog(deps.log, deps.requestDone), requestSpan(deps.tracing ?? noTracing), setAlwaysHeaders);
   app.use(operations.getMetrics.expressPath, onlyMetricsReaders(deps));
-  for (const id of Object.keys(operations) as OperationId[]) mount(app, id, handlers[id] as AnyHandler, deps, parties);
+  const sender = createSender(deps.maxStreams, deps.readerPatienceMs);
+  const mounted = { app, deps, parties, sender };
+  for (const id of Object.keys(operations) as OperationId[]) mount(mounted, id, handlers[id] as AnyHandler);
   for (const path of new Set(Object.values(operations).map((operation) => operation.expressPath))) {
     app.all(path, wrongMethod(path));
   }
@@ -52,7 +60,14 @@ export function createRestApp(deps: RestDeps): RequestListener {
   return admitAtMost(deps, app);
 }
 
-function mount(app: express.Application, id: OperationId, handler: AnyHandler, deps: RestDeps, parties: Parties): void {
+type Mounted = {
+  app: express.Application;
+  deps: RestDeps;
+  parties: Parties;
+  sender: Sender;
+};
+
+function mount({ app, deps, parties, sender }: Mounted, id: OperationId, handler: AnyHandler): void {
   const operation = operations[id];
   const nameRoute: RequestHandler = (_request, response, next) => {
     response.locals.route = { id, ...operation };
@@ -65,25 +80,40 @@ function mount(app: express.Application, id: OperationId, handler: AnyHandler, d
       deps,
       parties,
       caller: operation.needsAccess
-        ? await authenticateBank(request.get(ACCESS_HEADER), guidIn(path), parties, deps.clock())
+        ? await authenticateBank(presented(request, operation.method !== "get", path), parties, deps.clock())
         : undefined,
     };
     const query = { ...request.query };
     validatePart(id, "query", query);
     const body: unknown = request.body;
     if (body !== undefined || operation.bodyRequired) validatePart(id, "body", body);
-    send(response, await handler({ path, query, body }, context));
+    const answer = await handler({ path, query, body }, context);
+    begin(response, answer);
+    if ("body" in answer) await sendWhole(response, sender, textOf(answer));
+    else if (request.method === "HEAD") response.end();
+    else await sender.stream(response, answer.stream);
   };
   const parsers = operation.requestContentTypes.length > 0 ? [onlyJson, jsonBody] : [];
   app[operation.method](operation.expressPath, nameRoute, ...parsers, run);
 }
 
-function guidIn(path: Record<string, unknown>): string | undefined {
-  return typeof path.counterparty_guid === "string" ? path.counterparty_guid : undefined;
+function presented(request: Request, isChange: boolean, path: Record<string, unknown>): Presented {
+  return {
+    token: request.get(ACCESS_HEADER),
+    pathGuid: typeof path.counterparty_guid === "string" ? path.counterparty_guid : undefined,
+    isChange,
+    bodySha256: bodySha256Of(request),
+    requestDigest: requestDigest(request),
+  };
 }
 
 /** Compressed bodies are refused: 64 KiB of them could be anything when unpacked. */
-const jsonBody = express.json({ limit: MAX_BODY_BYTES, inflate: false, type: "application/json" });
+const jsonBody = express.json({
+  limit: MAX_BODY_BYTES,
+  inflate: false,
+  type: "application/json",
+  verify: keepBodyBytes,
+});
 
 const onlyJson: RequestHandler = (request, _response, next) => {
   const hasBody = request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"]) > 0;
@@ -113,24 +143,37 @@ function wrongMethod(path: string): RequestHandler {
   };
 }
 
-function send(response: Response, { status, type, body }: { status: number; type: string; body: unknown }): void {
+function begin(response: Response, { status, type, headers = {} }: Answer): Response {
   response.status(status).set("Content-Type", `${type}; charset=utf-8`);
   if (type === "text/html") response.set(pageHeaders);
-  response.send(type === "application/json" ? JSON.stringify(body) : String(body));
+  for (const [name, value] of Object.entries(headers)) response.set(name, String(value));
+  return response;
+}
+
+function textOf({ type, body }: WholeAnswer): string {
+  return type === "application/json" ? JSON.stringify(body) : String(body);
+}
+
+/** What the system takes at once whatever the reader does needs nobody to look after it. */
+async function sendWhole(response: Response, sender: Sender, text: string): Promise<void> {
+  if (text.length <= PIECE_BYTES || response.req.method === "HEAD") response.send(text);
+  else await sender.whole(response, text);
 }
 
 function answerError(deps: RestDeps): ErrorRequestHandler {
   return (error: unknown, request: Request, response: Response, _next) => {
     const route = routeOf(response);
     const refusal = asRefusal(error) ?? bodyRefusal(error) ?? new RestRefusal("INTERNAL_ERROR");
-    if (refusal.code === "INTERNAL_ERROR") {
-      const context = { err: error, route: route?.path ?? "none", requestId: requestIdOf(response) };
-      deps.log.error(context, "a request failed unexpectedly");
+    const context = { err: error, route: route?.path ?? "none", requestId: requestIdOf(response) };
+    if (refusal.code === "INTERNAL_ERROR") deps.log.error(context, "a request failed unexpectedly");
+    if (response.headersSent) {
+      // What is sent cannot be taken back; what is cut off cannot be taken for the whole.
+      deps.log.warn(context, "an answer was cut off");
+      return void request.socket.destroy();
     }
-    if (response.headersSent) return void request.socket.destroy();
     const answer = errorAnswer(refusal, route);
     response.set(answer.headers);
-    send(response, { status: answer.status, type: "application/json", body: answer.body });
+    begin(response, { status: answer.status, type: "application/json" }).send(JSON.stringify(answer.body));
   };
 }
 

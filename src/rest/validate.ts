@@ -14,7 +14,7 @@ type Checked<Name extends ClaimsName> = (typeof claimsTable)[Name]["validate"] e
 export function validatePart(id: OperationId, part: "path" | "query" | "body", value: unknown): void {
   const validate = requestValidators[id][part];
   if (!validate || validate(value)) return;
-  throw refusalOf(validate.errors?.[0], {});
+  throw refusalOf(deepest(validate.errors ?? []), {});
 }
 
 /** The verified payload of a token as the contract describes it; the code of a refusal comes from the contract as well. */
@@ -27,6 +27,15 @@ export function validClaims<Name extends ClaimsName>(name: Name, value: unknown)
     throw new RestRefusal(codeOf(`/${field.replaceAll(".", "/")}`, codes), { text, field });
   }
   return value as Checked<Name>;
+}
+
+/** Of a choice between forms every form complains; the one that was meant is the one that could be followed furthest. */
+function deepest(problems: readonly SchemaProblem[]): SchemaProblem | undefined {
+  const depth = ({ instancePath }: SchemaProblem) => instancePath.split("/").length;
+  return problems.reduce<SchemaProblem | undefined>(
+    (best, problem) => (best === undefined || depth(problem) > depth(best) ? problem : best),
+    undefined,
+  );
 }
 
 function codeOf(pointer: string, codes: Readonly<Record<string, string>>): ErrorCode {
@@ -56,6 +65,7 @@ const sentences: { [keyword: string]: (params: Record<string, unknown>) => strin
   maximum: ({ limit }) => `must be at most ${limit}`,
   minLength: ({ limit }) => `must have at least ${limit} characters`,
   maxLength: ({ limit }) => `must have at most ${limit} characters`,
+  oneOf: () => "must have one of its documented forms, not two at once",
   format: ({ format }) => `must be a ${format}`,
 };
 

@@ -13,7 +13,7 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   db: ["domain"],
   core: ["domain", "db"],
   rpc: ["core", "domain", "gen", "tracing"],
-  rest: ["gen", "sdk", "tracing"],
+  rest: ["domain", "gen", "sdk", "tracing"],
   queue: [],
   callbacks: ["core", "domain", "queue", "sdk", "gen/rest", "tracing"],
   sdk: ["gen/rest"],

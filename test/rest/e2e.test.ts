@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { paths } from "../../gen/rest/types.ts";
 import type { SandboxBank } from "../../src/sandbox/participants.ts";
 import { kyivTime } from "../../src/sandbox/samples.ts";
-import { peekJws, signJws, verifyJws } from "../../src/sdk/jws.ts";
+import { type Claims, peekJws, signJws, verifyJws } from "../../src/sdk/jws.ts";
 import { fetchPlatformKeys } from "../../src/sdk/platform.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 import { acceptedClaims, access, messagesUrl, orderClaims, ordersUrl, post } from "./forge.ts";
@@ -243,6 +243,54 @@ describe("payment messages", () => {
         }),
       ]);
     }
+  });
+
+  test("a Cx-Authorization is used up by what was stored: the same bytes again hear its guid, anything else is a replay", async () => {
+    const { initiator, merchant } = platform;
+    const accepted = await acceptedClaims(platform);
+    const message = async (changes: Claims = {}) => {
+      const own = {
+        jti: randomUUID(),
+        payment_message_external_id: randomUUID(),
+        order_id: (await merchant.order()).id,
+      };
+      return JSON.stringify({ jwt: await signJws({ ...accepted, ...own, ...changes }, initiator.key) });
+    };
+    const headers = await access(initiator.key);
+    // What was refused has stored nothing, so the token is as good as new.
+    expect((await post(messagesUrl(platform), await message({ amount: -1 }), headers)).status).toBe(400);
+    expect((await post(messagesUrl(platform), await message({ order_id: randomUUID() }), headers)).status).toBe(400);
+    const body = await message();
+    const first = await post(messagesUrl(platform), body, headers);
+    expect(first.status).toBe(201);
+    const again = await Promise.all(Array.from({ length: 4 }, () => post(messagesUrl(platform), body, headers)));
+    const { guid } = await json(first);
+    for (const answer of again) {
+      expect([answer.status, await json(answer)]).toEqual([
+        409,
+        expect.objectContaining({ payment_message_guid: guid }),
+      ]);
+    }
+    for (const [url, other] of [
+      [messagesUrl(platform), await message()],
+      [messagesUrl(platform), `${body} `],
+      [`${messagesUrl(platform)}?again=1`, body],
+      [`${platform.url()}/api/v1/payment_message`, body],
+    ] as const) {
+      const replay = await post(url, other, headers);
+      const refusal = { error: "Access credentials are invalid", code: "TOKEN_REPLAYED", field: "jti" };
+      expect([replay.status, await json(replay)]).toEqual([401, refusal]);
+    }
+  });
+
+  test("a bank that is registered so pays only with tokens that bind their bodies, which those of the SDK do", async () => {
+    const [bank, order] = [await platform.newBank({}, { requiresBodySha256: true }), await platform.merchant.order()];
+    const unbound = await post(messagesUrl(platform, bank.guid), { jwt: "x" }, await access(bank.key));
+    expect([unbound.status, await json(unbound)]).toEqual([
+      401,
+      { error: "Access credentials are invalid", code: "TOKEN_INCOMPLETE", field: "body_sha256" },
+    ]);
+    expect(await bank.submits(order)).toMatchObject({ status: 201 });
   });
 
   test("claims that nobody knows are ignored, and kept in the evidence", async () => {

@@ -38,7 +38,13 @@ beforeAll(async () => {
   rest = await startRest(keys, {
     orders: { createOrder: answer, getOrder: answer },
     paymentMessages: { submitPaymentMessage: answer, getPaymentMessage: answer },
-    settlements: { listRegisters: answer, getRegister: answer },
+    settlements: {
+      listRegisters: answer,
+      getRegister: answer,
+      payRegister: answer,
+      confirmRegister: answer,
+      confirmInternalRegister: answer,
+    },
     callbacks: { listCallbacks: answer },
   });
 });
@@ -250,10 +256,12 @@ describe("what the core refuses", () => {
     [
       "POST with a used access token",
       post,
-      ErrorReason.AUTHORIZATION_FAILED,
+      ErrorReason.TOKEN_REPLAYED,
       401,
       {
         error: "Access credentials are invalid",
+        code: "TOKEN_REPLAYED",
+        field: "jti",
       },
     ],
     [
@@ -269,7 +277,8 @@ describe("what the core refuses", () => {
     ["order status", getStatus, ORDER_NOT_FOUND, 400, {}],
   ])("%s: exact words", async (_what, call, reason, status, body) => {
     core = () => {
-      throw refusedByCore(reason, { paymentMessageGuid: MESSAGE_GUID });
+      const field = reason === ErrorReason.TOKEN_REPLAYED ? "jti" : "";
+      throw refusedByCore(reason, { field, paymentMessageGuid: MESSAGE_GUID });
     };
     const refusal = await call();
     expect(refusal.status).toBe(status);
@@ -327,6 +336,31 @@ describe("what the core refuses", () => {
     expect(unknown.json).toEqual({ error: "AUTHORIZATION_FAILED", description: "Access credentials are invalid" });
     const wrong = await ask(rest, `${SETTLEMENTS}?limit=501`, { headers });
     expect(wrong.json).toEqual({ error: "INVALID_REQUEST", description: "limit must be at most 500" });
+  });
+
+  const settlement = {
+    payment_message_external_id: "P-1",
+    creditor_iban: "UA063808160041469948322523389",
+    amount: 5,
+    currency: "UAH",
+    purpose: "Gross settlement register 1012231",
+    creation_date: "2023-12-11",
+  };
+  test.each([
+    ["pay", "/pay/1012231", settlement, 408],
+    ["confirm", "/pay/1012231/confirm", { ...settlement, status: "ACSC" }, 408],
+    ["confirm_internal", "/confirm_internal/1012231", undefined, 408],
+    ["read", "/1012231", undefined, 503],
+  ])("a core that does not answer in time: %s", async (what, path, body, expected) => {
+    core = () => {
+      throw new ConnectError("slow", Code.DeadlineExceeded);
+    };
+    const headers = await access(keys.bank);
+    const init = body === undefined ? { method: what === "read" ? "GET" : "POST", headers } : postJson(body, headers);
+    const refusal = await ask(rest, SETTLEMENTS + path, init);
+    const description = "the service did not answer in time, try again";
+    expect([refusal.status, refusal.json]).toEqual([expected, { error: "TIMEOUT", description }]);
+    expect(refusal.headers.get("retry-after")).toBe(expected === 503 ? "1" : null);
   });
 
   test.each([

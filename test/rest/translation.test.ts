@@ -320,7 +320,11 @@ describe("payment messages", () => {
     const creditor = claims.creditor as Record<string, string>;
     expect(seen.submitted).toMatchObject({
       callerGuid: BANK_GUID,
-      accessToken: { jti: expect.stringMatching(/^token-/), issuedAt: timestamp("2023-12-10T10:12:12Z") },
+      accessToken: {
+        jti: expect.stringMatching(/^token-/),
+        issuedAt: timestamp("2023-12-10T10:12:12Z"),
+        requestDigest: expect.toSatisfy((digest: Uint8Array) => digest.length === 32),
+      },
       jti: "T12fa2213",
       externalId: "112663",
       amount: { currency: "UAH", amountMinor: 150_075n },

@@ -1,6 +1,6 @@
 import type { GetPaymentMessageResponse } from "../../../gen/dcm/v1/payment_message_service_pb.ts";
 import type { Handlers } from "../../../gen/rest/operations.ts";
-import { verifyPaymentMessage } from "../authenticate.ts";
+import { verifySignedBy } from "../authenticate.ts";
 import { callerOf, type RequestContext, rpcOptions } from "../context.ts";
 import { paymentMessageAnswer, submitPaymentMessageRequest } from "../translate/paymentMessage.ts";
 import { validClaims } from "../validate.ts";
@@ -26,7 +26,7 @@ export const paymentMessageHandlers: PaymentMessageHandlers = {
 
 async function submit(jwt: string, context: RequestContext) {
   const caller = callerOf(context);
-  const claims = await verifyPaymentMessage(jwt, caller.bank, context.parties);
+  const claims = await verifySignedBy(caller.bank, jwt, context.parties);
   const request = submitPaymentMessageRequest(validClaims("PaymentMessageClaims", claims), caller, jwt);
   const { guid } = await context.deps.clients.paymentMessages.submitPaymentMessage(request, rpcOptions);
   return { status: 201, type: "application/json", body: { guid } } as const;

@@ -1,26 +1,38 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Money, MoneySchema } from "../../../gen/dcm/v1/money_pb.ts";
-import { RestRefusal } from "../errors.ts";
+import {
+  type AmountProblem,
+  formatAmountText,
+  MAX_AMOUNT_MINOR,
+  MAX_TOTAL_MINOR,
+  parseAmount,
+} from "../../domain/money.ts";
+import { type ErrorCode, RestRefusal } from "../errors.ts";
 
 type MoneyInit = MessageInitShape<typeof MoneySchema>;
 
-/**
- * Reads an amount by its shortest decimal text, which is what the sender wrote: no arithmetic on fractions, so nothing
- * can be rounded. The schema has already said that it is a number in range.
- */
-export function moneyOf(amount: number, currency: string, field: string): MoneyInit {
-  const digits = /^(\d+)(?:\.(\d{1,2}))?$/.exec(String(amount));
-  if (!digits) throw new RestRefusal("INVALID_AMOUNT", { text: `${field} must have at most two decimals`, field });
-  const [, whole = "", decimals = ""] = digits;
-  return { currency, amountMinor: BigInt(whole + decimals.padEnd(2, "0")) };
+/** What an amount may be, and what is answered where it is something else. */
+type AmountKind = { maxMinor: number; code: ErrorCode };
+
+export const payment: AmountKind = { maxMinor: MAX_AMOUNT_MINOR, code: "INVALID_AMOUNT" };
+/** The sum of many payments. */
+export const total: AmountKind = { maxMinor: MAX_TOTAL_MINOR, code: "INVALID_REQUEST" };
+
+const sentences = {
+  NOT_A_NUMBER: "must be a number",
+  NOT_POSITIVE: "must be above 0",
+  TOO_MANY_DECIMALS: "must have at most two decimals",
+  TOO_LARGE: "is too large",
+} as const satisfies Record<AmountProblem, string>;
+
+export function moneyOf(amount: number, currency: string, field: string, kind: AmountKind = payment): MoneyInit {
+  const parsed = parseAmount(amount, kind.maxMinor);
+  if (!parsed.ok) throw new RestRefusal(kind.code, { text: `${field} ${sentences[parsed.problem]}`, field });
+  return { currency, amountMinor: BigInt(parsed.amountMinor) };
 }
 
 /** Minor units as text with exactly two decimals. */
-export function amountText(amountMinor: bigint): string {
-  const sign = amountMinor < 0n ? "-" : "";
-  const digits = (amountMinor < 0n ? -amountMinor : amountMinor).toString().padStart(3, "0");
-  return `${sign}${digits.slice(0, -2)}.${digits.slice(-2)}`;
-}
+export const amountText: (amountMinor: bigint) => string = formatAmountText;
 
 /** Minor units as a JSON number: parsed once from text, so that it prints as the same decimal. */
 export function amountNumber(money: Money | undefined): number {

@@ -1,5 +1,4 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { UltimateCreditor } from "../../../gen/dcm/v1/order_pb.ts";
 import {
   type PaymentMessage,
@@ -10,6 +9,7 @@ import {
 import type { SubmitPaymentMessageRequestSchema } from "../../../gen/dcm/v1/payment_message_service_pb.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import type { Caller } from "../context.ts";
+import { accessToken } from "./accessToken.ts";
 import { amountNumber, moneyOf } from "./amount.ts";
 import { enumText } from "./enumText.ts";
 import { publicJwk } from "./jwk.ts";
@@ -46,7 +46,7 @@ const statusText = {
   [PaymentMessageStatus.REJECT]: "reject",
 } as const;
 
-/** The claims of a verified payment message, with the caller's one-time token and the message itself as evidence. */
+/** The claims of a verified payment message, with the caller's access token and the message itself as evidence. */
 export function submitPaymentMessageRequest(
   claims: Schemas["PaymentMessageClaims"],
   caller: Caller,
@@ -55,7 +55,7 @@ export function submitPaymentMessageRequest(
   const { debtor, creditor } = claims;
   return {
     callerGuid: caller.bank.guid,
-    accessToken: { jti: caller.access.jti, issuedAt: timestampFromDate(caller.access.issuedAt) },
+    accessToken: accessToken(caller.access),
     jti: claims.jti,
     externalId: claims.payment_message_external_id,
     amount: moneyOf(claims.amount, claims.currency, "amount"),

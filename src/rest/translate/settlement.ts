@@ -1,23 +1,45 @@
-import { type Register, type RegisterPayment, RegisterStatus } from "../../../gen/dcm/v1/settlement_pb.ts";
-import type { GetRegisterResponse } from "../../../gen/dcm/v1/settlement_service_pb.ts";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type Register,
+  type RegisterPayment,
+  RegisterStatus,
+  type SettlementPaymentSchema,
+} from "../../../gen/dcm/v1/settlement_pb.ts";
 import type { components } from "../../../gen/rest/types.ts";
-import { amountText } from "./amount.ts";
+import { amountText, moneyOf, total } from "./amount.ts";
 import { enumText } from "./enumText.ts";
 import { paymentTypeText } from "./paymentMessage.ts";
 import { isoText } from "./time.ts";
 
 type Schemas = components["schemas"];
 
-const statusText = {
-  [RegisterStatus.SENT]: "Sent",
-  [RegisterStatus.SENT_NO_PM]: "Sent (no PM)",
-  [RegisterStatus.SENT_INTERNAL]: "Sent (Interbank)",
-  [RegisterStatus.PROCESSING]: "Processing",
-  [RegisterStatus.PAID]: "Paid",
-} as const;
+export const registerStatuses = {
+  Sent: RegisterStatus.SENT,
+  "Sent (no PM)": RegisterStatus.SENT_NO_PM,
+  "Sent (Interbank)": RegisterStatus.SENT_INTERNAL,
+  Processing: RegisterStatus.PROCESSING,
+  Paid: RegisterStatus.PAID,
+} as const satisfies Record<Schemas["RegisterStatus"], RegisterStatus>;
+
+const statusText = Object.fromEntries(
+  Object.entries(registerStatuses).map(([text, status]) => [status, text]),
+) as Record<RegisterStatus, Schemas["RegisterStatus"]>;
+
+/** What a bank states about a register's payment; a confirmation has the same members and more. */
+export function settlementPayment(
+  claims: Schemas["GrossSettlementPaymentClaims"],
+): MessageInitShape<typeof SettlementPaymentSchema> {
+  return {
+    externalId: claims.payment_message_external_id,
+    creditorIban: claims.creditor_iban,
+    amount: moneyOf(claims.amount, claims.currency, "amount", total),
+    purpose: claims.purpose,
+    creationDate: claims.creation_date,
+  };
+}
 
 export function registerAnswer(register: Register): Schemas["Register"] {
-  const total = register.totalAmount?.amountMinor ?? 0n;
+  const totalMinor = register.totalAmount?.amountMinor ?? 0n;
   return {
     id: register.id,
     debtor_name: register.debtorAgent?.name ?? "",
@@ -29,24 +51,19 @@ export function registerAnswer(register: Register): Schemas["Register"] {
     purpose: register.purpose,
     period_start: isoText(register.periodStart),
     period_end: isoText(register.periodEnd),
-    total_amount: amountText(total),
-    total_amount_to_pay: amountText(total - register.totalFeeMinor),
+    total_amount: amountText(totalMinor),
+    total_amount_to_pay: amountText(totalMinor - register.totalFeeMinor),
     total_fee_amount: amountText(register.totalFeeMinor),
     currency: register.totalAmount?.currency ?? "",
     status: enumText(statusText, register.status),
     created_at: isoText(register.createdAt),
     updated_at: isoText(register.updatedAt),
     deleted_at: null,
+    ...(register.adjustsDay === "" ? {} : { adjusts_day: register.adjustsDay }),
   };
 }
 
-export function registerWithPaymentsAnswer(found: GetRegisterResponse): Schemas["RegisterWithPayments"] {
-  const { register, payments } = found;
-  if (!register) throw new Error("the core answered no register");
-  return { ...registerAnswer(register), payments: payments.map((payment) => paymentAnswer(payment, register)) };
-}
-
-function paymentAnswer(payment: RegisterPayment, register: Register): Schemas["RegisterPayment"] {
+export function registerPaymentAnswer(payment: RegisterPayment, register: Register): Schemas["RegisterPayment"] {
   const amountMinor = payment.amount?.amountMinor ?? 0n;
   return {
     payment_message_external_id: payment.externalId,

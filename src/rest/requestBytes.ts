@@ -1,0 +1,38 @@
+import { isUtf8 } from "node:buffer";
+import { createHash } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { Request } from "express";
+import { bodyDigest } from "../sdk/access.ts";
+import { RestRefusal } from "./errors.ts";
+
+/** What the body parser read, byte by byte: digests are over these, which the parsed body does not tell any more. */
+const bodies = new WeakMap<IncomingMessage, Uint8Array>();
+
+/** For the body parser, as its `verify`. What is no UTF-8 would be repaired by it, and different texts become one. */
+export function keepBodyBytes(request: IncomingMessage, _response: unknown, bytes: Uint8Array): void {
+  if (!isUtf8(bytes)) throw new RestRefusal("INVALID_REQUEST", { text: "the body is not UTF-8" });
+  bodies.set(request, bytes);
+}
+
+/** A body that is absent, or that the operation does not read, has no bytes. */
+const bodyOf = (request: Request) => bodies.get(request) ?? new Uint8Array();
+
+/** The body's digest as the claim `body_sha256` binds it. */
+export const bodySha256Of = (request: Request): string => bodyDigest(bodyOf(request));
+
+/**
+ * By what the core tells a retry from another request with the same token: the SHA-256 digest of everything that says what is
+ * asked for. Each part stands behind its length, so that no two requests make the same text.
+ */
+export function requestDigest(request: Request): Uint8Array {
+  const query = request.originalUrl.indexOf("?");
+  const parts = [
+    Buffer.from(request.method),
+    Buffer.from(request.path.replace(/^\/+/, "/")),
+    Buffer.from(query === -1 ? "" : request.originalUrl.slice(query + 1)),
+    bodyOf(request),
+  ];
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(`${part.byteLength}:`).update(part);
+  return hash.digest();
+}
