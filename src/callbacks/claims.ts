@@ -5,16 +5,21 @@ import type { Register, RegisterPayment, RegisterWithPayments } from "../core/se
 import { type CallbackKind, EXPIRATION_CODE, EXPIRATION_REASON } from "../domain/callback.ts";
 import { formatAmount, formatAmountText } from "../domain/money.ts";
 import { matchFlags } from "../domain/paymentMessage.ts";
-import { registerPurpose, registerStatusText } from "../domain/settlement.ts";
+import { registerStatusText } from "../domain/settlement.ts";
 
 type Schemas = components["schemas"];
 
 /** The facts that a callback's body is built from, read when it was claimed. */
 export type CallbackFacts = {
   claimed: ClaimedCallback;
-  /** Only for Gross_Settlement. */
-  settlement?: RegisterWithPayments | undefined;
+  /** Only for Gross_Settlement; payments that do not fit into a callback anyway need not be read. */
+  settlement?: (Pick<RegisterWithPayments, "register" | "payments"> & { registerUrl: string }) | undefined;
 };
+
+/** The bounds of what a Gross_Settlement carries (wire-contract section 7). */
+export const maxCallbackPayments = 500;
+/** 512 KiB are 683 KiB in base64url, so that the token stays below the 1 MiB that receivers have to take. */
+const maxCallbackPaymentsBytes = 512 * 1024;
 
 /** A body as documented: claims to be signed, or (Expiration) open JSON. */
 export type CallbackContent = { form: "signed"; claims: object } | { form: "open"; body: object };
@@ -148,7 +153,11 @@ function expirationBody(facts: CallbackFacts): Schemas["ExpirationBody"] {
 
 function grossSettlementClaims({ claimed, settlement }: CallbackFacts): Schemas["GrossSettlementClaims"] {
   if (settlement === undefined) throw new Error(`callback ${claimed.guid} has no register`);
-  const { register, payments } = settlement;
+  const { register } = settlement;
+  const payments = settlement.payments.map((payment) => registerPayment(payment, register));
+  const isWhole =
+    register.paymentCount <= maxCallbackPayments &&
+    Buffer.byteLength(JSON.stringify(payments)) <= maxCallbackPaymentsBytes;
   return {
     id: register.id,
     debtor_name: register.debtorAgent.name,
@@ -157,7 +166,7 @@ function grossSettlementClaims({ claimed, settlement }: CallbackFacts): Schemas[
     creditor_bic: register.creditorAgent?.bic ?? "",
     creditor_code: register.creditorAgent?.taxCode ?? "",
     charging_account: register.creditorAgent?.iban ?? "",
-    purpose: registerPurpose(register.id),
+    purpose: register.purpose,
     period_start: register.periodStart.toISOString(),
     period_end: register.periodEnd.toISOString(),
     total_amount: formatAmountText(register.totalAmountMinor),
@@ -168,7 +177,10 @@ function grossSettlementClaims({ claimed, settlement }: CallbackFacts): Schemas[
     created_at: register.createdAt.toISOString(),
     updated_at: register.updatedAt.toISOString(),
     deleted_at: null,
-    payments: payments.map((payment) => registerPayment(payment, register)),
+    ...(register.adjustsDay !== null && { adjusts_day: register.adjustsDay }),
+    // All or none: half of a register would not add up to its totals.
+    payments: isWhole ? payments : [],
+    ...(!isWhole && { payment_count: register.paymentCount, register_url: settlement.registerUrl }),
   };
 }
 

@@ -7,7 +7,7 @@ import { isRefusal } from "../domain/errors.ts";
 import type { Participant } from "../domain/participant.ts";
 import type { CallbackQueue, Lane, Ticket, Verdict } from "../queue/queue.ts";
 import type { Span, Tracing } from "../tracing.ts";
-import { type CallbackFacts, callbackContent } from "./claims.ts";
+import { type CallbackFacts, callbackContent, maxCallbackPayments } from "./claims.ts";
 import type { AttemptResult, CallbackClient, CallbackRequest } from "./client.ts";
 import { callbackUrl, type Signer, sealEnvelope } from "./envelope.ts";
 import type { Receivers } from "./receivers.ts";
@@ -30,6 +30,8 @@ export type DeliveryContext = {
   /** A ticket that was parked more often is let go: its row waits in the database for the relay. */
   maxParks: number;
   signer: Signer;
+  /** Where banks reach REST; asked for each callback, because the port may be known only once REST listens. */
+  publicUrl: () => string;
   newGuid: () => string;
   random: () => number;
   log: DeliveryLog;
@@ -115,7 +117,7 @@ async function prepare(context: DeliveryContext, claimed: ClaimedCallback): Prom
   // A read that fails is the database's trouble, which passes: the lease lapses and the relay finds the callback again.
   const receiver = await context.receivers.find(claimed.receiverGuid);
   const settlement =
-    claimed.registerId === null ? undefined : await context.core.getRegister(undefined, claimed.registerId);
+    claimed.registerId === null ? undefined : await readSettlement(context, claimed, claimed.registerId);
   try {
     if (isRefusal(receiver)) throw new Error("the receiver is not registered");
     if (isRefusal(settlement)) throw new Error(`register ${claimed.registerId} does not exist`);
@@ -131,6 +133,15 @@ async function prepare(context: DeliveryContext, claimed: ClaimedCallback): Prom
     await context.core.buryCallback(claimed, problem);
     return undefined;
   }
+}
+
+/** An attempt reads no more than it sends: a register may have a million payments, and every retry would read them again. */
+async function readSettlement({ core, publicUrl }: DeliveryContext, { receiverGuid }: ClaimedCallback, id: string) {
+  const alone = await core.getRegister(undefined, id, { limit: 0 });
+  const isLarge = !isRefusal(alone) && alone.register.paymentCount > maxCallbackPayments;
+  const settlement = isLarge ? alone : await core.getRegister(undefined, id, { limit: maxCallbackPayments });
+  if (isRefusal(settlement)) return settlement;
+  return { ...settlement, registerUrl: `${publicUrl()}/api/v1/counterparty/${receiverGuid}/gross-settlement/${id}` };
 }
 
 const logFields = (claimed: ClaimedCallback) => ({

@@ -1,8 +1,8 @@
 import type { ClaimedCallback } from "../core/callbacks.ts";
 import type { CallbackKind } from "../domain/callback.ts";
 import type { CallbackUrlName, Participant } from "../domain/participant.ts";
-import { ACCESS_HEADER } from "../sdk/access.ts";
-import { bodyDigest, CALLBACK_GUID_HEADER, CALLBACK_KIND_HEADER } from "../sdk/callbacks.ts";
+import { ACCESS_HEADER, bodyDigest } from "../sdk/access.ts";
+import { CALLBACK_GUID_HEADER, CALLBACK_KIND_HEADER, MAX_CALLBACK_TOKEN_CHARS } from "../sdk/callbacks.ts";
 import { signJws } from "../sdk/jws.ts";
 import type { SigningKey } from "../sdk/keys.ts";
 import type { CallbackContent } from "./claims.ts";
@@ -64,6 +64,8 @@ export async function sealEnvelope(
     signJws({ iat, jti: newGuid() }, signer.key),
     signJws({ ...content.claims, ...binding }, signer.key),
   ]);
+  // Receivers need not take more, and would refuse it again and again: the fault is ours.
+  if (jws.length > MAX_CALLBACK_TOKEN_CHARS) throw new Error(`the token would have ${jws.length} characters`);
   return receiver.callbackBodyFormat === "text"
     ? { headers: headers("text/plain", access, claimed), body: jws }
     : { headers: headers("application/json", access, claimed), body: JSON.stringify({ jwt: jws }) };

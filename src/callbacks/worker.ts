@@ -15,11 +15,14 @@ export type WorkerOptions = {
   queue: CallbackQueue;
   client: CallbackClient;
   signer: Signer;
+  publicUrl: () => string;
   newGuid: () => string;
   /** When the relay publishes what nobody has claimed again. Default 30 s. */
   republishAfterMs?: number;
   log: DeliveryLog;
   observer?: DeliveryObserver;
+  /** Told after each reconciliation how much does not add up; it must not throw. */
+  reconciled?: (discrepancies: number) => void;
   tracing?: Tracing;
 };
 
@@ -74,7 +77,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     repeat("lost attempts", relayEveryMs, log, () => countLost(core, log)),
     repeat("relay", relayEveryMs, log, () => relayOnce(core, queue, log)),
     repeat("expire orders", expireEveryMs, log, async () => (await core.expireOrders(expireAtOnce)) === expireAtOnce),
-    repeat("close registers", settleEveryMs, log, settling(core, log)),
+    repeat("close registers", settleEveryMs, log, settling(options)),
     repeat("forget access tokens", forgetEveryMs, log, () => core.forgetAccessTokens(forgetAtOnce)),
   ];
   return {
@@ -86,7 +89,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 }
 
 /** Closes what is over and reconciles it; a reconciliation that failed is made up for the next time. */
-function settling(core: Core, log: DeliveryLog): () => Promise<void> {
+function settling({ core, log, reconciled }: WorkerOptions): () => Promise<void> {
   let isReconciled = true;
   return async () => {
     const { days, failures } = await core.closeOverdueDays();
@@ -98,6 +101,7 @@ function settling(core: Core, log: DeliveryLog): () => Promise<void> {
     if (isReconciled) return;
     const discrepancies = await core.reconcileRegisters(reconciledDays);
     isReconciled = true;
+    reconciled?.(discrepancies.length);
     if (discrepancies.length > 0) log.error({ discrepancies }, "registers and payments do not agree");
   };
 }

@@ -1,7 +1,12 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { CALLBACK_GUID_HEADER, type CallbackProblem, verifyCallback } from "../sdk/callbacks.ts";
+import {
+  CALLBACK_GUID_HEADER,
+  type CallbackProblem,
+  MAX_CALLBACK_TOKEN_CHARS,
+  verifyCallback,
+} from "../sdk/callbacks.ts";
 import type { Claims } from "../sdk/jws.ts";
 import type { VerificationKey } from "../sdk/keys.ts";
 
@@ -39,6 +44,11 @@ export type Call = {
   answered: number | Fault | undefined;
 };
 
+/** The receiver took it: what the sender calls delivered. */
+export function isAccepted({ answered }: Call): boolean {
+  return typeof answered === "number" && answered >= 200 && answered <= 299;
+}
+
 /** Which call to wait for: members of the call or of its claims, or a function that says yes. */
 export type Match = Record<string, unknown> | ((call: Call) => boolean);
 
@@ -55,7 +65,8 @@ export type InboxOptions = {
 
 const DEFAULT_KEEP_CALLS = 10_000;
 const DEFAULT_WAIT_MS = 10_000;
-const MAX_BODY_BYTES = 1024 * 1024;
+/** The largest token, and the JSON around it. */
+const MAX_BODY_BYTES = MAX_CALLBACK_TOKEN_CHARS + 1024;
 /** More than a careful sender reads of any answer. */
 const OVERSIZED_BYTES = 256 * 1024;
 

@@ -1,4 +1,5 @@
-import type { Call } from "./inbox.ts";
+import type { Claims } from "../sdk/jws.ts";
+import { type Call, isAccepted } from "./inbox.ts";
 import type { Delivery, Party } from "./scenarios.ts";
 
 /** How many callback guids are remembered to tell a repeat from a further callback. */
@@ -45,17 +46,16 @@ export function openLedger(deliveries: readonly Delivery[]) {
     note,
     /** Takes down one answered call of a party's inbox. */
     record(party: Party, call: Call) {
-      // Registers are not a payment's own callbacks.
-      if (call.kind === "gross-settlement") return;
       if (party === "merchant") counts.merchantCalls += 1;
       if (call.problem) return note(`${party} could not verify a ${call.kind} callback: ${call.problem}`);
-      if (typeof call.answered !== "number" || call.answered < 200 || call.answered > 299) return;
+      // Registers are not a payment's own callbacks: the books count them.
+      if (call.kind === "gross-settlement" || !isAccepted(call)) return;
       if (!remember(call.callbackGuid ?? "")) {
         counts.repeated += 1;
         return;
       }
       counts.delivered += 1;
-      const name = nameOf({ to: party, kind: call.kind, status: call.status ?? "", reason: call.reason });
+      const name = nameOf({ to: roleIn(party, call), kind: call.kind, status: call.status ?? "", reason: call.reason });
       const page = pageOf(call.guid ?? "");
       if (!page.missing.delete(name)) note(`${name} was delivered, but was not expected`);
       if (page.missing.size === 0) page.ended.resolve();
@@ -75,6 +75,14 @@ export function openLedger(deliveries: readonly Delivery[]) {
 }
 
 export type Ledger = ReturnType<typeof openLedger>;
+
+/** The bank of a payment inside one bank is both: Pay-out comes to it as the initiator. */
+function roleIn(party: Party, { kind, claims }: Call): Party {
+  if (kind !== "pay-out") return party;
+  const message = claims.payment_message as Record<"debtor_agent" | "creditor_agent", Claims> | undefined;
+  const isInternal = message?.debtor_agent.debtor_agent_bic === message?.creditor_agent.creditor_agent_bic;
+  return message !== undefined && isInternal ? "initiator" : party;
+}
 
 /** Reasons count only where the contract prints them: with Pay-out and Credit. */
 function nameOf(delivery: { to: Party; kind: string; status: string; reason?: string | undefined }): string {

@@ -1,9 +1,11 @@
 import type { Client } from "@connectrpc/connect";
 import type { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import type { Books } from "./books.ts";
 import type { Ledger } from "./ledger.ts";
-import { type Cast, closeRegisters, runPayments } from "./payments.ts";
+import { type Cast, runPayments } from "./payments.ts";
 import { formatMinor } from "./samples.ts";
 import type { Scenario } from "./scenarios.ts";
+import { closeDays, type Settled, settleRegisters } from "./settlement.ts";
 
 const PROGRESS_EVERY_MS = 2000;
 
@@ -15,33 +17,60 @@ export type Result = {
   callbacks: number;
   registers: number;
   registerTotal: string;
+  registerCallbacks: number;
+  /** Registers without payments, and those of a bank with itself. */
+  empty: number;
+  internal: number;
+  /** How many registers the banks confirmed, and how many are Paid in the end; 0 unless they settle. */
+  confirmed: number;
+  paid: number;
   elapsedMs: number;
 };
 
-export type Run = { cast: Cast; scenario: Scenario; ledger: Ledger; retryDelaysMs: readonly number[] };
+export type Run = {
+  cast: Cast;
+  scenario: Scenario;
+  ledger: Ledger;
+  books: Record<"initiator" | "recipient", Books>;
+  retryDelaysMs: readonly number[];
+};
 
-/** Runs the payments, closes the registers and adds everything up; what does not add up is noted in the ledger. */
+/** Runs the payments, closes the registers, settles them if asked to, and adds everything up; what does not add up is noted in the ledger. */
 export async function runOnce(
   payments: number,
-  run: Run & { settlement: Client<typeof SettlementService>; say: (line: string) => void },
+  run: Run & { settle: boolean; settlement: Client<typeof SettlementService>; say: (line: string) => void },
 ): Promise<Result> {
+  const { cast, books, ledger } = run;
   const startedAt = new Date();
   const progress = watchProgress(payments, run.say);
-  const outcome = await runPayments(payments, { ...run, onDone: progress.step }).finally(progress.stop);
-  const closed = await closeRegisters(run.settlement, run.cast.initiator, startedAt, run.ledger);
+  // A single payment is one between two banks.
+  const internal = run.settle && payments > 1 ? 1 : 0;
+  const outcome = await runPayments(payments, { ...run, internal, onDone: progress.step }).finally(progress.stop);
+  await closeDays(run.settlement, startedAt);
+  const settlers = (["initiator", "recipient"] as const).map((party) => ({ bank: cast[party], books: books[party] }));
+  const settled = await settleRegisters(settlers, { ledger, pays: run.settle });
   const result = {
     payments,
     success: outcome.success,
     rejected: outcome.rejected,
-    callbacks: run.ledger.counts.delivered,
-    registers: closed.registers,
-    registerTotal: formatMinor(closed.totalMinor),
+    callbacks: ledger.counts.delivered,
+    registers: settled.registers,
+    registerTotal: formatMinor(settled.totalMinor),
+    registerCallbacks: settlers.reduce((sum, settler) => sum + settler.books.registerCallbacks(), 0),
+    empty: settled.empty,
+    internal: settled.internal,
+    confirmed: settled.confirmed,
+    paid: settled.paid,
     elapsedMs: Date.now() - startedAt.getTime(),
   };
-  const attempts = run.retryDelaysMs.length + 1;
-  const rows = balance(run.scenario, result, outcome.successMinor, closed.payments, run.ledger, attempts);
+  const rows = [
+    ...paymentBalance(run, result),
+    ...registerBalance(result, settled, outcome.successMinor),
+    ["registers inside one bank", result.internal, run.scenario.result === "success" ? internal : 0],
+    ["paid registers", result.paid, run.settle ? result.registers - result.empty : 0],
+  ] satisfies Row[];
   for (const [name, is, should] of rows) {
-    if (is !== should) run.ledger.note(`${name}: ${is}, but it should be ${should}`);
+    if (is !== should) ledger.note(`${name}: ${is}, but it should be ${should}`);
   }
   return result;
 }
@@ -49,25 +78,25 @@ export async function runOnce(
 type Row = [name: string, is: unknown, should: unknown];
 
 /** Every number that has to add up, beside what it has to be. */
-function balance(
-  scenario: Scenario,
-  result: Result,
-  successMinor: bigint,
-  registered: number,
-  ledger: Ledger,
-  attempts: number,
-): Row[] {
+function paymentBalance({ scenario, ledger, retryDelaysMs }: Run, result: Result): Row[] {
   const all = result.payments;
   const succeeds = scenario.result === "success";
-  const merchantCalls = scenario.merchantCalls === "every" ? attempts : scenario.merchantCalls;
+  const merchantCalls = scenario.merchantCalls === "every" ? retryDelaysMs.length + 1 : scenario.merchantCalls;
   return [
     ["successful payments", result.success, succeeds ? all : 0],
     ["rejected payments", result.rejected, succeeds ? 0 : all],
     ["delivered callbacks", result.callbacks, all * scenario.deliveries.length],
     ["callbacks that were delivered twice", ledger.counts.repeated, 0],
     ["calls to the merchant", ledger.counts.merchantCalls, all * merchantCalls],
-    ["payments in registers", registered, result.success],
+  ];
+}
+
+function registerBalance(result: Result, settled: Settled, successMinor: bigint): Row[] {
+  return [
+    ["payments in registers", settled.payments, result.success],
     ["total of the registers", result.registerTotal, formatMinor(successMinor)],
+    ["callbacks about registers", result.registerCallbacks, settled.sides],
+    ["confirmed registers", result.confirmed, result.paid],
   ];
 }
 
@@ -84,6 +113,7 @@ function watchProgress(total: number, say: (line: string) => void) {
 export function summarise(result: Result): string {
   return [
     `${result.payments} payments: ${result.success} successful, ${result.rejected} rejected, in ${result.elapsedMs} ms`,
-    `${result.callbacks} callbacks delivered; ${result.registers} registers over ${result.registerTotal}`,
+    `${result.callbacks} callbacks delivered`,
+    `${result.registers} registers over ${result.registerTotal}: ${result.empty} empty, ${result.paid} paid`,
   ].join("\n");
 }

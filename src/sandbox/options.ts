@@ -3,6 +3,7 @@ import { SCENARIO_NAMES, SCENARIOS, type ScenarioName } from "./scenarios.ts";
 
 export type SandboxOptions = {
   once: boolean;
+  settle: boolean;
   payments: number;
   json: boolean;
   scenario: ScenarioName;
@@ -15,6 +16,7 @@ const MAX_PAYMENTS = 1_000_000;
 /** Every option of the sandbox, for the parser and for the help text. */
 const OPTIONS = {
   once: { type: "boolean", value: "", help: "Run the payments to their end, close the day's registers and leave." },
+  settle: { type: "boolean", value: "", help: "With --once: the banks check, pay and confirm the registers." },
   payments: { type: "string", value: "N", help: "How many payments to run. Default: 1, with --once 20." },
   json: { type: "boolean", value: "", help: "Print the result as one JSON line, the last of the output." },
   scenario: { type: "string", value: "NAME", help: "How the payments end (below). Default: happy." },
@@ -31,6 +33,8 @@ export const SANDBOX_HELP = [
   ...SCENARIO_NAMES.map((name) => `  ${name.padEnd(20)} ${SCENARIOS[name].summary}`),
   "",
   "With --once the exit code is 0 only if every payment, callback and register adds up.",
+  "With --settle the last of several payments stays inside one bank, so that every kind of register is settled;",
+  "in the end all registers but empty ones are Paid.",
 ].join("\n");
 
 export type ParsedSandboxArgs = { ok: true; options: SandboxOptions } | { ok: false; problems: string[] };
@@ -45,6 +49,8 @@ export function parseSandboxArgs(args: readonly string[]): ParsedSandboxArgs {
   }
   const problems: string[] = [];
   const once = values.once === true;
+  const settle = values.settle === true;
+  if (settle && !once) problems.push("--settle needs --once");
   const scenario = SCENARIO_NAMES.find((name) => name === (values.scenario ?? "happy"));
   if (!scenario) problems.push(`--scenario must be one of ${SCENARIO_NAMES.join(", ")}`);
   const payments = values.payments === undefined ? (once ? 20 : 1) : Number(values.payments);
@@ -53,5 +59,5 @@ export function parseSandboxArgs(args: readonly string[]): ParsedSandboxArgs {
   }
   if (!scenario || problems.length > 0) return { ok: false, problems };
   const fastRetries = values["fast-retries"] === true;
-  return { ok: true, options: { once, payments, json: values.json === true, scenario, fastRetries } };
+  return { ok: true, options: { once, settle, payments, json: values.json === true, scenario, fastRetries } };
 }

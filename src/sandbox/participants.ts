@@ -217,7 +217,8 @@ async function composeMessage(order: OrderForBank, bic: string): Promise<Claims>
   };
 }
 
-function expectOk<T>(answer: Answer<T>, what: string): T {
+/** What the platform answered; a refusal throws. */
+export function expectOk<T>(answer: Answer<T>, what: string): T {
   if (answer.ok) return answer.body;
   throw new Error(`${what}: HTTP ${answer.status} ${JSON.stringify(answer.body)}`);
 }

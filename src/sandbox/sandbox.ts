@@ -7,6 +7,7 @@ import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import { openBooks } from "./books.ts";
 import type { Call } from "./inbox.ts";
 import { openLedger } from "./ledger.ts";
 import { registerBank, registerMerchant } from "./onboarding.ts";
@@ -59,15 +60,17 @@ export async function runSandbox(options: SandboxOptions, startPlatform: StartPl
 
   const scenario = SCENARIOS[options.scenario];
   const ledger = openLedger(scenario.deliveries);
-  const cast = await startCast(scenario, options.once ? 0 : undefined, (party, call) => {
+  const books = { initiator: openBooks(), recipient: openBooks() };
+  const cast = await startCast(scenario, options, (party, call) => {
     ledger.record(party, call);
+    if (options.once && party !== "merchant") books[party].record(call);
     if (!options.once) console.log(trace(party, call));
   });
   cleanup.defer(async () => void (await Promise.all(Object.values(cast).map((participant) => participant.stop()))));
   await onboard(cast, { participants: createClient(ParticipantService, transport), restUrl: platform.urls.rest });
 
   const retryDelaysMs = options.fastRetries ? FAST_RETRY_DELAYS_MS : RETRY_DELAYS_MS;
-  const run = { cast, scenario, ledger, retryDelaysMs };
+  const run = { cast, scenario, ledger, books, retryDelaysMs };
   const stopped = listenForStop();
   cleanup.defer(stopped.ignore);
   if (!options.once) {
@@ -75,7 +78,8 @@ export async function runSandbox(options: SandboxOptions, startPlatform: StartPl
     return 0;
   }
   const settlement = createClient(SettlementService, transport);
-  const result = await Promise.race([runOnce(options.payments, { ...run, settlement, say }), stopped.promise]);
+  const { settle, payments } = options;
+  const result = await Promise.race([runOnce(payments, { ...run, settle, settlement, say }), stopped.promise]);
   for (const problem of ledger.problems) say(`Problem: ${problem}`);
   // The platform stops first, so that nothing it says can come after the last line.
   await cleanup.disposeAsync();
@@ -94,14 +98,22 @@ function listenForStop() {
   return { promise, ignore: () => listening.abort() };
 }
 
-async function startCast(scenario: Scenario, keepCalls: number | undefined, hear: (party: Party, call: Call) => void) {
+async function startCast(
+  scenario: Scenario,
+  { once, settle }: SandboxOptions,
+  hear: (party: Party, call: Call) => void,
+) {
   const listening = (party: Party) => ({
     onCall: (call: Call) => hear(party, call),
-    ...(keepCalls === undefined ? {} : { keepCalls }),
+    ...(once && { keepCalls: 0 }),
   });
   const [initiator, recipient] = await Promise.all([
     startBank({ ...listening("initiator"), name: "Dnipro Bank", roles: ["initiator"] }),
-    startBank({ ...listening("recipient"), name: "Kobzar Bank", roles: ["recipient"] }),
+    startBank({
+      ...listening("recipient"),
+      name: "Kobzar Bank",
+      roles: settle ? ["initiator", "recipient"] : ["recipient"],
+    }),
   ]);
   const merchant = await startMerchant({ ...listening("merchant"), name: "Kyiv Books", bank: recipient });
   const cast: Cast = { initiator, recipient, merchant };
@@ -110,7 +122,9 @@ async function startCast(scenario: Scenario, keepCalls: number | undefined, hear
 }
 
 async function onboard(cast: Cast, platform: Parameters<typeof registerBank>[0]) {
-  await Promise.all([registerBank(platform, cast.initiator), registerBank(platform, cast.recipient)]);
+  // One bank requires of itself what every bank of the SDK does: to bind the bodies of its requests.
+  const initiator = registerBank(platform, cast.initiator, { requiresBodySha256: true });
+  await Promise.all([initiator, registerBank(platform, cast.recipient)]);
   await registerMerchant(platform, cast.merchant);
 }
 
@@ -118,7 +132,7 @@ async function onboard(cast: Cast, platform: Parameters<typeof registerBank>[0])
 async function stayOpen(
   options: SandboxOptions,
   platform: Platform,
-  run: Omit<Parameters<typeof runPayments>[1], "onDone">,
+  run: Omit<Parameters<typeof runPayments>[1], "internal" | "onDone">,
   stopped: Promise<void>,
 ) {
   const { initiator, recipient, merchant } = run.cast;
@@ -135,7 +149,7 @@ async function stayOpen(
 
   const pay = async (count: number) => {
     const known = run.ledger.problems.length;
-    const outcome = await runPayments(count, { ...run, onDone: () => {} });
+    const outcome = await runPayments(count, { ...run, internal: 0, onDone: () => {} });
     for (const problem of run.ledger.problems.slice(known)) say(`Problem: ${problem}`);
     console.log(`${clock(new Date())} ended: ${outcome.success} successful, ${outcome.rejected} rejected\n`);
   };

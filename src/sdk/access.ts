@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { type Claims, signJws } from "./jws.ts";
 import type { SigningKey } from "./keys.ts";
 
@@ -12,7 +13,15 @@ export const ACCESS_MAX_JTI_CHARS = 64;
 export type AccessProblem = "iat" | "stale" | "ahead" | "jti";
 export type AccessCheck = { ok: true; iat: number; jti: string } | { ok: false; problem: AccessProblem };
 
-/** Makes the value of Cx-Authorization. Every request needs a jti of its own: the platform refuses one it has seen. */
+/** base64url SHA-256 of a body, as the claim `body_sha256` binds it. */
+export function bodyDigest(rawBody: Uint8Array): string {
+  return createHash("sha256").update(rawBody).digest("base64url");
+}
+
+/**
+ * Makes the value of Cx-Authorization. Every request needs a jti of its own, except one that is sent again byte for byte: the
+ * platform refuses a token that another request used up.
+ */
 export function createAccessToken(key: SigningKey, now: Date, jti: string, further: Claims = {}): Promise<string> {
   return signJws({ ...further, iat: Math.floor(now.getTime() / 1000), jti }, key);
 }

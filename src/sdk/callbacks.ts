@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto";
-import { ACCESS_HEADER, type AccessProblem, checkAccessClaims } from "./access.ts";
+import { ACCESS_HEADER, type AccessProblem, bodyDigest, checkAccessClaims } from "./access.ts";
 import { type Claims, type JwsProblem, verifyJws } from "./jws.ts";
 import type { VerificationKey } from "./keys.ts";
 
@@ -8,6 +7,9 @@ export const CALLBACK_GUID_HEADER = "X-Callback-Guid";
 
 /** Tells apart what arrives at one address; the signed claim `callback_kind` says the same and must agree. */
 export const CALLBACK_KIND_HEADER = "X-Callback-Kind";
+
+/** The largest token that the platform signs into a body, and that a receiver has to take: 1 MiB. */
+export const MAX_CALLBACK_TOKEN_CHARS = 1024 * 1024;
 
 export type CallbackProblem =
   | "access_missing"
@@ -36,11 +38,6 @@ export type Receiver = {
   keys: readonly VerificationKey[];
 };
 
-/** base64url SHA-256 of a body, as the claim `body_sha256` binds it. */
-export function bodyDigest(rawBody: Uint8Array): string {
-  return createHash("sha256").update(rawBody).digest("base64url");
-}
-
 /**
  * Verifies a callback as a receiver must: the access token, then the body. A body is either a JWS (bare, or in `{jwt}`)
  * or open JSON whose digest the access token binds; open JSON without such a token is refused, whatever it says.
@@ -59,7 +56,7 @@ export async function verifyCallback(
 
   const jws = tokenInBody(incoming.rawBody);
   if (jws === undefined) return verifyOpenBody(incoming, access.claims, receiver, now);
-  const body = await verifyJws(jws, receiver.keys);
+  const body = await verifyJws(jws, receiver.keys, MAX_CALLBACK_TOKEN_CHARS);
   if (!body.ok) return failed(`body_${body.problem}`);
   const bound = checkBinding(body.claims, incoming, receiver, now);
   return bound.ok ? { ok: true, guid: bound.guid, form: "signed", claims: body.claims } : bound;

@@ -8,7 +8,7 @@ export type VerifiedJws =
   | { ok: true; claims: Claims; header: JwsHeader; kid: string }
   | { ok: false; problem: JwsProblem };
 
-/** The largest token that is looked at: the largest body that the contract allows. */
+/** The largest token that is looked at unless more is asked for: the largest body that the contract allows a bank. */
 export const MAX_TOKEN_CHARS = 64 * 1024;
 
 /** A token without kid is tried against this many of the party's keys: the old and the new one during a change of keys. */
@@ -41,8 +41,12 @@ export async function signJws(claims: Claims, key: SigningKey, options: { typ?: 
  * Verifies a compact JWS against the keys of one party. The caller chooses the party first, so a kid can only ever name
  * one of that party's keys. Key material or addresses inside the header (jwk, jku, x5c, x5u) are never looked at.
  */
-export async function verifyJws(token: unknown, keys: readonly VerificationKey[]): Promise<VerifiedJws> {
-  const parsed = parseJws(token);
+export async function verifyJws(
+  token: unknown,
+  keys: readonly VerificationKey[],
+  maxChars = MAX_TOKEN_CHARS,
+): Promise<VerifiedJws> {
+  const parsed = parseJws(token, maxChars);
   if (!parsed.ok) return parsed;
   const { header, claims } = parsed;
   // An extension that must be understood is not understood here, and an unencoded payload is not a compact JWS.
@@ -65,7 +69,7 @@ export async function verifyJws(token: unknown, keys: readonly VerificationKey[]
 export function peekJws(
   token: unknown,
 ): { ok: true; claims: Claims; header: JwsHeader } | { ok: false; problem: JwsProblem } {
-  return parseJws(token);
+  return parseJws(token, MAX_TOKEN_CHARS);
 }
 
 async function isSignedBy(token: string, { key, alg }: VerificationKey): Promise<boolean> {
@@ -74,9 +78,9 @@ async function isSignedBy(token: string, { key, alg }: VerificationKey): Promise
   return await crypto.subtle.verify(signatureParameters[alg], key, signature, Buffer.from(token.slice(0, end)));
 }
 
-function parseJws(token: unknown) {
+function parseJws(token: unknown, maxChars: number) {
   if (typeof token !== "string") return failed("malformed");
-  if (token.length > MAX_TOKEN_CHARS) return failed("too_large");
+  if (token.length > maxChars) return failed("too_large");
   if (!COMPACT.test(token)) return failed("malformed");
   const [first = "", second = "", third = ""] = token.split(".");
   // One signature has one spelling: otherwise the same token could come back looking like another one.

@@ -1,11 +1,13 @@
 import { randomUUID } from "node:crypto";
 import type { components, operations } from "../../gen/rest/types.ts";
-import { ACCESS_HEADER, createAccessToken } from "./access.ts";
+import { ACCESS_HEADER, bodyDigest, createAccessToken } from "./access.ts";
 import { type Claims, signJws } from "./jws.ts";
 import { importKeySet, type SigningKey, type VerificationKey } from "./keys.ts";
 
 /** What the platform answered. A refusal is an answer like any other; only a platform that cannot be reached throws. */
 export type Answer<T> = { ok: true; status: number; body: T } | { ok: false; status: number; body: Refusal };
+/** A page of a list; `total` counts the whole list. */
+export type ListAnswer<T> = { ok: true; status: number; body: T[]; total: number } | Extract<Answer<T>, { ok: false }>;
 export type Refusal = { error?: string; code?: string; field?: string; payment_message_guid?: string } & Claims;
 
 type Schemas = components["schemas"];
@@ -16,12 +18,18 @@ export type CreatedPaymentMessage = Schemas["PaymentMessageCreated"];
 export type PaymentMessage = Schemas["PaymentMessage"];
 export type GrossSettlement = Schemas["Register"];
 export type GrossSettlementWithPayments = Schemas["RegisterWithPayments"];
+export type RegisterPayment = Schemas["RegisterPayment"];
+export type SettlementPayment = Schemas["GrossSettlementPaymentClaims"];
+export type SettlementConfirmation = Schemas["GrossSettlementConfirmationClaims"];
+export type SettlementAccepted = Schemas["SettlementAccepted"];
 export type MissedCallbacks = Schemas["MissedCallbackList"];
 
 type QueryOf<Name extends keyof operations> = NonNullable<operations[Name]["parameters"]["query"]>;
 
 type Caller = { url: string; timeoutMs?: number };
 const DEFAULT_TIMEOUT_MS = 30_000;
+/** A page of payments is about 300 KB of JSON. */
+const DEFAULT_PAGE_SIZE = 500;
 
 /** The platform's public keys, imported once for all the callbacks that follow. */
 export async function fetchPlatformKeys(caller: Caller): Promise<VerificationKey[]> {
@@ -37,35 +45,67 @@ export function merchantClient(caller: Caller & { uid: string; key: SigningKey }
     /** Signs the order and sends it in the body, where access logs do not keep it. */
     async createOrder(claims: Claims): Promise<Answer<CreatedOrder>> {
       const jwt = await signJws({ sub: caller.uid, ...claims }, caller.key);
-      return send(caller, "POST", orders, { body: { jwt } });
+      return send<CreatedOrder>(caller, "POST", orders, { body: JSON.stringify({ jwt }) });
     },
     getOrderStatus: (id: string) => send<OrderStatus>(caller, "GET", `${orders}/status?${new URLSearchParams({ id })}`),
   };
 }
 
-/** What a bank asks of the platform; every request carries an access token of its own. */
+/** What a bank asks of the platform; every request carries an access token of its own, which binds the body of a POST. */
 export function bankClient(caller: Caller & { guid: string; key: SigningKey }) {
   const counterparty = `/api/v1/counterparty/${caller.guid}`;
+  const settlements = `${counterparty}/gross-settlement`;
   const orders = "/api/v1/merchants/order";
-  async function ask<T>(method: string, path: string, body?: unknown): Promise<Answer<T>> {
-    const access = await createAccessToken(caller.key, new Date(), randomUUID());
-    return send(caller, method, path, {
-      headers: { [ACCESS_HEADER]: access },
-      ...(body === undefined ? {} : { body }),
-    });
+  async function ask<T>(
+    method: "GET" | "POST",
+    path: string,
+    content?: Claims,
+  ): Promise<Answer<T> & { headers: Headers }> {
+    const body = content === undefined ? undefined : JSON.stringify(content);
+    const bound = method === "POST" ? { body_sha256: bodyDigest(Buffer.from(body ?? "")) } : {};
+    const access = await createAccessToken(caller.key, new Date(), randomUUID(), bound);
+    return send(caller, method, path, { headers: { [ACCESS_HEADER]: access }, body });
   }
+  const getGrossSettlement = (id: string, page: QueryOf<"getGrossSettlement"> = {}) =>
+    ask<GrossSettlementWithPayments>("GET", `${settlements}/${segment(id)}?${queryText(page)}`);
   return {
     getOrderForBank: (id: string) => ask<OrderForBank>("GET", `${orders}/nbu/json?${new URLSearchParams({ id })}`),
     async submitPaymentMessage(claims: Claims): Promise<Answer<CreatedPaymentMessage>> {
       const jwt = await signJws(claims, caller.key);
-      return ask("POST", `${counterparty}/payment-message`, { jwt });
+      return ask<CreatedPaymentMessage>("POST", `${counterparty}/payment-message`, { jwt });
     },
     getPaymentMessage: (guid: string) => ask<PaymentMessage>("GET", `${counterparty}/payment-message/${segment(guid)}`),
     getPaymentMessageByOrder: (id: string) => ask<PaymentMessage>("GET", `${orders}/${segment(id)}/payment-message`),
-    listGrossSettlements: (query: QueryOf<"listGrossSettlements"> = {}) =>
-      ask<GrossSettlement[]>("GET", `${counterparty}/gross-settlement?${queryText(query)}`),
-    getGrossSettlement: (id: string) =>
-      ask<GrossSettlementWithPayments>("GET", `${counterparty}/gross-settlement/${segment(id)}`),
+    async listGrossSettlements(query: QueryOf<"listGrossSettlements"> = {}): Promise<ListAnswer<GrossSettlement>> {
+      const answer = await ask<GrossSettlement[]>("GET", `${settlements}?${queryText(query)}`);
+      if (!answer.ok) return answer;
+      const { headers, ...page } = answer;
+      return { ...page, total: Number(headers.get("X-Total-Count") ?? Number.NaN) };
+    },
+    getGrossSettlement,
+    /** The payments of a register of any size, read page by page; throws where the platform refuses. */
+    async *grossSettlementPayments(id: string, { pageSize = DEFAULT_PAGE_SIZE } = {}): AsyncGenerator<RegisterPayment> {
+      let after: string | undefined;
+      for (;;) {
+        const page = await getGrossSettlement(id, {
+          payments_limit: pageSize,
+          ...(after !== undefined && { payments_after: after }),
+        });
+        if (!page.ok) throw new Error(`Register ${id}: HTTP ${page.status} ${JSON.stringify(page.body)}`);
+        const { payments } = page.body;
+        yield* payments;
+        if (payments.length < pageSize) return;
+        after = payments.at(-1)?.payment_message_guid;
+      }
+    },
+    /** States that the bank has paid a register. The three statements can be repeated: a repeat is answered 208. */
+    pay: (id: string, payment: SettlementPayment) =>
+      ask<SettlementAccepted>("POST", `${settlements}/pay/${segment(id)}`, payment),
+    /** States how that payment ended. */
+    confirm: (id: string, confirmation: SettlementConfirmation) =>
+      ask<SettlementAccepted>("POST", `${settlements}/pay/${segment(id)}/confirm`, confirmation),
+    /** States that a register between the bank and itself is settled. */
+    confirmInternal: (id: string) => ask<SettlementAccepted>("POST", `${settlements}/confirm_internal/${segment(id)}`),
     /** What the platform could not deliver to this bank since an instant. */
     listMissedCallbacks: (query: QueryOf<"listMissedCallbacks">) =>
       ask<MissedCallbacks>("GET", `${counterparty}/callbacks/missed?${queryText(query)}`),
@@ -79,24 +119,24 @@ async function send<T>(
   caller: Caller,
   method: string,
   path: string,
-  content: { headers?: Record<string, string>; body?: unknown } = {},
-): Promise<Answer<T>> {
-  const hasBody = content.body !== undefined;
+  { headers, body }: { headers?: Record<string, string>; body?: string | undefined } = {},
+): Promise<Answer<T> & { headers: Headers }> {
   const response = await fetch(caller.url.replace(/\/+$/, "") + path, {
     method,
     headers: {
       Accept: "application/json",
-      ...(hasBody ? { "Content-Type": "application/json" } : {}),
-      ...content.headers,
+      ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+      ...headers,
     },
-    ...(hasBody ? { body: JSON.stringify(content.body) } : {}),
+    ...(body === undefined ? {} : { body }),
     // A signed request must not be carried to an address that the signer never chose.
     redirect: "manual",
     signal: AbortSignal.timeout(caller.timeoutMs ?? DEFAULT_TIMEOUT_MS),
   });
-  const body = parseJson(await response.text());
-  if (response.ok) return { ok: true, status: response.status, body: body as T };
-  return { ok: false, status: response.status, body: (body ?? {}) as Refusal };
+  const answer = parseJson(await response.text());
+  const { status, headers: answered } = response;
+  if (response.ok) return { ok: true, status, headers: answered, body: answer as T };
+  return { ok: false, status, headers: answered, body: (answer ?? {}) as Refusal };
 }
 
 function parseJson(text: string): unknown {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { CallbackBodyFormat } from "../../gen/dcm/v1/participant_pb.ts";
-import { bodyDigest, type IncomingCallback, verifyCallback } from "../../src/sdk/callbacks.ts";
+import { bodyDigest } from "../../src/sdk/access.ts";
+import { type IncomingCallback, verifyCallback } from "../../src/sdk/callbacks.ts";
 import { peekJws } from "../../src/sdk/jws.ts";
 import { fetchPlatformKeys } from "../../src/sdk/platform.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";

@@ -4,8 +4,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type SandboxBank, type SandboxMerchant, startBank, startMerchant } from "../../src/sandbox/participants.ts";
-import { createAccessToken } from "../../src/sdk/access.ts";
-import { bodyDigest } from "../../src/sdk/callbacks.ts";
+import { bodyDigest, createAccessToken } from "../../src/sdk/access.ts";
+import { MAX_CALLBACK_TOKEN_CHARS } from "../../src/sdk/callbacks.ts";
 import { type Claims, peekJws, signJws, verifyJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
 
@@ -81,6 +81,12 @@ describe("a participant", () => {
       attempt: 1,
     });
     expect(bank.calls("pay-in")).toHaveLength(0);
+  });
+
+  test("takes the largest token that the platform signs", async () => {
+    const bank = await aBank();
+    const filling = "x".repeat((MAX_CALLBACK_TOKEN_CHARS - 2_000) * 0.75);
+    expect((await call(bank, bank.guid, "gross-settlement", { filling })).status).toBe(200);
   });
 
   test("answers by script, one reply after the other; the last one stays", async () => {

@@ -6,11 +6,12 @@ import { formatMinor, kyivTime, makeIban, minorOf, toMajor } from "../../src/san
 import { SCENARIO_NAMES, SCENARIOS, type Scenario } from "../../src/sandbox/scenarios.ts";
 
 describe("parseSandboxArgs", () => {
-  const base = { once: false, payments: 1, json: false, scenario: "happy", fastRetries: false };
+  const base = { once: false, settle: false, payments: 1, json: false, scenario: "happy", fastRetries: false };
   const accepted: [string[], object][] = [
     [[], base],
     [["--once"], { ...base, once: true, payments: 20 }],
     [["--once", "--payments", "2000", "--json"], { ...base, once: true, payments: 2000, json: true }],
+    [["--once", "--settle"], { ...base, once: true, settle: true, payments: 20 }],
     [
       ["--payments=3", "--scenario=merchant-down", "--fast-retries"],
       { ...base, payments: 3, scenario: "merchant-down", fastRetries: true },
@@ -26,6 +27,7 @@ describe("parseSandboxArgs", () => {
     [["--payments", "many"]],
     [["--payments", ""]],
     [["--scenario", "toString"]],
+    [["--settle"]],
     [["--twice"]],
     [["more"]],
   ])("%j is refused", (args) => {
@@ -37,7 +39,15 @@ describe("parseSandboxArgs", () => {
   });
 
   test("the help text names every option and scenario", () => {
-    for (const name of ["--once", "--payments N", "--json", "--scenario NAME", "--fast-retries", ...SCENARIO_NAMES]) {
+    for (const name of [
+      "--once",
+      "--settle",
+      "--payments N",
+      "--json",
+      "--scenario NAME",
+      "--fast-retries",
+      ...SCENARIO_NAMES,
+    ]) {
       expect(SANDBOX_HELP).toContain(name);
     }
   });
@@ -106,6 +116,24 @@ describe("ledger", () => {
     expect(ledger.counts).toEqual({ delivered: 0, repeated: 0, merchantCalls: 2, problems: 0 });
   });
 
+  test("the Pay-out of a payment inside one bank comes to the recipient, and no other does", () => {
+    const ledger = openLedger(SCENARIOS.happy.deliveries);
+    const payOut = (creditorBic: string) => {
+      const agents = {
+        debtor_agent: { debtor_agent_bic: "300001" },
+        creditor_agent: { creditor_agent_bic: creditorBic },
+      };
+      const [reason] = SCENARIOS.happy.deliveries.flatMap((delivery) =>
+        delivery.kind === "pay-out" ? [delivery.reason] : [],
+      );
+      return call({ kind: "pay-out", reason, claims: { payment_message: agents } }, creditorBic);
+    };
+    ledger.record("recipient", payOut("300001"));
+    expect(ledger.counts.problems).toBe(0);
+    ledger.record("recipient", payOut("300002"));
+    expect(ledger.counts.problems).toBe(1);
+  });
+
   test("a repeat counts once", () => {
     const ledger = openLedger(SCENARIOS.happy.deliveries);
     for (let n = 0; n < 2; n++) ledger.record("recipient", call({ callbackGuid: "same" }));
@@ -117,6 +145,7 @@ describe("ledger", () => {
     ["a reject in a happy run", "initiator", { kind: "pay-out", status: "reject" }],
     ["a callback of the wrong party", "merchant", { kind: "credit", reason: "Credit is allowed" }],
     ["what could not be verified", "merchant", { problem: "audience", answered: 401 }],
+    ["a register that could not be verified", "initiator", { kind: "gross-settlement", problem: "body_too_large" }],
   ] as const)("%s is a problem", (_what, party, delivery) => {
     const ledger = openLedger(SCENARIOS.happy.deliveries);
     ledger.record(party, call(delivery));

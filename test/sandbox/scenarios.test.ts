@@ -16,6 +16,8 @@ async function onDatabase(): Promise<Record<string, string>> {
   return { DATABASE_URL: url };
 }
 
+const resultOf = (output: string) => JSON.parse(output.trim().split("\n").at(-1) ?? "");
+
 test.each(SCENARIO_NAMES)(
   "sandbox --once --scenario %s: its last line is the result, and the exit code says that it adds up",
   async (name) => {
@@ -25,15 +27,37 @@ test.each(SCENARIO_NAMES)(
     expect(await run.ended, run.output()).toBe(0);
     const { deliveries, result } = SCENARIOS[name];
     const succeeds = result === "success";
-    expect(JSON.parse(run.output().trim().split("\n").at(-1) ?? "")).toEqual({
+    expect(resultOf(run.output())).toEqual({
       payments: PAYMENTS,
       success: succeeds ? PAYMENTS : 0,
       rejected: succeeds ? 0 : PAYMENTS,
       callbacks: PAYMENTS * deliveries.length,
       registers: 1,
       registerTotal: succeeds ? "4.11" : "0.00",
+      // An empty register has one side.
+      registerCallbacks: succeeds ? 2 : 1,
+      empty: succeeds ? 0 : 1,
+      internal: 0,
+      confirmed: 0,
+      paid: 0,
       elapsedMs: expect.any(Number),
     });
+  },
+);
+
+test.each([
+  // 1.00 is between two banks; a bank that paid nothing has an empty register.
+  [1, "happy", { registers: 2, registerTotal: "1.00", registerCallbacks: 3, empty: 1, internal: 0 }],
+  [3, "happy", { registers: 2, registerTotal: "4.11", registerCallbacks: 3, empty: 0, internal: 1 }],
+  [2, "bank-rejects", { registers: 2, registerTotal: "0.00", registerCallbacks: 2, empty: 2, internal: 0 }],
+] as const)(
+  "sandbox --once --settle: %i payments, %s: what is not empty is Paid in the end",
+  async (payments, name, has) => {
+    const args = ["sandbox", "--once", "--settle", "--payments", String(payments), "--json", "--scenario", name];
+    await using run = runGatewayProcess(args, await onDatabase());
+    expect(await run.ended, run.output()).toBe(0);
+    const paid = has.registers - has.empty;
+    expect(resultOf(run.output())).toMatchObject({ ...has, confirmed: paid, paid });
   },
 );
 

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { createAccessToken } from "../../src/sdk/access.ts";
-import { bodyDigest, type IncomingCallback, verifyCallback } from "../../src/sdk/callbacks.ts";
+import { bodyDigest, createAccessToken } from "../../src/sdk/access.ts";
+import { type IncomingCallback, MAX_CALLBACK_TOKEN_CHARS, verifyCallback } from "../../src/sdk/callbacks.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
 
@@ -59,6 +59,15 @@ describe("verifyCallback", () => {
     expect(await check(await open())).toEqual({ ok: true, guid, form: "open", claims: { code: 4001 } });
   });
 
+  /** Three bytes of a claim are four characters of the token. */
+  const filled = (chars: number) => signed({ claims: { filling: "x".repeat(Math.floor(chars * 0.75)) }, bare: true });
+
+  test("a body's token is taken up to 1 MiB, as the platform may sign it", async () => {
+    const incoming = await filled(MAX_CALLBACK_TOKEN_CHARS - 1_000);
+    expect(incoming.rawBody.length).toBeGreaterThan(MAX_CALLBACK_TOKEN_CHARS - 1_000);
+    expect(await check(incoming)).toMatchObject({ ok: true, guid });
+  });
+
   const refused: [string, string, () => Promise<IncomingCallback>][] = [
     ["no access token", "access_missing", () => signed({ headers: { "cx-authorization": undefined } })],
     ["two access tokens", "access_missing", () => signed({ headers: { "cx-authorization": ["a", "b"] } })],
@@ -76,6 +85,7 @@ describe("verifyCallback", () => {
       "access_unknown_key",
       async () => signed({ headers: { "cx-authorization": await createAccessToken(stranger, now, "a") } }),
     ],
+    ["a body beyond 1 MiB", "body_too_large", () => filled(MAX_CALLBACK_TOKEN_CHARS)],
     ["a stranger's body", "body_unknown_key", () => signed({ key: stranger })],
     ["a body for someone else", "audience", () => signed({ claims: { aud: "bank-2" } })],
     ["an expired body", "expired", () => signed({ claims: { exp: iat } })],

@@ -1,0 +1,143 @@
+import { describe, expect, test, vi } from "vitest";
+import { claims as documented } from "../../gen/rest/operations.ts";
+import { callbackContent, maxCallbackPayments } from "../../src/callbacks/claims.ts";
+import { type DeliveryContext, deliver } from "../../src/callbacks/deliver.ts";
+import { sealEnvelope } from "../../src/callbacks/envelope.ts";
+import { createSlots } from "../../src/callbacks/slots.ts";
+import type { ClaimedCallback } from "../../src/core/callbacks.ts";
+import type { PaymentsPage, Register, RegisterPayment } from "../../src/core/settlements.ts";
+import type { Participant } from "../../src/domain/participant.ts";
+import { MAX_CALLBACK_TOKEN_CHARS } from "../../src/sdk/callbacks.ts";
+import { peekJws } from "../../src/sdk/jws.ts";
+import { generateKeyPair } from "../../src/sdk/keys.ts";
+import { noTracing } from "../../src/tracing.ts";
+
+const guidOf = (n: number) => `01890000-0000-7000-8000-${String(n).padStart(12, "0")}`;
+const receiverGuid = guidOf(2);
+const registerUrl = `https://gateway.example/api/v1/counterparty/${receiverGuid}/gross-settlement/1012231`;
+const instant = new Date("2023-12-10T22:01:00Z");
+
+const registerOf = (paymentCount: number, changes: Partial<Register> = {}): Register => ({
+  id: "1012231",
+  day: "2023-12-10",
+  adjustsDay: null,
+  debtorAgent: { guid: guidOf(3), name: "TPN Bank", bic: "306500" },
+  creditorAgent: { guid: guidOf(4), name: "Second Bank", bic: "380816", taxCode: "12345678", iban: "UA06" },
+  currency: "UAH",
+  purpose: "As it was agreed when the day was closed",
+  totalAmountMinor: 500 * paymentCount,
+  totalFeeMinor: 0,
+  paymentCount,
+  status: "sent",
+  periodStart: instant,
+  periodEnd: instant,
+  createdAt: instant,
+  updatedAt: instant,
+  ...changes,
+});
+
+const paymentsOf = (count: number, purpose = "Books"): RegisterPayment[] =>
+  Array.from({ length: count }, (_, index) => ({
+    guid: guidOf(100 + index),
+    externalId: `E-${index}`,
+    pmType: "trade",
+    amountMinor: 500,
+    feeMinor: 0,
+    purpose,
+    debtorAccount: "UA761372924114433543273694797",
+    creditorAccount: "UA761372924114433543273694797",
+    receivedAt: instant,
+  }));
+
+const claimed = {
+  guid: guidOf(1),
+  kind: "gross_settlement",
+  receiverGuid,
+  registerId: "1012231",
+  paymentMessage: null,
+  order: null,
+  claimedAt: instant,
+} as ClaimedCallback;
+
+describe("Gross_Settlement", () => {
+  function claimsOf(register: Register, payments: RegisterPayment[]) {
+    const content = callbackContent({ claimed, settlement: { register, payments, registerUrl } });
+    if (content.form !== "signed") throw new Error("the body is open");
+    return content.claims as Record<string, unknown> & { payments: unknown[] };
+  }
+
+  test.each([0, 1, maxCallbackPayments])("a register of %i payments comes whole", (count) => {
+    const claims = claimsOf(registerOf(count), paymentsOf(count));
+    expect(claims.payments).toHaveLength(count);
+    expect(claims).not.toHaveProperty("payment_count");
+    expect(claims).not.toHaveProperty("register_url");
+  });
+
+  test("a register of 501 payments comes without them, and says how many they are and where they are read", () => {
+    const claims = claimsOf(registerOf(501), []);
+    expect(claims).toMatchObject({ payments: [], payment_count: 501, register_url: registerUrl });
+    expect(documented.GrossSettlementClaims.validate(claims)).toBe(true);
+  });
+
+  test("few payments beyond 512 KiB of JSON are left out as well, counted in bytes", () => {
+    const most = paymentsOf(350, "ї".repeat(500));
+    expect(claimsOf(registerOf(350), most)).toMatchObject({ payments: [], payment_count: 350 });
+    const latin = paymentsOf(350, "i".repeat(500));
+    expect(claimsOf(registerOf(350), latin).payments).toHaveLength(350);
+  });
+
+  test("the purpose is the register's own, and the adjusted day is named only in an adjustment", () => {
+    expect(claimsOf(registerOf(1), paymentsOf(1)).purpose).toBe("As it was agreed when the day was closed");
+    expect(claimsOf(registerOf(1), paymentsOf(1))).not.toHaveProperty("adjusts_day");
+    const adjustment = claimsOf(registerOf(1, { adjustsDay: "2023-12-08" }), paymentsOf(1));
+    expect(adjustment).toMatchObject({ adjusts_day: "2023-12-08" });
+    expect(documented.GrossSettlementClaims.validate(adjustment)).toBe(true);
+  });
+
+  test.each([
+    [maxCallbackPayments, [0, maxCallbackPayments]],
+    [maxCallbackPayments + 1, [0]],
+  ])("an attempt for %i payments reads pages of %j", async (count, limits) => {
+    const asked: PaymentsPage[] = [];
+    const posted = vi.fn(async (_url: string, _request: { body: string }) => ({ outcome: "accepted", durationMs: 1 }));
+    const context = {
+      core: {
+        claimCallback: async () => ({ claimed: { ...claimed, attempt: 1, series: 1 } }),
+        getRegister: async (_caller: undefined, _id: string, page: PaymentsPage) => {
+          asked.push(page);
+          return { register: registerOf(count), payments: paymentsOf(Math.min(count, page.limit)), hasMore: false };
+        },
+        recordAttempt: async () => ({ applied: true, late: false, decision: { state: "delivered" } }),
+      },
+      client: { post: posted },
+      receivers: {
+        find: async () => ({ guid: receiverGuid, callbackUrls: { gross_settlement: "https://b.example" } }),
+      },
+      slots: createSlots(),
+      signer: { issuer: "https://gateway.example", key: await generateKeyPair() },
+      publicUrl: () => "https://gateway.example",
+      newGuid: () => guidOf(9),
+      random: () => 0,
+      log: { debug() {}, info() {}, warn() {}, error() {} },
+      observer: { attempted() {}, parked() {} },
+      tracing: noTracing,
+    } as unknown as DeliveryContext;
+    const ticket = { callbackGuid: claimed.guid, series: 1, attempt: 0, receiverGuid };
+    expect(await deliver(context, "first", ticket)).toBe("ack");
+    expect(asked.map(({ limit }) => limit)).toEqual(limits);
+    const { jwt } = JSON.parse(posted.mock.calls[0]?.[1].body ?? "{}");
+    const signed = peekJws(jwt);
+    if (count > maxCallbackPayments) expect(signed).toMatchObject({ claims: { register_url: registerUrl } });
+  });
+});
+
+test("the platform signs nothing beyond 1 MiB: that would be a fault of ours", async () => {
+  const signer = { issuer: "https://gateway.example", key: await generateKeyPair() };
+  const receiver = { guid: receiverGuid, callbackBodyFormat: "text" } as Participant;
+  const seal = (chars: number) => {
+    const claims = { filling: "x".repeat(Math.floor(chars * 0.75)) };
+    return sealEnvelope({ form: "signed", claims }, claimed, receiver, signer, () => guidOf(9));
+  };
+  expect((await seal(MAX_CALLBACK_TOKEN_CHARS - 2_000)).body.length).toBeLessThanOrEqual(MAX_CALLBACK_TOKEN_CHARS);
+  await expect(seal(MAX_CALLBACK_TOKEN_CHARS)).rejects.toThrow(/the token would have \d+ characters/);
+});
