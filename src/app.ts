@@ -76,6 +76,8 @@ type Run = {
   started: AsyncDisposableStack;
   /** Ends of what takes work in. They drain side by side, before anything that the work needs is stopped. */
   edges: (() => Promise<void>)[];
+  /** Where the parts of this process listen, once they do. */
+  urls: App["urls"];
 };
 
 async function startRoles(config: Config, log: Logger, parts: AppParts, started: AsyncDisposableStack) {
@@ -84,8 +86,8 @@ async function startRoles(config: Config, log: Logger, parts: AppParts, started:
   started.defer(() => tracing.stop());
   const key = await platformKey(config.platformKeyFile ?? join(config.dataDir, "platform-key.json"));
   const guard = createAddressGuard({ allowCidrs: [...config.callbackAllowCidrs] });
-  const run: Run = { config, log, parts, key, guard, metrics: createMetrics(), tracing, started, edges: [] };
   const urls = { rest: "", rpc: config.coreUrl ?? "", ops: "" };
+  const run: Run = { config, log, parts, key, guard, metrics: createMetrics(), tracing, started, edges: [], urls };
   const local = runs("core") || runs("worker") ? await startLocalCore(run) : undefined;
   started.defer(async () => void (await Promise.all(run.edges.map((end) => end()))));
   if (runs("core") && local !== undefined) urls.rpc = await startRpc(run, local);
@@ -108,7 +110,7 @@ async function startRpc({ config, log, tracing, edges }: Run, { core }: LocalCor
 }
 
 async function startDelivery(run: Run, { core, queue }: LocalCore): Promise<void> {
-  const { config, log, parts, key, guard, metrics, tracing, edges } = run;
+  const { config, log, parts, key, guard, metrics, tracing, edges, urls } = run;
   const { attemptTimeoutMs } = config.retryPolicy;
   const client = createCallbackClient({ guard, attemptTimeoutMs, connectionsPerOrigin: attemptsAtOnce });
   const worker = await startWorker({
@@ -116,10 +118,12 @@ async function startDelivery(run: Run, { core, queue }: LocalCore): Promise<void
     queue,
     client,
     signer: { issuer: publicUrlOf(config), key },
+    publicUrl: () => config.publicUrl ?? (urls.rest || publicUrlOf(config)),
     newGuid: parts.newGuid ?? uuidV7,
     republishAfterMs: config.republishAfterMs,
     log,
     observer: metrics.delivery,
+    reconciled: metrics.reconciled,
     tracing,
   });
   edges.push(async () => {

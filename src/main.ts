@@ -28,9 +28,14 @@ const commands = {
     run: operator("callbacks"),
   },
   registers: {
-    usage: "registers close|list|show …",
-    help: "Close days into gross settlement registers and look at them; `registers --help` tells more.",
+    usage: "registers close|list|show|export|reopen …",
+    help: "Close days into gross settlement registers, look at them, write them to files; `registers --help` tells more.",
     run: operator("registers"),
+  },
+  reconcile: {
+    usage: "reconcile [--days N]",
+    help: "Compare registers with their payments and acts; ends with 1 when something does not add up.",
+    run: operator("reconcile"),
   },
   redrive: {
     usage: "redrive [--limit N]",
@@ -207,5 +212,9 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
+const code = await main(process.argv.slice(2));
+// A pipe with a slow reader still holds what was printed, and an exit would drop it. A reader that left misses nothing.
+process.stdout.on("error", () => undefined);
+await new Promise((resolve) => process.stdout.write("", resolve));
 // Handles of libraries must not keep a finished program alive.
-process.exit(await main(process.argv.slice(2)));
+process.exit(code);

@@ -15,6 +15,8 @@ export type Metrics = {
   core: CoreObserver;
   delivery: { attempted(kind: CallbackKind, outcome: Outcome, durationMs: number): void; parked(): void };
   requestDone(operation: string, status: number, durationMs: number): void;
+  /** The reconciliation after a closing found so much that does not add up. */
+  reconciled(discrepancies: number): void;
   /** From now on scrapes tell what waits in the database and in the queue. */
   watchBacklog(database: Database, queue: CallbackQueue): void;
   /** From now on scrapes tell how many attempts this process has under way. */
@@ -78,6 +80,20 @@ export function createMetrics(): Metrics {
     buckets: requestSeconds,
     registers,
   });
+  const discrepancies = new Gauge({
+    name: "dcm_register_discrepancies",
+    help:
+      "What did not add up in the last reconciliation of registers by this process, after it closed days; 100 stands for " +
+      "that many or more, NaN for none yet.",
+    registers,
+  });
+  // 0 would say that all is well before anybody has looked.
+  discrepancies.set(Number.NaN);
+  const reconciledAt = new Gauge({
+    name: "dcm_register_reconciliation_timestamp_seconds",
+    help: "When this process last reconciled registers, in Unix seconds; of several workers the latest counts. 0: never.",
+    registers,
+  });
   return {
     text: () => registry.metrics(),
     core: {
@@ -95,6 +111,10 @@ export function createMetrics(): Metrics {
     },
     requestDone: (operation, status, durationMs) =>
       requests.observe({ operation, status: String(status) }, durationMs / 1_000),
+    reconciled(count) {
+      discrepancies.set(count);
+      reconciledAt.setToCurrentTime();
+    },
     watchBacklog: (database, queue) => watchBacklog(registry, database, queue),
     watchInFlight(inFlight) {
       new Gauge({

@@ -1,7 +1,16 @@
+import type { Writable } from "node:stream";
 import type { CoreClients } from "../rpc/clients.ts";
 
-/** What a command answers: the same content for programs and for people. */
-export type Answer = { json: unknown; lines: readonly string[] };
+/**
+ * What a command answers: the same content for programs and for people. Lines that are too many to be held are made as
+ * they are printed.
+ */
+export type Answer = {
+  json: unknown;
+  lines: readonly string[] | AsyncIterable<string>;
+  /** It was done, and what it found is not as it should be: the exit code says so to scripts. */
+  isAlarming?: boolean;
+};
 
 export type OptionSpec = {
   type: "string" | "boolean";
@@ -23,8 +32,10 @@ export type Call = {
   isOn(option: string): boolean;
   /** The content of a file, or of standard input for "-". */
   readText(path: string): Promise<string>;
+  /** Standard output, for what is neither lines nor JSON. */
+  output: Writable;
   /** Waits for work that may take minutes, and says on standard error once in a while that it still runs. */
-  patiently<T>(what: string, work: Promise<T>): Promise<T>;
+  patiently<T>(what: string, work: Promise<T>, remark?: string): Promise<T>;
   now: Date;
 };
 
@@ -41,3 +52,6 @@ export type Group = { summary: string; actions: Readonly<Record<string, Action>>
 
 /** The command was called wrongly: nothing was asked of the core. */
 export class WrongCall extends Error {}
+
+/** It could not be done here, whatever the core says; the message tells what to do. */
+export class NotDone extends Error {}

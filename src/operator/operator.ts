@@ -1,13 +1,16 @@
 import { readFile } from "node:fs/promises";
+import type { Writable } from "node:stream";
 import { text as readAll } from "node:stream/consumers";
 import { parseArgs } from "node:util";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
 import type { CoreClients } from "../rpc/clients.ts";
 import { nameOf } from "../rpc/enums.ts";
-import { type Action, type Call, type Group, type OptionSpec, WrongCall } from "./action.ts";
+import { type Action, type Call, type Group, NotDone, type OptionSpec, WrongCall } from "./action.ts";
 import { callbackActions, redriveAction } from "./callbacks.ts";
+import { writeTo } from "./output.ts";
 import { participantActions } from "./participants.ts";
+import { reconcileAction } from "./reconcile.ts";
 import { registerActions } from "./registers.ts";
 import { printable } from "./table.ts";
 
@@ -18,7 +21,14 @@ export const groups = {
     actions: participantActions,
   },
   callbacks: { summary: "Callbacks: look at them, deliver them again, close reviews.", actions: callbackActions },
-  registers: { summary: "Gross settlement registers: close days and look at them.", actions: registerActions },
+  registers: {
+    summary: "Gross settlement registers: close days, look at registers, write them to files, reopen them.",
+    actions: registerActions,
+  },
+  reconcile: {
+    summary: "Registers, their payments and their acts: do they add up?",
+    actions: { "": reconcileAction },
+  },
   redrive: { summary: "Dead callbacks and dead tickets: let them go on.", actions: { "": redriveAction } },
 } as const satisfies Record<string, Group>;
 
@@ -31,6 +41,8 @@ export type Surroundings = {
   coreUrl: string;
   print(line: string): void;
   complain(line: string): void;
+  /** Default: standard output. */
+  output?: Writable;
   now?: Date;
   /** How often work that takes long is said to be still running. */
   stillRunsEveryMs?: number;
@@ -47,7 +59,7 @@ const commonOptions = {
   help: { type: "boolean", value: "", help: "Print this help." },
 } as const;
 
-/** Runs one command and answers the exit code: 0 done, 1 refused or not reached, 2 called wrongly. */
+/** Runs one command and answers the exit code: 0 done, 1 refused, not reached or not as it should be, 2 called wrongly. */
 export async function runOperator(name: GroupName, args: readonly string[], around: Surroundings): Promise<number> {
   try {
     const group: Group = groups[name];
@@ -82,13 +94,19 @@ async function runAction(name: GroupName, action: Action, args: readonly string[
   try {
     const answer = await action.run(callOf(values, positionals, around));
     if (values.json === true) around.print(JSON.stringify(answer.json));
+    else if (Symbol.asyncIterator in answer.lines) await writeTo(outputOf(around), endedLines(answer.lines));
     else for (const line of answer.lines) around.print(line);
-    return 0;
+    return answer.isAlarming ? exitFailed : 0;
   } catch (error) {
-    if (!(error instanceof ConnectError)) throw error;
-    for (const line of refusalLines(error, around.coreUrl)) around.complain(printable(line));
+    for (const line of problemLines(error, around.coreUrl)) around.complain(printable(line));
     return exitFailed;
   }
+}
+
+const outputOf = (around: Surroundings) => around.output ?? process.stdout;
+
+async function* endedLines(lines: AsyncIterable<string>): AsyncGenerator<string> {
+  for await (const line of lines) yield `${line}\n`;
 }
 
 type Values = Record<string, string | boolean | (string | boolean)[] | undefined>;
@@ -114,16 +132,21 @@ function callOf(values: Values, positionals: readonly string[], around: Surround
     text: (option) => texts(option).at(-1),
     isOn: (option) => values[option] === true,
     readText: (path) => (path === "-" ? readAll(process.stdin) : readFile(path, "utf8")),
+    output: outputOf(around),
     now: around.now ?? new Date(),
-    patiently: (what, work) => patiently(what, work, around),
+    patiently: (what, work, remark) => patiently([what, remark], work, around),
   };
 }
 
-async function patiently<T>(what: string, work: Promise<T>, around: Surroundings): Promise<T> {
+async function patiently<T>(
+  [what, remark]: readonly [string, string | undefined],
+  work: Promise<T>,
+  around: Surroundings,
+): Promise<T> {
   const startedAt = performance.now();
   const stillRuns = setInterval(() => {
     const seconds = Math.round((performance.now() - startedAt) / 1_000);
-    around.complain(`${what} still runs after ${seconds} s. It goes on even if this command is ended.`);
+    around.complain([`${what} still runs after ${seconds} s.`, remark].filter(Boolean).join(" "));
   }, around.stillRunsEveryMs ?? defaultStillRunsEveryMs);
   try {
     return await work;
@@ -164,6 +187,7 @@ const nextStepOf: Partial<Record<keyof typeof ErrorReason, string>> = {
   CALLBACK_NOT_FOUND: "`callbacks list` shows what there is.",
   CALLBACK_NOT_REPLAYABLE: "`callbacks show GUID` tells where it stands.",
   REGISTER_NOT_FOUND: "`registers list BANK_GUID` shows the registers of a bank.",
+  REGISTER_NOT_PAID: "`registers show REGISTER_ID` tells where it stands and what happened to it.",
   DAY_IS_NOT_OVER: "Wait until 00:01 in Kyiv, or give --allow-open-day.",
   INVALID_CALLBACK_URL: "Correct the URL, or allow its network with CALLBACK_ALLOW_CIDRS, and run this again.",
   INVALID_KEY: "Correct the key and run this again; nothing was stored.",
@@ -180,7 +204,9 @@ const nextStepOfCode: Partial<Record<Code, (coreUrl: string) => string>> = {
   [Code.Unimplemented]: (coreUrl) => `What answers at ${coreUrl} is not the core, or an older one.`,
 };
 
-function refusalLines(error: ConnectError, coreUrl: string): string[] {
+function problemLines(error: unknown, coreUrl: string): string[] {
+  if (error instanceof NotDone) return [error.message];
+  if (!(error instanceof ConnectError)) throw error;
   const [detail] = error.findDetails(ErrorDetailSchema);
   if (detail === undefined) {
     return [error.rawMessage, (nextStepOfCode[error.code] ?? unreachable)(coreUrl)];

@@ -8,7 +8,7 @@ import { keysAsText } from "../participantsFile.ts";
 import { bankRoles, callbackBodyFormats, nameOf, participantKinds } from "../rpc/enums.ts";
 import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
 import { fields, table, when } from "./table.ts";
-import { countOf, guidIn, namedOf } from "./values.ts";
+import { countOf, guidIn, namedOf, yesOrNo } from "./values.ts";
 
 const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
 
@@ -76,6 +76,7 @@ function answerOf(participant: Participant | undefined, sentence?: string): Answ
         ["signing keys", participant.signingJwks.map(kidOf).join(", ")],
         ["encryption key", participant.encryptionJwk === "" ? "" : kidOf(participant.encryptionJwk)],
         ["key set URL", participant.jwksUrl],
+        ["requires body_sha256", participant.requiresBodySha256 ? "yes" : "no"],
         ["e-mail", participant.email],
         ["fee", `${participant.feeBasisPoints} basis points`],
         ["version", String(participant.version)],
@@ -116,7 +117,8 @@ async function readMessage<Schema extends DescMessage>(
 }
 
 async function registerBank(call: Call): Promise<Answer> {
-  const bank = await readMessage(call, ParticipantSchema, call.positionals[0] ?? "");
+  const stated = await readMessage(call, ParticipantSchema, call.positionals[0] ?? "");
+  const bank = { ...stated, requiresBodySha256: yesOrNo(call, REQUIRES_BODY) ?? stated.requiresBodySha256 };
   return answerOf((await call.clients.participants.registerBank({ bank })).bank, "The bank is registered.");
 }
 
@@ -127,15 +129,33 @@ async function registerMerchant(call: Call): Promise<Answer> {
 }
 
 async function update(call: Call): Promise<Answer> {
-  const [text = "", path = ""] = call.positionals;
+  const [text = "", path] = call.positionals;
   const guid = guidIn(text, "GUID");
-  const change = await readMessage(call, UpdateParticipantRequestSchema, path);
+  const requiresBody = yesOrNo(call, REQUIRES_BODY);
+  if (path === undefined && requiresBody === undefined) throw new WrongCall(`give FILE or --${REQUIRES_BODY}`);
+  const change =
+    path === undefined
+      ? create(UpdateParticipantRequestSchema)
+      : await readMessage(call, UpdateParticipantRequestSchema, path);
   if (change.guid !== "" && change.guid.toLowerCase() !== guid) {
     throw new WrongCall(`${path} is about ${change.guid} and not about ${guid}`);
   }
-  const answer = await call.clients.participants.updateParticipant({ ...change, guid });
+  const answer = await call.clients.participants.updateParticipant({
+    ...change,
+    guid,
+    ...(requiresBody !== undefined && { requiresBodySha256: requiresBody }),
+  });
   return answerOf(answer.participant, "The participant is changed.");
 }
+
+const REQUIRES_BODY = "requires-body-sha256";
+const requiresBodyOption = {
+  [REQUIRES_BODY]: {
+    type: "string",
+    value: "yes|no",
+    help: "Whether the bank's requests that change something are refused without the claim body_sha256.",
+  },
+} as const satisfies Action["options"];
 
 const FILE_HELP = "FILE holds a dcm.v1.Participant as JSON, keys as JSON objects or texts; - reads standard input.";
 
@@ -162,7 +182,7 @@ export const participantActions = {
   },
   "register-bank": {
     positionals: ["FILE"],
-    options: {},
+    options: requiresBodyOption,
     help: `Register a bank; the same content again is safe. ${FILE_HELP}`,
     run: registerBank,
   },
@@ -173,8 +193,8 @@ export const participantActions = {
     run: registerMerchant,
   },
   update: {
-    positionals: ["GUID", "FILE"],
-    options: {},
+    positionals: ["GUID", "[FILE]"],
+    options: requiresBodyOption,
     help: "Change keys, URLs and details. FILE holds what changes, a dcm.v1.UpdateParticipantRequest as JSON.",
     run: update,
   },

@@ -1,23 +1,31 @@
 import { toJson } from "@bufbuild/protobuf";
-import { type Register, RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
+import type { Money } from "../../gen/dcm/v1/money_pb.ts";
+import { type Register, type RegisterAct, type RegisterPayment, RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
 import {
   CloseRegistersResponseSchema,
-  GetRegisterResponseSchema,
+  ListRegisterActsResponseSchema,
   ListRegistersResponseSchema,
+  ReopenRegisterResponseSchema,
 } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import { formatAmountText } from "../domain/money.ts";
 import { closingTimeoutMs } from "../rpc/clients.ts";
-import { nameOf, registerStatuses } from "../rpc/enums.ts";
+import { nameOf, registerActKinds, registerStatuses } from "../rpc/enums.ts";
 import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
-import { counted, fields, table, when } from "./table.ts";
+import { writeTo } from "./output.ts";
+import { type PaymentPages, registerCsv, writeRegisterFile } from "./registerFile.ts";
+import { counted, fields, printable, table, when } from "./table.ts";
 import { countOf, guidIn, instantOf, namedOf, TIME_HELP } from "./values.ts";
 
 const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
 
 const roles = { debtor: RegisterRole.DEBTOR, all: RegisterRole.ALL } as const;
 
-const amount = (register: Register) =>
-  `${formatAmountText(register.totalAmount?.amountMinor ?? 0n)} ${register.totalAmount?.currency ?? ""}`;
+/** What the core answers at most at once. */
+const mostRegisters = 500;
+const paymentsAtOnce = 2_000;
+
+const moneyText = (money: Money | undefined) =>
+  money ? `${formatAmountText(money.amountMinor)} ${money.currency}` : "";
 const statusOf = (register: Register) => nameOf(registerStatuses, register.status) ?? "unknown";
 
 function registerTable(registers: readonly Register[]): string[] {
@@ -26,7 +34,7 @@ function registerTable(registers: readonly Register[]): string[] {
     register.day,
     register.debtorAgent?.bic ?? "",
     register.creditorAgent?.bic ?? "",
-    amount(register),
+    moneyText(register.totalAmount),
     String(register.paymentCount),
     statusOf(register),
   ]);
@@ -38,7 +46,7 @@ async function close(call: Call): Promise<Answer> {
   if (!/^\d{4}-\d\d-\d\d$/.test(day)) throw new WrongCall(`DAY ${day} is not a Kyiv calendar day like 2026-01-31`);
   const wish = { day, allowOpenDay: call.isOn("allow-open-day") };
   const closing = call.clients.settlements.closeRegisters(wish, { timeoutMs: closingTimeoutMs });
-  const answer = await call.patiently(`The closing of ${day}`, closing);
+  const answer = await call.patiently(`The closing of ${day}`, closing, "It goes on even if this command is ended.");
   return {
     json: toJson(CloseRegistersResponseSchema, answer, json),
     lines:
@@ -52,48 +60,147 @@ async function list(call: Call): Promise<Answer> {
   const [role = RegisterRole.ALL] = namedOf(call, "role", roles);
   const from = instantOf(call, "since");
   const to = instantOf(call, "until");
+  const updatedFrom = instantOf(call, "updated-since");
   const answer = await call.clients.settlements.listRegisters({
     callerGuid: guidIn(call.positionals[0] ?? "", "BANK_GUID"),
     role,
     ...(from && { from }),
     ...(to && { to }),
-    limit: countOf(call, "limit", 50, 500),
+    statuses: namedOf(call, "status", registerStatuses),
+    ...(updatedFrom && { updatedFrom }),
+    limit: countOf(call, "limit", 50, mostRegisters),
   });
+  const { registers, totalCount } = answer;
+  const isAll = totalCount <= registers.length;
+  const inAll = `${counted(Number(totalCount), "register")} in all${isAll ? "" : `; the newest ${registers.length} are shown`}.`;
   return {
     json: toJson(ListRegistersResponseSchema, answer, json),
-    lines: answer.registers.length === 0 ? ["No register matches."] : registerTable(answer.registers),
+    lines: registers.length === 0 ? ["No register matches."] : [...registerTable(registers), inAll],
   };
 }
 
-async function show(call: Call): Promise<Answer> {
-  const [bank = "", registerId = ""] = call.positionals;
-  const callerGuid = guidIn(bank, "BANK_GUID");
-  const answer = await call.clients.settlements.getRegister({ callerGuid, registerId });
-  const { register, payments } = answer;
-  if (register === undefined) throw new Error("the core answered without a register");
-  const rows = payments.map((payment) => [
-    payment.paymentMessageGuid,
-    payment.externalId,
-    formatAmountText(payment.amount?.amountMinor ?? 0n),
-    formatAmountText(payment.feeMinor),
-    when(payment.receivedAt),
+const textIn = (call: Call) => call.positionals[0] ?? "";
+
+function registerLines(register: Register): string[] {
+  return fields([
+    ["id", register.id],
+    ["day", register.day],
+    ["adjusts day", register.adjustsDay],
+    ["debtor", `${register.debtorAgent?.bic} ${register.debtorAgent?.name}`],
+    ["creditor", register.creditorAgent ? `${register.creditorAgent.bic} ${register.creditorAgent.name}` : ""],
+    ["creditor code", register.creditorCode],
+    ["charging account", register.chargingAccount],
+    ["purpose", register.purpose],
+    ["payments", String(register.paymentCount)],
+    ["total", moneyText(register.totalAmount)],
+    ["fee", formatAmountText(register.totalFeeMinor)],
+    ["to pay", formatAmountText((register.totalAmount?.amountMinor ?? 0n) - register.totalFeeMinor)],
+    ["status", statusOf(register)],
+    ["created", when(register.createdAt)],
+    ["updated", when(register.updatedAt)],
   ]);
+}
+
+function actTable(acts: readonly RegisterAct[]): string[] {
+  const rows = acts.map((act) => [
+    String(act.number),
+    when(act.at),
+    nameOf(registerActKinds, act.kind) ?? "unknown",
+    act.actor,
+    act.payment?.externalId ?? "",
+    moneyText(act.payment?.amount),
+    act.paymentStatus,
+    act.note,
+  ]);
+  return table(["ACT", "AT", "KIND", "ACTOR", "PAYMENT ID", "AMOUNT", "STATUS", "NOTE"], rows);
+}
+
+async function registerAndActs(call: Call) {
+  const answer = await call.clients.settlements.listRegisterActs({ registerId: textIn(call) });
+  if (answer.register === undefined) throw new Error("the core answered without a register");
+  return { answer, register: answer.register };
+}
+
+/** All pages of the acts as one answer: an operator looks at them together. */
+async function registerAndAllActs(call: Call) {
+  const found = await registerAndActs(call);
+  const { answer } = found;
+  while (answer.nextAfterNumber !== 0n) {
+    const afterNumber = answer.nextAfterNumber;
+    const next = await call.clients.settlements.listRegisterActs({ registerId: found.register.id, afterNumber });
+    answer.acts.push(...next.acts);
+    answer.nextAfterNumber = next.nextAfterNumber;
+  }
+  return found;
+}
+
+async function show(call: Call): Promise<Answer> {
+  if (call.isOn("payments") && call.isOn("json")) {
+    throw new WrongCall("--payments has no JSON: a register may have millions; `registers export` writes a file");
+  }
+  const { answer, register } = await registerAndAllActs(call);
+  const lines = [...registerLines(register), "", ...actTable(answer.acts)];
   return {
-    json: toJson(GetRegisterResponseSchema, answer, json),
-    lines: [
-      ...fields([
-        ["id", register.id],
-        ["day", register.day],
-        ["debtor", `${register.debtorAgent?.bic} ${register.debtorAgent?.name}`],
-        ["creditor", `${register.creditorAgent?.bic} ${register.creditorAgent?.name}`.trim()],
-        ["total", amount(register)],
-        ["fee", formatAmountText(register.totalFeeMinor)],
-        ["status", statusOf(register)],
-        ["created", when(register.createdAt)],
-      ]),
-      "",
-      ...table(["PAYMENT", "EXTERNAL ID", "AMOUNT", "FEE", "RECEIVED"], rows),
-    ],
+    json: toJson(ListRegisterActsResponseSchema, answer, json),
+    lines: call.isOn("payments") ? withPayments(lines, paymentPages(call, register)) : lines,
+  };
+}
+
+/** The payments of a register as they are read: only one page of them is held. */
+async function* paymentPages(call: Call, { id: registerId, debtorAgent }: Register): AsyncGenerator<RegisterPayment[]> {
+  // Payments are told to a register's own banks, and to operators by way of the one that every register has.
+  const asBank = { callerGuid: debtorAgent?.guid ?? "", registerId, paymentsLimit: paymentsAtOnce };
+  let paymentsAfter = "";
+  do {
+    const page = await call.clients.settlements.getRegister({ ...asBank, paymentsAfter });
+    yield page.payments;
+    paymentsAfter = page.nextPaymentsAfter;
+  } while (paymentsAfter !== "");
+}
+
+/** Columns are as wide as a page needs, under a heading of its own. */
+async function* withPayments(lines: readonly string[], pages: PaymentPages): AsyncGenerator<string> {
+  yield* lines;
+  for await (const payments of pages) {
+    const rows = payments.map((payment) => [
+      payment.paymentMessageGuid,
+      payment.externalId,
+      moneyText(payment.amount),
+      formatAmountText(payment.feeMinor),
+      when(payment.receivedAt),
+    ]);
+    if (rows.length > 0) yield* ["", ...table(["PAYMENT", "EXTERNAL ID", "AMOUNT", "FEE", "RECEIVED"], rows)];
+  }
+}
+
+async function exportRegister(call: Call): Promise<Answer> {
+  const folder = call.text("dir");
+  const isToOutput = call.isOn("stdout");
+  if (isToOutput && (folder !== undefined || call.isOn("json"))) {
+    throw new WrongCall("--stdout writes the register itself: it goes with neither --dir nor --json");
+  }
+  const { register } = await registerAndActs(call);
+  const pages = paymentPages(call, register);
+  if (isToOutput) {
+    await writeTo(call.output, registerCsv(register, pages));
+    return { json: {}, lines: [] };
+  }
+  const file = await writeRegisterFile(register, pages, folder ?? ".");
+  return {
+    json: { file, payments: register.paymentCount },
+    lines: [`${printable(file)} has ${counted(register.paymentCount, "payment")}.`],
+  };
+}
+
+async function reopen(call: Call): Promise<Answer> {
+  const operator = call.text("operator");
+  const note = call.text("note");
+  if (!operator || !note) throw new WrongCall("--operator NAME and --note TEXT are needed: who decided what");
+  const answer = await call.clients.settlements.reopenRegister({ registerId: textIn(call), operator, note });
+  if (answer.register === undefined) throw new Error("the core answered without a register");
+  return {
+    json: toJson(ReopenRegisterResponseSchema, answer, json),
+    lines: [`The register is ${statusOf(answer.register)} again, reopened by ${printable(operator)}.`],
   };
 }
 
@@ -120,15 +227,48 @@ export const registerActions = {
       },
       since: { type: "string", value: "TIME", help: `Made since: ${TIME_HELP}. Default: the last seven days.` },
       until: { type: "string", value: "TIME", help: "Made before." },
-      limit: { type: "string", value: "N", help: "At most so many, up to 500. Default: 50." },
+      status: {
+        type: "string",
+        multiple: true,
+        value: "STATUS",
+        help: `One of ${Object.keys(registerStatuses).join(", ")}.`,
+      },
+      "updated-since": {
+        type: "string",
+        value: "TIME",
+        help: "Changed since; then --since has no default.",
+      },
+      limit: { type: "string", value: "N", help: `At most so many, up to ${mostRegisters}. Default: 50.` },
     },
     help: "List the registers of a bank, newest first.",
     run: list,
   },
   show: {
-    positionals: ["BANK_GUID", "REGISTER_ID"],
-    options: {},
-    help: "Show a register of a bank with its payments.",
+    positionals: ["REGISTER_ID"],
+    options: {
+      payments: { type: "boolean", value: "", help: "Also its payments, as they are read." },
+    },
+    help: "Show a register and everything that happened to it; --json also has what the banks signed.",
     run: show,
+  },
+  export: {
+    positionals: ["REGISTER_ID"],
+    options: {
+      dir: { type: "string", value: "DIR", help: "The folder to write to. Default: the current one." },
+      stdout: { type: "boolean", value: "", help: "Write to standard output instead of a file." },
+    },
+    help:
+      "Write a register as CSV: a line of column names and the register, a line of column names and its payments. The file " +
+      "is O_ID_DAY.csv where both banks are one institution, else I_ID_DAY.csv; one that exists is not overwritten.",
+    run: exportRegister,
+  },
+  reopen: {
+    positionals: ["REGISTER_ID"],
+    options: {
+      operator: { type: "string", value: "NAME", help: "Who decided. Required." },
+      note: { type: "string", value: "TEXT", help: "Why. Required." },
+    },
+    help: "The money of a paid register came back: let it be paid or confirmed again.",
+    run: reopen,
   },
 } as const satisfies Record<string, Action>;

@@ -44,6 +44,12 @@ export function namedOf<Value extends number>(
   });
 }
 
+/** Undefined when the option was not given. */
+export function yesOrNo(call: Call, option: string): boolean | undefined {
+  const answer = namedOf(call, option, { no: 0, yes: 1 }).at(-1);
+  return answer === undefined ? undefined : answer === 1;
+}
+
 const guidForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** Refused here, because a list for something that is no guid would only look empty. */

@@ -50,6 +50,31 @@ test("getMetrics: who comes through a proxy is told that there is no such path",
   expect([response.status, await response.json()]).toMatchObject([404, { code: "ROUTE_NOT_FOUND" }]);
 });
 
+test("getMetrics: what the reconciliation after a closing found, and nothing before the first", async () => {
+  await using platform = await startPlatform();
+  const read = async () => {
+    const text = await metricsOf(platform.url());
+    return {
+      discrepancies: metric(text, "dcm_register_discrepancies"),
+      reconciledAt: metric(text, "dcm_register_reconciliation_timestamp_seconds"),
+    };
+  };
+  /** A start closes the days that its banks owe: they are as old as this says. */
+  const startsLater = async () => {
+    await platform.rows("update participant set created_at = created_at - interval '1 day'");
+    await platform.stop();
+    await platform.start();
+  };
+  expect(await read()).toEqual({ discrepancies: Number.NaN, reconciledAt: 0 });
+  const startedAt = Math.floor(Date.now() / 1_000);
+  await startsLater();
+  await vi.waitFor(async () => expect(await read()).toMatchObject({ discrepancies: 0 }), { timeout: 15_000 });
+  expect((await read()).reconciledAt).toBeGreaterThanOrEqual(startedAt);
+  await platform.rows("delete from register_act where kind = 'made'");
+  await startsLater();
+  await vi.waitFor(async () => expect(await read()).toMatchObject({ discrepancies: 1 }), { timeout: 15_000 });
+});
+
 describe("metricsReaders", () => {
   test.each([
     ["127.0.0.1", {}, true],

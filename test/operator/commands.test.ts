@@ -53,7 +53,18 @@ describe("wrong calls ask nothing of the core, say what is wrong and end with 2"
     ["callbacks", ["resolve", unknownGuid, "--operator", "Olena"], "--operator NAME and --note TEXT are needed"],
     ["participants", ["get"], "give one of GUID, --bic, --uid and --kid"],
     ["participants", ["register-bank", "/no/such/file"], "/no/such/file cannot be read"],
+    ["participants", ["update", unknownGuid], "give FILE or --requires-body-sha256"],
+    ["participants", ["update", unknownGuid, "--requires-body-sha256", "on"], "on is not one of no, yes"],
     ["registers", ["close", "31.01.2026"], "is not a Kyiv calendar day"],
+    ["registers", ["list", unknownGuid, "--status", "owed"], "--status owed is not one of sent"],
+    ["registers", ["list", unknownGuid, "--updated-since", "yesterday"], "--updated-since yesterday is not a time"],
+    ["registers", ["show"], "REGISTER_ID is missing"],
+    ["registers", ["show", "3101261", "--payments", "--json"], "--payments has no JSON"],
+    ["registers", ["export", "3101261", "--stdout", "--dir", "/tmp"], "it goes with neither --dir nor --json"],
+    ["registers", ["export", "3101261", "--stdout", "--json"], "it goes with neither --dir nor --json"],
+    ["registers", ["reopen", "3101261", "--operator", "Olena"], "--operator NAME and --note TEXT are needed"],
+    ["registers", ["reopen", "3101261", "--note", "came back"], "--operator NAME and --note TEXT are needed"],
+    ["reconcile", ["--days", "0"], "--days 0 is not a whole number"],
     ["redrive", ["--limit", "0"], "--limit 0 is not a whole number"],
   ])("%s %j", async (name, args, complaint) => {
     const { code, complaints } = await openConsole(noCore).run(name, ...args);
@@ -101,6 +112,25 @@ describe("what an operator does", () => {
       expect.stringMatching(/^PARTICIPANT_EXISTS: /),
       expect.stringContaining("participants update GUID FILE"),
     ]);
+  });
+
+  test("participants: a bank is told to bind the bodies of its requests, with a file or without one", async () => {
+    const { guid, created_at, updated_at, ...stated } = await console.json(
+      "participants",
+      "get",
+      "--bic",
+      platform.recipient.bic,
+    );
+    const requires = ["--requires-body-sha256", "yes"];
+    const changed = await console.run("participants", "update", String(guid), ...requires);
+    expect(changed.lines).toContainEqual(expect.stringMatching(/^requires body_sha256 +yes$/));
+    const file = { guid, ...stated, requires_body_sha256: false };
+    expect(await console.json("participants", "register-bank", file, ...requires)).toMatchObject({
+      requires_body_sha256: true,
+    });
+    expect(await console.json("participants", "update", String(guid), { requires_body_sha256: false })).toMatchObject({
+      requires_body_sha256: false,
+    });
   });
 
   test("participants: one without the URLs of its role is refused with the field", async () => {
@@ -152,7 +182,7 @@ describe("what an operator does", () => {
     expect(nothing.lines).toEqual(["No callback matches."]);
   });
 
-  test("registers: a day is closed, listed and shown with its payments", async () => {
+  test("registers: a day is closed, listed, shown with its payments, exported, reconciled; only a paid one is reopened", async () => {
     const guid = await platform.pays({ amount: 1500.75 });
     await platform.settles();
     const [decided] = await platform.rows<{ day: string }>(
@@ -172,8 +202,29 @@ describe("what an operator does", () => {
     const bank = await console.json("participants", "get", "--bic", platform.initiator.bic);
     const listed = await console.run("registers", "list", String(bank.guid));
     expect(listed.lines.join("\n")).toContain(register?.id);
-    const shown = await console.run("registers", "show", String(bank.guid), register?.id ?? "");
-    expect(shown.lines).toContainEqual(expect.stringMatching(new RegExp(`^${guid} .* 1500\\.75 `)));
+    const id = register?.id ?? "";
+    const shown = await console.run("registers", "show", id, "--payments");
+    const shownLines = shown.written.split("\n");
+    expect(shownLines).toContainEqual(expect.stringMatching(/^\d+ .* made +platform/));
+    expect(shownLines).toContainEqual(expect.stringMatching(new RegExp(`^${guid} .* 1500\\.75 UAH `)));
+    const exported = await console.run("registers", "export", id, "--stdout");
+    const [, first, , ...payments] = exported.written.trimEnd().split("\r\n");
+    expect(first).toMatch(new RegExp(`^"${id}","Dnipro Bank","${bank.bic}","Kobzar Bank"`));
+    expect(payments).toHaveLength(register?.payment_count ?? 0);
+    expect(payments).toContainEqual(expect.stringMatching(new RegExp(`^"[^"]+","${guid}",.*"1500\\.75"`)));
+
+    const reopened = await console.run("registers", "reopen", id, "--operator", "Olena", "--note", "it came back");
+    expect([reopened.code, reopened.complaints]).toEqual([
+      1,
+      [expect.stringMatching(/^REGISTER_NOT_PAID: /), expect.stringContaining("registers show")],
+    ]);
+    expect(await console.run("reconcile", "--days", "30")).toMatchObject({
+      code: 0,
+      lines: ["Registers, payments and acts of the last 30 days add up."],
+    });
+    await platform.rows("update settlement_register set total_fee_minor = total_fee_minor + 1 where id = $1", id);
+    const off = await console.run("reconcile");
+    expect([off.code, off.lines[1]]).toEqual([1, expect.stringMatching(new RegExp(`^${id} +register totals differ`))]);
   });
 });
 

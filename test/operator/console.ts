@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Writable } from "node:stream";
 import { type GroupName, runOperator } from "../../src/operator/operator.ts";
 import type { CoreClients } from "../../src/rpc/clients.ts";
 
@@ -16,13 +17,21 @@ export function openConsole(clients: CoreClients, coreUrl = "http://core.example
       const args = await Promise.all(given.map((argument) => asText(folder, argument)));
       const lines: string[] = [];
       const complaints: string[] = [];
+      let written = "";
+      const output = new Writable({
+        write(chunk, _, done) {
+          written += chunk;
+          done();
+        },
+      });
       const code = await runOperator(name, args, {
         clients,
         coreUrl,
         print: (line) => lines.push(line),
         complain: (line) => complaints.push(line),
+        output,
       });
-      return { code, lines, complaints };
+      return { code, lines, complaints, written };
     } finally {
       await rm(folder, { recursive: true });
     }
