@@ -31,14 +31,19 @@ export function sidesOf(cast: Cast, number: number) {
 
 /** One signed order of each merchant: the evidence of all its orders here has this content and size. */
 export async function orderEvidence(cast: Cast): Promise<string[]> {
-  const iat = Math.floor(Date.now() / 1000);
   return Promise.all(
-    cast.merchants.map(async (merchant) => {
-      const claims = { sub: merchant.uid, iat, exp: iat + 86_400, amt: 21, cur: "UAH", ref: "bench-0" };
-      const rest = { prp: "Payment for order bench-0", url: "https://shop.example/thanks" };
-      return signJws({ ...claims, ...rest }, await importKeyPair(merchant.privateJwk));
-    }),
+    cast.merchants.map(async (merchant) =>
+      signJws(orderClaims(merchant, "bench-0"), await importKeyPair(merchant.privateJwk)),
+    ),
   );
+}
+
+/** What a merchant signs to create an order. */
+export function orderClaims(merchant: CastMerchant, ref: string): Claims {
+  const iat = Math.floor(Date.now() / 1000);
+  const price = { amt: 21, cur: "UAH" };
+  const texts = { ref, prp: `Payment for order ${ref}`, url: "https://shop.example/thanks" };
+  return { sub: merchant.uid, iat, exp: iat + 86_400, ...price, ...texts };
 }
 
 /** Creates the orders of a batch as REST would leave them, in one statement: creating orders is not what is measured. */

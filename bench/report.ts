@@ -1,18 +1,26 @@
 import type { Percentiles } from "./statistics.ts";
 import { median } from "./statistics.ts";
 
-/** The table at the end; progress goes to standard error, so that standard output is the result alone. */
-export function printTable(title: string, header: readonly string[], rows: readonly (readonly string[])[]): void {
+/** Where results go; progress goes to standard error, so that standard output is the result alone. */
+export type Print = (line: string) => void;
+
+/** The table at the end. */
+export function printTable(
+  title: string,
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  print: Print = console.log,
+): void {
   const lines = [header, ...rows];
   const widths = header.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)));
   const format = (line: readonly string[]) =>
     line
       .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
       .join("  ");
-  console.log(`\n${title}`);
-  console.log(format(header));
-  console.log(widths.map((width) => "-".repeat(width)).join("  "));
-  for (const row of rows) console.log(format(row));
+  print(`\n${title}`);
+  print(format(header));
+  print(widths.map((width) => "-".repeat(width)).join("  "));
+  for (const row of rows) print(format(row));
 }
 
 export const rounded = (value: number, digits = 2) => Number(value.toFixed(digits));

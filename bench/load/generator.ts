@@ -7,11 +7,12 @@ import { signJws } from "../../src/sdk/jws.ts";
 import { importKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
 import type { Cast } from "../cast.ts";
 import { serveCommands } from "../child.ts";
-import { type Batch, paymentClaims, type Sealed, seal, sidesOf } from "../payments.ts";
+import { type Batch, orderClaims, paymentClaims, type Sealed, seal, sidesOf } from "../payments.ts";
 import { type Percentiles, percentiles } from "../statistics.ts";
 
 // The load: signed requests are made before the clock starts, so that sending them costs little of the machine.
 
+/** `orderGuid`: of the order that is paid; an order that is created has none yet. */
 type Prepared = { orderGuid: string; path: string; headers: Record<string, string>; body: string };
 
 export type LoadOptions = {
@@ -53,13 +54,30 @@ async function join(given: Cast): Promise<void> {
 const SIGNED_AT_ONCE = 16;
 
 async function prepare(batch: Batch): Promise<void> {
-  const made: Prepared[] = new Array(batch.orderGuids.length);
+  prepared = await signAll(batch.orderGuids.length, (index) => signOne(batch, index));
+}
+
+/** Requests that create orders, of all merchants in turn. */
+async function prepareOrders(count: number): Promise<void> {
+  const merchants = await Promise.all(
+    cast.merchants.map(async (merchant) => ({ merchant, key: await importKeyPair(merchant.privateJwk) })),
+  );
+  prepared = await signAll(count, async (index) => {
+    const { merchant, key } = merchants[index % merchants.length] as (typeof merchants)[number];
+    const jwt = await signJws(orderClaims(merchant, randomUUID()), key);
+    const headers = { "Content-Type": "application/json" };
+    return { orderGuid: "", path: "/api/v1/merchants/order", headers, body: JSON.stringify({ jwt }) };
+  });
+}
+
+async function signAll(count: number, sign: (index: number) => Promise<Prepared>): Promise<Prepared[]> {
+  const made: Prepared[] = new Array(count);
   let next = 0;
   async function signNext() {
-    for (let index = next++; index < made.length; index = next++) made[index] = await signOne(batch, index);
+    for (let index = next++; index < made.length; index = next++) made[index] = await sign(index);
   }
   await Promise.all(Array.from({ length: SIGNED_AT_ONCE }, signNext));
-  prepared = made;
+  return made;
 }
 
 async function signOne(batch: Batch, index: number): Promise<Prepared> {
@@ -194,4 +212,4 @@ async function send(connections: Connections, request: Prepared, dueAt: number, 
   tally.accepted.push({ orderGuid: request.orderGuid, sentAtMs: performance.timeOrigin + dueAt });
 }
 
-serveCommands({ join, prepare, run });
+serveCommands({ join, prepare, prepareOrders, run });
