@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-/** These need RabbitMQ, or start and stop services themselves, which takes its time; everything else is for daily work. */
-const withServices = ["callbacks", "queue", "sandbox", "faults", "operator", "db", "metrics"].map(
+/** These need RabbitMQ, start and stop services themselves, or close many days, which takes its time; everything else is for daily work. */
+const withServices = ["callbacks", "queue", "sandbox", "faults", "operator", "db", "metrics", "settlement"].map(
   (folder) => `test/${folder}/**/*.test.ts`,
 );
 

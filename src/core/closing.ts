@@ -131,7 +131,7 @@ const followPlaces = {
     set_config('enable_seqscan', 'off', true)`,
 };
 
-const inSlice = `${unsettled} and m.debtor_agent_guid = register.debtor_agent_guid
+const ofRegister = `${unsettled} and m.debtor_agent_guid = register.debtor_agent_guid
           and m.creditor_agent_guid = register.creditor_agent_guid and m.currency = register.currency`;
 
 // A slice is an hour of the day, of all registers together, from the first payment on that is in none: payments of one hour
@@ -149,13 +149,16 @@ const fillRegisters = {
     ), since as materialized (
       select min(earliest.decided_at) as instant from register, lateral (
         select m.decided_at from payment_message m
-        where ${inSlice} and m.decided_at >= coalesce($3::timestamptz, ${dayStart}) and m.decided_at < ${dayEnd}
+        where ${ofRegister} and m.decided_at >= coalesce($3::timestamptz, ${dayStart}) and m.decided_at < ${dayEnd}
         order by m.decided_at limit 1) earliest
+    ), slice as materialized (
+      -- Told to each register, or a plan might read all that a pair has before it looks at the hour.
+      select register.*, since.instant as starts_at, least(since.instant + interval '1 hour', ${dayEnd}) as ends_at
+      from register, since
     ), place as materialized (
       select m.ctid as at, register.id as register_id, register.creditor_agent_guid as bank_guid
-      from register, since, payment_message m
-      where ${inSlice} and m.decided_at >= since.instant
-        and m.decided_at < least(since.instant + interval '1 hour', ${dayEnd})
+      from slice register, payment_message m
+      where ${ofRegister} and m.decided_at >= register.starts_at and m.decided_at < register.ends_at
       order by m.ctid limit $2
     ), member as (
       update payment_message m

@@ -12,7 +12,7 @@ import {
   payWithSuccess,
   registerParties,
   setClock,
-} from "./platform.ts";
+} from "../core/platform.ts";
 
 let platform: Platform;
 let between: Parties;

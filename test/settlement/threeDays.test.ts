@@ -13,7 +13,7 @@ import {
   payWithSuccess,
   serial,
   setClock,
-} from "./platform.ts";
+} from "../core/platform.ts";
 
 let platform: Platform;
 beforeAll(async () => {
