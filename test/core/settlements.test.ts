@@ -144,6 +144,14 @@ describe("closeRegisters", () => {
     expect(register?.totalFeeMinor).toBe(350);
   });
 
+  test("the fee of a bank whose rates were not kept yet counts for what was accepted under it", async () => {
+    accepted(await platform.core.updateParticipant(parties.recipient.guid, { feeBasisPoints: 100 }));
+    await platform.rows("delete from fee_rate where bank_guid = $1", parties.recipient.guid);
+    await paid(10_000);
+    accepted(await platform.core.updateParticipant(parties.recipient.guid, { feeBasisPoints: 5_000 }));
+    expect((await close())[0]).toMatchObject({ totalFeeMinor: 100 });
+  });
+
   test.each([
     ["between two banks", false],
     ["inside one bank", true],

@@ -194,6 +194,7 @@ describe("bodies", () => {
     ["a jwt that is no token", () => ({ jwt: "x" }), "jwt"],
     ["a malformed creation_date", () => payment({ creation_date: "yesterday" }), "creation_date"],
     ["a creation_date that does not exist", () => payment({ creation_date: "2023-02-30" }), "creation_date"],
+    ["a status, which belongs to a confirmation", () => ({ ...payment(), status: "RJCT" }), "status"],
     ["no JSON", () => "{", "the body is not JSON"],
     ["nothing", () => "", ""],
     ["a list", () => [], ""],
@@ -203,6 +204,10 @@ describe("bodies", () => {
     if (!named.includes(" ")) expect(String(json.description).split(" ")[0]).toContain(named);
     expect(await statusNow()).toBe("Sent");
     expect(await pay(payment())).toEqual([201, created]);
+  });
+
+  test("a plain body whose jwt is null is a plain one", async () => {
+    expect(await pay({ ...payment(), jwt: null })).toEqual([201, created]);
   });
 
   test("a signed body says the same as a plain one, and is the evidence; without one the Cx-Authorization is", async () => {

@@ -192,6 +192,12 @@ test("getGrossSettlement: readers that wait hold no place among the requests, an
   await expect.poll(async () => (await begin(started)).statusCode, patient).toBe(200);
 });
 
+test("getGrossSettlement: one bank has at most eight streams, whatever room there is", async () => {
+  const started = await startWithPages(10_000, {});
+  for (let number = 1; number <= 8; number += 1) expect((await begin(started)).statusCode).toBe(200);
+  expect((await begin(started)).statusCode).toBe(503);
+});
+
 test("getGrossSettlement: a reader that goes away stops the reading", async () => {
   let went = () => {};
   const gone = new Promise<void>((resolve) => {
