@@ -66,11 +66,13 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     client.on("error", (error) => onProblem(`PostgreSQL connection error: ${error.message}`));
   });
   for (const each of [pool, hotPool]) leaveStandbys(each);
+  // The server's own end of a statement comes first, unless it is gone without a word: do not wait for TCP to notice.
+  const answerTimeoutMs = (options.statementTimeoutMs ?? defaultStatementTimeoutMs) + 5_000;
   return {
     orm,
-    hot: (statement, values) => runAlone(hotPool, statement, values),
-    sql: (statement, values) => runAlone(pool, statement, values),
-    transaction: (work) => transaction(pool, longTimeoutMs, work),
+    hot: (statement, values) => runAlone(hotPool, answerTimeoutMs, statement, values),
+    sql: (statement, values) => runAlone(pool, answerTimeoutMs, statement, values),
+    transaction: (work) => transaction(pool, { statementMs: longTimeoutMs, boundaryMs: answerTimeoutMs }, work),
     ping: (timeoutMs) => ping(hotPool, timeoutMs),
     async close() {
       isClosing = true;
@@ -98,8 +100,6 @@ const closeTimeoutMs = 5_000;
 const poolSettings = ({ acquireTimeoutMs, statementTimeoutMs = defaultStatementTimeoutMs }: DatabaseOptions) => ({
   connectionTimeoutMillis: acquireTimeoutMs ?? 5_000,
   statement_timeout: statementTimeoutMs,
-  // A server that is gone without a word answers nothing and closes nothing: do not wait for TCP to notice.
-  query_timeout: statementTimeoutMs + 5_000,
   // A process that freezes or loses its network in the middle must not hold its locks until TCP notices, hours later.
   idle_in_transaction_session_timeout: 60_000,
   keepAlive: true,

@@ -24,9 +24,9 @@ const failures: ReadonlyArray<[code: RegExp, failure: DatabaseFailure]> = [
   [/^(ECONN\w+|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|EHOSTDOWN|ENETUNREACH|ENETDOWN)$/, "unavailable"],
 ];
 
-/** What pg says, without a code, of connections that are gone or cannot be had. */
+/** What is said, without a code, of connections that are gone or cannot be had. */
 const lostConnection =
-  /connection terminated|timeout exceeded when trying to connect|Client was closed|not queryable|Query read timeout/i;
+  /connection terminated|timeout exceeded when trying to connect|Client was closed|not queryable|PostgreSQL gave no answer/i;
 
 export function databaseFailure(error: unknown): DatabaseFailure {
   const { code, message = "" } = (error ?? {}) as { code?: unknown; message?: string };

@@ -34,12 +34,27 @@ export function leaveStandbys(pool: pg.Pool): void {
   });
 }
 
-/** As the pool's own `query`, which would close the connection of every statement that PostgreSQL refuses. */
-export async function runAlone<Row>(pool: pg.Pool, statement: Statement, values?: readonly unknown[]): Promise<Row[]> {
+/** A server that is gone without a word answers nothing and closes nothing. Its connection is of no more use. */
+class NoAnswer extends Error {
+  constructor(timeoutMs: number) {
+    super(`PostgreSQL gave no answer within ${timeoutMs} ms`);
+  }
+}
+
+/**
+ * Runs one statement on a connection of its own. Otherwise than with the pool's own `query`, a statement that PostgreSQL
+ * refuses does not cost its connection.
+ */
+export async function runAlone<Row>(
+  pool: pg.Pool,
+  timeoutMs: number,
+  statement: Statement,
+  values?: readonly unknown[],
+): Promise<Row[]> {
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
-    return await run<Row>(client, statement, values);
+    return await run<Row>(client, timeoutMs, statement, values);
   } catch (error) {
     const isAnswer = error instanceof pg.DatabaseError && error.severity !== "FATAL";
     if (!isAnswer) broken = error as Error;
@@ -49,31 +64,59 @@ export async function runAlone<Row>(pool: pg.Pool, statement: Statement, values?
   }
 }
 
+/**
+ * With a promise or a time-out of pg's own, which set the callback later than here, V8 keeps the rows of every answer until
+ * it collects the whole heap: under load half of all time went there.
+ */
 async function run<Row>(
   client: pg.PoolClient,
+  timeoutMs: number,
   statement: Statement,
   values: readonly unknown[] = [],
-  timeoutMs?: number,
 ): Promise<Row[]> {
-  const patience = timeoutMs === undefined ? {} : { query_timeout: timeoutMs };
-  const result = await client.query({ ...statement, values: [...values], types, ...patience } as pg.QueryConfig);
-  return result.rows as Row[];
+  const query: pg.QueryConfig = { ...statement, values: [...values], types };
+  try {
+    return await new Promise<Row[]>((resolve, reject) => {
+      const patience = setTimeout(() => reject(new NoAnswer(timeoutMs)), timeoutMs);
+      client.query(query, (error, result) => {
+        clearTimeout(patience);
+        if (error) reject(error);
+        else resolve(result.rows as Row[]);
+      });
+    });
+  } catch (error) {
+    // Its stack would begin at the socket and tell nobody whose statement it was.
+    if (error instanceof Error) Error.captureStackTrace(error);
+    throw error;
+  }
 }
 
-/** Runs `work` in one transaction whose statements may take `timeoutMs` each; whatever ends it, the pool keeps its room. */
-export async function transaction<T>(pool: pg.Pool, timeoutMs: number, work: (sql: Sql) => Promise<T>): Promise<T> {
+const commit: Statement = { name: "", text: "commit" };
+const rollback: Statement = { name: "", text: "rollback" };
+
+/** How long a transaction waits for each statement of its work, and for its begin and its end. */
+export type TransactionPatience = { statementMs: number; boundaryMs: number };
+
+/** Runs `work` in one transaction; whatever ends it, the pool keeps its room. */
+export async function transaction<T>(
+  pool: pg.Pool,
+  { statementMs, boundaryMs }: TransactionPatience,
+  work: (sql: Sql) => Promise<T>,
+): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
-    await client.query(`begin; set local statement_timeout = ${timeoutMs}`);
-    const result = await work((statement, values) => run(client, statement, values, timeoutMs));
-    await client.query("commit");
+    await run(client, boundaryMs, { name: "", text: `begin; set local statement_timeout = ${statementMs}` });
+    const result = await work((statement, values) => run(client, statementMs, statement, values));
+    await run(client, boundaryMs, commit);
     return result;
   } catch (error) {
+    if (error instanceof NoAnswer) broken = error;
     // A rollback that fails means that the connection is gone; it must not go back to the pool.
-    await client.query("rollback").catch((failure: Error) => {
-      broken = failure;
-    });
+    else
+      await run(client, boundaryMs, rollback).catch((failure: Error) => {
+        broken = failure;
+      });
     throw error;
   } finally {
     client.release(broken);

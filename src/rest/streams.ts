@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { givePlaceBack } from "./admission.ts";
 import { RestRefusal } from "./errors.ts";
 
@@ -11,7 +12,7 @@ export type LongAnswer = {
   reader: string;
 };
 
-/** A reader's page is a few hundred kilobytes, as objects and as text: 64 readers are some 50 MB. */
+/** Each keeps a page of some tens of kilobytes; all of them together share half a processor. */
 const defaultMaxStreams = 64;
 /** Of these, so many of one reader. */
 const maxStreamsOfReader = 8;
@@ -31,16 +32,15 @@ export type Sender = {
 };
 
 export function createSender(maxStreams = defaultMaxStreams, readerPatienceMs = defaultReaderPatienceMs): Sender {
-  /** Running streams, by reader. */
-  const streams = new Map<string, number>();
+  const inTurn = oneAfterTheOther();
+  let running = 0;
+  const runningOf = new Map<string, number>();
   const count = (reader: string, by: 1 | -1) => {
-    const running = (streams.get(reader) ?? 0) + by;
-    if (running === 0) streams.delete(reader);
-    else streams.set(reader, running);
+    running += by;
+    runningOf.set(reader, (runningOf.get(reader) ?? 0) + by);
+    if (runningOf.get(reader) === 0) runningOf.delete(reader);
   };
-  const hasRoomFor = (reader: string) =>
-    [...streams.values()].reduce((total, running) => total + running, 0) < maxStreams &&
-    (streams.get(reader) ?? 0) < maxStreamsOfReader;
+  const hasRoomFor = (reader: string) => running < maxStreams && (runningOf.get(reader) ?? 0) < maxStreamsOfReader;
 
   /** Whoever has gone knows it; whatever else ends the writing must not look like the end of the answer. */
   async function toReader(response: ServerResponse, write: (reader: Reader) => Promise<void>): Promise<void> {
@@ -64,10 +64,16 @@ export function createSender(maxStreams = defaultMaxStreams, readerPatienceMs = 
       givePlaceBack(response);
       await toReader(response, async (reader) => {
         await reader.takes(`${JSON.stringify(head).slice(0, -1)},${JSON.stringify(list)}:[`);
+        const iterator = pages(reader.gone)[Symbol.asyncIterator]();
+        const nextPage = () =>
+          inTurn(async () => {
+            reader.gone.throwIfAborted();
+            return textOf(await iterator.next());
+          });
         let comma = "";
-        for await (const page of pages(reader.gone)) {
-          if (page.length === 0) continue;
-          await reader.takes(comma + JSON.stringify(page).slice(1, -1));
+        for (let text = await nextPage(); text !== undefined; text = await nextPage()) {
+          if (text === "") continue;
+          await reader.takes(comma + text);
           comma = ",";
         }
         await reader.takes("]}", "end");
@@ -78,30 +84,66 @@ export function createSender(maxStreams = defaultMaxStreams, readerPatienceMs = 
   };
 }
 
+/** The members of a page without their brackets; undefined after the last page. */
+function textOf({ done, value }: IteratorResult<readonly unknown[]>): string | undefined {
+  return done ? undefined : JSON.stringify(value).slice(1, -1);
+}
+
+/**
+ * Pages are made one at a time, and after each the others have as long as it took: whatever the number of readers, their
+ * pages take half of the processor at the most. Who waits for a turn holds nothing; a reader takes its page outside of it.
+ */
+function oneAfterTheOther() {
+  let before: Promise<unknown> = Promise.resolve();
+  return <Result>(makePage: () => Promise<Result>): Promise<Result> => {
+    let tookMs = 0;
+    const turn = before.then(async () => {
+      const startedAt = performance.now();
+      return await makePage().finally(() => {
+        tookMs = performance.now() - startedAt;
+      });
+    });
+    const rest = () => sleep(tookMs);
+    before = turn.then(rest, rest);
+    return turn;
+  };
+}
+
 type Reader = ReturnType<typeof follow>;
 
-/** The reader of an answer. It is gone when its connection is closed, also by us because it takes nothing. */
+/**
+ * The reader of an answer. It is gone when its connection is closed, also by us because it takes nothing. One timer and one
+ * listener serve all of its pieces: those of each piece would be chained to the next one's and outlive it in memory.
+ */
 function follow(response: ServerResponse, patienceMs: number) {
   const left = new AbortController();
-  const leave = () => left.abort();
+  let isTaking = false;
+  let giveUp = () => {};
+  const patience = setTimeout(() => {
+    if (isTaking) response.req.socket.destroy();
+  }, patienceMs);
+  const leave = () => {
+    clearTimeout(patience);
+    left.abort();
+    giveUp();
+  };
   response.once("close", leave);
   if (response.closed) leave();
 
   function piece(bytes: Uint8Array, how: "write" | "end"): Promise<void> {
     return new Promise((resolve, reject) => {
-      const patience = setTimeout(() => response.req.socket.destroy(), patienceMs);
+      giveUp = () => reject(new Error("the reader has gone"));
+      if (left.signal.aborted) return giveUp();
       const done = (error?: Error | null) => {
-        clearTimeout(patience);
-        left.signal.removeEventListener("abort", gone);
+        isTaking = false;
         if (!error) return resolve();
         // A connection that fails is known by what could not be written before it is known to be closed.
         leave();
         reject(error);
       };
-      const gone = () => done(new Error("the reader has gone"));
-      left.signal.addEventListener("abort", gone);
-      if (left.signal.aborted) gone();
-      else if (how === "end") response.end(bytes, () => done());
+      isTaking = true;
+      patience.refresh();
+      if (how === "end") response.end(bytes, () => done());
       else response.write(bytes, done);
     });
   }

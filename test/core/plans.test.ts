@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { type Database, hotPlans } from "../../src/db/database.ts";
-import type { Sql, Statement } from "../../src/db/pool.ts";
 import type { Order } from "../../src/domain/order.ts";
+import { type PlanNode, planOf, touchedBy } from "./explain.ts";
 import {
   accepted,
   callbackOf,
@@ -21,31 +21,6 @@ const earlier = 20_000;
 const group = 10;
 /** What one node of a plan may touch for such a group: some index entries a payment, never a share of the table. */
 const mostRowsTouched = 40 * group;
-
-type PlanNode = {
-  "Node Type": string;
-  "Relation Name"?: string;
-  "Actual Rows": number;
-  "Actual Loops": number;
-  "Rows Removed by Filter"?: number;
-  "Rows Removed by Join Filter"?: number;
-  Plans?: PlanNode[];
-};
-
-const nodesOf = (node: PlanNode): PlanNode[] => [node, ...(node.Plans ?? []).flatMap(nodesOf)];
-
-const touchedBy = (node: PlanNode) =>
-  (node["Actual Rows"] + (node["Rows Removed by Filter"] ?? 0) + (node["Rows Removed by Join Filter"] ?? 0)) *
-  node["Actual Loops"];
-
-/** Runs a statement for its plan alone and undoes it. */
-async function planOf(sql: Sql, statement: Statement, values: readonly unknown[]): Promise<PlanNode[]> {
-  const rows = await sql<{ "QUERY PLAN": [{ Plan: PlanNode }] }>(
-    { name: "", text: `explain (analyze, format json, timing off) ${statement.text}` },
-    values,
-  );
-  return rows.flatMap((row) => nodesOf(row["QUERY PLAN"][0].Plan));
-}
 
 /** The same database, but every hot statement is explained with the settings of its pool, in its own place, before it runs. */
 function explaining(db: Database, plans: Map<string, PlanNode[]>): Database {

@@ -33,7 +33,7 @@ test.each([
 test.each([
   ["Connection terminated unexpectedly", "unavailable"],
   ["timeout exceeded when trying to connect", "unavailable"],
-  ["Query read timeout", "unavailable"],
+  ["PostgreSQL gave no answer within 35000 ms", "unavailable"],
   ["Cannot read properties of undefined", "other"],
 ])("%j, without a code, means %s", (message, failure) => {
   expect(databaseFailure(new Error(message))).toBe(failure);

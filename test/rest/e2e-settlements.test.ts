@@ -196,6 +196,11 @@ describe("bodies", () => {
     ["a creation_date that does not exist", () => payment({ creation_date: "2023-02-30" }), "creation_date"],
     ["a status, which belongs to a confirmation", () => ({ ...payment(), status: "RJCT" }), "status"],
     ["no JSON", () => "{", "the body is not JSON"],
+    [
+      "what is no UTF-8",
+      () => Buffer.from(JSON.stringify(payment({ purpose: "\u00ff" })), "latin1"),
+      "the body is not UTF-8",
+    ],
     ["nothing", () => "", ""],
     ["a list", () => [], ""],
   ])("%s is one clear 400, changes nothing, and the same call corrected works", async (_what, body, named) => {
@@ -298,7 +303,11 @@ describe("getGrossSettlement", () => {
        where register_id = $1`,
       register.id,
     );
+    const counts = (payments: number) =>
+      platform.rows("update settlement_register set payment_count = $2 where id = $1", register.id, payments);
+    await counts(5_000);
     onTestFinished(async () => {
+      await counts(1);
       await platform.rows("delete from payment_message where jti like 'many-%'");
     });
     const whole = await ask(platform.recipient, "GET", `/${register.id}`);

@@ -37,7 +37,8 @@ export function post(url: string, body: unknown, headers: Record<string, string>
   return fetch(url, {
     method: "POST",
     headers: { "Content-Type": "application/json", ...headers },
-    body: typeof body === "string" ? body : JSON.stringify(body),
+    body:
+      typeof body === "string" || body instanceof Uint8Array ? (body as Uint8Array<ArrayBuffer>) : JSON.stringify(body),
   });
 }
 

@@ -42,9 +42,9 @@ const payment = (number: number, repeats = 4) =>
     receivedAt: at,
   });
 
-/** A register of so many pages; `page` may fail. Counts the pages that were read. */
-async function startWithPages(
-  pages: number,
+/** A register of so many payments; a page of them may fail. Counts the pages that were read. */
+async function startWith(
+  paymentCount: number,
   change: Partial<RestDeps> = {},
   page: (number: number, signal: AbortSignal) => unknown = () => {},
   repeats?: number,
@@ -58,9 +58,13 @@ async function startWithPages(
           reads.push(paymentsAfter);
           await page(reads.length, signal);
           const first = paymentsAfter === "" ? 0 : Number(paymentsAfter.slice(-12)) + 1;
-          const payments = Array.from({ length: paymentsLimit }, (_, index) => payment(first + index, repeats));
-          const next = first + paymentsLimit;
-          return { register, payments, nextPaymentsAfter: next < pages * 500 ? guidOf(next - 1) : "" };
+          const next = Math.min(first + paymentsLimit, paymentCount);
+          const payments = Array.from({ length: next - first }, (_, index) => payment(first + index, repeats));
+          return {
+            register: { ...register, paymentCount },
+            payments,
+            nextPaymentsAfter: next < paymentCount ? guidOf(next - 1) : "",
+          };
         },
         listRegisters: () => ({ registers: [], totalCount: 0n }),
       },
@@ -70,7 +74,7 @@ async function startWithPages(
   onTestFinished(() => rest.stop());
   return { rest, reads };
 }
-type Started = Awaited<ReturnType<typeof startWithPages>>;
+type Started = Awaited<ReturnType<typeof startWith>>;
 
 /** Asks for the register and reads nothing of it. */
 async function begin({ rest }: Started, target = path): Promise<IncomingMessage> {
@@ -86,7 +90,7 @@ const patient = { timeout: 10_000 };
 const logged = ({ rest }: Started) => rest.lines.map((line) => JSON.parse(line));
 
 test("getGrossSettlement: a register of many pages is one JSON text with all of its payments in their order", async () => {
-  const started = await startWithPages(7);
+  const started = await startWith(3_500);
   const { status, json, headers } = await ask(started.rest, path, { headers: await access(keys.bank) });
   expect(status).toBe(200);
   expect(headers.get("content-length")).toBeNull();
@@ -94,14 +98,14 @@ test("getGrossSettlement: a register of many pages is one JSON text with all of 
   expect(guids).toEqual(Array.from({ length: 3_500 }, (_, number) => guidOf(number)));
   expect(json.payments.at(-1)).toMatchObject({ purpose: payment(0).purpose, register_id: "1012231" });
   expect(Object.keys(json).slice(-2)).toEqual(["adjusts_day", "payments"]);
-  expect(started.reads).toHaveLength(7);
+  expect(started.reads).toHaveLength(140);
 });
 
-test("getGrossSettlement: one page is answered with its length, and the page that was asked for is only that", async () => {
-  const small = await startWithPages(1);
+test("getGrossSettlement: a register of 500 payments is answered with its length, and the page that was asked for is only that", async () => {
+  const small = await startWith(500);
   const whole = await ask(small.rest, path, { headers: await access(keys.bank) });
   expect(whole.headers.get("content-length")).toBe(String(Buffer.byteLength(whole.text)));
-  const large = await startWithPages(4);
+  const large = await startWith(2_000);
   const query = `?payments_limit=10&payments_after=${guidOf(9)}`;
   const page = await ask(large.rest, path + query, { headers: await access(keys.bank) });
   expect(page.json.payments).toHaveLength(10);
@@ -115,19 +119,19 @@ test("getGrossSettlement: one page is answered with its length, and the page tha
 });
 
 test("getGrossSettlement: HEAD reads one page, whatever the size", async () => {
-  const started = await startWithPages(1_000);
+  const started = await startWith(500_000);
   const response = await fetch(started.rest.url + path, { method: "HEAD", headers: await access(keys.bank) });
   expect(response.status).toBe(200);
   expect(started.reads).toHaveLength(1);
 });
 
 test("getGrossSettlement: a reader that stops reading stops the pages and is cut off", async () => {
-  const started = await startWithPages(10_000, { readerPatienceMs: 300 });
+  const started = await startWith(5_000_000, { readerPatienceMs: 300 });
   const response = await begin(started);
   await expect.poll(() => logged(started).some(({ route }) => route?.includes("register_id")), patient).toBe(true);
   const read = started.reads.length;
   // What the system keeps for a reader is some megabytes.
-  expect(read).toBeLessThan(200);
+  expect(read).toBeLessThan(4_000);
   await expect(async () => {
     for await (const _chunk of response);
   }).rejects.toThrow("aborted");
@@ -135,7 +139,7 @@ test("getGrossSettlement: a reader that stops reading stops the pages and is cut
 });
 
 test("getGrossSettlement: a reader that takes nothing of one large page is cut off as well", async () => {
-  const started = await startWithPages(10_000, { readerPatienceMs: 300, maxInFlight: 1 }, () => {}, 400);
+  const started = await startWith(5_000_000, { readerPatienceMs: 300, maxInFlight: 1 }, () => {}, 400);
   const response = await begin(started, `${path}?payments_limit=2000`);
   await expect.poll(() => logged(started).some(({ status }) => status === 499), patient).toBe(true);
   expect(Number(response.headers["content-length"])).toBeGreaterThan(10_000_000);
@@ -143,7 +147,7 @@ test("getGrossSettlement: a reader that takes nothing of one large page is cut o
 });
 
 test("getGrossSettlement: a reader that is slow, but takes something, gets everything", async () => {
-  const started = await startWithPages(40, { readerPatienceMs: 300 });
+  const started = await startWith(20_000, { readerPatienceMs: 300 });
   const response = await begin(started);
   const chunks: Buffer[] = [];
   let nextPauseAt = 0;
@@ -158,7 +162,7 @@ test("getGrossSettlement: a reader that is slow, but takes something, gets every
 });
 
 test("getGrossSettlement: a page that fails in the middle cuts the connection", async () => {
-  const started = await startWithPages(5, {}, (number) => {
+  const started = await startWith(2_500, {}, (number) => {
     if (number === 3) throw new ConnectError("no route to the core", Code.Unavailable);
   });
   const response = await begin(started);
@@ -173,7 +177,7 @@ test("getGrossSettlement: a page that fails in the middle cuts the connection", 
 });
 
 test("getGrossSettlement: a first page that fails is an error like any other", async () => {
-  const started = await startWithPages(5, {}, () => {
+  const started = await startWith(2_500, {}, () => {
     throw new ConnectError("no route to the core", Code.Unavailable);
   });
   const { status, json } = await ask(started.rest, path, { headers: await access(keys.bank) });
@@ -181,7 +185,7 @@ test("getGrossSettlement: a first page that fails is an error like any other", a
 });
 
 test("getGrossSettlement: readers that wait hold no place among the requests, and are counted for themselves", async () => {
-  const started = await startWithPages(10_000, { maxInFlight: 2, maxStreams: 3 });
+  const started = await startWith(5_000_000, { maxInFlight: 2, maxStreams: 3 });
   const readers = [await begin(started), await begin(started), await begin(started)];
   expect(readers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200]);
   const refused = await ask(started.rest, path, { headers: await access(keys.bank) });
@@ -192,8 +196,26 @@ test("getGrossSettlement: readers that wait hold no place among the requests, an
   await expect.poll(async () => (await begin(started)).statusCode, patient).toBe(200);
 });
 
+test("getGrossSettlement: pages of all readers are made one at a time, and each is followed by as long a rest", async () => {
+  const made: { from: number; to: number }[] = [];
+  const started = await startWith(600, {}, async () => {
+    const from = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    made.push({ from, to: performance.now() });
+  });
+  const answers = await Promise.all(
+    [1, 2, 3].map(async () => ask(started.rest, path, { headers: await access(keys.bank) })),
+  );
+  expect(answers.map(({ json }) => json.payments.length)).toEqual([600, 600, 600]);
+  // The first page of each is read before it is known that it will be streamed.
+  const streamed = made.slice(3);
+  expect(streamed).toHaveLength(3 * 23);
+  const rests = streamed.slice(1).map(({ from }, index) => from - (streamed[index]?.to ?? 0));
+  expect(Math.min(...rests)).toBeGreaterThan(15);
+});
+
 test("getGrossSettlement: one bank has at most eight streams, whatever room there is", async () => {
-  const started = await startWithPages(10_000, {});
+  const started = await startWith(5_000_000, {});
   for (let number = 1; number <= 8; number += 1) expect((await begin(started)).statusCode).toBe(200);
   expect((await begin(started)).statusCode).toBe(503);
 });
@@ -203,7 +225,7 @@ test("getGrossSettlement: a reader that goes away stops the reading", async () =
   const gone = new Promise<void>((resolve) => {
     went = resolve;
   });
-  const started = await startWithPages(10_000, {}, (number) => {
+  const started = await startWith(5_000_000, {}, (number) => {
     if (number === 4) went();
   });
   const response = await begin(started);
@@ -219,7 +241,7 @@ test("getGrossSettlement: a reader that goes away stops the reading", async () =
 
 test("getGrossSettlement: a reader that goes away ends the read of a page that nobody waits for any more", async () => {
   const ended: string[] = [];
-  const started = await startWithPages(10, {}, async (number, signal) => {
+  const started = await startWith(5_000, {}, async (number, signal) => {
     if (number < 3) return;
     await once(signal, "abort");
     ended.push(String(signal.reason));
@@ -234,7 +256,7 @@ test("getGrossSettlement: a reader that goes away ends the read of a page that n
 });
 
 test("a request that waits behind a slow answer of its own connection gives its place back when that is cut off", async () => {
-  const started = await startWithPages(10_000, { maxInFlight: 2, readerPatienceMs: 300 });
+  const started = await startWith(5_000_000, { maxInFlight: 2, readerPatienceMs: 300 });
   const { hostname, port } = new URL(started.rest.url);
   for (let round = 0; round < 3; round += 1) {
     const socket = connect(Number(port), hostname).pause();
