@@ -23,7 +23,7 @@ async function start(cast: Cast): Promise<string> {
   app.post("/api/v1/counterparty/:guid/payment-message", async (request, response) => {
     const bankKeys = keys.get(request.params.guid) ?? [];
     const access = await verifyJws(request.get(ACCESS_HEADER), bankKeys);
-    const isFresh = access.ok && checkAccessClaims(access.claims, new Date()).ok;
+    const isFresh = access.ok && checkAccessClaims(access.claims, new Date(), []).ok;
     const message = isFresh ? await verifyJws(request.body.jwt, bankKeys) : undefined;
     if (message?.ok) response.status(201).json({ guid: uuidV7() });
     else response.status(401).json({ error: "Access credentials are invalid" });

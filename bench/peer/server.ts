@@ -57,7 +57,7 @@ export async function startPeer(
     const callerGuid = request.params.guid;
     const bankKeys = keys.get(callerGuid) ?? [];
     const token = await verifyJws(request.get(ACCESS_HEADER), bankKeys);
-    const access = token.ok ? checkAccessClaims(token.claims, new Date()) : undefined;
+    const access = token.ok ? checkAccessClaims(token.claims, new Date(), []) : undefined;
     const message = access?.ok ? await verifyJws(request.body.jwt, bankKeys) : undefined;
     if (!access?.ok || !message?.ok) {
       response.status(401).json({ error: "Access credentials are invalid" });

@@ -662,10 +662,12 @@ export interface components {
          *     }
          */
         CxAuthorizationClaims: {
-            /** @description When the token was issued, in Unix seconds; accepted within 300 seconds. */
-            iat: number;
+            /** @description When the token was issued; accepted within 300 seconds. */
+            iat: components["schemas"]["NumericDate"];
             /** @description An identifier of the token, unique for its issuer. */
             jti: string;
+            /** @description When the token's validity begins; in the future, the token is refused (`TOKEN_NOT_YET_VALID`). */
+            nbf?: components["schemas"]["NumericDate"];
             /**
              * @description The SHA-256 digest of the body's bytes in base64url without padding; a request without a body has zero bytes. In the token
              *     of a bank it is optional unless the bank is registered as requiring it, and must match where it is there; in the token of
@@ -674,10 +676,16 @@ export interface components {
             body_sha256?: string;
             /** @description In the token of an Expiration callback, the platform that signed it. */
             iss?: string;
-            /** @description In the token of an Expiration callback, the merchant's uid. */
-            aud?: string;
-            /** @description In the token of an Expiration callback, when the token ends, in Unix seconds. */
-            exp?: number;
+            /**
+             * @description Whom the token is for. In the token of a bank it is optional, and names the platform by its public address or as `dcm`
+             *     where it is there; in the token of an Expiration callback it is the merchant's uid.
+             */
+            aud?: string | string[];
+            /**
+             * @description When the token ends. In the token of a bank it is optional and counts where it is there; in the token of an Expiration
+             *     callback it is always there.
+             */
+            exp?: components["schemas"]["NumericDate"];
             /** @description In the token of an Expiration callback, `expiration`. */
             callback_kind?: components["schemas"]["CallbackKind"];
         };
@@ -1702,7 +1710,7 @@ export interface components {
          * @description What was refused, for programs.
          * @enum {string}
          */
-        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE";
+        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE" | "TOKEN_STALE" | "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID" | "TOKEN_AUDIENCE";
         /** @description A refusal. */
         Error: {
             /** @description What was refused, for people. */
@@ -1848,8 +1856,8 @@ export interface components {
             };
         };
         /**
-         * @description The token is missing, stale, replayed, not signed by the party that it should be signed by, or not good for this body. The
-         *     code of a replayed token, and of one that is not good for the body, says so; of everything else nothing is told.
+         * @description The token is missing or malformed, or not signed by the party that it should be signed by: then nothing more is told. Of a
+         *     token with a good signature the code says what is wrong with it, and `field` which claim: whoever holds the key may know.
          */
         Unauthorized: {
             headers: {

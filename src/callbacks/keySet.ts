@@ -22,10 +22,19 @@ export async function fetchKeySet(guard: AddressGuard, url: string): Promise<unk
     });
     const text = await body.text();
     if (statusCode !== 200) throw new Error(`answered ${statusCode}`);
-    return JSON.parse(text);
+    return parsed(text);
   } catch (error) {
     throw new Error(`could not be read: ${(error as Error).message}`);
   } finally {
     await client.destroy();
+  }
+}
+
+/** A parser's message would quote what a stranger wrote. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error("answered no JSON");
   }
 }

@@ -7,7 +7,7 @@ import {
   participantProblem,
 } from "../domain/participant.ts";
 import type { CoreContext } from "./context.ts";
-import { callbackUrlsProblem, encryptionKey, publicKeys, sharedKidProblem } from "./participantChecks.ts";
+import { callbackUrlsProblem, encryptionKey, publicKeys, sharedKeyProblem } from "./participantChecks.ts";
 import { replaceParticipant, rowOf } from "./participantRows.ts";
 import { getParticipant } from "./participants.ts";
 
@@ -46,7 +46,7 @@ export async function updateParticipant(
     const found = await getParticipant(context, { guid });
     if (isRefusal(found)) return refuse("PARTICIPANT_NOT_FOUND", "no such participant", { field: "guid" });
     const changed = changedParticipant(found, checked);
-    const problem = participantProblem(changed) ?? (checked.signingJwks && (await sharedKidProblem(context, changed)));
+    const problem = participantProblem(changed) ?? (checked.signingJwks && (await sharedKeyProblem(context, changed)));
     if (problem !== undefined) return problem;
     const [replaced] = await context.db.sql<Participant>(replaceParticipant, [rowOf(changed)]);
     if (replaced !== undefined) return replaced;

@@ -7,7 +7,7 @@ import {
   type StatedParticipant,
 } from "../domain/participant.ts";
 import type { CoreContext } from "./context.ts";
-import { selectBanksWithKid } from "./participantRows.ts";
+import { selectBanksWithKid, selectKeyHolders } from "./participantRows.ts";
 
 /** Keys as they are stored, or what is wrong with the first one that cannot be. */
 export async function publicKeys(context: CoreContext, given: readonly unknown[]): Promise<PublicJwk[] | Refusal> {
@@ -26,28 +26,35 @@ export function encryptionKey(context: CoreContext, given: unknown): Promise<Pub
 
 async function storableKey(context: CoreContext, jwk: unknown, field: string): Promise<PublicJwk | Refusal> {
   const key = await context.publicKey(jwk);
-  const problem = "problem" in key ? key.problem : unstorable.test(key.kid) ? "has a kid that is not text" : undefined;
-  return problem === undefined ? (key as PublicJwk) : refuse("INVALID_KEY", `${field} ${problem}`, { field });
+  return "problem" in key ? refuse("INVALID_KEY", `${field} ${key.problem}`, { field }) : (key as PublicJwk);
 }
 
-/** PostgreSQL knows neither U+0000 nor half a character, and strangers choose the kids of the keys that they publish. */
-const unstorable = /\0|\p{Surrogate}/u;
-
 /**
- * What is wrong with a bank's kids, or undefined. Without a guid in its path a request names its bank by the kid alone, so
- * a second holder would shut the first one out.
+ * What is wrong with a participant's keys beside those of others, or undefined. A key that two parties have proves neither.
+ * Without a guid in its path a request names its bank by the kid alone, so a second holder would shut the first one out.
  */
-export async function sharedKidProblem(
+export async function sharedKeyProblem(
   context: CoreContext,
   participant: StatedParticipant,
 ): Promise<Refusal | undefined> {
-  if (participant.kind !== "bank") return undefined;
-  const kids = participant.signingJwks.map(({ kid }) => kid);
-  const holders = await Promise.all(kids.map((kid) => banksWithKid(context, kid)));
-  // By bank code: an equal registration that came first at this very moment is the same bank under another guid.
-  const shared = kids.find((_, index) => holders[index]?.some((holder) => holder.bic !== participant.bic));
-  if (shared === undefined) return undefined;
-  return refuse("INVALID_KEY", "signing_jwks has the kid of another bank's key", { field: "signing_jwks" });
+  const { kind, signingJwks } = participant;
+  const problem = (what: string) => refuse("INVALID_KEY", `signing_jwks has ${what}`, { field: "signing_jwks" });
+  const holders = await context.db.sql<Participant>(selectKeyHolders, [signingJwks.map(keyItself)]);
+  if (holders.some((holder) => !isSame(holder, participant))) return problem("a key that another party has");
+  if (kind !== "bank") return undefined;
+  const named = await Promise.all(signingJwks.map(({ kid }) => banksWithKid(context, kid)));
+  if (named.flat().some((holder) => !isSame(holder, participant))) return problem("the kid of another bank's key");
+  return undefined;
+}
+
+/** An equal registration that came first at this very moment is the same party under another guid. */
+function isSame(one: StatedParticipant, other: StatedParticipant): boolean {
+  return one.guid === other.guid || (one.bic ?? one.uid) === (other.bic ?? other.uid);
+}
+
+/** A list with the key's numbers alone, as a key set contains it. */
+function keyItself({ kid: _kid, alg: _alg, use: _use, ...numbers }: PublicJwk): string {
+  return JSON.stringify([numbers]);
 }
 
 export function banksWithKid(context: CoreContext, kid: string): Promise<Participant[]> {

@@ -55,6 +55,12 @@ export const selectBanksWithKid = {
   text: `select ${selection} from participant where kind = 'bank' and signing_jwks @> $1::jsonb limit 2`,
 };
 
+/** Whoever signs with a key of these members, whatever it is called there. */
+export const selectKeyHolders = {
+  name: "select_key_holders",
+  text: `select ${selection} from participant where signing_jwks @> any($1::jsonb[])`,
+};
+
 /** The page after a name and guid; every restriction may be null. */
 export const selectParticipantPage = {
   name: "select_participant_page",

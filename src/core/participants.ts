@@ -11,7 +11,7 @@ import {
 } from "../domain/participant.ts";
 import type { CoreContext } from "./context.ts";
 import { isGuid } from "./guid.ts";
-import { banksWithKid, callbackUrlsProblem, encryptionKey, publicKeys, sharedKidProblem } from "./participantChecks.ts";
+import { banksWithKid, callbackUrlsProblem, encryptionKey, publicKeys, sharedKeyProblem } from "./participantChecks.ts";
 import { columnOf, insertParticipant, rowOf, selectParticipantPage, selectParticipants } from "./participantRows.ts";
 
 /** What an operator gives to register a participant; keys are JSON Web Keys as parsed JSON. */
@@ -149,11 +149,11 @@ async function completed(
   const urls = await callbackUrlsProblem(context, stated.callbackUrls);
   const problem = (urls?.elsewhere ? undefined : urls) ?? (await servicingBankProblem(context, stated)) ?? urls;
   if (problem !== undefined) return problem;
-  if (!keysToCome) return (await sharedKidProblem(context, stated)) ?? stated;
+  if (!keysToCome) return (await sharedKeyProblem(context, stated)) ?? stated;
   const keys = await publishedKeys(context, stated.jwksUrl ?? "");
   if (isRefusal(keys)) return keys;
   const participant = { ...stated, signingJwks: keys };
-  const wrong = keysProblem(participant) ?? (await sharedKidProblem(context, participant));
+  const wrong = keysProblem(participant) ?? (await sharedKeyProblem(context, participant));
   return wrong === undefined ? participant : ofPublisher(wrong);
 }
 

@@ -10,12 +10,6 @@ export const accessTokenMaxAgeMs = 300_000;
 /** So long a used token is remembered after its `iat`: as long as it could be accepted, and a little longer. */
 export const accessTokenMemoryMs = accessTokenMaxAgeMs + clockToleranceMs;
 
-/** Whether a token of this instant is accepted now; a clock of its maker may run a little ahead. */
-export function isAccessTokenCurrent(issuedAt: Date, now: Date): boolean {
-  const ageMs = now.getTime() - issuedAt.getTime();
-  return ageMs <= accessTokenMaxAgeMs && ageMs >= -clockToleranceMs;
-}
-
 /**
  * The digest of the request that used a token up; null when that is not known, because a node of the version before kept it;
  * undefined when nothing did.
@@ -27,8 +21,11 @@ export type UsedFor = Uint8Array | null | undefined;
  * a retry, and what became of the first one is told by what the request itself asks for.
  */
 export function accessTokenProblem(token: AccessToken, usedFor: UsedFor, now: Date): Refusal | undefined {
-  if (!isAccessTokenCurrent(token.issuedAt, now)) {
-    return refuse("AUTHORIZATION_FAILED", "the access token is too old, or from the future");
+  const ageMs = now.getTime() - token.issuedAt.getTime();
+  if (ageMs > accessTokenMaxAgeMs) return refuse("TOKEN_STALE", "the access token is too old", { field: "iat" });
+  // The clock of its maker may run a little ahead.
+  if (ageMs < -clockToleranceMs) {
+    return refuse("TOKEN_NOT_YET_VALID", "the access token is from the future", { field: "iat" });
   }
   if (usedFor === undefined || isSameDigest(usedFor, token.requestDigest)) return undefined;
   return refuse("TOKEN_REPLAYED", "the access token was used for another request", { field: "jti" });

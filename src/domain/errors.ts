@@ -45,6 +45,8 @@ export const refusalReasons = [
   "FORBIDDEN",
   "OVERLOADED",
   "TOKEN_REPLAYED",
+  "TOKEN_STALE",
+  "TOKEN_NOT_YET_VALID",
   "WRONG_DATA",
   "REGISTER_EMPTY",
   "REGISTER_INTERNAL",

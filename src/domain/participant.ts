@@ -61,10 +61,14 @@ export function encryptionKeyOf(bank: Pick<Participant, "encryptionJwk" | "signi
   return bank.encryptionJwk ?? bank.signingJwks[0];
 }
 
+/** An opaque name of a merchant: 1 to 64 characters, none of them a control character or half of one. */
+export function isUid(value: unknown): value is string {
+  return typeof value === "string" && /^[^\p{Cc}\p{Cs}]{1,64}$/u.test(value);
+}
+
 const limits: ReadonlyArray<[keyof StatedParticipant, number]> = [
   ["name", 140],
   ["taxCode", 20],
-  ["uid", 64],
   ["email", 254],
   ["deepLinkPrefix", 500],
   ["logoUrl", 500],
@@ -97,6 +101,11 @@ export function statedProblem(participant: StatedParticipant): Refusal | undefin
       const name = documentedName[field] ?? field;
       return refuse("INVALID_REQUEST", `${name} has more than ${limit} characters`, { field: name });
     }
+  }
+  if (participant.uid !== null && !isUid(participant.uid)) {
+    return refuse("INVALID_REQUEST", "uid must have 1 to 64 characters, none of them a control character", {
+      field: "uid",
+    });
   }
   const iban = ibanProblem(participant.iban);
   if (iban !== undefined) return refuse("INVALID_REQUEST", `iban ${ibanSentence[iban]}`, { field: "iban" });

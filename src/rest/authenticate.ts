@@ -1,12 +1,25 @@
 import { type Participant, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
-import { checkAccessClaims } from "../sdk/access.ts";
-import { type Claims, peekJws, verifyJws } from "../sdk/jws.ts";
+import { isUid } from "../domain/participant.ts";
+import { type AccessProblem, checkAccessClaims } from "../sdk/access.ts";
+import { type Claims, peekJws, type VerifiedJws, verifyJws } from "../sdk/jws.ts";
 import type { Caller } from "./context.ts";
-import { RestRefusal } from "./errors.ts";
+import { type ErrorCode, RestRefusal } from "./errors.ts";
 import type { Parties, Party } from "./parties.ts";
 
-/** What may be looked up as a kid or a uid: printable, and of a length that some party could have registered. */
-const IDENTIFIER = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
+/** By which names a token may call the platform, beside its public address. */
+const PLATFORM_AUDIENCE = "dcm";
+
+/** What the holder of the key hears of a token with a good signature (wire contract, section 4), and of which claim. */
+const codeOfProblem: Record<AccessProblem, { code: ErrorCode; field?: string }> = {
+  kind: { code: "AUTHORIZATION_FAILED" },
+  iat: { code: "TOKEN_INCOMPLETE", field: "iat" },
+  jti: { code: "TOKEN_INCOMPLETE", field: "jti" },
+  stale: { code: "TOKEN_STALE", field: "iat" },
+  ahead: { code: "TOKEN_NOT_YET_VALID", field: "iat" },
+  expired: { code: "TOKEN_EXPIRED", field: "exp" },
+  not_yet_valid: { code: "TOKEN_NOT_YET_VALID", field: "nbf" },
+  audience: { code: "TOKEN_AUDIENCE", field: "aud" },
+};
 
 const refused = () => new RestRefusal("AUTHORIZATION_FAILED");
 
@@ -19,6 +32,8 @@ export type Presented = {
   isChange: boolean;
   bodySha256: string;
   requestDigest: Uint8Array;
+  /** The platform's public address. */
+  publicUrl: string;
 };
 
 /**
@@ -36,7 +51,7 @@ export async function authenticateBank(presented: Presented, parties: Parties, n
     const caller = named && (await verifiedCaller(signed, named, now));
     if (caller) return caller;
   }
-  if (typeof kid !== "string" || !IDENTIFIER.test(kid)) throw refused();
+  if (kid === undefined) throw refused();
   const signer = await parties.find({ case: "kid", value: kid });
   const caller = signer && (await verifiedCaller(signed, signer, now));
   if (!caller) throw refused();
@@ -54,13 +69,25 @@ async function verifiedCaller(
   const bank = party.participant;
   if (bank.kind !== ParticipantKind.BANK) return undefined;
   const verified = await verifyJws(presented.token, party.keys);
-  if (!verified.ok) return undefined;
-  const check = checkAccessClaims(verified.claims, now);
-  if (!check.ok || !IDENTIFIER.test(check.jti)) return undefined;
+  if (!verified.ok) {
+    refuseNamedTwice(verified);
+    return undefined;
+  }
+  const check = checkAccessClaims(verified.claims, now, [PLATFORM_AUDIENCE, presented.publicUrl]);
+  if (!check.ok) {
+    const { code, ...details } = codeOfProblem[check.problem];
+    throw new RestRefusal(code, details);
+  }
   checkBody(verified.claims, bank, presented);
   const issuedAt = new Date(Math.floor(check.iat * 1000));
   const { token, requestDigest } = presented;
   return { bank, access: { token, jti: check.jti, issuedAt, requestDigest } };
+}
+
+/** A token whose claims say two things is refused by the one who signed it, not taken for another's. */
+function refuseNamedTwice({ member }: Extract<VerifiedJws, { ok: false }>): void {
+  if (member === undefined) return;
+  throw new RestRefusal("INVALID_REQUEST", { text: `${member} is named twice`, field: member });
 }
 
 /** Refuses a token that binds another body, or none where its bank wants every change to be bound. */
@@ -76,7 +103,7 @@ export async function verifyOrder(token: string, parties: Parties): Promise<{ me
   const peeked = peekJws(token);
   if (!peeked.ok) throw refused();
   const uid = peeked.claims.sub;
-  if (typeof uid !== "string" || !IDENTIFIER.test(uid)) throw refused();
+  if (!isUid(uid)) throw refused();
   const party = await parties.find({ case: "uid", value: uid });
   if (party?.participant.kind !== ParticipantKind.MERCHANT) throw refused();
   return { merchant: party.participant, claims: await verifiedClaims(token, party, parties) };
@@ -92,9 +119,11 @@ export async function verifySignedBy(bank: Participant, token: string, parties: 
 async function verifiedClaims(token: string, party: Party, parties: Parties): Promise<Claims> {
   const first = await verifyJws(token, party.keys);
   if (first.ok) return first.claims;
+  refuseNamedTwice(first);
   // Only a party that publishes its keys can have changed them without telling us.
   if (party.participant.jwksUrl === "") throw refused();
   const second = await verifyJws(token, (await parties.refreshed(party)).keys);
-  if (!second.ok) throw refused();
-  return second.claims;
+  if (second.ok) return second.claims;
+  refuseNamedTwice(second);
+  throw refused();
 }

@@ -67,6 +67,10 @@ export const answers = {
   TOKEN_REPLAYED: invalidCredentials,
   TOKEN_BODY_MISMATCH: invalidCredentials,
   TOKEN_INCOMPLETE: invalidCredentials,
+  TOKEN_STALE: invalidCredentials,
+  TOKEN_EXPIRED: invalidCredentials,
+  TOKEN_NOT_YET_VALID: invalidCredentials,
+  TOKEN_AUDIENCE: invalidCredentials,
 } as const satisfies Record<ErrorCode, Answer>;
 
 /** As the documents have it: it may have happened all the same, and a repeat hears 208. */

@@ -80,7 +80,7 @@ function mount({ app, deps, parties, sender }: Mounted, id: OperationId, handler
       deps,
       parties,
       caller: operation.needsAccess
-        ? await authenticateBank(presented(request, operation.method !== "get", path), parties, deps.clock())
+        ? await authenticateBank(presented(request, operation.method !== "get", path, deps), parties, deps.clock())
         : undefined,
     };
     const query = { ...request.query };
@@ -97,13 +97,19 @@ function mount({ app, deps, parties, sender }: Mounted, id: OperationId, handler
   app[operation.method](operation.expressPath, nameRoute, ...parsers, run);
 }
 
-function presented(request: Request, isChange: boolean, path: Record<string, unknown>): Presented {
+function presented(
+  request: Request,
+  isChange: boolean,
+  path: Record<string, unknown>,
+  { publicUrl }: RestDeps,
+): Presented {
   return {
     token: request.get(ACCESS_HEADER),
     pathGuid: typeof path.counterparty_guid === "string" ? path.counterparty_guid : undefined,
     isChange,
     bodySha256: bodySha256Of(request),
     requestDigest: requestDigest(request),
+    publicUrl,
   };
 }
 

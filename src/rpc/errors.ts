@@ -48,6 +48,8 @@ export const codeOfReason = {
   FORBIDDEN: Code.PermissionDenied,
   OVERLOADED: Code.ResourceExhausted,
   TOKEN_REPLAYED: Code.Unauthenticated,
+  TOKEN_STALE: Code.Unauthenticated,
+  TOKEN_NOT_YET_VALID: Code.Unauthenticated,
   WRONG_DATA: Code.FailedPrecondition,
   REGISTER_EMPTY: Code.FailedPrecondition,
   REGISTER_INTERNAL: Code.FailedPrecondition,
@@ -58,14 +60,16 @@ export const codeOfReason = {
   STATUS_NOT_FINAL: Code.InvalidArgument,
 } as const satisfies Record<RefusalReason, Code>;
 
+/** What strangers sent may be quoted in the sentence, and half a character in it would end the call without an answer. */
 export function toConnectError(refusal: Refusal, code: Code = codeOfReason[refusal.refused]): ConnectError {
+  const message = refusal.message.toWellFormed();
   const value = create(ErrorDetailSchema, {
     reason: ErrorReason[refusal.refused],
     field: refusal.field ?? "",
-    message: refusal.message,
+    message,
     paymentMessageGuid: refusal.paymentMessageGuid ?? "",
   });
-  return new ConnectError(refusal.message, code, undefined, [{ desc: ErrorDetailSchema, value }]);
+  return new ConnectError(message, code, undefined, [{ desc: ErrorDetailSchema, value }]);
 }
 
 /** A request that cannot be translated; `field` is the name in the documents. */

@@ -5,13 +5,21 @@ import type { SigningKey } from "./keys.ts";
 /** The header that carries the sender's access token, on requests of banks and on callbacks of the platform. */
 export const ACCESS_HEADER = "Cx-Authorization";
 
-/** A token is good for five minutes after it was made, and half a minute before by a clock that runs ahead. */
+/** A token is good for five minutes after it was made; clocks may differ by half a minute. */
 export const ACCESS_MAX_AGE_SECONDS = 300;
-export const ACCESS_MAX_AHEAD_SECONDS = 30;
-export const ACCESS_MAX_JTI_CHARS = 64;
+export const ACCESS_TOLERANCE_SECONDS = 30;
+/** Up to 64 printable characters. */
+const JTI = /^[^\p{Cc}\p{Cs}]{1,64}$/u;
 
-export type AccessProblem = "iat" | "stale" | "ahead" | "jti";
+export type AccessProblem = "kind" | "iat" | "stale" | "ahead" | "jti" | "expired" | "not_yet_valid" | "audience";
 export type AccessCheck = { ok: true; iat: number; jti: string } | { ok: false; problem: AccessProblem };
+
+/** A token that says all of this was signed for something else than to be let in. */
+const OTHER_KINDS = [
+  ["sub", "amt", "cur", "ref"],
+  ["payment_message_external_id", "debtor_agent_bic", "amount"],
+  ["payment_message_external_id", "creditor_iban", "amount"],
+] as const;
 
 /** base64url SHA-256 of a body, as the claim `body_sha256` binds it. */
 export function bodyDigest(rawBody: Uint8Array): string {
@@ -26,16 +34,36 @@ export function createAccessToken(key: SigningKey, now: Date, jti: string, furth
   return signJws({ ...further, iat: Math.floor(now.getTime() / 1000), jti }, key);
 }
 
-/** Checks the claims of an access token whose signature is verified already. Whether the jti is new is for the caller to know. */
-export function checkAccessClaims(claims: Claims, now: Date): AccessCheck {
-  const { iat, jti } = claims;
-  if (typeof iat !== "number" || !Number.isFinite(iat)) return { ok: false, problem: "iat" };
-  const ageSeconds = now.getTime() / 1000 - iat;
-  // Written as "not within", so that an age that is no number can never pass.
-  if (!(ageSeconds <= ACCESS_MAX_AGE_SECONDS)) return { ok: false, problem: "stale" };
-  if (!(ageSeconds >= -ACCESS_MAX_AHEAD_SECONDS)) return { ok: false, problem: "ahead" };
-  if (typeof jti !== "string" || jti.length < 1 || jti.length > ACCESS_MAX_JTI_CHARS) {
-    return { ok: false, problem: "jti" };
+/**
+ * Checks the claims of an access token whose signature is verified already (wire contract, section 3). `audiences`: by which
+ * names it may call the one who checks. Whether the jti is new is for the caller to know.
+ */
+export function checkAccessClaims(claims: Claims, now: Date, audiences: readonly string[]): AccessCheck {
+  const problem = (name: AccessProblem) => ({ ok: false as const, problem: name });
+  if (OTHER_KINDS.some((names) => names.every((name) => Object.hasOwn(claims, name)))) return problem("kind");
+  const { jti } = claims;
+  const iat = secondsOf(claims.iat);
+  const nowSeconds = now.getTime() / 1000;
+  if (!Number.isFinite(iat)) return problem("iat");
+  // Each written as "not within", so that what is no number can never pass.
+  if (!(nowSeconds - iat <= ACCESS_MAX_AGE_SECONDS)) return problem("stale");
+  if (!(iat - nowSeconds <= ACCESS_TOLERANCE_SECONDS)) return problem("ahead");
+  if (typeof jti !== "string" || !JTI.test(jti)) return problem("jti");
+  if (claims.exp !== undefined && !(secondsOf(claims.exp) > nowSeconds - ACCESS_TOLERANCE_SECONDS)) {
+    return problem("expired");
+  }
+  if (claims.nbf !== undefined && !(secondsOf(claims.nbf) <= nowSeconds + ACCESS_TOLERANCE_SECONDS)) {
+    return problem("not_yet_valid");
+  }
+  if (claims.aud !== undefined && ![claims.aud].flat().some((name) => audiences.includes(name as string))) {
+    return problem("audience");
   }
   return { ok: true, iat, jti };
+}
+
+/** A NumericDate, as a number or as digits; NaN for anything else. */
+function secondsOf(claim: unknown): number {
+  return typeof claim === "number" || (typeof claim === "string" && /^\d+(\.\d+)?$/.test(claim))
+    ? Number(claim)
+    : Number.NaN;
 }

@@ -51,7 +51,7 @@ export async function verifyCallback(
   if (token === undefined) return failed("access_missing");
   const access = await verifyJws(token, receiver.keys);
   if (!access.ok) return failed(`access_${access.problem}`);
-  const fresh = checkAccessClaims(access.claims, now);
+  const fresh = checkAccessClaims(access.claims, now, [receiver.audience]);
   if (!fresh.ok) return failed(`access_${fresh.problem}`);
 
   const jws = tokenInBody(incoming.rawBody);

@@ -1,12 +1,21 @@
-import { type Algorithm, isAlgorithm, type SigningKey, type VerificationKey } from "./keys.ts";
+import { memberNamedTwice } from "./json.ts";
+import { type Algorithm, isAlgorithm, isKeyId, type SigningKey, type VerificationKey } from "./keys.ts";
 
 export type Claims = Record<string, unknown>;
 export type JwsHeader = { alg: string; kid?: string; typ?: string } & Record<string, unknown>;
 
-export type JwsProblem = "malformed" | "unknown_key" | "algorithm" | "signature" | "critical" | "too_large";
+export type JwsProblem =
+  | "malformed"
+  | "unknown_key"
+  | "algorithm"
+  | "signature"
+  | "critical"
+  | "too_large"
+  | "named_twice";
 export type VerifiedJws =
   | { ok: true; claims: Claims; header: JwsHeader; kid: string }
-  | { ok: false; problem: JwsProblem };
+  /** `member`: the claim that a good signature covers twice. */
+  | { ok: false; problem: JwsProblem; member?: string };
 
 /** The largest token that is looked at unless more is asked for: the largest body that the contract allows a bank. */
 export const MAX_TOKEN_CHARS = 64 * 1024;
@@ -48,7 +57,7 @@ export async function verifyJws(
 ): Promise<VerifiedJws> {
   const parsed = parseJws(token, maxChars);
   if (!parsed.ok) return parsed;
-  const { header, claims } = parsed;
+  const { header, claims, claimsText } = parsed;
   // An extension that must be understood is not understood here, and an unencoded payload is not a compact JWS.
   if (Object.hasOwn(header, "crit") || Object.hasOwn(header, "b64")) return failed("critical");
   if (!isAlgorithm(header.alg)) return failed("algorithm");
@@ -60,7 +69,12 @@ export async function verifyJws(
   if (candidates.length === 0) return failed("algorithm");
 
   for (const candidate of candidates) {
-    if (await isSignedBy(token as string, candidate)) return { ok: true, claims, header, kid: candidate.kid };
+    if (!(await isSignedBy(token as string, candidate))) continue;
+    // What is kept as evidence must mean the same to every reader of it.
+    const member = memberNamedTwice(claimsText, claims);
+    return member === undefined
+      ? { ok: true, claims, header, kid: candidate.kid }
+      : { ok: false, problem: "named_twice", member };
   }
   return failed("signature");
 }
@@ -87,9 +101,10 @@ function parseJws(token: unknown, maxChars: number) {
   if (![first, second, third].every(isCanonical)) return failed("malformed");
   const header = decodeObject(first);
   const claims = decodeObject(second);
-  if (!header || !claims || typeof header.alg !== "string") return failed("malformed");
-  if (header.kid !== undefined && typeof header.kid !== "string") return failed("malformed");
-  return { ok: true as const, header: header as JwsHeader, claims };
+  if (!header || !claims || typeof header.value.alg !== "string") return failed("malformed");
+  if (header.value.kid !== undefined && !isKeyId(header.value.kid)) return failed("malformed");
+  if (memberNamedTwice(header.text, header.value) !== undefined) return failed("malformed");
+  return { ok: true as const, header: header.value as JwsHeader, claims: claims.value, claimsText: claims.text };
 }
 
 function isCanonical(part: string): boolean {
@@ -100,10 +115,12 @@ function encodeObject(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString("base64url");
 }
 
-function decodeObject(part: string): Claims | undefined {
+function decodeObject(part: string): { text: string; value: Claims } | undefined {
   try {
-    const value: unknown = JSON.parse(decoder.decode(Buffer.from(part, "base64url")));
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Claims) : undefined;
+    const text = decoder.decode(Buffer.from(part, "base64url"));
+    const value: unknown = JSON.parse(text);
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    return isObject ? { text, value: value as Claims } : undefined;
   } catch {
     return undefined;
   }

@@ -1,5 +1,6 @@
 import type { CryptoKey, JWK } from "jose";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair as generateJoseKeyPair, importJWK } from "jose";
+import { modulusProblem } from "./rsaModulus.ts";
 
 /** The only algorithms of the contract. RS256 is the rule; the others hold for parties that registered such a key. */
 export const ALGORITHMS = ["RS256", "PS256", "ES256"] as const;
@@ -23,6 +24,7 @@ export type KeyProblem =
   | "key_too_small"
   | "key_too_large"
   | "exponent"
+  | "weak_modulus"
   | "use"
   | "invalid_key";
 export type ImportedKey =
@@ -40,6 +42,11 @@ const KEY_TYPES = {
 
 /** Curve names and key types are made of the same characters. */
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
+
+/** What a key may be called: 1 to 128 characters, none of them a control character or half of one. */
+export function isKeyId(value: unknown): value is string {
+  return typeof value === "string" && /^[^\p{Cc}\p{Cs}]{1,128}$/u.test(value);
+}
 
 export function isAlgorithm(value: unknown): value is Algorithm {
   return ALGORITHMS.includes(value as Algorithm);
@@ -84,11 +91,14 @@ export async function importPublicKey(jwk: unknown): Promise<ImportedKey> {
   }
   const alg = (type.algorithms as readonly Algorithm[]).find((name) => name === (given.alg ?? type.fallback));
   if (!alg) return refused("algorithm", `alg must be one of ${type.algorithms.join(", ")} for kty ${given.kty}`);
-  if (given.kid !== undefined && (typeof given.kid !== "string" || given.kid.length < 1 || given.kid.length > 128)) {
-    return refused("invalid_key", "kid must be a string of 1 to 128 characters");
+  if (given.kid !== undefined && !isKeyId(given.kid)) {
+    return refused("invalid_key", "kid must be a string of 1 to 128 characters without control characters");
   }
   if (given.use !== undefined && given.use !== "sig" && given.use !== "enc") {
     return refused("use", "use must be sig or enc");
+  }
+  if (given.key_ops !== undefined && !isFor(given.key_ops, given.use === "enc" ? ENCRYPTING : ["verify"])) {
+    return refused("use", "key_ops does not name what the key is for");
   }
   const parts = publicParts(given, type.members);
   // Checked here, because decoders read on past characters that do not belong and find another key than was meant.
@@ -104,8 +114,15 @@ export async function importPublicKey(jwk: unknown): Promise<ImportedKey> {
     if (bits !== undefined && bits > MAX_RSA_BITS) {
       return refused("key_too_large", `an RSA key may have at most ${MAX_RSA_BITS} bits, this one has ${bits}`);
     }
-    if (bits !== undefined && !isSafeExponent(given.e as string)) {
-      return refused("exponent", "the exponent of an RSA key must be odd, at least 3, and have at most 64 bits");
+    if (bits !== undefined) {
+      const [n, e] = [given.n as string, given.e as string].map((part) => Buffer.from(part, "base64url"));
+      if (n?.[0] === 0 || e?.[0] === 0) return refused("invalid_key", "n and e must not begin with a zero byte");
+      const [modulus, exponent] = [integerOf(n), integerOf(e)];
+      if (!isSafeExponent(exponent)) {
+        return refused("exponent", "the exponent of an RSA key must be odd, at least 65537, and have at most 64 bits");
+      }
+      const problem = modulusProblem(modulus);
+      if (problem !== undefined) return refused("weak_modulus", `the modulus ${problem}: make a new key`);
     }
     const kid = given.kid ?? (await calculateJwkThumbprint(parts));
     return { ok: true, key: { kid, alg, key }, publicJwk: { ...parts, kid, alg, use: given.use ?? "sig" } };
@@ -114,11 +131,15 @@ export async function importPublicKey(jwk: unknown): Promise<ImportedKey> {
   }
 }
 
-/** With the exponent 1 anybody can sign, an even one fits no private key, and a huge one makes every verification slow. */
-function isSafeExponent(e: string): boolean {
-  const exponent = BigInt(`0x0${Buffer.from(e, "base64url").toString("hex")}`);
-  return exponent >= 3n && exponent % 2n === 1n && exponent < 1n << 64n;
-}
+const ENCRYPTING = ["encrypt", "wrapKey"];
+
+const isFor = (operations: unknown, purposes: readonly string[]) =>
+  Array.isArray(operations) && operations.some((operation) => purposes.includes(operation));
+
+const integerOf = (bytes: Buffer | undefined) => BigInt(`0x0${bytes?.toString("hex")}`);
+
+/** With the exponent 1 anybody can sign, with 3 forgeries were found, an even one fits no private key, and a huge one is slow. */
+const isSafeExponent = (exponent: bigint) => exponent >= 65_537n && exponent % 2n === 1n && exponent < 1n << 64n;
 
 /** Reads a JWK set; keys that cannot verify anything here (encryption keys, foreign types) are left out. */
 export async function importKeySet(set: unknown): Promise<VerificationKey[]> {

@@ -40,9 +40,9 @@ describe("tokenProblem", () => {
 
   test("a token that is too old by the database's clock is refused, used or not", async () => {
     const old = partyToken("old", 1, new Date(Date.now() - 301_000));
-    expect(await problemOf(old)).toMatchObject({ refused: "AUTHORIZATION_FAILED" });
+    expect(await problemOf(old)).toMatchObject({ refused: "TOKEN_STALE" });
     await keep(old);
-    expect(await problemOf(old)).toMatchObject({ refused: "AUTHORIZATION_FAILED" });
+    expect(await problemOf(old)).toMatchObject({ refused: "TOKEN_STALE" });
   });
 });
 

@@ -80,6 +80,7 @@ describe("registerParticipant", () => {
   });
 
   const refusals: ReadonlyArray<[what: string, changes: Partial<Registration>, refused: string, field: string]> = [
+    ["a kid with a line break", { signingJwks: [{ kid: "a\nb" }] }, "INVALID_KEY", "signing_jwks"],
     ["a weak key", { signingJwks: [{ kid: "k", weak: true }] }, "INVALID_KEY", "signing_jwks"],
     ["a weak encryption key", { encryptionJwk: { kid: "k", weak: true } }, "INVALID_KEY", "encryption_jwk"],
     ["three keys", { signingJwks: [{ kid: "1" }, { kid: "2" }, { kid: "3" }] }, "INVALID_KEY", "signing_jwks"],
@@ -117,7 +118,36 @@ describe("registerParticipant", () => {
     expect(await platform.core.updateParticipant(second.guid, { signingJwks })).toMatchObject(refusal);
     expect(await platform.core.getParticipant({ kid: "taken" })).toMatchObject({ guid: first.guid });
     // A merchant is found by its uid, so its kids are its own affair.
-    accepted(await register(merchantRegistration(first, { signingJwks: [{ kid: "taken" }] })));
+    accepted(await register(merchantRegistration(first, { signingJwks: [{ kid: "taken", n: "of the merchant" }] })));
+  });
+
+  test("nobody can have the key that another party has, whatever it is called", async () => {
+    const key = { kid: "at first", n: "the same" };
+    const renamed = { signingJwks: [{ kid: "by another", n: "the same" }] };
+    const bank = accepted(await register(bankRegistration({ signingJwks: [key] })));
+    const merchant = accepted(await register(merchantRegistration(bank)));
+    const refusal = { refused: "INVALID_KEY", message: "signing_jwks has a key that another party has" };
+    expect(await register(bankRegistration(renamed))).toMatchObject(refusal);
+    expect(await register(merchantRegistration(bank, renamed))).toMatchObject(refusal);
+    expect(await platform.core.updateParticipant(merchant.guid, renamed)).toMatchObject(refusal);
+    const publishing = createCore({ ...platform.context, fetchJwks: async () => renamed.signingJwks });
+    const jwksUrl = "https://shop.example/same.json";
+    expect(
+      await publishing.registerParticipant(merchantRegistration(bank, { jwksUrl, signingJwks: [] })),
+    ).toMatchObject({
+      refused: "INVALID_KEY",
+      field: "jwks_url",
+    });
+    // It may call its own key otherwise.
+    accepted(await platform.core.updateParticipant(bank.guid, renamed));
+  });
+
+  test.each(["", "a\nb", "\u0085", "\ud83d", "u".repeat(65)])("a merchant cannot be called %j", async (uid) => {
+    const bank = accepted(await register(bankRegistration()));
+    expect(await register(merchantRegistration(bank, { uid }))).toMatchObject({
+      refused: "INVALID_REQUEST",
+      field: "uid",
+    });
   });
 
   test("a merchant needs a recipient bank that services it", async () => {

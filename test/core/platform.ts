@@ -13,6 +13,7 @@ import { ibanCheckDigits } from "../../src/domain/iban.ts";
 import type { Order, OrderRequest } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
+import { isKeyId } from "../../src/sdk/keys.ts";
 import { execute, freshDatabase } from "../support/database.ts";
 
 /** The core on a real PostgreSQL; the clock, the keys and the endpoints around it are the test's. */
@@ -54,10 +55,14 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
       callbackUrlProblem: async (address) =>
         address.includes("private") ? { text: "points to a private address", ofHost: false } : undefined,
       publicKey: async (jwk) => {
-        const { kid, weak } = jwk as { kid: string; weak?: boolean };
-        return weak ? { problem: "has fewer than 2048 bits" } : { kty: "RSA", alg: "RS256", kid, n: `n of ${kid}` };
+        const { kid, weak, n } = jwk as { kid: string; weak?: boolean; n?: string };
+        if (weak) return { problem: "has fewer than 2048 bits" };
+        return isKeyId(kid) ? { kty: "RSA", alg: "RS256", kid, n: n ?? `n of ${kid}` } : { problem: "has no good kid" };
       },
-      fetchJwks: async () => [{ kid: "published" }, { kid: "for encryption", use: "enc" }],
+      fetchJwks: async () => [
+        { kid: "published", n: uuidV7() },
+        { kid: "for encryption", use: "enc" },
+      ],
       ...overrides,
     };
     return { context, core: createCore(context) };

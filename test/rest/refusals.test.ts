@@ -168,10 +168,19 @@ describe("tokens", () => {
       },
     ],
     ["a truncated token", async () => (await createAccessToken(keys.bank, NOW, "forged")).slice(0, -10)],
-    ["an old token", () => createAccessToken(keys.bank, new Date(NOW.getTime() - 301_000), "forged")],
-    ["a token of the future", () => createAccessToken(keys.bank, new Date(NOW.getTime() + 31_000), "forged")],
     ["a token of a merchant", () => createAccessToken(keys.merchant, NOW, "forged")],
-    ["a token without jti", () => signJws({ iat: Math.floor(NOW.getTime() / 1000) }, keys.bank)],
+    ["an order", () => signJws({ ...exampleClaims("OrderClaims"), iat, jti: "forged" }, keys.bank)],
+    ["a payment message", () => signJws({ ...exampleClaims("PaymentMessageClaims"), iat }, keys.bank)],
+    [
+      "a statement about a register",
+      () => signJws({ ...exampleClaims("GrossSettlementPaymentClaims"), iat, jti: "forged" }, keys.bank),
+    ],
+    [
+      "an old token of somebody else",
+      () => createAccessToken(keys.stranger, new Date(NOW.getTime() - 301_000), "forged"),
+    ],
+    ["a header that names its kid twice", () => signedText(`{"alg":"RS256","kid":"x","kid":"bank-key"}`, claimsText())],
+    ["a kid with a line break", () => signedText(`{"alg":"RS256","kid":"bank-key\\n"}`, claimsText())],
     [
       "another algorithm than the registered one",
       async () => {
@@ -186,6 +195,60 @@ describe("tokens", () => {
     const { status, json } = await ask(rest, `${ORDERS}/${ORDER_ID}/payment-message`, { headers });
     expect([status, json]).toEqual([401, unauthorized]);
     expect((await ask(rest, `${MESSAGES}/${MESSAGE_GUID}`, { headers })).json).toEqual(unauthorized);
+  });
+
+  const iat = Math.floor(NOW.getTime() / 1000);
+  const claimsText = () => JSON.stringify({ iat, jti: "forged" });
+
+  /** Signs a header and claims as they are written here. */
+  async function signedText(header: string, claims: string): Promise<string> {
+    const input = [header, claims].map((text) => Buffer.from(text).toString("base64url")).join(".");
+    const signature = await crypto.subtle.sign("RSASSA-PKCS1-v1_5", keys.bank.privateKey, Buffer.from(input));
+    return `${input}.${Buffer.from(signature).toString("base64url")}`;
+  }
+
+  test.each<[string, string, string, () => Promise<string>]>([
+    ["an old one", "TOKEN_STALE", "iat", () => createAccessToken(keys.bank, new Date(NOW.getTime() - 301_000), "t")],
+    [
+      "one of the future",
+      "TOKEN_NOT_YET_VALID",
+      "iat",
+      () => createAccessToken(keys.bank, new Date(NOW.getTime() + 31_000), "t"),
+    ],
+    ["one that is not good yet", "TOKEN_NOT_YET_VALID", "nbf", () => token({ nbf: iat + 60 })],
+    ["one that is over", "TOKEN_EXPIRED", "exp", () => token({ exp: iat - 60 })],
+    ["one for somebody else", "TOKEN_AUDIENCE", "aud", () => token({ aud: "https://other.example" })],
+    ["one without jti", "TOKEN_INCOMPLETE", "jti", () => signJws({ iat }, keys.bank)],
+    ["one without iat", "TOKEN_INCOMPLETE", "iat", () => signJws({ jti: "t" }, keys.bank)],
+  ])("of %s whoever signed it hears %s, of %s", async (_what, code, field, make) => {
+    const headers = { "Cx-Authorization": await make() };
+    const refusal = { error: "Access credentials are invalid", code, field };
+    const { status, json } = await ask(rest, `${ORDERS}/${ORDER_ID}/payment-message`, { headers });
+    expect([status, json]).toEqual([401, refusal]);
+    expect((await ask(rest, `${MESSAGES}/${MESSAGE_GUID}`, { headers })).json).toEqual(refusal);
+  });
+
+  const token = (claims: Record<string, unknown>) => createAccessToken(keys.bank, NOW, "t", claims as Claims);
+
+  test.each([
+    ["iat as digits", () => signJws({ iat: String(iat), jti: "t" }, keys.bank)],
+    ["an audience that is the platform", () => token({ aud: ["somebody", "dcm"] })],
+    ["an audience that is its public address", () => token({ aud: "https://api.admin.smaug.armenotech.dev" })],
+    ["an end to come and a beginning that is over", () => token({ exp: iat + 1, nbf: iat - 1 })],
+  ])("%s is accepted", async (_what, make) => {
+    const headers = { "Cx-Authorization": await make() };
+    expect((await ask(rest, `${MESSAGES}/${MESSAGE_GUID}`, { headers })).json.code).not.toMatch(/TOKEN|AUTHORIZATION/);
+  });
+
+  test("claims that are named twice are refused by their name to whoever signed them, in every kind of token", async () => {
+    const header = `{"alg":"RS256","kid":"bank-key"}`;
+    const headers = { "Cx-Authorization": await signedText(header, `{"iat":${iat},"jti":"a","jti":"b"}`) };
+    const { status, json } = await ask(rest, `${MESSAGES}/${MESSAGE_GUID}`, { headers });
+    expect([status, json]).toEqual([400, { error: "jti is named twice", code: "INVALID_REQUEST", field: "jti" }]);
+    const claims = JSON.stringify(exampleClaims("PaymentMessageClaims"));
+    const jwt = await signedText(header, claims.replace("{", '{"amount":1,'));
+    const message = await ask(rest, MESSAGES, postJson(JSON.stringify({ jwt }), await access(keys.bank)));
+    expect([message.status, message.json.field]).toEqual([400, "amount"]);
   });
 
   test("a token of another registered bank is good, but not for this path", async () => {

@@ -26,21 +26,28 @@ export function bankMessage(changes: Fields<typeof ParticipantSchema> = {}): Fie
   };
 }
 
+export function merchantMessage(
+  bank: Participant,
+  changes: Fields<typeof ParticipantSchema> = {},
+): Fields<typeof ParticipantSchema> {
+  const number = serial();
+  return {
+    name: `Merchant ${number}`,
+    uid: `merchant-${number}`,
+    iban: iban(bank.bic, number),
+    mcc: "5411",
+    servicingBankGuid: bank.guid,
+    callbackUrls: { base: "https://merchant.example" },
+    signingJwks: [JSON.stringify({ kid: `key-${number}` })],
+    ...changes,
+  };
+}
+
 export async function registerBankAndMerchant({ participants }: CoreClients) {
   const { bank } = await participants.registerBank({ bank: bankMessage() });
-  const number = serial();
-  const { merchant } = await participants.registerMerchant({
-    merchant: {
-      name: `Merchant ${number}`,
-      uid: `merchant-${number}`,
-      iban: iban(bank?.bic ?? "", number),
-      mcc: "5411",
-      servicingBankGuid: bank?.guid ?? "",
-      callbackUrls: { base: "https://merchant.example" },
-      signingJwks: [JSON.stringify({ kid: `key-${number}` })],
-    },
-  });
-  if (bank === undefined || merchant === undefined) throw new Error("nothing was registered");
+  if (bank === undefined) throw new Error("nothing was registered");
+  const { merchant } = await participants.registerMerchant({ merchant: merchantMessage(bank) });
+  if (merchant === undefined) throw new Error("nothing was registered");
   return { bank, merchant };
 }
 

@@ -9,11 +9,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ErrorDetailSchema } from "../../gen/dcm/v1/error_pb.ts";
 import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
 import type { Participant } from "../../gen/dcm/v1/participant_pb.ts";
-import type { Core } from "../../src/core/core.ts";
+import { type Core, createCore } from "../../src/core/core.ts";
 import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
 import { type RpcServer, startRpcServer } from "../../src/rpc/server.ts";
 import { openPlatform, type Platform } from "../core/platform.ts";
-import { orderMessage, paymentMessage, registerBankAndMerchant } from "./messages.ts";
+import { merchantMessage, orderMessage, paymentMessage, registerBankAndMerchant } from "./messages.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const silent = { debug: () => {}, error: () => {} };
@@ -52,6 +52,17 @@ describe("our own client, over gRPC", () => {
     const error = await second.catch((reason: unknown) => ConnectError.from(reason));
     const [detail] = (error as ConnectError).findDetails(ErrorDetailSchema);
     expect([(error as ConnectError).code, detail?.paymentMessageGuid]).toEqual([Code.AlreadyExists, guid]);
+  });
+
+  test("a refusal arrives although what a stranger published ends in half a character", async () => {
+    const fetchJwks = async () => ({ problem: "answered \ud83d" });
+    const other = await start(createCore({ ...platform.context, fetchJwks }));
+    const toOther = remoteTransport(other.url, undefined);
+    const publishing = merchantMessage(bank, { signingJwks: [], jwksUrl: "https://shop.example/jwks.json" });
+    const asked = createClients(toOther).participants.registerMerchant({ merchant: publishing });
+    await expect(asked).rejects.toMatchObject({ code: Code.InvalidArgument, rawMessage: "jwks_url answered \ufffd" });
+    toOther.close();
+    await other.close();
   });
 
   test("a server that is not there is Unavailable, and the client finds it again when it is", async () => {

@@ -1,0 +1,28 @@
+/** What gives a JSON text its shape: its strings, its brackets, and the colons that make a string a name. */
+const SHAPE = /"(?:[^"\\]|\\.)*"|[{}[\]:]/g;
+
+/**
+ * The first member that an object of a JSON text names twice, as a path like `fri.frn`, or undefined. Parsers keep the last
+ * one or the first one, so such a text means different things to different readers. `value` is what the text was parsed to.
+ */
+export function memberNamedTwice(text: string, value: unknown): string | undefined {
+  // A member that was named twice is printed once: most texts are what JSON.stringify writes, and end here.
+  if (JSON.stringify(value) === text) return undefined;
+  /** The objects and lists that are open here, with the names of each so far. */
+  const open: { names: Set<string>; last: string }[] = [];
+  let string = "";
+  for (const [token] of text.matchAll(SHAPE)) {
+    if (token === "{" || token === "[") open.push({ names: new Set(), last: "" });
+    else if (token === "}" || token === "]") open.pop();
+    else if (token !== ":") string = token;
+    else {
+      const object = open.at(-1);
+      const name = JSON.parse(string) as string;
+      if (object === undefined) return undefined;
+      object.last = name;
+      if (object.names.has(name)) return open.flatMap(({ last }) => (last === "" ? [] : [last])).join(".");
+      object.names.add(name);
+    }
+  }
+  return undefined;
+}

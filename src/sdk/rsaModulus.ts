@@ -1,0 +1,63 @@
+/** The primes below 1 000: whatever one of them divides was not made of two large primes. */
+const SMALL_PRIMES = primesBelow(1_000);
+
+/**
+ * Infineon's chips made primes of the form k·M + (65537^a mod M), where M is a product of small primes (ROCA, CVE-2017-15361).
+ * Such a modulus is a power of 65537 for every prime of M; of other moduli one in 2^27 is.
+ */
+const ROCA_POWERS = primesBelow(168)
+  .filter((prime) => prime > 2n)
+  .map((prime) => ({ prime, powers: powersOf(65_537n, prime) }));
+
+/** Two primes that are as near to each other as this finds are found by anybody (Fermat's method). */
+const FERMAT_STEPS = 100;
+
+/** A modulus made of random primes has no such run of equal bits; one of a special form has, and is easier to factor. */
+const LONGEST_RUN_BITS = 128;
+
+/** Why an RSA modulus is known not to protect anything, as the rest of a sentence, or undefined. */
+export function modulusProblem(modulus: bigint): string | undefined {
+  if (SMALL_PRIMES.some((prime) => modulus % prime === 0n)) return "has a small factor";
+  if (ROCA_POWERS.every(({ prime, powers }) => powers.has(modulus % prime))) return "was made by a broken chip (ROCA)";
+  if (/0{128}|1{128}/.test(modulus.toString(2))) return `has ${LONGEST_RUN_BITS} equal bits in a row`;
+  if (hasCloseFactors(modulus)) return "is a square or nearly one";
+  return undefined;
+}
+
+/** Of an odd number. */
+function hasCloseFactors(modulus: bigint): boolean {
+  let middle = squareRoot(modulus);
+  if (middle * middle < modulus) middle += 1n;
+  for (let step = 0; step < FERMAT_STEPS; step++, middle++) {
+    const rest = middle * middle - modulus;
+    const root = squareRoot(rest);
+    if (root * root === rest) return true;
+  }
+  return false;
+}
+
+/** The largest integer whose square is not above it. */
+function squareRoot(value: bigint): bigint {
+  if (value < 2n) return value;
+  // From above, Newton's method only falls until it is there.
+  let root = 1n << BigInt((value.toString(2).length + 1) >> 1);
+  for (let next = (root + value / root) >> 1n; next < root; next = (root + value / root) >> 1n) root = next;
+  return root;
+}
+
+function powersOf(base: bigint, prime: bigint): Set<bigint> {
+  const powers = new Set<bigint>();
+  for (let power = 1n; !powers.has(power); power = (power * base) % prime) powers.add(power);
+  return powers;
+}
+
+function primesBelow(limit: number): bigint[] {
+  const isComposite = new Array<boolean>(limit).fill(false);
+  const primes: bigint[] = [];
+  for (let number = 2; number < limit; number++) {
+    if (isComposite[number]) continue;
+    primes.push(BigInt(number));
+    for (let multiple = number * number; multiple < limit; multiple += number) isComposite[multiple] = true;
+  }
+  return primes;
+}
