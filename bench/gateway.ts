@@ -4,9 +4,17 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Role } from "../src/config.ts";
+import { operatorTokenFile, readToken } from "../src/operatorToken.ts";
 import { freePorts } from "../test/support/services-folder.ts";
 
-export type Gateway = { pid: number; restUrl: string; rpcUrl: string; stop(): Promise<void> };
+export type Gateway = {
+  pid: number;
+  restUrl: string;
+  rpcUrl: string;
+  /** What the first start has left in its data folder. */
+  operatorToken: string | undefined;
+  stop(): Promise<void>;
+};
 
 export type GatewayOptions = {
   databaseUrl: string;
@@ -65,6 +73,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     pid: child.pid ?? 0,
     restUrl: rest,
     rpcUrl: `http://127.0.0.1:${rpcPort}`,
+    operatorToken: undefined,
     async stop() {
       if (ended === undefined) child.kill("SIGTERM");
       await end;
@@ -81,7 +90,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       () => isReady(rest),
       () => ended,
     );
-  return gateway;
+  return { ...gateway, operatorToken: await readToken(operatorTokenFile(options.dataDir)) };
 }
 
 async function until(condition: () => Promise<boolean>, whyEnded: () => string | undefined): Promise<void> {

@@ -20,6 +20,7 @@ import { databaseFailure } from "./db/failure.ts";
 import type { PublicJwk } from "./domain/participant.ts";
 import type { Logger } from "./log.ts";
 import { createMetrics, type Metrics, metricsReaders } from "./metrics.ts";
+import { callersToken, ensureOperatorToken } from "./operatorToken.ts";
 import { startOpsServer } from "./opsServer.ts";
 import { loadParticipants } from "./participantsFile.ts";
 import { platformKey } from "./platformKey.ts";
@@ -92,7 +93,7 @@ async function startRoles(config: Config, log: Logger, parts: AppParts, started:
   started.defer(async () => void (await Promise.all(run.edges.map((end) => end()))));
   if (runs("core") && local !== undefined) urls.rpc = await startRpc(run, local);
   if (runs("worker") && local !== undefined) await startDelivery(run, local);
-  const clients = createClients(transportTo(run, local));
+  const clients = createClients(await transportTo(run, local));
   const ready = () => readiness(local, clients);
   // A REST that runs apart has no database to ask; the core judges its clock's mistakes.
   const clock = local?.clock ?? (() => new Date());
@@ -102,8 +103,9 @@ async function startRoles(config: Config, log: Logger, parts: AppParts, started:
 }
 
 async function startRpc({ config, log, tracing, edges }: Run, { core }: LocalCore): Promise<string> {
-  const { rpcHost: host, rpcPort: port, rpcToken: token } = config;
-  const rpc = await startRpcServer({ core, host, port, token, log, tracing });
+  const { rpcHost: host, rpcPort: port } = config;
+  await ensureOperatorToken(core, config.dataDir, new Date());
+  const rpc = await startRpcServer({ core, host, port, log, tracing });
   edges.push(() => rpc.close());
   await loadParticipants(core, config.participantsFile, log);
   return rpc.url;
@@ -267,9 +269,9 @@ function publicUrlOf(config: Config): string {
 }
 
 /** The core of this process, or the one at CORE_URL. */
-function transportTo({ config, log, tracing, started }: Run, local: LocalCore | undefined): Transport {
+async function transportTo({ config, log, tracing, started }: Run, local: LocalCore | undefined): Promise<Transport> {
   if (config.coreUrl === undefined && local !== undefined) return inProcessTransport(local.core, log, tracing);
-  const remote = remoteTransport(config.coreUrl ?? "", config.rpcToken, tracing);
+  const remote = remoteTransport(config.coreUrl ?? "", await callersToken(config), tracing);
   started.defer(async () => remote.close());
   return remote;
 }

@@ -20,8 +20,9 @@ export type Config = {
   restPort: number;
   rpcHost: string;
   rpcPort: number;
-  /** Shared secret of RPC callers; needed wherever RPC listens beyond loopback. */
+  /** The credential with which this process calls the core, or the file that has it. */
   rpcToken: string | undefined;
+  rpcTokenFile: string | undefined;
   /** Where payers, merchants and banks reach REST; undefined: the address it listens on. */
   publicUrl: string | undefined;
   /** Undefined: metrics and health only beside REST. */
@@ -108,8 +109,13 @@ export const variables = [
   {
     name: "RPC_TOKEN",
     fallback: "",
-    help: "Bearer token that RPC callers must send. Required when RPC_HOST is not loopback.",
-    problem: (text) => (text.length >= 16 ? undefined : "has fewer than 16 characters"),
+    help: "Credential with which this process calls the core: a role rest that runs apart, or the command line.",
+    problem: (text) => (/^[\x21-\x7e]{16,256}$/.test(text) ? undefined : "is not 16 to 256 printable characters"),
+  },
+  {
+    name: "RPC_TOKEN_FILE",
+    fallback: "",
+    help: "File with that credential instead. The command line reads DATA_DIR/operator-token when neither is given.",
   },
   {
     name: "PUBLIC_URL",
@@ -215,8 +221,6 @@ export function readConfig(
   return problems.length > 0 ? { ok: false, problems } : { ok: true, config: toConfig(startedRoles, values) };
 }
 
-const loopbackHosts = ["127.0.0.1", "::1", "localhost"];
-
 function combinationProblems(started: readonly Role[], values: Record<VariableName, string>): string[] {
   const runs = (role: Role) => started.includes(role);
   const apart = started.length < roles.length;
@@ -233,8 +237,10 @@ function combinationProblems(started: readonly Role[], values: Record<VariableNa
   if (apart && (runs("rest") || runs("worker")) && values.PLATFORM_KEY_FILE === "" && values.PUBLIC_URL === "") {
     problems.push("PUBLIC_URL is missing: roles that run apart must agree on what callers see");
   }
-  if (runs("core") && !loopbackHosts.includes(values.RPC_HOST) && values.RPC_TOKEN === "") {
-    problems.push("RPC_TOKEN is missing: RPC listens beyond loopback and must know its callers");
+  if (runs("rest") && !runs("core") && values.RPC_TOKEN === "" && values.RPC_TOKEN_FILE === "") {
+    problems.push(
+      "RPC_TOKEN or RPC_TOKEN_FILE is missing: the role rest shows the core a credential with the scope gateway, which `npm run dcm -- services add rest --scope gateway` makes",
+    );
   }
   return problems;
 }
@@ -253,6 +259,7 @@ function toConfig(started: readonly Role[], values: Record<VariableName, string>
     rpcHost: values.RPC_HOST,
     rpcPort: Number(values.RPC_PORT),
     rpcToken: optional(values.RPC_TOKEN),
+    rpcTokenFile: optional(values.RPC_TOKEN_FILE),
     publicUrl: optional(values.PUBLIC_URL)?.replace(/\/+$/, ""),
     opsPort: values.OPS_PORT === "" ? undefined : Number(values.OPS_PORT),
     metricsAllowCidrs: list(values.METRICS_ALLOW_CIDRS),

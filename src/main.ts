@@ -4,6 +4,7 @@ import { type Config, type Role, readConfig, roles, variables } from "./config.t
 import { migrate } from "./db/database.ts";
 import { createLog, type Logger } from "./log.ts";
 import type { GroupName } from "./operator/operator.ts";
+import { operatorsToken } from "./operatorToken.ts";
 
 /** Every command, for the dispatcher and for the help text. */
 const commands = {
@@ -31,6 +32,11 @@ const commands = {
     usage: "registers close|list|show|export|reopen …",
     help: "Close days into gross settlement registers, look at them, write them to files; `registers --help` tells more.",
     run: operator("registers"),
+  },
+  services: {
+    usage: "services ACTION …",
+    help: "Make, list and revoke the credentials of services that call the core.",
+    run: operator("services"),
   },
   reconcile: {
     usage: "reconcile [--days N]",
@@ -110,17 +116,14 @@ async function sandbox(args: string[]): Promise<number> {
   if (config === undefined) return exitUsage;
   const log = createLog(config.logLevel);
   guardProcess(log);
-  return runSandbox(parsed.options, ({ retryDelaysMs, ...wishes }) =>
-    startApp(
-      {
-        ...config,
-        ...wishes,
-        restHost: "127.0.0.1",
-        retryPolicy: { ...config.retryPolicy, ...(retryDelaysMs && { waitsMs: retryDelaysMs }) },
-      },
-      log,
-    ),
-  );
+  return runSandbox(parsed.options, async ({ retryDelaysMs, ...wishes }) => {
+    const retryPolicy = { ...config.retryPolicy, ...(retryDelaysMs && { waitsMs: retryDelaysMs }) };
+    const app = await startApp({ ...config, ...wishes, restHost: "127.0.0.1", retryPolicy }, log);
+    const operatorToken = await operatorsToken({ ...config, ...wishes });
+    if (operatorToken !== undefined) return { ...app, operatorToken };
+    await app.stop();
+    throw new Error("The database has its operator already: give the credential with RPC_TOKEN or RPC_TOKEN_FILE");
+  });
 }
 
 /** A command of the operators: it speaks to the core of a gateway that runs elsewhere. */
@@ -131,7 +134,7 @@ function operator(name: GroupName) {
     const { runOperator } = await import("./operator/operator.ts");
     const { createClients, remoteTransport } = await import("./rpc/clients.ts");
     const coreUrl = config.coreUrl ?? rpcUrlOf(config);
-    const transport = remoteTransport(coreUrl, config.rpcToken);
+    const transport = remoteTransport(coreUrl, await operatorsToken(config));
     try {
       const clients = createClients(transport);
       return await runOperator(name, args, { clients, coreUrl, print: console.log, complain: console.error });

@@ -13,7 +13,7 @@ type Findings = { lost: number; undelivered: number; unregistered: number; discr
  */
 export async function checkResults(bench: Bench, databaseUrl: string, gateway: Gateway): Promise<string[]> {
   const accepted = bench.accepted.get(databaseUrl) ?? [];
-  const transport = remoteTransport(gateway.rpcUrl, undefined);
+  const transport = remoteTransport(gateway.rpcUrl, gateway.operatorToken);
   const { settlements } = createClients(transport);
   // Payments around midnight in Kyiv belong to two days.
   const now = Date.now();

@@ -13,7 +13,7 @@ const CLOSING_DEADLINE_MS = 600_000;
 
 /** Closes a day through the gateway's own RPC; answers how many registers it made. */
 export async function closeDay(gateway: Gateway, day: string): Promise<number> {
-  const transport = remoteTransport(gateway.rpcUrl, undefined);
+  const transport = remoteTransport(gateway.rpcUrl, gateway.operatorToken);
   try {
     const { settlements } = createClients(transport);
     const { registers } = await settlements.closeRegisters({ day }, { timeoutMs: CLOSING_DEADLINE_MS });

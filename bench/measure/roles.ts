@@ -1,9 +1,25 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { Scope } from "../../gen/dcm/v1/scope_pb.ts";
+import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
 import { type Bench, expectAllAccepted } from "../bench.ts";
+import type { Gateway } from "../gateway.ts";
 import { cpuText, printTable } from "../report.ts";
 import { type Metered, meterCpu } from "../usage.ts";
 import { CALLBACKS_A_PAYMENT, untilSettled } from "./cascade.ts";
 import { checkResults } from "./check.ts";
 import { CONNECTIONS } from "./intake.ts";
+
+const HOUR_MS = 3_600_000;
+
+/** The secret of a credential for REST apart. */
+async function gatewayCredential({ rpcUrl, operatorToken }: Gateway): Promise<string> {
+  const transport = remoteTransport(rpcUrl, operatorToken);
+  const { credentials } = createClients(transport);
+  const expiresAt = timestampFromDate(new Date(Date.now() + HOUR_MS));
+  const { secret } = await credentials.addCredential({ name: "rest", scopes: [Scope.GATEWAY], expiresAt });
+  transport.close();
+  return secret;
+}
 
 /** Two processes of each role on this machine: the same results, and what each role costs. Answers what is wrong. */
 export async function measureRoles(bench: Bench, count: number): Promise<string[]> {
@@ -17,8 +33,11 @@ export async function measureRoles(bench: Bench, count: number): Promise<string[
     await bench.startGateway({ ...common, roles: ["worker"] }),
     await bench.startGateway({ ...common, roles: ["worker"] }),
   ];
+  const secret = await gatewayCredential(cores[0] as (typeof cores)[number]);
   const rests = await Promise.all(
-    cores.map((core) => bench.startGateway({ ...common, roles: ["rest"], settings: { CORE_URL: core.rpcUrl } })),
+    cores.map(({ rpcUrl }) =>
+      bench.startGateway({ ...common, roles: ["rest"], settings: { CORE_URL: rpcUrl, RPC_TOKEN: secret } }),
+    ),
   );
   const named = (name: string, gateways: typeof cores): Metered[] => gateways.map(({ pid }) => ({ name, pid }));
   const total = await bench.participants.call<number>("total");

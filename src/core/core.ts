@@ -4,6 +4,7 @@ import { type GroupLimits, groupCalls } from "./batch.ts";
 import { type AttemptRecord, buryCallback, claimCallbacks, recordAttempts } from "./callbacks.ts";
 import { closeOverdueDays, closeRegisters } from "./closing.ts";
 import type { CoreContext } from "./context.ts";
+import { addCredential, listCredentials, revokeCredential, serviceOf } from "./credentials.ts";
 import { createOrders, expireOrders, getOrder } from "./orders.ts";
 import { recordLostAttempts, takeOverdueCallbacks } from "./overdue.ts";
 import { updateParticipant } from "./participantChange.ts";
@@ -84,6 +85,10 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     updateParticipant: bind(updateParticipant),
     getParticipant: bind(getParticipant),
     listParticipants: bind(listParticipants),
+    addCredential: bind(addCredential),
+    listCredentials: bind(listCredentials),
+    revokeCredential: bind(revokeCredential),
+    serviceOf: bind(serviceOf),
     /** Resolves when no grouped call waits or runs any more. */
     async drain(): Promise<void> {
       await Promise.all([orders.drain(), submissions.drain(), claims.drain(), records.drain()]);

@@ -7,6 +7,7 @@ import {
   OUTCOMES,
   type Outcome,
 } from "../domain/callback.ts";
+import { type Scope, scopes } from "../domain/credential.ts";
 import { MAX_AMOUNT_MINOR, MAX_TOTAL_MINOR } from "../domain/money.ts";
 import { type OrderStatus, orderStatuses, type UltimateCreditor } from "../domain/order.ts";
 import {
@@ -480,6 +481,22 @@ export const UsedAccessTokenEntity = defineEntity({
   },
 });
 
+/** A service that may call the core; what it sends is kept as its SHA-256 digest only. */
+export const ServiceCredentialEntity = defineEntity({
+  name: "ServiceCredential",
+  tableName: "service_credential",
+  uniques: [{ name: "service_credential_secret_unique", properties: ["secretSha256"] }],
+  checks: [check("service_credential_scopes_check", `scopes <@ array[${quoted(scopes)}]::text[] and scopes <> '{}'`)],
+  properties: {
+    name: text().primary(),
+    scopes: p.array().columnType("text[]").$type<Scope[]>(),
+    secretSha256: p.blob(),
+    expiresAt: instant(),
+    createdAt: instant(),
+    revokedAt: instant().strictNullable(),
+  },
+});
+
 export const entities = [
   ParticipantEntity,
   PaymentOrderEntity,
@@ -492,6 +509,7 @@ export const entities = [
   RegisterActEntity,
   ClosedDayEntity,
   UsedAccessTokenEntity,
+  ServiceCredentialEntity,
 ] as const;
 
 /** The columns of an entity's table, in its order: statements name them, so that they survive a column of a newer node. */

@@ -12,6 +12,7 @@ import { writeTo } from "./output.ts";
 import { participantActions } from "./participants.ts";
 import { reconcileAction } from "./reconcile.ts";
 import { registerActions } from "./registers.ts";
+import { serviceActions } from "./services.ts";
 import { printable } from "./table.ts";
 
 /** Every command of the operators; the help texts and the dispatcher below are this table. */
@@ -24,6 +25,10 @@ export const groups = {
   registers: {
     summary: "Gross settlement registers: close days, look at registers, write them to files, reopen them.",
     actions: registerActions,
+  },
+  services: {
+    summary: "Credentials of services that call the core: make, list and revoke them.",
+    actions: serviceActions,
   },
   reconcile: {
     summary: "Registers, their payments and their acts: do they add up?",
@@ -173,7 +178,8 @@ export function groupHelp(name: GroupName): string[] {
     "Every command:",
     ...Object.entries(commonOptions).map(([key, { help }]) => option(`--${key}`, help)),
     "",
-    "The commands call the core's RPC at CORE_URL, or at RPC_HOST and RPC_PORT, with RPC_TOKEN.",
+    "The commands call the core's RPC at CORE_URL, or at RPC_HOST and RPC_PORT, with the credential in RPC_TOKEN,",
+    "RPC_TOKEN_FILE or DATA_DIR/operator-token.",
   ];
 }
 
@@ -182,6 +188,8 @@ const unreachable = (coreUrl: string) =>
 
 /** What to do next, where the reason alone does not say it. */
 const nextStepOf: Partial<Record<keyof typeof ErrorReason, string>> = {
+  CREDENTIAL_EXISTS: "`services list` shows all of them.",
+  CREDENTIAL_NOT_FOUND: "`services list` shows all of them.",
   PARTICIPANT_EXISTS: "`participants get` shows it; `participants update GUID FILE` changes it.",
   PARTICIPANT_NOT_FOUND: "`participants list` shows who is registered.",
   CALLBACK_NOT_FOUND: "`callbacks list` shows what there is.",
@@ -200,7 +208,9 @@ const nextStepOf: Partial<Record<keyof typeof ErrorReason, string>> = {
 const nextStepOfCode: Partial<Record<Code, (coreUrl: string) => string>> = {
   [Code.Unavailable]: unreachable,
   [Code.DeadlineExceeded]: () => "The core did not answer in time; `/readyz` tells what is missing.",
-  [Code.Unauthenticated]: () => "Set RPC_TOKEN to the one that the core was started with.",
+  [Code.Unauthenticated]: () =>
+    "Give a good one with RPC_TOKEN or RPC_TOKEN_FILE; the core's first start left one in its DATA_DIR/operator-token.",
+  [Code.PermissionDenied]: () => "`services add NAME --scope SCOPE` makes another credential.",
   [Code.Unimplemented]: (coreUrl) => `What answers at ${coreUrl} is not the core, or an older one.`,
 };
 

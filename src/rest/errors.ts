@@ -100,6 +100,8 @@ const otherCodes = {
   CALLBACK_NOT_FOUND: "INTERNAL_ERROR",
   CALLBACK_NOT_REPLAYABLE: "INTERNAL_ERROR",
   DAY_IS_NOT_OVER: "INTERNAL_ERROR",
+  CREDENTIAL_EXISTS: "INTERNAL_ERROR",
+  CREDENTIAL_NOT_FOUND: "INTERNAL_ERROR",
 } as const satisfies Record<Exclude<ReasonName, ErrorCode>, ErrorCode>;
 
 /** What the core's transport says when there is no reason from the core itself. */

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { CallbackAttemptSchema, CallbackSchema } from "../../gen/dcm/v1/callback_pb.ts";
+import type { CredentialSchema } from "../../gen/dcm/v1/credential_service_pb.ts";
 import type { OrderSchema } from "../../gen/dcm/v1/order_pb.ts";
 import type { ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
 import type { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
@@ -9,6 +10,7 @@ import type { PaymentMessage } from "../core/paymentMessages.ts";
 import type { RegisterAct } from "../core/registerActs.ts";
 import type { CallbackAttempt, CallbackView } from "../core/review.ts";
 import type { Register, RegisterPayment } from "../core/settlements.ts";
+import type { Credential } from "../domain/credential.ts";
 import type { Order } from "../domain/order.ts";
 import type { Participant, PublicJwk } from "../domain/participant.ts";
 import {
@@ -22,6 +24,7 @@ import {
   paymentTypes,
   registerActKinds,
   registerStatuses,
+  scopes,
   senderAccountTypes,
 } from "./enums.ts";
 
@@ -208,5 +211,15 @@ export function toCallbackAttempt(attempt: CallbackAttempt): MessageInitShape<ty
     httpStatus: attempt.httpStatus ?? 0,
     answer: attempt.answer ?? "",
     problem: attempt.problem ?? "",
+  };
+}
+
+export function toCredential(credential: Credential): MessageInitShape<typeof CredentialSchema> {
+  return {
+    name: credential.name,
+    scopes: credential.scopes.map((scope) => scopes[scope]),
+    expiresAt: timestampFromDate(credential.expiresAt),
+    createdAt: timestampFromDate(credential.createdAt),
+    ...(credential.revokedAt && { revokedAt: timestampFromDate(credential.revokedAt) }),
   };
 }

@@ -1,12 +1,14 @@
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
+import { CredentialService } from "../../gen/dcm/v1/credential_service_pb.ts";
 import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
 import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Core } from "../core/core.ts";
 import { noTracing, type Tracing } from "../tracing.ts";
+import { ourselves } from "./identify.ts";
 import { createInProcessTransport } from "./inProcess.ts";
 import { type RpcLog, sendToken, sendTrace, serverInterceptors } from "./interceptors.ts";
 import { coreServices } from "./routes.ts";
@@ -17,6 +19,7 @@ export type CoreClients = {
   callbacks: Client<typeof CallbackService>;
   settlements: Client<typeof SettlementService>;
   participants: Client<typeof ParticipantService>;
+  credentials: Client<typeof CredentialService>;
 };
 
 export function createClients(transport: Transport): CoreClients {
@@ -26,12 +29,13 @@ export function createClients(transport: Transport): CoreClients {
     callbacks: createClient(CallbackService, transport),
     settlements: createClient(SettlementService, transport),
     participants: createClient(ParticipantService, transport),
+    credentials: createClient(CredentialService, transport),
   };
 }
 
 /** Calls the core of this process: the same handlers and error mapping as over the network. */
 export function inProcessTransport(core: Core, log: RpcLog, tracing: Tracing = noTracing): Transport {
-  const interceptors = [sendTrace(tracing), ...serverInterceptors(log, undefined, tracing)];
+  const interceptors = [sendTrace(tracing), ...serverInterceptors(log, ourselves, tracing)];
   return createInProcessTransport(coreServices(core), interceptors);
 }
 

@@ -2,8 +2,10 @@ import * as pb from "../../gen/dcm/v1/callback_pb.ts";
 import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import { BankRole, CallbackBodyFormat, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
 import { PaymentMessageStatus, PaymentType, SenderAccountType } from "../../gen/dcm/v1/payment_message_pb.ts";
+import { Scope } from "../../gen/dcm/v1/scope_pb.ts";
 import { RegisterActKind, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { CallbackKind, CallbackState } from "../domain/callback.ts";
+import type { Scope as ScopeName } from "../domain/credential.ts";
 import type * as order from "../domain/order.ts";
 import type * as participant from "../domain/participant.ts";
 import type * as paymentMessage from "../domain/paymentMessage.ts";
@@ -36,6 +38,12 @@ export const senderAccountTypes = {
   "limit-related": SenderAccountType.LIMIT_RELATED,
   "aid-related": SenderAccountType.AID_RELATED,
 } as const satisfies Record<paymentMessage.SenderAccountType, SenderAccountType>;
+
+export const scopes = {
+  gateway: Scope.GATEWAY,
+  reader: Scope.READER,
+  operator: Scope.OPERATOR,
+} as const satisfies Record<ScopeName, Scope>;
 
 export const participantKinds = {
   bank: ParticipantKind.BANK,

@@ -49,6 +49,8 @@ export const codeOfReason = {
   OVERLOADED: Code.ResourceExhausted,
   TOKEN_REPLAYED: Code.Unauthenticated,
   TOKEN_STALE: Code.Unauthenticated,
+  CREDENTIAL_EXISTS: Code.AlreadyExists,
+  CREDENTIAL_NOT_FOUND: Code.NotFound,
   TOKEN_NOT_YET_VALID: Code.Unauthenticated,
   WRONG_DATA: Code.FailedPrecondition,
   REGISTER_EMPTY: Code.FailedPrecondition,

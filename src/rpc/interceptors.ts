@@ -1,7 +1,11 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { scopes as scopesOption } from "../../gen/dcm/v1/scope_pb.ts";
+import type { Scope, Service } from "../domain/credential.ts";
 import { noTracing, type Tracing } from "../tracing.ts";
+import { scopes as scopeValues } from "./enums.ts";
 import { errorForCaller, invalidRequest } from "./errors.ts";
+import { named } from "./fields.ts";
 
 /** The part of a structured logger that the adapter uses; a pino logger is one. */
 export type RpcLog = {
@@ -81,23 +85,35 @@ function fieldWithNul(message: object, path = ""): string | undefined {
   return undefined;
 }
 
-/** Admits only callers that know the token, when one is configured. Digests have one length, whatever was sent. */
-export function authenticate(token: string | undefined): Interceptor {
-  const digest = (text: string) => createHash("sha256").update(text).digest();
-  const expected = token ? digest(`Bearer ${token}`) : undefined;
+/** Finds out which service calls, by the headers of the call; undefined for whoever shows no good credential. */
+export type Identify = (header: Headers) => Promise<Service | undefined>;
+
+/**
+ * Admits services only, and each only to the methods whose scopes it has. The errors carry no detail: a reason would read as
+ * if the bank or merchant behind the call had failed to identify itself.
+ */
+export function authorize(identify: Identify): Interceptor {
   return (next) => async (request) => {
-    const given = request.header.get("authorization") ?? "";
-    // No detail: a reason would read as if the bank or merchant behind the call had failed to identify itself.
-    if (expected !== undefined && !timingSafeEqual(digest(given), expected)) {
-      throw new ConnectError("the bearer token is missing or wrong", Code.Unauthenticated);
+    const service = await identify(request.header);
+    if (service === undefined) {
+      throw new ConnectError("the credential is missing, wrong, expired or revoked", Code.Unauthenticated);
+    }
+    const allowed = scopesOf(request.method);
+    if (!service.scopes.some((scope) => allowed.includes(scope))) {
+      throw new ConnectError(`this needs a credential with the scope ${allowed.join(" or ")}`, Code.PermissionDenied);
     }
     return next(request);
   };
 }
 
+/** Which services may call a method, as the contract says at the method. */
+export function scopesOf(method: DescMethod): Scope[] {
+  return getOption(method, scopesOption).map((value) => named(scopeValues, value, "scopes"));
+}
+
 /** The order matters: the log sees every answer, and nothing is looked at before the caller is known. */
-export function serverInterceptors(log: RpcLog, token?: string, tracing: Tracing = noTracing): Interceptor[] {
-  return [logRequests(log), mapErrors(log), authenticate(token), traceCalls(tracing), refuseNulCharacters];
+export function serverInterceptors(log: RpcLog, identify: Identify, tracing: Tracing = noTracing): Interceptor[] {
+  return [logRequests(log), mapErrors(log), authorize(identify), traceCalls(tracing), refuseNulCharacters];
 }
 
 export function sendToken(token: string | undefined): Interceptor {

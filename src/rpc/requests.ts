@@ -1,5 +1,6 @@
 import type { AccessToken as PbAccessToken } from "../../gen/dcm/v1/access_pb.ts";
 import type { CallbackFilter as PbCallbackFilter } from "../../gen/dcm/v1/callback_service_pb.ts";
+import type { AddCredentialRequest } from "../../gen/dcm/v1/credential_service_pb.ts";
 import type { Money } from "../../gen/dcm/v1/money_pb.ts";
 import type { UltimateCreditor as PbUltimateCreditor } from "../../gen/dcm/v1/order_pb.ts";
 import type { CreateOrderRequest } from "../../gen/dcm/v1/order_service_pb.ts";
@@ -17,6 +18,7 @@ import type {
   ListRegistersRequest,
   PayRegisterRequest,
 } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import type { WantedCredential } from "../core/credentials.ts";
 import type { ParticipantChange } from "../core/participantChange.ts";
 import type { ParticipantKey, Registration } from "../core/participants.ts";
 import type { CallbackFilter } from "../core/review.ts";
@@ -35,6 +37,7 @@ import {
   participantKinds,
   paymentTypes,
   registerStatuses,
+  scopes,
   senderAccountTypes,
 } from "./enums.ts";
 import { invalidRequest, toConnectError } from "./errors.ts";
@@ -270,5 +273,13 @@ export function participantChange(request: UpdateParticipantRequest): Participan
     ...(format !== undefined && { callbackBodyFormat: format }),
     ...(iban !== undefined && { iban }),
     ...(requiresBodySha256 !== undefined && { requiresBodySha256 }),
+  };
+}
+
+export function wantedCredential(request: AddCredentialRequest): WantedCredential {
+  return {
+    name: request.name,
+    scopes: request.scopes.map((scope) => named(scopes, scope, "scopes")),
+    expiresAt: instant(request.expiresAt, "expires_at"),
   };
 }

@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
+import { CredentialService } from "../../gen/dcm/v1/credential_service_pb.ts";
 import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
 import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
@@ -10,6 +11,7 @@ import * as answers from "./answers.ts";
 import { bankRoles, participantKinds } from "./enums.ts";
 import { invalidRequest, unlessRefused } from "./errors.ts";
 import { guid, optionalNamed, pageSize, pageToken, readPageToken } from "./fields.ts";
+import { scopesOf } from "./interceptors.ts";
 import * as requests from "./requests.ts";
 
 /** A service and its handlers by the local name of the method. */
@@ -20,7 +22,7 @@ const row = <Service extends DescService>(service: Service, handlers: ServiceImp
   handlers,
 });
 
-/** The five services over one core: a handler translates, calls the use-case of its name, and translates back. */
+/** The services over one core: a handler translates, calls the use-case of its name, and translates back. */
 export function coreServices(core: Core): ServiceRow[] {
   return [
     row(OrderService, orderHandlers(core)),
@@ -28,15 +30,34 @@ export function coreServices(core: Core): ServiceRow[] {
     row(CallbackService, callbackHandlers(core)),
     row(SettlementService, settlementHandlers(core)),
     row(ParticipantService, participantHandlers(core)),
+    row(CredentialService, credentialHandlers(core)),
   ];
 }
 
 /** The same for a router of Connect, which serves them over the network. */
 export function coreRoutes(core: Core): (router: ConnectRouter) => void {
   return (router) => {
-    for (const { service, handlers } of coreServices(core)) router.service(service, handlers as never);
+    for (const { service, handlers } of coreServices(core)) {
+      // What nobody may call would be found out by the first caller otherwise.
+      const forNobody = service.methods.find((method) => scopesOf(method).length === 0);
+      if (forNobody !== undefined) throw new Error(`${service.typeName}/${forNobody.name} names no scope`);
+      router.service(service, handlers as never);
+    }
   };
 }
+
+const credentialHandlers = (core: Core): ServiceImpl<typeof CredentialService> => ({
+  async addCredential(request) {
+    const { credential, secret } = unlessRefused(await core.addCredential(requests.wantedCredential(request)));
+    return { credential: answers.toCredential(credential), secret };
+  },
+  async listCredentials() {
+    return { credentials: (await core.listCredentials()).map(answers.toCredential) };
+  },
+  async revokeCredential({ name }) {
+    return { credential: answers.toCredential(unlessRefused(await core.revokeCredential(name))) };
+  },
+});
 
 const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => ({
   async createOrder(request) {

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Core } from "../core/core.ts";
 import type { Tracing } from "../tracing.ts";
+import { identifyBearer } from "./identify.ts";
 import { type RpcLog, serverInterceptors } from "./interceptors.ts";
 import { coreRoutes } from "./routes.ts";
 
@@ -11,8 +12,6 @@ export type RpcServerOptions = {
   host: string;
   /** 0: any free port. */
   port: number;
-  /** Callers must send it as a bearer token; undefined: everybody may call. */
-  token: string | undefined;
   log: RpcLog;
   tracing?: Tracing;
   /** How long open calls may take to end after close(); then their connections are cut. */
@@ -29,10 +28,10 @@ const maxConcurrentStreams = 2_000;
 
 /** Serves the core on HTTP/2 without TLS to gRPC, gRPC-Web and Connect clients. */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
-  const { core, host, log, token, drainTimeoutMs = 10_000 } = options;
+  const { core, host, log, drainTimeoutMs = 10_000 } = options;
   const handler = connectNodeAdapter({
     routes: coreRoutes(core),
-    interceptors: serverInterceptors(log, token, options.tracing),
+    interceptors: serverInterceptors(log, identifyBearer(core.serviceOf), options.tracing),
     readMaxBytes,
     // A compressed request could unfold to far more than was sent; between near processes it saves nothing.
     acceptCompression: [],

@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { createClient } from "@connectrpc/connect";
+import { createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
@@ -27,7 +27,12 @@ export type PlatformWishes = {
   restPort?: number;
   rpcPort?: number;
 };
-export type Platform = { urls: { rest: string; rpc: string }; stop(): Promise<void> };
+export type Platform = {
+  urls: { rest: string; rpc: string };
+  /** The credential that operators call its RPC with. */
+  operatorToken: string;
+  stop(): Promise<void>;
+};
 export type StartPlatform = (wishes: PlatformWishes) => Promise<Platform>;
 
 /** The contract's waits: 1 + 2 + 4 + 8 + 16 + 32 + 4 × 60 = 303 s. */
@@ -56,7 +61,15 @@ export async function runSandbox(options: SandboxOptions, startPlatform: StartPl
   cleanup.defer(() => platform.stop());
   const sessions = new Http2SessionManager(platform.urls.rpc);
   cleanup.defer(() => sessions.abort());
-  const transport = createGrpcTransport({ baseUrl: platform.urls.rpc, sessionManager: sessions });
+  const asOperator: Interceptor = (next) => (request) => {
+    request.header.set("authorization", `Bearer ${platform.operatorToken}`);
+    return next(request);
+  };
+  const transport = createGrpcTransport({
+    baseUrl: platform.urls.rpc,
+    sessionManager: sessions,
+    interceptors: [asOperator],
+  });
 
   const scenario = SCENARIOS[options.scenario];
   const ledger = openLedger(scenario.deliveries);

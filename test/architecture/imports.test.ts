@@ -27,6 +27,7 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   operator: ["gen", "rpc", "domain", "participantsFile"],
   participantsFile: ["core", "domain", "gen", "log", "rpc"],
   platformKey: ["sdk"],
+  operatorToken: ["core"],
   app: "everything",
   main: "everything",
 };

@@ -21,6 +21,7 @@ const released: { readonly [name: string]: string } = {
   Migration20261127000000: "cedd00eacbd06ae75901419a5991352429e4c647d7d45f9b632921fecc573afe",
   Migration20261127000001: "56a92efea02644f80c0c1c876d4eeb21e61c9454776bac9768458c86ef7ceec1",
   Migration20261127000002: "f8834aa91087524cd600baf0f672d676b5cc81207f1f9ebc9d7afa323aec58d5",
+  Migration20261127000003: "bdbf0b77666aa218657ddf9197b5bc11dccc7dd41c1fddb648d670af2638c4af",
 };
 
 test("no released migration was edited, and each has its digest here", () => {

@@ -55,6 +55,8 @@ describe("wrong calls ask nothing of the core, say what is wrong and end with 2"
     ["participants", ["register-bank", "/no/such/file"], "/no/such/file cannot be read"],
     ["participants", ["update", unknownGuid], "give FILE or --requires-body-sha256"],
     ["participants", ["update", unknownGuid, "--requires-body-sha256", "on"], "on is not one of no, yes"],
+    ["services", ["add"], "NAME is missing"],
+    ["services", ["add", "x", "--scope", "everything"], "--scope everything is not one of gateway, reader, operator"],
     ["registers", ["close", "31.01.2026"], "is not a Kyiv calendar day"],
     ["registers", ["list", unknownGuid, "--status", "owed"], "--status owed is not one of sent"],
     ["registers", ["list", unknownGuid, "--updated-since", "yesterday"], "--updated-since yesterday is not a time"],

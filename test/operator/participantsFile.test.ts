@@ -15,7 +15,10 @@ let platform: Platform;
 let cutOff: Core;
 beforeEach(async () => {
   platform = await openPlatform({
-    publicKey: async (jwk) => ({ kty: "RSA", alg: "RS256", kid: "", ...(jwk as object) }),
+    publicKey: async (jwk) => {
+      const { kid = "", ...others } = jwk as { kid?: string };
+      return { kty: "RSA", alg: "RS256", kid, n: `n of ${kid}`, ...others };
+    },
   });
   onTestFinished(() => platform.close());
   cutOff = createCore({
@@ -77,7 +80,7 @@ describe("participants of a file", () => {
     await load(content);
     const { guid } = (await platform.core.listParticipants({ kind: "merchant" }, { limit: 1 }))[0] ?? { guid: "" };
     await platform.core.updateParticipant(bankGuid, { signingJwks: [{ kid: "rotated" }], name: "Renamed" });
-    await platform.core.updateParticipant(guid, { signingJwks: [{ kid: "rotated" }] });
+    await platform.core.updateParticipant(guid, { signingJwks: [{ kid: "rotated too" }] });
     const { warnings, counts } = await load(content, cutOff);
     expect(warnings).toMatchObject([
       {

@@ -7,8 +7,6 @@ import { signJws } from "../../src/sdk/jws.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 import { acceptedClaims, access, forged, messagesUrl, orderClaims, ordersUrl, post, withMember } from "./forge.ts";
 
-const RPC_TOKEN = "a-token-that-only-operators-know";
-
 /** Everything that goes right or wrong for a caller, once. */
 async function liveThroughADay(platform: Platform): Promise<void> {
   const { initiator, recipient, merchant } = platform;
@@ -57,7 +55,7 @@ async function liveThroughADay(platform: Platform): Promise<void> {
 }
 
 test("whatever happens, the log at its most talkative holds no token, no account, no ciphertext, no telephone, no secret", async () => {
-  await using platform = await startPlatform({ asProcess: true, environment: { LOG_LEVEL: "trace", RPC_TOKEN } });
+  await using platform = await startPlatform({ asProcess: true, environment: { LOG_LEVEL: "trace" } });
   await liveThroughADay(platform);
   const [callback] = await platform.rows<{ guid: string }>("select guid from callback where kind = 'pay_out' limit 1");
   const ciphertexts = await platform.rows<Record<string, string>>(
@@ -78,7 +76,7 @@ test("whatever happens, the log at its most talkative holds no token, no account
   const secrets = [
     ...ciphertexts.flatMap((row) => Object.values(row)),
     ...Object.values(SAMPLE_PAYER),
-    RPC_TOKEN,
+    platform.operatorToken ?? "",
     "a-token-that-is-not-the-right-one",
     new URL(platform.databaseUrl).password,
   ].filter((secret) => secret !== "");

@@ -4,10 +4,11 @@ import { BankRole, type Participant, ParticipantKind } from "../../gen/dcm/v1/pa
 import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import type { Core } from "../../src/core/core.ts";
 import { refusalReasons, refuse } from "../../src/domain/errors.ts";
-import { type CoreClients, createClients, inProcessTransport } from "../../src/rpc/clients.ts";
+import { type CoreClients, createClients } from "../../src/rpc/clients.ts";
 import { codeOfReason } from "../../src/rpc/errors.ts";
 import { openPlatform, type Platform } from "../core/platform.ts";
 import { errorOf } from "./errorOf.ts";
+import { transportOfAnybody } from "./inProcess.ts";
 import { bankMessage, orderMessage, paymentMessage, registerBankAndMerchant } from "./messages.ts";
 
 let platform: Platform;
@@ -19,7 +20,7 @@ const silent = { debug: () => {}, error: () => {} };
 
 beforeAll(async () => {
   platform = await openPlatform();
-  clients = createClients(inProcessTransport(platform.core, silent));
+  clients = createClients(transportOfAnybody(platform.core, silent));
   ({ bank, merchant } = await registerBankAndMerchant(clients));
 });
 afterAll(() => platform.close());
@@ -164,7 +165,7 @@ describe("errors", () => {
   /** A client of a core in which every reading of a participant ends in the given way. */
   function coreThat(getParticipant: () => Promise<unknown>, errors: object[] = []) {
     const core = { ...platform.core, getParticipant } as unknown as Core;
-    const transport = inProcessTransport(core, { debug: () => {}, error: (fields) => errors.push(fields) });
+    const transport = transportOfAnybody(core, { debug: () => {}, error: (fields) => errors.push(fields) });
     return createClient(ParticipantService, transport).getParticipant({ by: { case: "bic", value: "123456" } });
   }
 
@@ -201,7 +202,7 @@ describe("errors", () => {
 
   test("the log of a call has its method, its time and its code, and nothing of its body", async () => {
     const lines: object[] = [];
-    const transport = inProcessTransport(platform.core, { debug: (fields) => lines.push(fields), error: () => {} });
+    const transport = transportOfAnybody(platform.core, { debug: (fields) => lines.push(fields), error: () => {} });
     const { orders } = createClients(transport);
     await orders.createOrder(orderMessage(merchant, { jws: "secret.evidence" }));
     await errorOf(orders.createOrder(orderMessage(merchant, { ref: "" })));

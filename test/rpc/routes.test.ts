@@ -7,9 +7,10 @@ import { BankRole, CallbackBodyFormat, type Participant, ParticipantKind } from 
 import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { RegisterRole, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { Core } from "../../src/core/core.ts";
-import { type CoreClients, createClients, inProcessTransport } from "../../src/rpc/clients.ts";
+import { type CoreClients, createClients } from "../../src/rpc/clients.ts";
 import { attempt, callbackOf, deliver, openPlatform, type Platform } from "../core/platform.ts";
 import { errorOf } from "./errorOf.ts";
+import { transportOfAnybody } from "./inProcess.ts";
 import { bankMessage, orderMessage, paymentMessage, registerBankAndMerchant } from "./messages.ts";
 
 let platform: Platform;
@@ -21,7 +22,7 @@ const silent = { debug: () => {}, error: () => {} };
 
 beforeAll(async () => {
   platform = await openPlatform();
-  clients = createClients(inProcessTransport(platform.core, silent));
+  clients = createClients(transportOfAnybody(platform.core, silent));
   ({ bank, merchant } = await registerBankAndMerchant(clients));
 });
 afterAll(() => platform.close());
@@ -180,7 +181,7 @@ describe("dead letters", () => {
     [20_000, 10_000],
   ])("RedriveDeadLetters: a limit of %i moves at most %i", async (limit, asked) => {
     const core = { ...platform.core, redriveDeadLetters: async (most: number) => most } as Core;
-    const { callbacks } = createClients(inProcessTransport(core, silent));
+    const { callbacks } = createClients(transportOfAnybody(core, silent));
     expect((await callbacks.redriveDeadLetters({ limit })).redriven).toBe(asked);
   });
 });

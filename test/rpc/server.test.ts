@@ -10,28 +10,39 @@ import { ErrorDetailSchema } from "../../gen/dcm/v1/error_pb.ts";
 import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
 import type { Participant } from "../../gen/dcm/v1/participant_pb.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
+import type { Scope } from "../../src/domain/credential.ts";
 import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
+import { scopesOf } from "../../src/rpc/interceptors.ts";
+import { coreServices } from "../../src/rpc/routes.ts";
 import { type RpcServer, startRpcServer } from "../../src/rpc/server.ts";
-import { openPlatform, type Platform } from "../core/platform.ts";
+import { accepted, openPlatform, type Platform } from "../core/platform.ts";
 import { merchantMessage, orderMessage, paymentMessage, registerBankAndMerchant } from "./messages.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const silent = { debug: () => {}, error: () => {} };
-const token = "a token that only our own processes know";
 
 let platform: Platform;
+/** Of a credential with every scope. */
+let token: string;
 let server: RpcServer;
 let transport: ReturnType<typeof remoteTransport>;
 let clients: ReturnType<typeof createClients>;
 let bank: Participant;
 let merchant: Participant;
 
-const start = (core: Core, options: { token?: string; drainTimeoutMs?: number } = {}) =>
-  startRpcServer({ core, host: "127.0.0.1", port: 0, token: undefined, log: silent, ...options });
+const start = (core: Core, options: { drainTimeoutMs?: number } = {}) =>
+  startRpcServer({ core, host: "127.0.0.1", port: 0, log: silent, ...options });
+
+/** The secret of a new credential. */
+async function credential(name: string, ...scopes: Scope[]): Promise<string> {
+  const expiresAt = new Date(Date.now() + 3_600_000);
+  return accepted(await platform.core.addCredential({ name, scopes, expiresAt })).secret;
+}
 
 beforeAll(async () => {
   platform = await openPlatform();
-  server = await start(platform.core, { token });
+  token = await credential("tests", "gateway", "reader", "operator");
+  server = await start(platform.core);
   transport = remoteTransport(server.url, token);
   clients = createClients(transport);
   ({ bank, merchant } = await registerBankAndMerchant(clients));
@@ -57,7 +68,7 @@ describe("our own client, over gRPC", () => {
   test("a refusal arrives although what a stranger published ends in half a character", async () => {
     const fetchJwks = async () => ({ problem: "answered \ud83d" });
     const other = await start(createCore({ ...platform.context, fetchJwks }));
-    const toOther = remoteTransport(other.url, undefined);
+    const toOther = remoteTransport(other.url, token);
     const publishing = merchantMessage(bank, { signingJwks: [], jwksUrl: "https://shop.example/jwks.json" });
     const asked = createClients(toOther).participants.registerMerchant({ merchant: publishing });
     await expect(asked).rejects.toMatchObject({ code: Code.InvalidArgument, rawMessage: "jwks_url answered \ufffd" });
@@ -68,12 +79,12 @@ describe("our own client, over gRPC", () => {
   test("a server that is not there is Unavailable, and the client finds it again when it is", async () => {
     const gone = await start(platform.core);
     const port = Number(new URL(gone.url).port);
-    const other = remoteTransport(gone.url, undefined);
+    const other = remoteTransport(gone.url, token);
     const { participants } = createClients(other);
     await participants.listParticipants({});
     await gone.close();
     await expect(participants.listParticipants({})).rejects.toMatchObject({ code: Code.Unavailable });
-    const back = await startRpcServer({ core: platform.core, host: "127.0.0.1", port, token: undefined, log: silent });
+    const back = await startRpcServer({ core: platform.core, host: "127.0.0.1", port, log: silent });
     await expect(participants.listParticipants({})).resolves.toBeDefined();
     other.close();
     await back.close();
@@ -183,24 +194,61 @@ describe("foreign clients with nothing but the .proto files", () => {
 
 describe("authentication", () => {
   test.each([
-    ["no token", undefined],
-    ["a wrong token", "wrong"],
-    ["a prefix of the token", token.slice(0, -1)],
-    ["the token and more", `${token}!`],
+    ["no token", () => undefined],
+    ["a wrong token", () => "wrong"],
+    ["a prefix of the token", () => token.slice(0, -1)],
+    ["the token and more", () => `${token}!`],
   ])("%s: Unauthenticated", async (_, given) => {
-    const other = remoteTransport(server.url, given);
+    const other = remoteTransport(server.url, given());
     const { participants } = createClients(other);
     await expect(participants.listParticipants({})).rejects.toMatchObject({ code: Code.Unauthenticated });
     other.close();
   });
 
-  test("without a configured token everybody may call", async () => {
-    const open = await start(platform.core);
-    const other = remoteTransport(open.url, undefined);
-    await expect(createClients(other).participants.listParticipants({})).resolves.toBeDefined();
+  test("a credential that is over, or revoked, is none: within two seconds, also on a connection that is open", async () => {
+    const secret = await credential("short-lived", "reader");
+    const other = remoteTransport(server.url, secret);
+    const { participants } = createClients(other);
+    await participants.listParticipants({});
+    await platform.core.revokeCredential("short-lived");
+    await expect
+      .poll(() => participants.listParticipants({}).catch((error: ConnectError) => error.code), { timeout: 5_000 })
+      .toBe(Code.Unauthenticated);
     other.close();
-    await open.close();
+    await platform.rows(
+      "update service_credential set revoked_at = null, expires_at = now() where name = 'short-lived'",
+    );
+    const later = remoteTransport(server.url, secret);
+    await expect(createClients(later).participants.listParticipants({})).rejects.toMatchObject({
+      code: Code.Unauthenticated,
+    });
+    later.close();
   });
+
+  test.each<Scope>(["gateway", "reader", "operator"])(
+    "a credential for %s may call what the contract says at the method, and nothing else",
+    async (scope) => {
+      const methods = coreServices(platform.core).flatMap(({ service }) =>
+        service.methods.map((method) => ({ service, method })),
+      );
+      const other = remoteTransport(server.url, await credential(`only-${scope}`, scope));
+      const answers = await Promise.all(
+        methods.map(async ({ service, method }) => {
+          const client = createClient(service, other) as unknown as Record<
+            string,
+            (request: object) => Promise<unknown>
+          >;
+          const code = await client[method.localName]?.({}).then(
+            () => undefined,
+            (error: ConnectError) => error.code,
+          );
+          return [method.name, code !== Code.PermissionDenied];
+        }),
+      );
+      other.close();
+      expect(answers).toEqual(methods.map(({ method }) => [method.name, scopesOf(method).includes(scope)]));
+    },
+  );
 });
 
 describe("limits and closing", () => {
@@ -229,7 +277,7 @@ describe("limits and closing", () => {
   test("close() lets open calls end and answers them", async () => {
     const { core, started, answer } = slowCore();
     const closing = await start(core);
-    const other = remoteTransport(closing.url, undefined);
+    const other = remoteTransport(closing.url, token);
     const call = createClients(other).participants.getParticipant({ by });
     await started;
     const closed = closing.close();
@@ -242,7 +290,7 @@ describe("limits and closing", () => {
   test("close() cuts calls that do not end in time", async () => {
     const { core, started, answer } = slowCore();
     const closing = await start(core, { drainTimeoutMs: 50 });
-    const other = remoteTransport(closing.url, undefined);
+    const other = remoteTransport(closing.url, token);
     const call = createClients(other).participants.getParticipant({ by });
     const outcome = expect(call).rejects.toBeInstanceOf(ConnectError);
     await started;

@@ -7,6 +7,7 @@ import { expect, inject, vi } from "vitest";
 import { type App, type AppParts, startApp } from "../../src/app.ts";
 import { roles as allRoles, type Role, readConfig } from "../../src/config.ts";
 import { createLog } from "../../src/log.ts";
+import { operatorTokenFile, readToken } from "../../src/operatorToken.ts";
 import { type CoreClients, createClients, remoteTransport } from "../../src/rpc/clients.ts";
 import type { Call } from "../../src/sandbox/inbox.ts";
 import { registerBank, registerMerchant } from "../../src/sandbox/onboarding.ts";
@@ -58,7 +59,8 @@ export async function startPlatform(options: PlatformOptions = {}) {
   cleanup.defer(gateway.stop);
   await gateway.start();
 
-  const operators = operatorsOf(gateway, environment.RPC_TOKEN);
+  const operatorToken = await readToken(operatorTokenFile(dataDir));
+  const operators = operatorsOf(gateway, operatorToken);
   cleanup.defer(async () => operators.close());
   const rows = openRows(databaseUrl, cleanup);
   const inboxes: (SandboxBank | SandboxMerchant)[] = [];
@@ -100,6 +102,8 @@ export async function startPlatform(options: PlatformOptions = {}) {
     rows,
     url: gateway.url,
     rpcUrl: gateway.rpcUrl,
+    /** What the first start has left for the command line. */
+    operatorToken,
     /** What a gateway that runs as a process of its own has written. */
     output: gateway.output,
     /** What operators call. */

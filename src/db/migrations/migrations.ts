@@ -5,6 +5,7 @@ import { Migration20261124000002 } from "./Migration20261124000002.ts";
 import { Migration20261127000000 } from "./Migration20261127000000.ts";
 import { Migration20261127000001 } from "./Migration20261127000001.ts";
 import { Migration20261127000002 } from "./Migration20261127000002.ts";
+import { Migration20261127000003 } from "./Migration20261127000003.ts";
 
 /**
  * Every migration, oldest first. They are only ever added: one that was released may have run somewhere, and what is
@@ -18,6 +19,7 @@ export const migrationsList = [
   Migration20261127000000,
   Migration20261127000001,
   Migration20261127000002,
+  Migration20261127000003,
 ].map((migration) => ({
   name: migration.name,
   class: migration,

@@ -1,0 +1,62 @@
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Core } from "./core/core.ts";
+import { newSecret } from "./core/credentials.ts";
+
+type CallersConfig = { rpcToken: string | undefined; rpcTokenFile: string | undefined };
+
+/** The credential that the first start makes, so that the command line can make all others. */
+const firstOperator = "operator";
+const tenYearsMs = 10 * 365 * 86_400_000;
+
+export const operatorTokenFile = (dataDir: string) => join(dataDir, "operator-token");
+
+/**
+ * Makes the first operator's credential, once in the life of a database, and leaves its secret where the command line of
+ * this machine reads it (mode 0600). The secret is written before it is good, so that a crash between leaves one that the
+ * next start makes good. Of several processes that start together one makes it.
+ */
+export async function ensureOperatorToken(core: Core, dataDir: string, now: Date): Promise<void> {
+  if ((await core.listCredentials()).some(({ name }) => name === firstOperator)) return;
+  const file = operatorTokenFile(dataDir);
+  const secret = (await readToken(file)) ?? (await writeToken(file));
+  await core.addCredential(
+    { name: firstOperator, scopes: ["operator", "reader"], expiresAt: new Date(now.getTime() + tenYearsMs) },
+    secret,
+  );
+  // Another machine was first: what is written here opens nothing.
+  if ((await core.serviceOf(secret)) === undefined) await rm(file, { force: true });
+}
+
+async function writeToken(file: string): Promise<string> {
+  const secret = newSecret();
+  await mkdir(dirname(file), { recursive: true });
+  try {
+    await writeFile(file, `${secret}\n`, { mode: 0o600, flag: "wx" });
+    return secret;
+  } catch (error) {
+    // A process on the same folder was first.
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return (await readToken(file)) ?? secret;
+    throw error;
+  }
+}
+
+/** The credential with which this process calls the core; undefined where none is configured. */
+export async function callersToken({ rpcToken, rpcTokenFile }: CallersConfig): Promise<string | undefined> {
+  return rpcToken ?? (rpcTokenFile === undefined ? undefined : await readToken(rpcTokenFile));
+}
+
+/** The same for an operator on the machine of the core, who need not configure anything. */
+export async function operatorsToken(config: CallersConfig & { dataDir: string }): Promise<string | undefined> {
+  return (await callersToken(config)) ?? (await readToken(operatorTokenFile(config.dataDir)));
+}
+
+/** The secret in a file, or undefined where there is none. */
+export async function readToken(file: string): Promise<string | undefined> {
+  try {
+    return (await readFile(file, "utf8")).trim() || undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
