@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Transport } from "@connectrpc/connect";
+import { Code, type Transport } from "@connectrpc/connect";
 import { v7 as uuidV7 } from "uuid";
 import { createAddressGuard } from "./callbacks/address.ts";
 import { createCallbackClient } from "./callbacks/client.ts";
@@ -344,6 +344,9 @@ async function probe(dependency: string, answer: Promise<unknown>): Promise<Depe
   } catch (error) {
     // Addresses and credentials can stand in such messages; the code says enough.
     const code = (error as { code?: unknown }).code;
+    if (code === Code.Unauthenticated || code === Code.PermissionDenied) {
+      return { dependency, ok: false, problem: "does not take this process's credential (RPC_TOKEN)" };
+    }
     return { dependency, ok: false, problem: typeof code === "string" ? code : "no answer" };
   }
 }
