@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import type { JWK } from "jose";
 import { makeIban } from "../src/sandbox/samples.ts";
-import { generateKeyPair } from "../src/sdk/keys.ts";
+import { generateKeyPair, type KeyPair } from "../src/sdk/keys.ts";
 
 export type CastBank = {
   guid: string;
@@ -23,14 +23,15 @@ export type CastSize = { initiators: number; recipients: number; merchants: numb
 
 /**
  * A small market: several institutions on each side, because an endpoint has a bounded number of slots and a platform
- * with one bank would measure that bound instead of the platform. One key for all: the platform cannot tell, and making
- * two dozen RSA keys would take longer than a round.
+ * with one bank would measure that bound instead of the platform.
  */
 export const usualCast: CastSize = { initiators: 4, recipients: 4, merchants: 16 };
 
 /** `origins` are where the participants listen: one for each, initiators first, then recipients, then merchants. */
 export async function makeCast(size: CastSize, origins: readonly string[]): Promise<Cast> {
-  const { privateJwk, publicJwk } = await generateKeyPair();
+  const count = size.initiators + size.recipients + size.merchants;
+  const keys = await Promise.all(Array.from({ length: count }, () => generateKeyPair()));
+  const keyOf = (number: number) => keys[number] as KeyPair;
   let used = 0;
   const party = (name: string, bic: string, account: number) => {
     const number = used++;
@@ -40,9 +41,8 @@ export async function makeCast(size: CastSize, origins: readonly string[]): Prom
       bic,
       iban: makeIban(bic, account),
       taxCode: String(10_000_000 + number),
-      // A kid names one bank only, so each has a name of its own for the key.
-      privateJwk: { ...privateJwk, kid: `key-${number}` },
-      publicJwk: { ...publicJwk, kid: `key-${number}` },
+      privateJwk: keyOf(number).privateJwk,
+      publicJwk: keyOf(number).publicJwk,
       callbackUrl: origins[number] ?? "",
     };
   };

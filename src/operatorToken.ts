@@ -1,4 +1,5 @@
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { link, mkdir, readFile, rm, unlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Core } from "./core/core.ts";
 import { newSecret } from "./core/credentials.ts";
@@ -28,16 +29,20 @@ export async function ensureOperatorToken(core: Core, dataDir: string, now: Date
   if ((await core.serviceOf(secret)) === undefined) await rm(file, { force: true });
 }
 
+/** Whoever finds the file finds all of it: it is linked into place, by one of the processes that start on the folder together. */
 async function writeToken(file: string): Promise<string> {
   const secret = newSecret();
   await mkdir(dirname(file), { recursive: true });
+  const draft = `${file}.${process.pid}-${randomUUID()}`;
+  await writeFile(draft, `${secret}\n`, { mode: 0o600 });
   try {
-    await writeFile(file, `${secret}\n`, { mode: 0o600, flag: "wx" });
+    await link(draft, file);
     return secret;
   } catch (error) {
-    // A process on the same folder was first.
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return (await readToken(file)) ?? secret;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    return (await readToken(file)) ?? secret;
+  } finally {
+    await unlink(draft);
   }
 }
 

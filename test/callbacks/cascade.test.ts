@@ -283,7 +283,7 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
   });
 
   test("a slow endpoint does not delay the others", async () => {
-    const slow = await platform.newMerchant({ name: "Slow Shop", bank: recipient, key: merchant.key });
+    const slow = await platform.newMerchant({ name: "Slow Shop", bank: recipient });
     slow.answers("pay-in", { status: 200, delayMs: 1_500 });
     const slowOrders = await Promise.all(Array.from({ length: 24 }, () => slow.order()));
     await Promise.all(slowOrders.map((order) => initiator.pays(order)));

@@ -18,7 +18,7 @@ describe("what a receiver finds on its wire", () => {
   async function recordedMerchant(format: CallbackBodyFormat, recorder: { url: string }) {
     const payIn = `${recorder.url}/pay-in`;
     return platform.newMerchant(
-      { bank: platform.recipient, key: platform.merchant.key },
+      { bank: platform.recipient },
       { callbackBodyFormat: format, callbackUrls: { base: `${recorder.url}/base`, payIn } as never },
     );
   }

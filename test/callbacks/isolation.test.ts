@@ -13,11 +13,11 @@ describe("receivers beside each other", () => {
   afterAll(() => platform?.[Symbol.asyncDispose]());
 
   test("two merchants behind one address: neither waits for the other's answers", async () => {
-    const { initiator, recipient, merchant } = platform;
+    const { initiator, recipient } = platform;
     await using shared = await startRecorder({ delayMs: 2_500 });
     const callbackUrls = { base: shared.url } as never;
     const pair = [
-      await platform.newMerchant({ bank: recipient, key: merchant.key }, { callbackUrls }),
+      await platform.newMerchant({ bank: recipient }, { callbackUrls }),
       await platform.newMerchant({ bank: recipient }, { callbackUrls }),
     ];
     const orders = await Promise.all(Array.from({ length: SLOTS }, () => pair.map((one) => one.order())).flat());

@@ -258,7 +258,7 @@ describe("the access token of a statement", () => {
 
   test("one that is too old is refused", async () => {
     const old = { ...token(1).accessToken, issuedAt: new Date(Date.now() - 301_000) };
-    expect(reasonOf(await pay(newId(), {}, { accessToken: old }))).toBe("AUTHORIZATION_FAILED");
+    expect(reasonOf(await pay(newId(), {}, { accessToken: old }))).toBe("TOKEN_STALE");
   });
 });
 

@@ -60,10 +60,10 @@ describe("a worker process that ends", { timeout: 90_000 }, () => {
   }
 
   test("killed after the claim: the attempt is counted as lost, and the next one is the first that the receiver hears", async () => {
-    const { recipient, merchant: usual, initiator } = platform;
+    const { recipient, initiator } = platform;
     await using gate = await startGate();
     const merchant = await platform.newMerchant(
-      { bank: recipient, key: usual.key },
+      { bank: recipient },
       { callbackUrls: { base: gate.url, payIn: `${gate.url}/pay-in` } as never },
     );
     const guid = await initiator.pays(await merchant.order());
