@@ -34,8 +34,8 @@ const commands = {
     run: operator("registers"),
   },
   services: {
-    usage: "services ACTION …",
-    help: "Make, list and revoke the credentials of services that call the core.",
+    usage: "services add|list|revoke …",
+    help: "Make, list and revoke the credentials of services that call the core; `services --help` tells more.",
     run: operator("services"),
   },
   reconcile: {
@@ -58,6 +58,12 @@ const commands = {
 /** What a shell expects of a program that was called wrongly. */
 const exitUsage = 2;
 
+/** Of a command that has no more to tell than the program. */
+function ownHelp(): number {
+  console.log(helpText());
+  return 0;
+}
+
 function helpText(): string {
   const commandLines = Object.values(commands).map(({ usage, help }) => `  ${usage}\n      ${help}`);
   const variableLines = variables.map(
@@ -79,7 +85,9 @@ function helpText(): string {
 }
 
 async function start(args: string[]): Promise<number> {
-  const { values } = parseArgs({ args, options: { role: { type: "string", multiple: true } } });
+  const options = { role: { type: "string", multiple: true }, help: { type: "boolean" } } as const;
+  const { values } = parseArgs({ args, options });
+  if (values.help) return ownHelp();
   const unknown = (values.role ?? []).filter((role) => !(roles as readonly string[]).includes(role));
   if (unknown.length > 0) return wrongCall([`--role ${unknown.join(", ")} is not one of ${roles.join(", ")}`]);
   const started = values.role ? roles.filter((role) => values.role?.includes(role)) : roles;
@@ -150,7 +158,8 @@ function rpcUrlOf({ rpcHost, rpcPort }: Config): string {
   return `http://${host.includes(":") ? `[${host}]` : host}:${rpcPort}`;
 }
 
-async function migrateOnly(): Promise<number> {
+async function migrateOnly(args: string[]): Promise<number> {
+  if (parseArgs({ args, options: { help: { type: "boolean" } } }).values.help) return ownHelp();
   const config = configOr(roles);
   if (config === undefined) return exitUsage;
   if (config.databaseUrl === undefined) {

@@ -30,10 +30,22 @@ describe("help", () => {
     },
   );
 
-  test("the program itself knows every command", () => {
+  /** Runs the program itself, without any configuration. */
+  function program(...args: string[]) {
     const node = join(root, "node_modules/.bin/node");
-    const { status, stdout } = spawnSync(node, ["src/main.ts", "redrive", "--help"], { cwd: root, encoding: "utf8" });
-    expect([status, stdout.trimEnd()]).toEqual([0, groupHelp("redrive").join("\n")]);
+    const { status, stdout } = spawnSync(node, ["src/main.ts", ...args], { cwd: root, encoding: "utf8", env: {} });
+    return { status, stdout: stdout.trimEnd() };
+  }
+
+  test("the program itself knows every command", () => {
+    const { status, stdout } = program("--help");
+    expect(status).toBe(0);
+    for (const name of Object.keys(groups)) expect(stdout).toContain(`  ${name} `);
+    expect(program("redrive", "--help")).toEqual({ status: 0, stdout: groupHelp("redrive").join("\n") });
+  });
+
+  test.each(["start", "migrate"])("%s --help starts nothing and tells what the program's help does", (command) => {
+    expect(program(command, "--help")).toEqual(program("--help"));
   });
 });
 
