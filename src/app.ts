@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -104,8 +104,13 @@ async function startRoles(config: Config, log: Logger, parts: AppParts, started:
 
 async function startRpc({ config, log, tracing, edges }: Run, { core }: LocalCore): Promise<string> {
   const { rpcHost: host, rpcPort: port } = config;
-  await ensureOperatorToken(core, config.dataDir, new Date());
-  const rpc = await startRpcServer({ core, host, port, log, tracing });
+  const file = await ensureOperatorToken(core, config.dataDir, new Date());
+  if (file !== undefined) log.info({ file }, "the operator's credential is here; the command line reads it");
+  const tls = config.rpcTls && {
+    cert: await readFile(config.rpcTls.certFile, "utf8"),
+    key: await readFile(config.rpcTls.keyFile, "utf8"),
+  };
+  const rpc = await startRpcServer({ core, host, port, tls, log, tracing });
   edges.push(() => rpc.close());
   await loadParticipants(core, config.participantsFile, log);
   return rpc.url;
@@ -268,10 +273,15 @@ function publicUrlOf(config: Config): string {
   return config.publicUrl ?? `http://localhost:${config.restPort}`;
 }
 
+/** The certificate that vouches for the core's, where it is not one of the well-known authorities. */
+export async function callersCa({ rpcTlsCaFile }: Config): Promise<string | undefined> {
+  return rpcTlsCaFile === undefined ? undefined : await readFile(rpcTlsCaFile, "utf8");
+}
+
 /** The core of this process, or the one at CORE_URL. */
 async function transportTo({ config, log, tracing, started }: Run, local: LocalCore | undefined): Promise<Transport> {
   if (config.coreUrl === undefined && local !== undefined) return inProcessTransport(local.core, log, tracing);
-  const remote = remoteTransport(config.coreUrl ?? "", await callersToken(config), tracing);
+  const remote = remoteTransport(config.coreUrl ?? "", await callersToken(config), tracing, await callersCa(config));
   started.defer(async () => remote.close());
   return remote;
 }

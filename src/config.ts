@@ -23,6 +23,10 @@ export type Config = {
   /** The credential with which this process calls the core, or the file that has it. */
   rpcToken: string | undefined;
   rpcTokenFile: string | undefined;
+  /** Files of the core's certificate chain and private key; undefined: RPC without TLS. */
+  rpcTls: { certFile: string; keyFile: string } | undefined;
+  /** File of the certificate that vouches for the core's to those who call it. */
+  rpcTlsCaFile: string | undefined;
   /** Where payers, merchants and banks reach REST; undefined: the address it listens on. */
   publicUrl: string | undefined;
   /** Undefined: metrics and health only beside REST. */
@@ -116,6 +120,13 @@ export const variables = [
     name: "RPC_TOKEN_FILE",
     fallback: "",
     help: "File with that credential instead. The command line reads DATA_DIR/operator-token when neither is given.",
+  },
+  { name: "RPC_TLS_CERT_FILE", fallback: "", help: "The core's certificate chain (PEM). Empty: RPC without TLS." },
+  { name: "RPC_TLS_KEY_FILE", fallback: "", help: "The private key of that certificate (PEM)." },
+  {
+    name: "RPC_TLS_CA_FILE",
+    fallback: "",
+    help: "Certificate (PEM) that vouches for the core's to callers. Empty: the well-known authorities.",
   },
   {
     name: "PUBLIC_URL",
@@ -237,6 +248,9 @@ function combinationProblems(started: readonly Role[], values: Record<VariableNa
   if (apart && (runs("rest") || runs("worker")) && values.PLATFORM_KEY_FILE === "" && values.PUBLIC_URL === "") {
     problems.push("PUBLIC_URL is missing: roles that run apart must agree on what callers see");
   }
+  if ((values.RPC_TLS_CERT_FILE === "") !== (values.RPC_TLS_KEY_FILE === "")) {
+    problems.push("RPC_TLS_CERT_FILE and RPC_TLS_KEY_FILE belong together: give both or none");
+  }
   if (runs("rest") && !runs("core") && values.RPC_TOKEN === "" && values.RPC_TOKEN_FILE === "") {
     problems.push(
       "RPC_TOKEN or RPC_TOKEN_FILE is missing: the role rest shows the core a credential with the scope gateway, which `npm run dcm -- services add rest --scope gateway` makes",
@@ -260,6 +274,11 @@ function toConfig(started: readonly Role[], values: Record<VariableName, string>
     rpcPort: Number(values.RPC_PORT),
     rpcToken: optional(values.RPC_TOKEN),
     rpcTokenFile: optional(values.RPC_TOKEN_FILE),
+    rpcTls:
+      values.RPC_TLS_CERT_FILE === ""
+        ? undefined
+        : { certFile: values.RPC_TLS_CERT_FILE, keyFile: values.RPC_TLS_KEY_FILE },
+    rpcTlsCaFile: optional(values.RPC_TLS_CA_FILE),
     publicUrl: optional(values.PUBLIC_URL)?.replace(/\/+$/, ""),
     opsPort: values.OPS_PORT === "" ? undefined : Number(values.OPS_PORT),
     metricsAllowCidrs: list(values.METRICS_ALLOW_CIDRS),

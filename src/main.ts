@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { type App, startApp } from "./app.ts";
+import { type App, callersCa, startApp } from "./app.ts";
 import { type Config, type Role, readConfig, roles, variables } from "./config.ts";
 import { migrate } from "./db/database.ts";
 import { createLog, type Logger } from "./log.ts";
@@ -126,7 +126,7 @@ async function sandbox(args: string[]): Promise<number> {
   guardProcess(log);
   return runSandbox(parsed.options, async ({ retryDelaysMs, ...wishes }) => {
     const retryPolicy = { ...config.retryPolicy, ...(retryDelaysMs && { waitsMs: retryDelaysMs }) };
-    const app = await startApp({ ...config, ...wishes, restHost: "127.0.0.1", retryPolicy }, log);
+    const app = await startApp({ ...config, ...wishes, rpcTls: undefined, restHost: "127.0.0.1", retryPolicy }, log);
     const operatorToken = await operatorsToken({ ...config, ...wishes });
     if (operatorToken !== undefined) return { ...app, operatorToken };
     await app.stop();
@@ -142,7 +142,7 @@ function operator(name: GroupName) {
     const { runOperator } = await import("./operator/operator.ts");
     const { createClients, remoteTransport } = await import("./rpc/clients.ts");
     const coreUrl = config.coreUrl ?? rpcUrlOf(config);
-    const transport = remoteTransport(coreUrl, await operatorsToken(config));
+    const transport = remoteTransport(coreUrl, await operatorsToken(config), undefined, await callersCa(config));
     try {
       const clients = createClients(transport);
       return await runOperator(name, args, { clients, coreUrl, print: console.log, complain: console.error });
@@ -153,9 +153,9 @@ function operator(name: GroupName) {
 }
 
 /** Whoever listens on every address is reached on loopback. */
-function rpcUrlOf({ rpcHost, rpcPort }: Config): string {
+function rpcUrlOf({ rpcHost, rpcPort, rpcTls }: Config): string {
   const host = ["0.0.0.0", "::"].includes(rpcHost) ? "127.0.0.1" : rpcHost;
-  return `http://${host.includes(":") ? `[${host}]` : host}:${rpcPort}`;
+  return `${rpcTls ? "https" : "http"}://${host.includes(":") ? `[${host}]` : host}:${rpcPort}`;
 }
 
 async function migrateOnly(args: string[]): Promise<number> {

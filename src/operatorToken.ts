@@ -15,18 +15,20 @@ export const operatorTokenFile = (dataDir: string) => join(dataDir, "operator-to
 /**
  * Makes the first operator's credential, once in the life of a database, and leaves its secret where the command line of
  * this machine reads it (mode 0600). The secret is written before it is good, so that a crash between leaves one that the
- * next start makes good. Of several processes that start together one makes it.
+ * next start makes good. Of several processes that start together one makes it. Answers the file if this was the first start.
  */
-export async function ensureOperatorToken(core: Core, dataDir: string, now: Date): Promise<void> {
-  if ((await core.listCredentials()).some(({ name }) => name === firstOperator)) return;
+export async function ensureOperatorToken(core: Core, dataDir: string, now: Date): Promise<string | undefined> {
+  if ((await core.listCredentials()).some(({ name }) => name === firstOperator)) return undefined;
   const file = operatorTokenFile(dataDir);
   const secret = (await readToken(file)) ?? (await writeToken(file));
   await core.addCredential(
     { name: firstOperator, scopes: ["operator", "reader"], expiresAt: new Date(now.getTime() + tenYearsMs) },
     secret,
   );
+  if ((await core.serviceOf(secret)) !== undefined) return file;
   // Another machine was first: what is written here opens nothing.
-  if ((await core.serviceOf(secret)) === undefined) await rm(file, { force: true });
+  await rm(file, { force: true });
+  return undefined;
 }
 
 /** Whoever finds the file finds all of it: it is linked into place, by one of the processes that start on the folder together. */

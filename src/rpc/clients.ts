@@ -45,13 +45,18 @@ const callTimeoutMs = 35_000;
 /** The same for a closing, whose statements may take ten minutes each (`Database.transaction`). */
 export const closingTimeoutMs = 610_000;
 
-/** Calls a core elsewhere: gRPC over one HTTP/2 connection, which is checked and opened again when it was lost. */
+/**
+ * Calls a core elsewhere: gRPC over one HTTP/2 connection, which is checked and opened again when it was lost. `ca`: the
+ * certificate (PEM) that vouches for the core's, where that is not one of the well-known authorities.
+ */
 export function remoteTransport(
   coreUrl: string,
   token: string | undefined,
   tracing: Tracing = noTracing,
+  ca?: string,
 ): Transport & { close(): void } {
-  const sessionManager = new Http2SessionManager(coreUrl, { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 });
+  const pings = { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 };
+  const sessionManager = new Http2SessionManager(coreUrl, pings, ca === undefined ? {} : { ca });
   const transport = createGrpcTransport({
     baseUrl: coreUrl,
     interceptors: [sendToken(token), sendTrace(tracing)],

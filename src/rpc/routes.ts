@@ -34,11 +34,10 @@ export function coreServices(core: Core): ServiceRow[] {
   ];
 }
 
-/** The same for a router of Connect, which serves them over the network. */
-export function coreRoutes(core: Core): (router: ConnectRouter) => void {
+/** The same for a router of Connect, which serves them over the network. Throws for a method that nobody may call. */
+export function routesOf(services: readonly ServiceRow[]): (router: ConnectRouter) => void {
   return (router) => {
-    for (const { service, handlers } of coreServices(core)) {
-      // What nobody may call would be found out by the first caller otherwise.
+    for (const { service, handlers } of services) {
       const forNobody = service.methods.find((method) => scopesOf(method).length === 0);
       if (forNobody !== undefined) throw new Error(`${service.typeName}/${forNobody.name} names no scope`);
       router.service(service, handlers as never);

@@ -1,17 +1,21 @@
-import { createServer, type ServerHttp2Session } from "node:http2";
+import { createSecureServer, createServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Core } from "../core/core.ts";
 import type { Tracing } from "../tracing.ts";
 import { identifyBearer } from "./identify.ts";
 import { type RpcLog, serverInterceptors } from "./interceptors.ts";
-import { coreRoutes } from "./routes.ts";
+import { coreServices, routesOf } from "./routes.ts";
+
+export type RpcTls = { cert: string; key: string };
 
 export type RpcServerOptions = {
   core: Core;
   host: string;
   /** 0: any free port. */
   port: number;
+  /** Certificate chain and private key, both PEM; undefined: without TLS. */
+  tls?: RpcTls | undefined;
   log: RpcLog;
   tracing?: Tracing;
   /** How long open calls may take to end after close(); then their connections are cut. */
@@ -26,17 +30,18 @@ const readMaxBytes = 256 * 1024;
 /** Calls of one connection at a time: as many as the core lets wait before it refuses; a client queues the rest. */
 const maxConcurrentStreams = 2_000;
 
-/** Serves the core on HTTP/2 without TLS to gRPC, gRPC-Web and Connect clients. */
+/** Serves the core on HTTP/2 to gRPC, gRPC-Web and Connect clients. */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
-  const { core, host, log, drainTimeoutMs = 10_000 } = options;
+  const { core, host, log, tls, drainTimeoutMs = 10_000 } = options;
   const handler = connectNodeAdapter({
-    routes: coreRoutes(core),
+    routes: routesOf(coreServices(core)),
     interceptors: serverInterceptors(log, identifyBearer(core.serviceOf), options.tracing),
     readMaxBytes,
     // A compressed request could unfold to far more than was sent; between near processes it saves nothing.
     acceptCompression: [],
   });
-  const server = createServer({ settings: { maxConcurrentStreams } }, handler);
+  const settings = { maxConcurrentStreams };
+  const server = tls ? createSecureServer({ ...tls, settings }, handler) : createServer({ settings }, handler);
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {
     sessions.add(session);
@@ -50,7 +55,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   });
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    url: `${tls ? "https" : "http"}://${host.includes(":") ? `[${host}]` : host}:${port}`,
     close: () =>
       new Promise<void>((resolve) => {
         const deadline = setTimeout(() => {

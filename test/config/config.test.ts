@@ -42,6 +42,7 @@ describe("readConfig", () => {
     ["the role rest alone must know the core", ["rest"], { PUBLIC_URL: "https://x.example" }, "CORE_URL"],
     ["roles apart share a PostgreSQL", ["core"], { AMQP_URL: "amqp://x" }, "DATABASE_URL"],
     ["core and worker apart share a RabbitMQ", ["worker"], { DATABASE_URL: "postgres://x" }, "AMQP_URL"],
+    ["a certificate has its key", ["rest", "core", "worker"], { RPC_TLS_CERT_FILE: "x.pem" }, "RPC_TLS_CERT_FILE"],
     ["the role rest alone shows a credential", ["rest"], { CORE_URL: "http://core.example" }, "RPC_TOKEN"],
   ] as const)("%s", (_rule, started, environment, variable) => {
     expect(problemsOf(environment, started).map((problem) => problem.split(" ")[0])).toContain(variable);

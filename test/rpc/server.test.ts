@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { resolve } from "node:path";
 import { promisify } from "node:util";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import * as grpc from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
@@ -13,10 +13,11 @@ import { type Core, createCore } from "../../src/core/core.ts";
 import type { Scope } from "../../src/domain/credential.ts";
 import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
 import { scopesOf } from "../../src/rpc/interceptors.ts";
-import { coreServices } from "../../src/rpc/routes.ts";
-import { type RpcServer, startRpcServer } from "../../src/rpc/server.ts";
+import { coreServices, routesOf } from "../../src/rpc/routes.ts";
+import { type RpcServer, type RpcTls, startRpcServer } from "../../src/rpc/server.ts";
 import { accepted, openPlatform, type Platform } from "../core/platform.ts";
 import { merchantMessage, orderMessage, paymentMessage, registerBankAndMerchant } from "./messages.ts";
+import { cert, key } from "./selfSigned.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const silent = { debug: () => {}, error: () => {} };
@@ -30,7 +31,7 @@ let clients: ReturnType<typeof createClients>;
 let bank: Participant;
 let merchant: Participant;
 
-const start = (core: Core, options: { drainTimeoutMs?: number } = {}) =>
+const start = (core: Core, options: { drainTimeoutMs?: number; tls?: RpcTls } = {}) =>
   startRpcServer({ core, host: "127.0.0.1", port: 0, log: silent, ...options });
 
 /** The secret of a new credential. */
@@ -223,6 +224,34 @@ describe("authentication", () => {
       code: Code.Unauthenticated,
     });
     later.close();
+  });
+
+  test("over TLS it is reached by who trusts its certificate, and by nobody else", async () => {
+    const secure = await start(platform.core, { tls: { cert, key } });
+    expect(secure.url).toMatch(/^https:/);
+    const codeOf = async (url: string, ca?: string) => {
+      const other = remoteTransport(url, token, undefined, ca);
+      const call = createClients(other).participants.listParticipants({});
+      const code = await call.then(
+        () => "done",
+        (error: ConnectError) => Code[error.code],
+      );
+      other.close();
+      return code;
+    };
+    expect(await codeOf(secure.url, cert)).toBe("done");
+    expect(await codeOf(secure.url)).not.toBe("done");
+    expect(await codeOf(secure.url.replace("https", "http"), cert)).not.toBe("done");
+    await secure.close();
+  });
+
+  test("a method that names no scope stops the start", () => {
+    const [method] = OrderService.methods;
+    const forNobody = { ...method, proto: { ...method?.proto, options: undefined } };
+    const service = { ...OrderService, methods: [forNobody] } as unknown as typeof OrderService;
+    const router = { service: () => router } as unknown as ConnectRouter;
+    expect(() => routesOf([{ service, handlers: {} }])(router)).toThrow("OrderService/CreateOrder names no scope");
+    expect(() => routesOf([{ service: OrderService, handlers: {} }])(router)).not.toThrow();
   });
 
   test.each<Scope>(["gateway", "reader", "operator"])(

@@ -1,0 +1,20 @@
+/** A certificate for this machine that signs itself, with its key: made for these tests, good for nothing else. */
+export const cert = `-----BEGIN CERTIFICATE-----
+MIIBmzCCAUGgAwIBAgIUUMJrnFKWU0JVRx2VGQOsHMiJLNYwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNzEwNTMyMVoYDzIxMjYxMTAz
+MTA1MzIxWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASo2RklN0Bwh9YODXD2rbh7OxelSHD+/+AxRhQgDcEW/bVfQnIIlyHl
+Eq+ict7YHmOQZ/k3sMLD+UJj3cYbvsCUo28wbTAdBgNVHQ4EFgQUSucH4yPwl61p
+DF0VCgn6K0WVBIEwHwYDVR0jBBgwFoAUSucH4yPwl61pDF0VCgn6K0WVBIEwDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDSAAwRQIhANuiyJwk1uCBT3Edo5oystu86Ptq3Be85v+LFd9A10sbAiAk
+clDgOYIzL9vjR3baHoT7LuNSxXTW4+sUssoumj/arQ==
+-----END CERTIFICATE-----
+`;
+
+export const key = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgDv+xxNNbgMeA6D0E
+slZBJrdIj1hmSSrToYpPIiH5C+mhRANCAASo2RklN0Bwh9YODXD2rbh7OxelSHD+
+/+AxRhQgDcEW/bVfQnIIlyHlEq+ict7YHmOQZ/k3sMLD+UJj3cYbvsCU
+-----END PRIVATE KEY-----
+`;
