@@ -106,9 +106,16 @@ export function authorize(identify: Identify): Interceptor {
   };
 }
 
+/** Reading an option decodes it each time, which would cost every call more than all other interceptors together. */
+const knownScopes = new WeakMap<DescMethod, readonly Scope[]>();
+
 /** Which services may call a method, as the contract says at the method. */
-export function scopesOf(method: DescMethod): Scope[] {
-  return getOption(method, scopesOption).map((value) => named(scopeValues, value, "scopes"));
+export function scopesOf(method: DescMethod): readonly Scope[] {
+  const known = knownScopes.get(method);
+  if (known !== undefined) return known;
+  const scopes = getOption(method, scopesOption).map((value) => named(scopeValues, value, "scopes"));
+  knownScopes.set(method, scopes);
+  return scopes;
 }
 
 /** The order matters: the log sees every answer, and nothing is looked at before the caller is known. */
