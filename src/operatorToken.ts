@@ -1,8 +1,8 @@
-import { randomUUID } from "node:crypto";
-import { link, mkdir, readFile, rm, unlink, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import type { Core } from "./core/core.ts";
 import { newSecret } from "./core/credentials.ts";
+import { keepSecret, readSecret } from "./secretFile.ts";
 
 type CallersConfig = { rpcToken: string | undefined; rpcTokenFile: string | undefined };
 
@@ -31,21 +31,9 @@ export async function ensureOperatorToken(core: Core, dataDir: string, now: Date
   return undefined;
 }
 
-/** Whoever finds the file finds all of it: it is linked into place, by one of the processes that start on the folder together. */
 async function writeToken(file: string): Promise<string> {
   const secret = newSecret();
-  await mkdir(dirname(file), { recursive: true });
-  const draft = `${file}.${process.pid}-${randomUUID()}`;
-  await writeFile(draft, `${secret}\n`, { mode: 0o600 });
-  try {
-    await link(draft, file);
-    return secret;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    return (await readToken(file)) ?? secret;
-  } finally {
-    await unlink(draft);
-  }
+  return (await keepSecret(file, `${secret}\n`)) ? secret : ((await readToken(file)) ?? secret);
 }
 
 /** The credential with which this process calls the core; undefined where none is configured. */
@@ -60,10 +48,5 @@ export async function operatorsToken(config: CallersConfig & { dataDir: string }
 
 /** The secret in a file, or undefined where there is none. */
 export async function readToken(file: string): Promise<string | undefined> {
-  try {
-    return (await readFile(file, "utf8")).trim() || undefined;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  return (await readSecret(file))?.trim() || undefined;
 }

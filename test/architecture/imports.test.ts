@@ -26,8 +26,9 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   opsServer: [],
   operator: ["gen", "rpc", "domain", "participantsFile"],
   participantsFile: ["core", "domain", "gen", "log", "rpc"],
-  platformKey: ["sdk"],
-  operatorToken: ["core"],
+  secretFile: [],
+  platformKey: ["sdk", "secretFile"],
+  operatorToken: ["core", "secretFile"],
   app: "everything",
   main: "everything",
 };
