@@ -49,7 +49,9 @@ export async function sharedKeyProblem(
 
 /** An equal registration that came first at this very moment is the same party under another guid. */
 function isSame(one: StatedParticipant, other: StatedParticipant): boolean {
-  return one.guid === other.guid || (one.bic ?? one.uid) === (other.bic ?? other.uid);
+  // A merchant's uid may read like a bank's code.
+  const isNamedAlike = one.kind === other.kind && (one.bic ?? one.uid) === (other.bic ?? other.uid);
+  return one.guid === other.guid || isNamedAlike;
 }
 
 /** A list with the key's numbers alone, as a key set contains it. */

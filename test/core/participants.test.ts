@@ -129,6 +129,7 @@ describe("registerParticipant", () => {
     const refusal = { refused: "INVALID_KEY", message: "signing_jwks has a key that another party has" };
     expect(await register(bankRegistration(renamed))).toMatchObject(refusal);
     expect(await register(merchantRegistration(bank, renamed))).toMatchObject(refusal);
+    expect(await register(merchantRegistration(bank, { ...renamed, uid: bank.bic }))).toMatchObject(refusal);
     expect(await platform.core.updateParticipant(merchant.guid, renamed)).toMatchObject(refusal);
     const publishing = createCore({ ...platform.context, fetchJwks: async () => renamed.signingJwks });
     const jwksUrl = "https://shop.example/same.json";
