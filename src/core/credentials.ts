@@ -1,20 +1,23 @@
 import { createHash, randomBytes } from "node:crypto";
-import type { Sql } from "../db/pool.ts";
 import { type Credential, credentialProblem, type Scope, type Service } from "../domain/credential.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import type { CoreContext } from "./context.ts";
 
 const columns = `name, scopes, expires_at as "expiresAt", created_at as "createdAt", revoked_at as "revokedAt"`;
 
+// Processes that start together on one folder come with the same name and the same secret: either can be the one found taken.
 const insertCredential = {
   name: "insert_credential",
   text: `
     insert into service_credential (name, scopes, secret_sha256, expires_at, created_at)
     select $1, $2, $3, $4::timestamptz, now() where $4::timestamptz > now()
-    on conflict (name) do nothing returning ${columns}`,
+    on conflict do nothing returning ${columns}`,
 };
 
-const selectNamed = { name: "select_credential", text: `select ${columns} from service_credential where name = $1` };
+const selectTaken = {
+  name: "select_taken_credential",
+  text: "select from service_credential where name = $1 or secret_sha256 = $2",
+};
 
 const selectAll = { name: "select_credentials", text: `select ${columns} from service_credential order by name` };
 
@@ -49,14 +52,10 @@ export async function addCredential(
   const values = [name, [...new Set(scopes)], digestOf(secret), expiresAt];
   const [credential] = await context.db.sql<Credential>(insertCredential, values);
   if (credential !== undefined) return { credential, secret };
-  return (await credentialNamed(context.db.sql, name)) === undefined
+  const taken = await context.db.sql(selectTaken, [name, digestOf(secret)]);
+  return taken.length === 0
     ? refuse("INVALID_REQUEST", "expires_at is not in the future", { field: "expires_at" })
     : refuse("CREDENTIAL_EXISTS", "name is in use; a revoked credential keeps its name", { field: "name" });
-}
-
-async function credentialNamed(sql: Sql, name: string): Promise<Credential | undefined> {
-  const [credential] = await sql<Credential>(selectNamed, [name]);
-  return credential;
 }
 
 /** Every credential, by name. */
