@@ -38,7 +38,10 @@ async function writeToken(file: string): Promise<string> {
 
 /** The credential with which this process calls the core; undefined where none is configured. */
 export async function callersToken({ rpcToken, rpcTokenFile }: CallersConfig): Promise<string | undefined> {
-  return rpcToken ?? (rpcTokenFile === undefined ? undefined : await readToken(rpcTokenFile));
+  if (rpcToken !== undefined || rpcTokenFile === undefined) return rpcToken;
+  const secret = await readToken(rpcTokenFile);
+  if (secret === undefined) throw new Error(`RPC_TOKEN_FILE ${rpcTokenFile} is missing or empty`);
+  return secret;
 }
 
 /** The same for an operator on the machine of the core, who need not configure anything. */

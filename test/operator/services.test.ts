@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { ensureOperatorToken, operatorTokenFile } from "../../src/operatorToken.ts";
+import { ensureOperatorToken, operatorsToken, operatorTokenFile } from "../../src/operatorToken.ts";
 import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
 import { openPlatform } from "../core/platform.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
@@ -68,6 +68,14 @@ describe("the first operator's credential", () => {
     expect((await core.serviceOf(secrets[0] ?? ""))?.name).toBe("operator");
   });
 
+  test("a secret that is taken is refused like a name that is, and ends no start", async () => {
+    const { core } = await open();
+    const wanted = { name: "first", scopes: ["reader"] as const, expiresAt: new Date(now.getTime() + 60_000) };
+    await core.addCredential(wanted, "dcm_the-same-secret");
+    const again = await core.addCredential({ ...wanted, name: "second" }, "dcm_the-same-secret");
+    expect(again).toMatchObject({ refused: "CREDENTIAL_EXISTS" });
+  });
+
   test("is not made again where its file was lost", async () => {
     const { core, dataDir } = await open();
     await ensureOperatorToken(core, dataDir, now);
@@ -75,6 +83,15 @@ describe("the first operator's credential", () => {
     await ensureOperatorToken(core, dataDir, now);
     await expect(stat(operatorTokenFile(dataDir))).rejects.toMatchObject({ code: "ENOENT" });
   });
+});
+
+test("a credential's file that is configured and is not there is said, and no other one is taken for it", async () => {
+  const dataDir = await ownFolder();
+  await writeFile(operatorTokenFile(dataDir), "dcm_of-the-operator");
+  const rpcTokenFile = join(dataDir, "no-such-file");
+  const config = { rpcToken: undefined, rpcTokenFile, dataDir };
+  await expect(operatorsToken(config)).rejects.toThrow(`RPC_TOKEN_FILE ${rpcTokenFile} is missing`);
+  expect(await operatorsToken({ ...config, rpcTokenFile: undefined })).toBe("dcm_of-the-operator");
 });
 
 describe("services", () => {
