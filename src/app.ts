@@ -70,7 +70,6 @@ type Run = {
   config: Config;
   log: Logger;
   parts: AppParts;
-  key: KeyPair;
   guard: ReturnType<typeof createAddressGuard>;
   metrics: Metrics;
   tracing: Tracing;
@@ -85,10 +84,9 @@ async function startRoles(config: Config, log: Logger, parts: AppParts, started:
   const runs = (role: Role) => config.roles.includes(role);
   const tracing = await startTracing(config.otlpEndpoint, "dcm-gateway");
   started.defer(() => tracing.stop());
-  const key = await platformKey(config.platformKeyFile ?? join(config.dataDir, "platform-key.json"));
   const guard = createAddressGuard({ allowCidrs: [...config.callbackAllowCidrs] });
   const urls = { rest: "", rpc: config.coreUrl ?? "", ops: "" };
-  const run: Run = { config, log, parts, key, guard, metrics: createMetrics(), tracing, started, edges: [], urls };
+  const run: Run = { config, log, parts, guard, metrics: createMetrics(), tracing, started, edges: [], urls };
   const local = runs("core") || runs("worker") ? await startLocalCore(run) : undefined;
   started.defer(async () => void (await Promise.all(run.edges.map((end) => end()))));
   if (runs("core") && local !== undefined) urls.rpc = await startRpc(run, local);
@@ -116,16 +114,16 @@ async function startRpc({ config, log, tracing, edges }: Run, { core }: LocalCor
   return rpc.url;
 }
 
-async function startDelivery(run: Run, { core, queue }: LocalCore): Promise<void> {
-  const { config, log, parts, key, guard, metrics, tracing, edges, urls } = run;
+async function startDelivery(run: Run, { core, queue, key }: LocalCore): Promise<void> {
+  const { config, log, parts, guard, metrics, tracing, edges } = run;
   const { attemptTimeoutMs } = config.retryPolicy;
   const client = createCallbackClient({ guard, attemptTimeoutMs, connectionsPerOrigin: attemptsAtOnce });
   const worker = await startWorker({
     core,
     queue,
     client,
-    signer: { issuer: publicUrlOf(config), key },
-    publicUrl: () => config.publicUrl ?? (urls.rest || publicUrlOf(config)),
+    signer: { issuer: configuredUrlOf(config), key },
+    publicUrl: () => publicUrlOf(run),
     newGuid: parts.newGuid ?? uuidV7,
     republishAfterMs: config.republishAfterMs,
     log,
@@ -147,9 +145,11 @@ async function startOps({ config, metrics, started }: Run, port: number, ready: 
   return `http://localhost:${ops.port}`;
 }
 
-type LocalCore = { core: Core; queue: CallbackQueue; database: Database; clock: () => Date };
+type LocalCore = { core: Core; queue: CallbackQueue; database: Database; clock: () => Date; key: KeyPair };
 
-async function startLocalCore({ config, log, parts, guard, metrics, tracing, started }: Run): Promise<LocalCore> {
+async function startLocalCore(run: Run): Promise<LocalCore> {
+  const { config, log, parts, guard, metrics, tracing, started } = run;
+  const key = await platformKey(config.platformKeyFile ?? join(config.dataDir, "platform-key.json"));
   const url = config.databaseUrl ?? (await startOwnDatabase(config, log, started));
   const limit = await whenThere(log, async () => {
     await migrate(url);
@@ -175,6 +175,9 @@ async function startLocalCore({ config, log, parts, guard, metrics, tracing, sta
     onCallbacksDue: (callbacks) => handToQueue(queue, callbacks, log),
     redriveDeadLetters: (limit) => queue.redriveDead(limit),
     observer: metrics.core,
+    now: clock.now,
+    publicUrl: () => publicUrlOf(run),
+    platformKeys: { jwks: () => [key.publicJwk], sign: (claims) => signJws(claims, key) },
     currentTrace: tracing.current,
     callbackUrlProblem: async (target) => {
       const check = await guard.check(target);
@@ -192,7 +195,7 @@ async function startLocalCore({ config, log, parts, guard, metrics, tracing, sta
   };
   const core = createCore(context);
   started.defer(() => core.drain());
-  return { core, queue, database, clock: clock.now };
+  return { core, queue, database, clock: clock.now, key };
 }
 
 /** What is configured, but never more than the server gives: the pools would be refused the rest again and again. */
@@ -269,8 +272,13 @@ async function registeredKey(jwk: unknown): Promise<PublicJwk | { problem: strin
   return { ...imported.publicJwk, alg, kid: imported.key.kid } as PublicJwk;
 }
 
-function publicUrlOf(config: Config): string {
+function configuredUrlOf(config: Config): string {
   return config.publicUrl ?? `http://localhost:${config.restPort}`;
+}
+
+/** Where this deployment is reached; of a port that the system chose only once the server listens. */
+function publicUrlOf({ config, urls }: Pick<Run, "config" | "urls">): string {
+  return config.publicUrl ?? (urls.rest || configuredUrlOf(config));
 }
 
 /** The certificate that vouches for the core's, where it is not one of the well-known authorities. */
@@ -292,7 +300,7 @@ const connectionBacklog = 4_096;
 type RestNeeds = { clients: CoreClients; ready: () => Promise<DependencyState[]>; clock: () => Date };
 
 async function startRest(run: Run, { clients, ready, clock }: RestNeeds): Promise<string> {
-  const { config, log, key, guard, metrics, tracing, edges } = run;
+  const { config, log, metrics, tracing, edges } = run;
   let url = "";
   const app = createRestApp({
     clients,
@@ -300,9 +308,6 @@ async function startRest(run: Run, { clients, ready, clock }: RestNeeds): Promis
     get publicUrl() {
       return config.publicUrl ?? url;
     },
-    platformJwks: () => ({ keys: [key.publicJwk as never] }),
-    signAsPlatform: (claims) => signJws(claims, key),
-    fetchKeySet: (target) => fetchKeySet(guard, target),
     log,
     clock,
     readiness: ready,

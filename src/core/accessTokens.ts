@@ -2,9 +2,11 @@ import type { Sql } from "../db/pool.ts";
 import { type AccessToken, accessTokenMemoryMs, accessTokenProblem } from "../domain/accessToken.ts";
 import type { Refusal } from "../domain/errors.ts";
 import type { CoreContext } from "./context.ts";
+import { PartyChanged } from "./identity/partyChanged.ts";
 
-/** A token with the party that signed it: two parties may use the same jti. */
+/** A token with the party that signed it, as which version it was verified: two parties may use the same jti. */
 export type PartyToken = AccessToken & { participantGuid: string };
+type VerifiedToken = PartyToken & { participantVersion: number };
 
 /** Until when a used token is remembered: a younger one could be accepted. */
 export const rememberedUntil = ({ issuedAt }: AccessToken) => new Date(issuedAt.getTime() + accessTokenMemoryMs);
@@ -12,15 +14,19 @@ export const rememberedUntil = ({ issuedAt }: AccessToken) => new Date(issuedAt.
 const selectToken = {
   name: "select_access_token",
   text: `
-    select now() as judged_at, used.jti is not null as is_used, used.request_digest
-    from (select) one left join used_access_token used on used.participant_guid = $1 and used.jti = $2`,
+    select now() as judged_at, p.version, used.jti is not null as is_used, used.request_digest
+    from participant p left join used_access_token used on used.participant_guid = p.guid and used.jti = $2
+    where p.guid = $1`,
 };
 
-/** Why a request with this token is refused by the database's clock and memory, or undefined. */
-export async function tokenProblem(sql: Sql, token: PartyToken): Promise<Refusal | undefined> {
-  type Found = { judged_at: Date; is_used: boolean; request_digest: Buffer | null };
+/**
+ * Why a request with this token is refused by the database's clock and memory, or undefined. Throws `PartyChanged` when the
+ * party is not what its signature was verified against.
+ */
+export async function tokenProblem(sql: Sql, token: VerifiedToken): Promise<Refusal | undefined> {
+  type Found = { judged_at: Date; version: number; is_used: boolean; request_digest: Buffer | null };
   const [found] = await sql<Found>(selectToken, [token.participantGuid, token.jti]);
-  if (found === undefined) throw new Error("the database answered nothing about a token");
+  if (found?.version !== token.participantVersion) throw new PartyChanged();
   return accessTokenProblem(token, found.is_used ? found.request_digest : undefined, found.judged_at);
 }
 

@@ -30,8 +30,8 @@ export type CoreObserver = {
 export type UrlProblem = { text: string; ofHost: boolean };
 
 /**
- * Everything the core needs from outside. It has no clock: whatever the database keeps is judged by the database's, in the
- * statement that decides, so that processes whose clocks differ cannot disagree.
+ * Everything the core needs from outside. Whatever the database keeps is judged by the database's clock, in the statement
+ * that decides, so that processes whose clocks differ cannot disagree.
  */
 export type CoreContext = {
   db: Database;
@@ -46,6 +46,12 @@ export type CoreContext = {
   /** Moves tickets of the system dead-letter queue back to the workers; answers how many. */
   redriveDeadLetters?: (limit: number) => Promise<number>;
   observer?: CoreObserver;
+  /** The database's clock as this process knows it, for what is judged before a statement: the claims of access tokens. */
+  now: () => Date;
+  /** The platform's public address, which access tokens may name as their audience. */
+  publicUrl: () => string;
+  /** The keys that the platform signs with. */
+  platformKeys: PlatformKeys;
   /** The running span as W3C traceparent. */
   currentTrace?: () => string | undefined;
   /** What is wrong with a callback URL, or undefined: the address guard. */
@@ -54,6 +60,13 @@ export type CoreContext = {
   publicKey: (jwk: unknown) => Promise<PublicJwk | { problem: string }>;
   /** The keys that a merchant publishes. */
   fetchJwks: (url: string) => Promise<unknown[] | { problem: string }>;
+};
+
+export type PlatformKeys = {
+  /** The public ones, as everybody may read them. */
+  jwks: () => readonly object[];
+  /** Signs claims as a compact JWS. */
+  sign: (claims: Record<string, unknown>) => Promise<string>;
 };
 
 /**

@@ -1,3 +1,4 @@
+import type { OrderRequest } from "../domain/order.ts";
 import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
 import { forgetAccessTokens } from "./accessTokens.ts";
 import { type GroupLimits, groupCalls } from "./batch.ts";
@@ -5,6 +6,8 @@ import { type AttemptRecord, buryCallback, claimCallbacks, recordAttempts } from
 import { closeOverdueDays, closeRegisters } from "./closing.ts";
 import type { CoreContext } from "./context.ts";
 import { addCredential, listCredentials, revokeCredential, serviceOf } from "./credentials.ts";
+import { createIdentity } from "./identity/identity.ts";
+import { unlessChanged } from "./identity/partyChanged.ts";
 import { createOrders, expireOrders, getOrder } from "./orders.ts";
 import { recordLostAttempts, takeOverdueCallbacks } from "./overdue.ts";
 import { updateParticipant } from "./participantChange.ts";
@@ -51,11 +54,20 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
       useCase(context, ...rest);
 
   return {
-    createOrder: orders.call,
+    /** Who asks, and what they have signed. */
+    identity: createIdentity(context),
+    /** The database's clock, as this process knows it. */
+    now: context.now,
+    /** The public keys of the platform. */
+    listSigningKeys: () => context.platformKeys.jwks(),
+    /** Signs claims as the platform. */
+    signAsPlatform: (claims: Record<string, unknown>) => context.platformKeys.sign(claims),
+    /** Throws `PartyChanged` when the merchant is not what its signature was verified against; so does the next. */
+    createOrder: async (request: OrderRequest) => unlessChanged(await orders.call(request)),
     getOrder: bind(getOrder),
     expireOrders: bind(expireOrders),
-    submitPaymentMessage: (request: PaymentMessageRequest) =>
-      submissions.call({ ...request, trace: context.currentTrace?.() }),
+    submitPaymentMessage: async (request: PaymentMessageRequest) =>
+      unlessChanged(await submissions.call({ ...request, trace: context.currentTrace?.() })),
     getPaymentMessage: bind(getPaymentMessage),
     forgetAccessTokens: bind(forgetAccessTokens),
     claimCallback: claims.call,

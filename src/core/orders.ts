@@ -16,6 +16,7 @@ import type { Participant } from "../domain/participant.ts";
 import { firstTickets, type Inserted, insertText } from "./cascade.ts";
 import type { CoreContext } from "./context.ts";
 import { isGuid } from "./guid.ts";
+import { PartyChanged } from "./identity/partyChanged.ts";
 import { getParticipant } from "./participants.ts";
 import { findPaymentMessage, type PaymentMessage } from "./paymentMessages.ts";
 
@@ -43,20 +44,26 @@ const givenColumns = columnsOf(PaymentOrderEntity)
   .join(", ");
 
 // Orders come in the order of their unique key, so that of two nodes with the same ones one waits for the other. An order
-// whose times are wrong as of now is not inserted; `judged_at` tells the caller why, also when none was.
+// whose times are wrong as of now is not inserted, nor one whose merchant was changed since its signature was verified;
+// `judged_at` and `unchanged` tell the caller why, also when none was.
 const insertOrders = {
   name: "insert_orders",
   text: `
-    with inserted as (
+    with unchanged as (
+      select guid from unnest($4::uuid[], $5::int[]) as verified(guid, version) join participant using (guid, version)
+    ), inserted as (
       insert into payment_order (${givenColumns}, created_at, updated_at)
       select ${givenColumns}, now(), now() from json_populate_recordset(null::payment_order, $1::json)
       where expires_at > now() and expires_at <= now() + $2 * interval '1 millisecond'
         and issued_at <= now() + $3 * interval '1 millisecond'
+        and merchant_guid in (select guid from unchanged)
       order by merchant_guid, ref
       on conflict (merchant_guid, ref) do nothing
       returning ${columns}
     )
-    select judged_at, inserted.* from (select now() as judged_at) as clock left join inserted on true`,
+    select judged_at, unchanged, inserted.* from (
+      select now() as judged_at, array(select guid::text from unchanged) as unchanged
+    ) as facts left join inserted on true`,
 };
 
 const selectByRef = {
@@ -102,12 +109,17 @@ export type CreatedOrder = { order: Order; alreadyExisted: boolean };
 export async function createOrders(
   context: CoreContext,
   requests: readonly OrderRequest[],
-): Promise<(CreatedOrder | Refusal)[]> {
+): Promise<(CreatedOrder | Refusal | PartyChanged)[]> {
   const problems = requests.map((request) => orderProblem(request, context.supportedCurrencies));
-  const asked = requests.filter((_, index) => problems[index] === undefined);
-  const { known, judgedAt } = await insertAndRead(context, asked);
+  const versions = newestVersions(requests);
+  const isNewest = (request: OrderRequest) => versions.get(request.merchantGuid) === request.merchantVersion;
+  const asked = requests.filter((request, index) => problems[index] === undefined && isNewest(request));
+  const { known, judgedAt, unchanged } = await insertAndRead(context, asked, versions);
   const answered = new Set<string>();
   return requests.map((request, index) => {
+    if (problems[index] === undefined && !(isNewest(request) && unchanged.has(request.merchantGuid))) {
+      return new PartyChanged();
+    }
     const found = known.get(refKey(request.merchantGuid, request.ref));
     const isNew = found !== undefined && !found.alreadyExisted;
     const problem = problems[index] ?? (isNew ? undefined : orderTimeProblem(request, judgedAt));
@@ -118,14 +130,32 @@ export async function createOrders(
   });
 }
 
-/** Stores what is new and in time, and finds what was there; `judgedAt` is the database's clock at that. */
-async function insertAndRead(context: CoreContext, requests: readonly OrderRequest[]) {
+/** As which version each merchant's signature was verified; of several the newest, which alone can be the merchant's. */
+function newestVersions(requests: readonly OrderRequest[]): Map<string, number> {
+  const versions = new Map<string, number>();
+  for (const { merchantGuid, merchantVersion } of requests) {
+    versions.set(merchantGuid, Math.max(merchantVersion, versions.get(merchantGuid) ?? merchantVersion));
+  }
+  return versions;
+}
+
+/**
+ * Stores what is new and in time, and finds what was there; `judgedAt` is the database's clock at that, and `unchanged` says
+ * which merchants are still what they were verified as.
+ */
+async function insertAndRead(
+  context: CoreContext,
+  requests: readonly OrderRequest[],
+  versions: ReadonlyMap<string, number>,
+) {
   const known = new Map<string, CreatedOrder>();
-  if (requests.length === 0) return { known, judgedAt: new Date(0) };
-  const rows = await context.db.hot<OrderRow & { judged_at: Date }>(insertOrders, [
+  if (requests.length === 0) return { known, judgedAt: new Date(0), unchanged: new Set<string>() };
+  const rows = await context.db.hot<OrderRow & { judged_at: Date; unchanged: string[] }>(insertOrders, [
     JSON.stringify(requests.map((request) => orderJson(context, request))),
     maxOrderLifeMs,
     clockToleranceMs,
+    [...versions.keys()],
+    [...versions.values()],
   ]);
   for (const row of rows) {
     // The left join gives one row of nulls when nothing was inserted.
@@ -133,7 +163,9 @@ async function insertAndRead(context: CoreContext, requests: readonly OrderReque
     known.set(refKey(row.merchant_guid, row.ref), { order: toOrder(row), alreadyExisted: false });
   }
   await readExisting(context, requests, known);
-  return { known, judgedAt: rows[0]?.judged_at ?? new Date(0) };
+  const [facts] = rows;
+  if (facts === undefined) throw new Error("the database answered nothing about orders");
+  return { known, judgedAt: facts.judged_at, unchanged: new Set(facts.unchanged) };
 }
 
 function answerFor(
@@ -208,14 +240,24 @@ export type OrderWithParties = {
   paymentMessage: PaymentMessage | undefined;
 };
 
-/** Reads an order with its merchant, the servicing bank and its payment message. */
-export async function getOrder(context: CoreContext, orderGuid: string): Promise<OrderWithParties | Refusal> {
+/**
+ * Reads an order with its merchant, the servicing bank and its payment message. `reader`: the bank that reads it; undefined for
+ * a service.
+ */
+export async function getOrder(
+  context: CoreContext,
+  orderGuid: string,
+  reader?: Participant,
+): Promise<OrderWithParties | Refusal> {
   const [row] = isGuid(orderGuid) ? await context.db.hot<OrderRow>(selectByGuid, [orderGuid]) : [];
-  if (row === undefined) return refuse("ORDER_NOT_FOUND", "order not found", { field: "id" });
+  const notFound = () => refuse("ORDER_NOT_FOUND", "order not found", { field: "id" });
+  if (row === undefined) return notFound();
   const merchant = await getParticipant(context, { guid: row.merchant_guid });
   if (isRefusal(merchant)) return merchant;
   const creditorAgent = await getParticipant(context, { guid: merchant.servicingBankGuid ?? "" });
   if (isRefusal(creditorAgent)) return creditorAgent;
+  // Whoever may pay the order, or services its merchant; no other bank can ever be a side of it.
+  if (reader && !reader.roles.includes("initiator") && reader.guid !== creditorAgent.guid) return notFound();
   const paymentMessage = await findPaymentMessage(context, { orderGuid: row.guid });
   return { order: toOrder(row), merchant, creditorAgent, paymentMessage };
 }

@@ -114,14 +114,18 @@ export async function findPaymentMessage(
   return row && toPaymentMessage(row);
 }
 
-/** Reads a payment message for one of its two banks; anybody else learns nothing, not even that it exists. */
+/**
+ * Reads a payment message. `bankGuid`: for this bank, which learns nothing of messages that it is no side of, not even that
+ * they exist; undefined for a service.
+ */
 export async function getPaymentMessage(
   context: CoreContext,
-  callerGuid: string,
+  bankGuid: string | undefined,
   by: { guid: string } | { orderGuid: string },
 ): Promise<PaymentMessage | Refusal> {
   const message = await findPaymentMessage(context, by);
-  const isSide = message?.debtorAgent.guid === callerGuid || message?.creditorAgent.guid === callerGuid;
-  if (message === undefined || !isSide) return refuse("PAYMENT_MESSAGE_NOT_FOUND", "not found");
+  const isSide = message?.debtorAgent.guid === bankGuid || message?.creditorAgent.guid === bankGuid;
+  if (message === undefined || (bankGuid !== undefined && !isSide))
+    return refuse("PAYMENT_MESSAGE_NOT_FOUND", "not found");
   return message;
 }

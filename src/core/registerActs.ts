@@ -131,13 +131,14 @@ const updateStatus = {
 const patience = { name: "", text: "set local lock_timeout = '2s'" };
 
 /** What a bank states about a register, with the proof of who it is. */
-type BankStatement = {
+export type BankStatement = {
   callerGuid: string;
+  /** Of the bank whose keys verified it. */
+  callerVersion: number;
   registerId: string;
   /** What the bank signed: the signed body, or the access token. */
   jws: string;
-  /** Null: from inside the platform, where nothing is replayed. */
-  accessToken: AccessToken | null;
+  accessToken: AccessToken;
 };
 export type PayStatement = BankStatement & { payment: SettlementPayment };
 export type ConfirmStatement = PayStatement & { paymentStatus: string };
@@ -266,13 +267,13 @@ async function state(
   call: Exclude<RegisterCall, "reopen"> | "not_final",
   statement: BankStatement & { payment?: SettlementPayment; paymentStatus?: string },
 ): Promise<Stated | Refusal> {
-  const { callerGuid, registerId, jws, payment, paymentStatus } = statement;
-  const token = statement.accessToken && { participantGuid: callerGuid, ...statement.accessToken };
+  const { callerGuid, callerVersion, registerId, jws, payment, paymentStatus } = statement;
+  const token = { participantGuid: callerGuid, participantVersion: callerVersion, ...statement.accessToken };
   // Whom the register does not concern waits for nobody's lock, and keeps nobody waiting. Its sides never change.
   const [register] = await readRegisters(context.db.sql, [registerId]);
   if (register === undefined || callerOf(register, callerGuid) === "stranger") return registerNotFound();
   return onRegister(context, registerId, async (sql, known) => {
-    const replayed = token && (await tokenProblem(sql, token));
+    const replayed = await tokenProblem(sql, token);
     if (replayed) return replayed;
     if (known === undefined) return registerNotFound();
     const caller = callerOf(known.register, callerGuid);
@@ -284,7 +285,7 @@ async function state(
     if ("refused" in outcome) return registerRefusal(outcome.refused, known, payment, match);
     if (outcome.act !== undefined) {
       await keep(sql, known, { kind: outcome.act, actor: callerGuid, payment, paymentStatus, jws });
-      if (token) await keepToken(sql, token);
+      await keepToken(sql, token);
     }
     return { repeated: outcome.repeated ?? false };
   });

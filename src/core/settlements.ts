@@ -120,7 +120,7 @@ export async function readRegisters(sql: Sql, ids: readonly string[]): Promise<R
 }
 
 export type RegisterQuery = {
-  callerGuid: string;
+  bankGuid: string;
   /** False: only registers that the caller has to pay. */
   anySide: boolean;
   from?: Date | undefined;
@@ -137,8 +137,8 @@ export async function listRegisters(
   context: CoreContext,
   query: RegisterQuery,
 ): Promise<{ registers: Register[]; total: number }> {
-  const { callerGuid, anySide, from = null, to = null, statuses, updatedFrom = null } = query;
-  const filter = [callerGuid, anySide, from, to, statuses, updatedFrom];
+  const { bankGuid, anySide, from = null, to = null, statuses, updatedFrom = null } = query;
+  const filter = [bankGuid, anySide, from, to, statuses, updatedFrom];
   const [rows, [count]] = await Promise.all([
     context.db.sql<RegisterRow>(listStatement, [...filter, query.offset, query.limit]),
     context.db.sql<{ total: number }>(countStatement, filter),
@@ -185,16 +185,16 @@ export type RegisterWithPayments = {
   hasMore: boolean;
 };
 
-/** Reads a register with a page of its payments. `callerGuid` undefined: for the platform itself; otherwise only for its banks. */
+/** Reads a register with a page of its payments. `bankGuid`: for this bank, which must be a side of it; undefined for a service. */
 export async function getRegister(
   context: CoreContext,
-  callerGuid: string | undefined,
+  bankGuid: string | undefined,
   id: string,
   page: PaymentsPage,
 ): Promise<RegisterWithPayments | Refusal> {
   const [register] = await readRegisters(context.db.sql, [id]);
-  const isSide = register?.debtorAgent.guid === callerGuid || register?.creditorAgent?.guid === callerGuid;
-  if (register === undefined || (callerGuid !== undefined && !isSide)) {
+  const isSide = register?.debtorAgent.guid === bankGuid || register?.creditorAgent?.guid === bankGuid;
+  if (register === undefined || (bankGuid !== undefined && !isSide)) {
     return refuse("REGISTER_NOT_FOUND", "register not found", { field: "register_id" });
   }
   // One more than asked for tells whether any follow; where none are asked for, nothing is read.

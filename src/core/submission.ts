@@ -9,6 +9,7 @@ import { type PartyToken, rememberedUntil } from "./accessTokens.ts";
 import { firstTickets, followingCallbacks, type Inserted, insertFollowingText } from "./cascade.ts";
 import type { CoreContext, DueCallback, Traced } from "./context.ts";
 import { isGuid } from "./guid.ts";
+import { PartyChanged } from "./identity/partyChanged.ts";
 
 // Everything that a group of submissions is judged by, as of one instant, which is the database's: a few index look-ups a
 // request.
@@ -19,7 +20,7 @@ const selectFacts = {
       select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as asked(order_guid, agent, jti, external_id)
     ), used as (
       select u.participant_guid, u.jti, encode(u.request_digest, 'hex') as request_digest
-      from unnest($5::uuid[], $6::text[]) as token(participant, jti)
+      from unnest($2::uuid[], $5::text[]) as token(participant, jti)
       join used_access_token u on u.participant_guid = token.participant and u.jti = token.jti
     ), ordered as (
       select o.guid, o.status, extract(epoch from o.expires_at) * 1000 as expires_at_ms, o.merchant_guid,
@@ -30,7 +31,7 @@ const selectFacts = {
       join participant agent on agent.guid = merchant.servicing_bank_guid
       where o.guid = any($1::uuid[])
     ), caller as (
-      select guid, bic, roles from participant where guid = any($2::uuid[]) and kind = 'bank'
+      select guid, version, bic, roles from participant where guid = any($2::uuid[]) and kind = 'bank'
     ), duplicate as (
       select m.guid, m.order_guid, m.debtor_agent_guid, m.jti, m.external_id from asked
         join payment_message m on m.order_guid = asked.order_guid
@@ -48,7 +49,8 @@ const selectFacts = {
 const messageColumnNames = columnsOf(PaymentMessageEntity).join(", ");
 
 // Whatever has changed since the facts were read makes this fail as a whole and be decided again: tokens, orders and
-// identifiers are unique, and an order that is not open any more (it expired) is a lost race as well. Orders come first, so
+// identifiers are unique, and an order that is not open any more (it expired) is a lost race as well, as is a bank that was
+// changed: its key may have been withdrawn. Orders come first, so
 // that of two groups with the same orders one waits for the other. Columns are named, because a newer node may have added
 // one that this node does not know.
 const storeStatement = {
@@ -68,14 +70,17 @@ const storeStatement = {
     ), message as (
       insert into payment_message (${messageColumnNames})
       select ${messageColumnNames} from json_populate_recordset(null::payment_message, $1::json)
-      where (select count(*) from moved) = cardinality($4::uuid[]) or lost_race('an order is not open any more')
+      where ((select count(*) from moved) = cardinality($4::uuid[]) or lost_race('an order is not open any more'))
+        and (not exists (select from unnest($13::uuid[], $14::int[]) as verified(guid, version)
+            where not exists (select from participant p where p.guid = verified.guid and p.version = verified.version))
+          or lost_race('a bank was changed'))
       order by debtor_agent_guid, jti
       returning guid, order_guid, merchant_guid, debtor_agent_guid, creditor_agent_guid
     )
     ${insertFollowingText("$7", "message", "cause.guid = next.payment_message_guid", "$8")}`,
 };
 
-type CallerRow = { guid: string; bic: string; roles: BankRole[] };
+type CallerRow = { guid: string; version: number; bic: string; roles: BankRole[] };
 type OrderFacts = {
   guid: string;
   status: OrderStatus;
@@ -104,12 +109,12 @@ type FactsRow = {
 export async function submitPaymentMessages(
   context: CoreContext,
   requests: readonly Submission[],
-): Promise<({ guid: string } | Refusal)[]> {
+): Promise<({ guid: string } | Refusal | PartyChanged)[]> {
   const known = await readFacts(context.db.hot, requests);
   const decided = requests.map((request) => decide(context, request, known));
   const accepted = decided.flatMap((decision) => ("row" in decision ? [decision] : []));
   if (accepted.length > 0) context.onCallbacksDue(await store(context, accepted, known.newTokens));
-  return decided.map((decision) => ("row" in decision ? { guid: decision.row.guid } : decision.refusal));
+  return decided.map((decision) => ("row" in decision ? { guid: decision.row.guid } : decision.refused));
 }
 
 type KnownFacts = {
@@ -128,14 +133,12 @@ type KnownFacts = {
 const keyOf = (agentGuid: string, id: string) => `${agentGuid} ${id}`;
 
 async function readFacts(sql: Sql, requests: readonly PaymentMessageRequest[]): Promise<KnownFacts> {
-  const withToken = requests.filter((request) => request.accessToken !== null);
   const [facts] = await sql<FactsRow>(selectFacts, [
     requests.map((request) => (isGuid(request.orderGuid) ? request.orderGuid : null)),
     requests.map((request) => request.callerGuid),
     requests.map((request) => request.jti),
     requests.map((request) => request.externalId),
-    withToken.map((request) => request.callerGuid),
-    withToken.map((request) => request.accessToken?.jti),
+    requests.map((request) => request.accessToken.jti),
   ]);
   if (facts === undefined) throw new Error("the database answered no facts");
   const duplicates = facts.duplicates ?? [];
@@ -156,9 +159,8 @@ async function readFacts(sql: Sql, requests: readonly PaymentMessageRequest[]): 
   };
 }
 
-/** Uses up the token of an accepted request; once, should an RPC client give two messages one token and one digest. */
+/** Uses up the token of an accepted request; once, should a translator give two messages one token and one digest. */
 function useToken(known: KnownFacts, { callerGuid, accessToken }: PaymentMessageRequest): void {
-  if (accessToken === null) return;
   const key = keyOf(callerGuid, accessToken.jti);
   if (known.usedTokens.has(key)) return;
   known.usedTokens.set(key, accessToken.requestDigest);
@@ -170,14 +172,17 @@ export type MessageJson = ReturnType<typeof messageJson>;
 type Submission = PaymentMessageRequest & Traced;
 type Accepted = { row: MessageJson; request: Submission };
 
+type Refused = { refused: Refusal | PartyChanged };
+
 /** Decides one request and, when it is accepted, adds it to what is known, so that the next of the group meets it. */
-function decide(context: CoreContext, request: Submission, known: KnownFacts): Accepted | { refusal: Refusal } {
+function decide(context: CoreContext, request: Submission, known: KnownFacts): Accepted | Refused {
   const { callerGuid, accessToken } = request;
   const order = known.orders.get(request.orderGuid.toLowerCase());
   const caller = known.callers.get(callerGuid);
+  if (caller?.version !== request.callerVersion) return { refused: new PartyChanged() };
   const facts: SubmissionFacts = {
-    caller: caller && { bic: caller.bic, isInitiator: caller.roles.includes("initiator") },
-    tokenUsedFor: accessToken === null ? undefined : known.usedTokens.get(keyOf(callerGuid, accessToken.jti)),
+    caller: { bic: caller.bic, isInitiator: caller.roles.includes("initiator") },
+    tokenUsedFor: known.usedTokens.get(keyOf(callerGuid, accessToken.jti)),
     order: order && {
       status: order.status,
       expiresAt: new Date(order.expires_at_ms),
@@ -191,7 +196,7 @@ function decide(context: CoreContext, request: Submission, known: KnownFacts): A
     },
   };
   const refusal = submissionProblem(request, facts, known.now, context.supportedCurrencies);
-  if (refusal !== undefined) return { refusal };
+  if (refusal !== undefined) return { refused: refusal };
   if (order === undefined) throw new Error("a payment message was accepted without an order");
   const row = messageJson(context.newGuid(), request, order, known.now);
   useToken(known, request);
@@ -232,6 +237,12 @@ function messageJson(guid: string, request: PaymentMessageRequest, order: OrderF
   };
 }
 
+/** The banks whose signatures are accepted, each once, and as which version of them they were verified. */
+function versionsOf(accepted: readonly Accepted[]): [string[], number[]] {
+  const versions = new Map(accepted.map(({ request }) => [request.callerGuid, request.callerVersion]));
+  return [[...versions.keys()], [...versions.values()]];
+}
+
 async function store(
   context: CoreContext,
   accepted: readonly Accepted[],
@@ -255,6 +266,7 @@ async function store(
     tokens.map((token) => token.jti),
     tokens.map(rememberedUntil),
     tokens.map((token) => token.requestDigest),
+    ...versionsOf(accepted),
   ]);
   return firstTickets(inserted, following);
 }

@@ -34,7 +34,11 @@ export type Order = {
 };
 
 /** An order as a merchant signed it, translated; `jws` is the evidence. */
-export type OrderRequest = Omit<Order, "guid" | "status" | "createdAt"> & { jws: string };
+export type OrderRequest = Omit<Order, "guid" | "status" | "createdAt"> & {
+  /** Of the merchant whose keys verified it. */
+  merchantVersion: number;
+  jws: string;
+};
 
 /** 31 days: the farthest that an order may expire (wire-contract section 3). */
 export const maxOrderLifeMs = 31 * 24 * 60 * 60 * 1000;
@@ -99,7 +103,10 @@ export const currencySentence = {
 } as const;
 
 /** Whether two requests of a merchant with the same `ref` are the same order. */
-export function isSameOrder(first: Omit<OrderRequest, "jws" | "merchantGuid" | "ref">, second: typeof first): boolean {
+export function isSameOrder(
+  first: Omit<OrderRequest, "jws" | "merchantGuid" | "merchantVersion" | "ref">,
+  second: typeof first,
+): boolean {
   return (
     first.amountMinor === second.amountMinor &&
     first.currency === second.currency &&

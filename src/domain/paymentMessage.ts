@@ -39,8 +39,9 @@ export type PaymentMessageContent = {
 /** A payment message as submitted by an authenticated bank. */
 export type PaymentMessageRequest = PaymentMessageContent & {
   callerGuid: string;
-  /** Null for callers inside the platform. */
-  accessToken: AccessToken | null;
+  /** Of the bank whose keys verified it. */
+  callerVersion: number;
+  accessToken: AccessToken;
   debtorAgentBic: string;
   debtorPhone: string;
   creditorAgentBic: string;
@@ -49,8 +50,7 @@ export type PaymentMessageRequest = PaymentMessageContent & {
 
 /** What the database knows that bears on one submission. */
 export type SubmissionFacts = {
-  /** The caller, if it is a registered bank. */
-  caller: { bic: string; isInitiator: boolean } | undefined;
+  caller: { bic: string; isInitiator: boolean };
   /** What the caller's access token was used for already. */
   tokenUsedFor: UsedFor;
   order:
@@ -75,9 +75,9 @@ export function submissionProblem(
   now: Date,
   supportedCurrencies: readonly string[],
 ): Refusal | undefined {
-  const tokenProblem = request.accessToken && accessTokenProblem(request.accessToken, facts.tokenUsedFor, now);
+  const tokenProblem = accessTokenProblem(request.accessToken, facts.tokenUsedFor, now);
   if (tokenProblem) return tokenProblem;
-  if (facts.caller === undefined || !facts.caller.isInitiator || facts.caller.bic !== request.debtorAgentBic) {
+  if (!facts.caller.isInitiator || facts.caller.bic !== request.debtorAgentBic) {
     const message = "debtor_agent_bic is not the code of the calling initiator bank";
     return refuse("SENDER_COUNTERPARTY_NOT_FOUND", message, { field: "debtor_agent_bic" });
   }

@@ -154,13 +154,12 @@ async function replayAll(call: Call): Promise<Answer> {
 }
 
 async function resolve(call: Call): Promise<Answer> {
-  const operator = call.text("operator");
   const note = call.text("note");
-  if (!operator || !note) throw new WrongCall("--operator NAME and --note TEXT are needed: who decided what");
-  const answer = await call.clients.callbacks.resolveCallback({ guid: guidOf(call), operator, note });
+  if (!note) throw new WrongCall("--note TEXT is needed: what was found and agreed");
+  const answer = await call.clients.callbacks.resolveCallback({ guid: guidOf(call), note });
   return {
     json: toJson(ResolveCallbackResponseSchema, answer, json),
-    lines: [`The callback is resolved by ${printable(operator)}.`],
+    lines: [`The callback is resolved by ${printable(answer.callback?.resolvedBy ?? "")}.`],
   };
 }
 
@@ -203,7 +202,6 @@ export const callbackActions = {
   resolve: {
     positionals: ["GUID"],
     options: {
-      operator: { type: "string", value: "NAME", help: "Who decided." },
       note: { type: "string", value: "TEXT", help: "What was found and agreed." },
     },
     help: "Close the review of a callback.",

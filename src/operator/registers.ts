@@ -62,7 +62,7 @@ async function list(call: Call): Promise<Answer> {
   const to = instantOf(call, "until");
   const updatedFrom = instantOf(call, "updated-since");
   const answer = await call.clients.settlements.listRegisters({
-    callerGuid: guidIn(call.positionals[0] ?? "", "BANK_GUID"),
+    bankGuid: guidIn(call.positionals[0] ?? "", "BANK_GUID"),
     role,
     ...(from && { from }),
     ...(to && { to }),
@@ -147,12 +147,11 @@ async function show(call: Call): Promise<Answer> {
 }
 
 /** The payments of a register as they are read: only one page of them is held. */
-async function* paymentPages(call: Call, { id: registerId, debtorAgent }: Register): AsyncGenerator<RegisterPayment[]> {
-  // Payments are told to a register's own banks, and to operators by way of the one that every register has.
-  const asBank = { callerGuid: debtorAgent?.guid ?? "", registerId, paymentsLimit: paymentsAtOnce };
+async function* paymentPages(call: Call, { id: registerId }: Register): AsyncGenerator<RegisterPayment[]> {
+  const wanted = { registerId, paymentsLimit: paymentsAtOnce };
   let paymentsAfter = "";
   do {
-    const page = await call.clients.settlements.getRegister({ ...asBank, paymentsAfter });
+    const page = await call.clients.settlements.getRegister({ ...wanted, paymentsAfter });
     yield page.payments;
     paymentsAfter = page.nextPaymentsAfter;
   } while (paymentsAfter !== "");
@@ -193,14 +192,13 @@ async function exportRegister(call: Call): Promise<Answer> {
 }
 
 async function reopen(call: Call): Promise<Answer> {
-  const operator = call.text("operator");
   const note = call.text("note");
-  if (!operator || !note) throw new WrongCall("--operator NAME and --note TEXT are needed: who decided what");
-  const answer = await call.clients.settlements.reopenRegister({ registerId: textIn(call), operator, note });
+  if (!note) throw new WrongCall("--note TEXT is needed: why");
+  const answer = await call.clients.settlements.reopenRegister({ registerId: textIn(call), note });
   if (answer.register === undefined) throw new Error("the core answered without a register");
   return {
     json: toJson(ReopenRegisterResponseSchema, answer, json),
-    lines: [`The register is ${statusOf(answer.register)} again, reopened by ${printable(operator)}.`],
+    lines: [`The register is ${statusOf(answer.register)} again.`],
   };
 }
 
@@ -265,7 +263,6 @@ export const registerActions = {
   reopen: {
     positionals: ["REGISTER_ID"],
     options: {
-      operator: { type: "string", value: "NAME", help: "Who decided. Required." },
       note: { type: "string", value: "TEXT", help: "Why. Required." },
     },
     help: "The money of a paid register came back: let it be paid or confirmed again.",

@@ -3,16 +3,14 @@ import type { Client } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import type { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import type { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
-import type { Participant } from "../../gen/dcm/v1/participant_pb.ts";
 import type { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import type { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
+import type { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
 import type { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
-import type { components } from "../../gen/rest/types.ts";
 import type { Tracing } from "../tracing.ts";
-import type { Parties } from "./parties.ts";
+import type { Initiators } from "./initiators.ts";
 import type { RequestObserver } from "./requestLog.ts";
 
-export type JwkSet = components["schemas"]["JwkSet"];
 export type DependencyState = { dependency: string; ok: boolean; problem?: string };
 
 /** The core, as the translator sees it: RPC clients, in the same process or far away. */
@@ -22,14 +20,13 @@ export type CoreClients = {
   callbacks: Client<typeof CallbackService>;
   settlements: Client<typeof SettlementService>;
   participants: Client<typeof ParticipantService>;
+  platform: Client<typeof PlatformService>;
 };
 
 export type RestDeps = {
   clients: CoreClients;
   /** Where payers and merchants reach this deployment, without a slash at the end. */
   publicUrl: string;
-  platformJwks: () => JwkSet;
-  signAsPlatform: (claims: Record<string, unknown>) => Promise<string>;
   log: Logger;
   clock: () => Date;
   readiness: () => Promise<DependencyState[]>;
@@ -45,32 +42,27 @@ export type RestDeps = {
   maxStreams?: number;
   tracing?: Tracing;
   openapiPath: string;
-  /** Reads a merchant's published key set; without it only directly registered keys verify. */
-  fetchKeySet?: (url: string) => Promise<unknown>;
 };
-
-/**
- * What a bank's verified Cx-Authorization said, and of which request; the core refuses it with another one once it is used up.
- * The token itself is the evidence where the body is not signed.
- */
-export type Access = { token: string; jti: string; issuedAt: Date; requestDigest: Uint8Array };
-
-export type Caller = { bank: Participant; access: Access };
 
 /** What a handler has beside its input. */
 export type RequestContext = {
   deps: RestDeps;
-  parties: Parties;
-  /** The verified bank; absent on operations that need no Cx-Authorization. */
-  caller: Caller | undefined;
+  initiators: Initiators;
+  /** The body of the request, byte by byte. */
+  body: Uint8Array;
+  /** Of an operation that needs a Cx-Authorization; what it says is for the core to verify. */
+  bankCall: CallMetadata | undefined;
 };
 
 /** Longer than the core needs for anything, shorter than the patience of a caller. */
 const RPC_TIMEOUT_MS = 10_000;
 export const rpcOptions = { timeoutMs: RPC_TIMEOUT_MS } as const;
 
-/** The caller of an operation that needs one; the route table has seen to it, so its absence is a mistake of ours. */
-export function callerOf(context: RequestContext): Caller {
-  if (context.caller === undefined) throw new Error("the operation is not marked as one that needs Cx-Authorization");
-  return context.caller;
+/** How the core is called for a bank: with the bank's token as it arrived, and what the token is judged by. */
+export type CallMetadata = typeof rpcOptions & { headers: Record<string, string> };
+
+/** For an operation that needs a bank; the route table has seen to it, so its absence is a mistake of ours. */
+export function asBank({ bankCall }: RequestContext): CallMetadata {
+  if (bankCall === undefined) throw new Error("the operation is not marked as one that needs Cx-Authorization");
+  return bankCall;
 }

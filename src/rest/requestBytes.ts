@@ -2,7 +2,6 @@ import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Request } from "express";
-import { bodyDigest } from "../sdk/access.ts";
 import { RestRefusal } from "./errors.ts";
 
 /** What the body parser read, byte by byte: digests are over these, which the parsed body does not tell any more. */
@@ -15,16 +14,13 @@ export function keepBodyBytes(request: IncomingMessage, _response: unknown, byte
 }
 
 /** A body that is absent, or that the operation does not read, has no bytes. */
-const bodyOf = (request: Request) => bodies.get(request) ?? new Uint8Array();
-
-/** The body's digest as the claim `body_sha256` binds it. */
-export const bodySha256Of = (request: Request): string => bodyDigest(bodyOf(request));
+export const bodyOf = (request: Request) => bodies.get(request) ?? new Uint8Array();
 
 /**
  * By what the core tells a retry from another request with the same token: the SHA-256 digest of everything that says what is
  * asked for. Each part stands behind its length, so that no two requests make the same text.
  */
-export function requestDigest(request: Request): Uint8Array {
+export function requestDigest(request: Request): Buffer {
   const query = request.originalUrl.indexOf("?");
   const parts = [
     Buffer.from(request.method),

@@ -1,10 +1,9 @@
 import type { RequestListener } from "node:http";
 import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from "express";
 import { type Handlers, type OperationId, operations } from "../../gen/rest/operations.ts";
-import { ACCESS_HEADER } from "../sdk/access.ts";
 import { noTracing } from "../tracing.ts";
 import { admitAtMost, alwaysHeaders } from "./admission.ts";
-import { authenticateBank, type Presented } from "./authenticate.ts";
+import { callMetadata } from "./callMetadata.ts";
 import type { RequestContext, RestDeps } from "./context.ts";
 import { asRefusal, errorAnswer, RestRefusal } from "./errors.ts";
 import { callbackHandlers } from "./handlers/callbacks.ts";
@@ -12,9 +11,9 @@ import { orderHandlers } from "./handlers/orders.ts";
 import { paymentMessageHandlers } from "./handlers/paymentMessages.ts";
 import { platformHandlers } from "./handlers/platform.ts";
 import { settlementHandlers } from "./handlers/settlements.ts";
+import { createInitiators, type Initiators } from "./initiators.ts";
 import { pageHeaders } from "./pages/html.ts";
-import { createParties, type Parties } from "./parties.ts";
-import { bodySha256Of, keepBodyBytes, requestDigest } from "./requestBytes.ts";
+import { bodyOf, keepBodyBytes } from "./requestBytes.ts";
 import { requestIdOf, requestLog, requestSpan, routeOf } from "./requestLog.ts";
 import { createSender, type LongAnswer, PIECE_BYTES, type Sender } from "./streams.ts";
 import { validatePart } from "./validate.ts";
@@ -31,9 +30,9 @@ type AnyHandler = (
   context: RequestContext,
 ) => Promise<WholeAnswer | StreamedAnswer>;
 
-/** The translator: verifies who asks, translates REST to RPC and back, and decides nothing about payments. */
+/** The translator: REST to RPC and back. It looks at sizes, paths, queries and shapes; who asks is for the core to know. */
 export function createRestApp(deps: RestDeps): RequestListener {
-  const parties = createParties(deps.clients.participants, deps.fetchKeySet);
+  const initiators = createInitiators(deps.clients);
   const handlers: Handlers<RequestContext> = {
     ...orderHandlers,
     ...paymentMessageHandlers,
@@ -48,7 +47,7 @@ export function createRestApp(deps: RestDeps): RequestListener {
   app.use(requestLog(deps.log, deps.requestDone), requestSpan(deps.tracing ?? noTracing), setAlwaysHeaders);
   app.use(operations.getMetrics.expressPath, onlyMetricsReaders(deps));
   const sender = createSender(deps.maxStreams, deps.readerPatienceMs);
-  const mounted = { app, deps, parties, sender };
+  const mounted = { app, deps, initiators, sender };
   for (const id of Object.keys(operations) as OperationId[]) mount(mounted, id, handlers[id] as AnyHandler);
   for (const path of new Set(Object.values(operations).map((operation) => operation.expressPath))) {
     app.all(path, wrongMethod(path));
@@ -63,11 +62,11 @@ export function createRestApp(deps: RestDeps): RequestListener {
 type Mounted = {
   app: express.Application;
   deps: RestDeps;
-  parties: Parties;
+  initiators: Initiators;
   sender: Sender;
 };
 
-function mount({ app, deps, parties, sender }: Mounted, id: OperationId, handler: AnyHandler): void {
+function mount({ app, deps, initiators, sender }: Mounted, id: OperationId, handler: AnyHandler): void {
   const operation = operations[id];
   const nameRoute: RequestHandler = (_request, response, next) => {
     response.locals.route = { id, ...operation };
@@ -76,17 +75,13 @@ function mount({ app, deps, parties, sender }: Mounted, id: OperationId, handler
   const run: RequestHandler = async (request, response) => {
     const path = { ...request.params };
     validatePart(id, "path", path);
-    const context: RequestContext = {
-      deps,
-      parties,
-      caller: operation.needsAccess
-        ? await authenticateBank(presented(request, operation.method !== "get", path, deps), parties, deps.clock())
-        : undefined,
-    };
     const query = { ...request.query };
     validatePart(id, "query", query);
     const body: unknown = request.body;
     if (body !== undefined || operation.bodyRequired) validatePart(id, "body", body);
+    const isChange = operation.method !== "get";
+    const bankCall = operation.needsAccess ? callMetadata(request, isChange, path.counterparty_guid) : undefined;
+    const context: RequestContext = { deps, initiators, body: bodyOf(request), bankCall };
     const answer = await handler({ path, query, body }, context);
     begin(response, answer);
     if ("body" in answer) await sendWhole(response, sender, textOf(answer));
@@ -95,22 +90,6 @@ function mount({ app, deps, parties, sender }: Mounted, id: OperationId, handler
   };
   const parsers = operation.requestContentTypes.length > 0 ? [onlyJson, jsonBody] : [];
   app[operation.method](operation.expressPath, nameRoute, ...parsers, run);
-}
-
-function presented(
-  request: Request,
-  isChange: boolean,
-  path: Record<string, unknown>,
-  { publicUrl }: RestDeps,
-): Presented {
-  return {
-    token: request.get(ACCESS_HEADER),
-    pathGuid: typeof path.counterparty_guid === "string" ? path.counterparty_guid : undefined,
-    isChange,
-    bodySha256: bodySha256Of(request),
-    requestDigest: requestDigest(request),
-    publicUrl,
-  };
 }
 
 /** Compressed bodies are refused: 64 KiB of them could be anything when unpacked. */

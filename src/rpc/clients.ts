@@ -5,6 +5,7 @@ import { CredentialService } from "../../gen/dcm/v1/credential_service_pb.ts";
 import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
 import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
+import { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Core } from "../core/core.ts";
 import { noTracing, type Tracing } from "../tracing.ts";
@@ -20,6 +21,7 @@ export type CoreClients = {
   settlements: Client<typeof SettlementService>;
   participants: Client<typeof ParticipantService>;
   credentials: Client<typeof CredentialService>;
+  platform: Client<typeof PlatformService>;
 };
 
 export function createClients(transport: Transport): CoreClients {
@@ -30,12 +32,14 @@ export function createClients(transport: Transport): CoreClients {
     settlements: createClient(SettlementService, transport),
     participants: createClient(ParticipantService, transport),
     credentials: createClient(CredentialService, transport),
+    platform: createClient(PlatformService, transport),
   };
 }
 
 /** Calls the core of this process: the same handlers and error mapping as over the network. */
 export function inProcessTransport(core: Core, log: RpcLog, tracing: Tracing = noTracing): Transport {
-  const interceptors = [sendTrace(tracing), ...serverInterceptors(log, ourselves, tracing)];
+  const { identity } = core;
+  const interceptors = [sendTrace(tracing), ...serverInterceptors({ log, identify: ourselves, identity, tracing })];
   return createInProcessTransport(coreServices(core), interceptors);
 }
 

@@ -1,3 +1,4 @@
+import { Access as AccessValue } from "../../gen/dcm/v1/access_pb.ts";
 import * as pb from "../../gen/dcm/v1/callback_pb.ts";
 import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import { BankRole, CallbackBodyFormat, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
@@ -44,6 +45,17 @@ export const scopes = {
   reader: Scope.READER,
   operator: Scope.OPERATOR,
 } as const satisfies Record<ScopeName, Scope>;
+
+/** Who may call a method: a bank, a merchant by its signed order, or a service. */
+export type Access = "bank" | "order_jws" | ScopeName;
+
+export const accesses = {
+  bank: AccessValue.BANK,
+  order_jws: AccessValue.ORDER_JWS,
+  gateway: AccessValue.GATEWAY,
+  reader: AccessValue.READER,
+  operator: AccessValue.OPERATOR,
+} as const satisfies Record<Access, AccessValue>;
 
 export const participantKinds = {
   bank: ParticipantKind.BANK,

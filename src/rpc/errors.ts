@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
 import { isUnavailable } from "../core/failure.ts";
+import { PartyChanged } from "../core/identity/partyChanged.ts";
 import { isRefusal, type Refusal, type RefusalReason, refuse } from "../domain/errors.ts";
 
 /** The one table from a reason to the code of Connect and gRPC; the reason itself travels as a detail. */
@@ -52,6 +53,10 @@ export const codeOfReason = {
   CREDENTIAL_EXISTS: Code.AlreadyExists,
   CREDENTIAL_NOT_FOUND: Code.NotFound,
   TOKEN_NOT_YET_VALID: Code.Unauthenticated,
+  TOKEN_EXPIRED: Code.Unauthenticated,
+  TOKEN_AUDIENCE: Code.Unauthenticated,
+  TOKEN_INCOMPLETE: Code.Unauthenticated,
+  TOKEN_BODY_MISMATCH: Code.Unauthenticated,
   WRONG_DATA: Code.FailedPrecondition,
   REGISTER_EMPTY: Code.FailedPrecondition,
   REGISTER_INTERNAL: Code.FailedPrecondition,
@@ -91,6 +96,9 @@ export function unlessRefused<Value>(answer: Value): Exclude<Value, Refusal> {
  */
 export function errorForCaller(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
+  if (error instanceof PartyChanged) {
+    return toConnectError(refuse("OVERLOADED", "whoever signed is being changed by others; try again"));
+  }
   if (isUnavailable(error)) {
     return toConnectError(refuse("OVERLOADED", "the platform cannot reach its database; try again"), Code.Unavailable);
   }

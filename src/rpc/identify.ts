@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Service } from "../domain/credential.ts";
-import type { Identify } from "./interceptors.ts";
+import type { Identify } from "./authorize.ts";
 
 /** So long a credential that was revoked may still be taken for a good one. */
 const believedMs = 2_000;

@@ -3,6 +3,7 @@ import {
   Code,
   ConnectError,
   createContextValues,
+  type HandlerContext,
   type Interceptor,
   type Transport,
   type UnaryRequest,
@@ -11,7 +12,7 @@ import {
 import type { ServiceRow } from "./routes.ts";
 
 type Call = (request: UnaryRequest) => Promise<UnaryResponse>;
-type Handler = (message: Message) => Promise<Record<string, unknown>>;
+type Handler = (message: Message, context: HandlerContext) => Promise<Record<string, unknown>>;
 
 /** Nothing in this process cancels a call: what was accepted is finished, whoever has stopped waiting for it. */
 const neverAborted = new AbortController().signal;
@@ -29,7 +30,9 @@ export function createInProcessTransport(
     const { service, method } = request;
     const handler = handlers.get(service.typeName)?.[method.localName] as Handler | undefined;
     if (handler === undefined) throw new ConnectError(`${service.typeName}/${method.name}`, Code.Unimplemented);
-    const message = create(method.output, await handler(request.message));
+    const { contextValues: values, signal, header: requestHeader } = request;
+    const context = { values, signal, requestHeader, service, method } as unknown as HandlerContext;
+    const message = create(method.output, await handler(request.message, context));
     return { stream: false, service, method, header: new Headers(), trailer: new Headers(), message };
   };
   const call = interceptors.reduceRight<Call>((next, interceptor) => interceptor(next as never) as Call, handle);

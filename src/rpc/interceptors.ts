@@ -1,11 +1,8 @@
-import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
-import { scopes as scopesOption } from "../../gen/dcm/v1/scope_pb.ts";
-import type { Scope, Service } from "../domain/credential.ts";
+import type { Identity } from "../core/identity/identity.ts";
 import { noTracing, type Tracing } from "../tracing.ts";
-import { scopes as scopeValues } from "./enums.ts";
+import { authorize, decideAgain, type Identify, verifyBank } from "./authorize.ts";
 import { errorForCaller, invalidRequest } from "./errors.ts";
-import { named } from "./fields.ts";
 
 /** The part of a structured logger that the adapter uses; a pino logger is one. */
 export type RpcLog = {
@@ -78,6 +75,7 @@ export const refuseNulCharacters: Interceptor = (next) => async (request) => {
 function fieldWithNul(message: object, path = ""): string | undefined {
   for (const [name, value] of Object.entries(message)) {
     if (typeof value === "string" && value.includes("\0")) return path + snakeCase(name);
+    if (value instanceof Uint8Array) continue;
     const nested =
       typeof value === "object" && value !== null ? fieldWithNul(value, `${path}${snakeCase(name)}.`) : undefined;
     if (nested !== undefined) return nested;
@@ -85,42 +83,20 @@ function fieldWithNul(message: object, path = ""): string | undefined {
   return undefined;
 }
 
-/** Finds out which service calls, by the headers of the call; undefined for whoever shows no good credential. */
-export type Identify = (header: Headers) => Promise<Service | undefined>;
-
-/**
- * Admits services only, and each only to the methods whose scopes it has. The errors carry no detail: a reason would read as
- * if the bank or merchant behind the call had failed to identify itself.
- */
-export function authorize(identify: Identify): Interceptor {
-  return (next) => async (request) => {
-    const service = await identify(request.header);
-    if (service === undefined) {
-      throw new ConnectError("the credential is missing, wrong, expired or revoked", Code.Unauthenticated);
-    }
-    const allowed = scopesOf(request.method);
-    if (!service.scopes.some((scope) => allowed.includes(scope))) {
-      throw new ConnectError(`this needs a credential with the scope ${allowed.join(" or ")}`, Code.PermissionDenied);
-    }
-    return next(request);
-  };
-}
-
-/** Reading an option decodes it each time, which would cost every call more than all other interceptors together. */
-const knownScopes = new WeakMap<DescMethod, readonly Scope[]>();
-
-/** Which services may call a method, as the contract says at the method. */
-export function scopesOf(method: DescMethod): readonly Scope[] {
-  const known = knownScopes.get(method);
-  if (known !== undefined) return known;
-  const scopes = getOption(method, scopesOption).map((value) => named(scopeValues, value, "scopes"));
-  knownScopes.set(method, scopes);
-  return scopes;
-}
+/** What the calls of a core are served with. */
+export type ServerParts = { log: RpcLog; identify: Identify; identity: Identity; tracing?: Tracing | undefined };
 
 /** The order matters: the log sees every answer, and nothing is looked at before the caller is known. */
-export function serverInterceptors(log: RpcLog, identify: Identify, tracing: Tracing = noTracing): Interceptor[] {
-  return [logRequests(log), mapErrors(log), authorize(identify), traceCalls(tracing), refuseNulCharacters];
+export function serverInterceptors({ log, identify, identity, tracing = noTracing }: ServerParts): Interceptor[] {
+  return [
+    logRequests(log),
+    mapErrors(log),
+    authorize(identify),
+    traceCalls(tracing),
+    refuseNulCharacters,
+    decideAgain(identity),
+    verifyBank(identity),
+  ];
 }
 
 export function sendToken(token: string | undefined): Interceptor {

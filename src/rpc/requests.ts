@@ -1,136 +1,51 @@
-import type { AccessToken as PbAccessToken } from "../../gen/dcm/v1/access_pb.ts";
 import type { CallbackFilter as PbCallbackFilter } from "../../gen/dcm/v1/callback_service_pb.ts";
 import type { AddCredentialRequest } from "../../gen/dcm/v1/credential_service_pb.ts";
-import type { Money } from "../../gen/dcm/v1/money_pb.ts";
-import type { UltimateCreditor as PbUltimateCreditor } from "../../gen/dcm/v1/order_pb.ts";
-import type { CreateOrderRequest } from "../../gen/dcm/v1/order_service_pb.ts";
 import type { CallbackUrls as PbCallbackUrls, Participant as PbParticipant } from "../../gen/dcm/v1/participant_pb.ts";
 import type { GetParticipantRequest, UpdateParticipantRequest } from "../../gen/dcm/v1/participant_service_pb.ts";
-import type {
-  GetPaymentMessageRequest,
-  SubmitPaymentMessageRequest,
-} from "../../gen/dcm/v1/payment_message_service_pb.ts";
-import { type SettlementPayment as PbSettlementPayment, RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
-import type {
-  ConfirmInternalRegisterRequest,
-  ConfirmRegisterRequest,
-  GetRegisterRequest,
-  ListRegistersRequest,
-  PayRegisterRequest,
-} from "../../gen/dcm/v1/settlement_service_pb.ts";
+import type { GetPaymentMessageRequest } from "../../gen/dcm/v1/payment_message_service_pb.ts";
+import { RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
+import type { GetRegisterRequest, ListRegistersRequest } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { WantedCredential } from "../core/credentials.ts";
 import type { ParticipantChange } from "../core/participantChange.ts";
 import type { ParticipantKey, Registration } from "../core/participants.ts";
 import type { CallbackFilter } from "../core/review.ts";
 import type { PaymentsPage, RegisterQuery } from "../core/settlements.ts";
-import type { AccessToken } from "../domain/accessToken.ts";
 import { refuse } from "../domain/errors.ts";
-import type { OrderRequest, UltimateCreditor } from "../domain/order.ts";
-import type { CallbackUrls, ParticipantKind } from "../domain/participant.ts";
-import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
-import type { SettlementPayment } from "../domain/settlement.ts";
+import type { CallbackUrls, Participant, ParticipantKind } from "../domain/participant.ts";
 import {
   bankRoles,
   callbackBodyFormats,
   callbackKinds,
   callbackStates,
   participantKinds,
-  paymentTypes,
   registerStatuses,
   scopes,
-  senderAccountTypes,
 } from "./enums.ts";
 import { invalidRequest, toConnectError } from "./errors.ts";
 import { guid, instant, named, optionalInstant, optionalNamed, pageSize, present, textOrNull } from "./fields.ts";
 
 // From the wire to the domain. What is absent and what is wrong in shape ends here, named by its field.
 
-/** An int64 beyond 2^53 loses digits here, but it stays far above the largest amount, which the domain refuses. */
-function money(amount: Money | undefined, field: string): { amountMinor: number; currency: string } {
-  const { amountMinor, currency } = present(amount, field);
-  return { amountMinor: Number(amountMinor), currency };
-}
-
-function ultimateCreditor(given: PbUltimateCreditor | undefined): UltimateCreditor | null {
-  if (given === undefined) return null;
-  const { name, taxNumber, iban, bic, mcc } = given;
-  return { name, taxNumber, iban, bic, mcc };
-}
-
-export function orderRequest(request: CreateOrderRequest): OrderRequest {
-  return {
-    merchantGuid: guid(request.merchantGuid, "merchant_guid"),
-    ref: request.ref,
-    ...money(request.amount, "amt"),
-    purpose: request.purpose,
-    redirectUrl: request.redirectUrl,
-    ultimateCreditor: ultimateCreditor(request.ultimateCreditor),
-    issuedAt: instant(request.issuedAt, "iat"),
-    expiresAt: instant(request.expiresAt, "exp"),
-    jws: request.jws,
-  };
-}
-
-const sha256Bytes = 32;
-
-/** The caller's access token; null where there is none, which only callers inside the platform may leave out. */
-export function accessToken(given: PbAccessToken | undefined): AccessToken | null {
-  if (given === undefined) return null;
-  const { jti, issuedAt, requestDigest } = given;
-  if (jti === "") throw invalidRequest("access_token.jti", "is missing");
-  if (requestDigest.length !== sha256Bytes) {
-    throw invalidRequest("access_token.request_digest", `does not have ${sha256Bytes} bytes`);
-  }
-  return { jti, issuedAt: instant(issuedAt, "access_token.iat"), requestDigest };
-}
-
-export function paymentMessageRequest(request: SubmitPaymentMessageRequest): PaymentMessageRequest {
-  const debtor = present(request.debtor, "debtor");
-  const creditor = present(request.creditor, "creditor");
-  const encryption = present(request.encryption, "encryption");
-  if (request.jti === "") throw invalidRequest("jti", "is missing");
-  if (request.externalId === "") {
-    const field = "payment_message_external_id";
-    throw toConnectError(refuse("INVALID_EXTERNAL_ID", `${field} is missing`, { field }));
-  }
-  return {
-    callerGuid: guid(request.callerGuid, "caller_guid"),
-    accessToken: accessToken(request.accessToken),
-    jti: request.jti,
-    externalId: request.externalId,
-    ...money(request.amount, "amount"),
-    debtorAgentBic: request.debtorAgentBic,
-    debtorName: debtor.name,
-    debtorTaxNumber: debtor.taxNumber,
-    debtorAccount: debtor.account,
-    debtorPhone: debtor.phone,
-    creditorAgentBic: request.creditorAgentBic,
-    creditorName: creditor.name,
-    creditorTaxNumber: creditor.taxNumber,
-    creditorAccount: creditor.account,
-    orderGuid: request.orderId,
-    purpose: request.purpose,
-    msgCreationDate: request.msgCreationDate,
-    msgCreationTime: request.msgCreationTime,
-    pmType: named(paymentTypes, request.pmType, "pm_type"),
-    senderAccountType: named(senderAccountTypes, request.senderAccountType, "sender_account_type"),
-    nonce: encryption.nonce,
-    encryptedKey: encryption.encryptedKey,
-    jws: request.jws,
-  };
-}
-
 export function paymentMessageKey({ by }: GetPaymentMessageRequest): { guid: string } | { orderGuid: string } {
   if (by.case === undefined) throw invalidRequest("by", "is missing: guid or order_id");
   return by.case === "guid" ? { guid: by.value } : { orderGuid: by.value };
 }
 
-export function callbackFilter(filter: PbCallbackFilter | undefined): CallbackFilter {
-  if (filter === undefined) return {};
+/** What a bank asks for is its own, whatever it says; a service asks for whom it says. */
+function ofReader(asked: string, reader: Participant | undefined, field: string): string | undefined {
+  const wanted = asked === "" ? undefined : guid(asked, field);
+  if (reader === undefined || wanted === undefined || wanted === reader.guid) return reader?.guid ?? wanted;
+  throw toConnectError(refuse("FORBIDDEN", `${field} is not the caller`, { field }));
+}
+
+/** `reader`: the bank that asks, which sees what was sent to it; undefined for a service. */
+export function callbackFilter(filter: PbCallbackFilter | undefined, reader?: Participant): CallbackFilter {
+  const receiverGuid = ofReader(filter?.receiverGuid ?? "", reader, "filter.receiver_guid");
+  if (filter === undefined) return { receiverGuid };
   return {
     states: filter.states.map((state) => named(callbackStates, state, "filter.states")),
     kinds: filter.kinds.map((kind) => named(callbackKinds, kind, "filter.kinds")),
-    receiverGuid: filter.receiverGuid || undefined,
+    receiverGuid,
     paymentMessageGuid: filter.paymentMessageGuid || undefined,
     since: optionalInstant(filter.since, "filter.since"),
     until: optionalInstant(filter.until, "filter.until"),
@@ -151,26 +66,12 @@ export function paymentsPage({ paymentsLimit, paymentsAfter }: GetRegisterReques
   };
 }
 
-/** What a bank states about a register, but for the payment. */
-export function bankStatement(request: PayRegisterRequest | ConfirmRegisterRequest | ConfirmInternalRegisterRequest) {
-  return {
-    callerGuid: guid(request.callerGuid, "caller_guid"),
-    registerId: request.registerId,
-    jws: request.jws,
-    accessToken: accessToken(request.accessToken),
-  };
-}
-
-export function settlementPayment(payment: PbSettlementPayment | undefined): SettlementPayment {
-  const { externalId, creditorIban, amount, purpose, creationDate } = present(payment, "payment");
-  return { externalId, creditorIban, ...money(amount, "amount"), purpose, creationDate };
-}
-
-export function registerQuery(request: ListRegistersRequest): RegisterQuery {
+/** `reader`: the bank that asks, which lists its own; undefined for a service, which says whose. */
+export function registerQuery(request: ListRegistersRequest, reader: Participant | undefined): RegisterQuery {
   if (request.offset < 0) throw invalidRequest("offset", "is negative");
   const anySide = { [RegisterRole.UNSPECIFIED]: false, [RegisterRole.DEBTOR]: false, [RegisterRole.ALL]: true };
   return {
-    callerGuid: guid(request.callerGuid, "caller_guid"),
+    bankGuid: ofReader(request.bankGuid, reader, "bank_guid") || guid("", "bank_guid"),
     anySide: present<boolean>(anySide[request.role as keyof typeof anySide], "role"),
     from: optionalInstant(request.from, "from"),
     to: optionalInstant(request.to, "to"),

@@ -1,17 +1,23 @@
-import type { DescService } from "@bufbuild/protobuf";
+import { create, type DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { CredentialService } from "../../gen/dcm/v1/credential_service_pb.ts";
-import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
+import { GetOrderResponseSchema, OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
 import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
+import { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Core } from "../core/core.ts";
+import { bankStatement } from "../core/identity/identity.ts";
+import { actorName } from "../domain/actor.ts";
+import type { Participant } from "../domain/participant.ts";
+import { orderDetailsClaims } from "../wire/order.ts";
 import * as answers from "./answers.ts";
+import { accessOf } from "./authorize.ts";
+import { actorOf, bankOf, readingBank } from "./caller.ts";
 import { bankRoles, participantKinds } from "./enums.ts";
 import { invalidRequest, unlessRefused } from "./errors.ts";
-import { guid, optionalNamed, pageSize, pageToken, readPageToken } from "./fields.ts";
-import { scopesOf } from "./interceptors.ts";
+import { optionalNamed, pageSize, pageToken, readPageToken } from "./fields.ts";
 import * as requests from "./requests.ts";
 
 /** A service and its handlers by the local name of the method. */
@@ -31,6 +37,7 @@ export function coreServices(core: Core): ServiceRow[] {
     row(SettlementService, settlementHandlers(core)),
     row(ParticipantService, participantHandlers(core)),
     row(CredentialService, credentialHandlers(core)),
+    row(PlatformService, platformHandlers(core)),
   ];
 }
 
@@ -38,12 +45,17 @@ export function coreServices(core: Core): ServiceRow[] {
 export function routesOf(services: readonly ServiceRow[]): (router: ConnectRouter) => void {
   return (router) => {
     for (const { service, handlers } of services) {
-      const forNobody = service.methods.find((method) => scopesOf(method).length === 0);
-      if (forNobody !== undefined) throw new Error(`${service.typeName}/${forNobody.name} names no scope`);
+      const forNobody = service.methods.find((method) => accessOf(method).length === 0);
+      if (forNobody !== undefined)
+        throw new Error(`${service.typeName}/${forNobody.name} names nobody who may call it`);
       router.service(service, handlers as never);
     }
   };
 }
+
+const platformHandlers = (core: Core): ServiceImpl<typeof PlatformService> => ({
+  listSigningKeys: () => ({ jwks: core.listSigningKeys().map((jwk) => JSON.stringify(jwk)) }),
+});
 
 const credentialHandlers = (core: Core): ServiceImpl<typeof CredentialService> => ({
   async addCredential(request) {
@@ -58,38 +70,51 @@ const credentialHandlers = (core: Core): ServiceImpl<typeof CredentialService> =
   },
 });
 
-const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => ({
-  async createOrder(request) {
-    const { order, alreadyExisted } = unlessRefused(await core.createOrder(requests.orderRequest(request)));
-    return { order: answers.toOrder(order), alreadyExisted };
-  },
-  async getOrder(request) {
-    const found = unlessRefused(await core.getOrder(request.orderId));
-    return {
+const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => {
+  const read = async (orderId: string, reader?: Participant) => {
+    const found = unlessRefused(await core.getOrder(orderId, reader));
+    return create(GetOrderResponseSchema, {
       order: answers.toOrder(found.order),
       merchant: answers.toParticipant(found.merchant),
       creditorAgent: answers.toParticipant(found.creditorAgent),
       paymentMessage: found.paymentMessage && answers.toPaymentMessage(found.paymentMessage),
-    };
-  },
-});
+    });
+  };
+  return {
+    async createOrder({ jws, signedDetails }) {
+      const request = unlessRefused(await core.identity.orderOf(jws));
+      const { order, alreadyExisted } = unlessRefused(await core.createOrder(request));
+      const details = signedDetails && orderDetailsClaims(await read(order.guid), core.now());
+      return {
+        order: answers.toOrder(order),
+        alreadyExisted,
+        signedDetails: details ? await core.signAsPlatform(details) : "",
+      };
+    },
+    getOrder: ({ orderId }, context) => read(orderId, readingBank(context)),
+  };
+};
 
 const paymentMessageHandlers = (core: Core): ServiceImpl<typeof PaymentMessageService> => ({
-  async submitPaymentMessage(request) {
-    return unlessRefused(await core.submitPaymentMessage(requests.paymentMessageRequest(request)));
+  async submitPaymentMessage({ jws, body }, context) {
+    const request = unlessRefused(await core.identity.paymentMessageOf(bankOf(context), jws, body));
+    return unlessRefused(await core.submitPaymentMessage(request));
   },
-  async getPaymentMessage(request) {
-    const callerGuid = guid(request.callerGuid, "caller_guid");
-    const message = unlessRefused(await core.getPaymentMessage(callerGuid, requests.paymentMessageKey(request)));
+  async getPaymentMessage(request, context) {
+    const key = requests.paymentMessageKey(request);
+    const message = unlessRefused(await core.getPaymentMessage(readingBank(context)?.guid, key));
     return { paymentMessage: answers.toPaymentMessage(message) };
   },
 });
 
 const callbackHandlers = (core: Core): ServiceImpl<typeof CallbackService> => ({
-  async listCallbacks(request) {
+  async listCallbacks(request, context) {
     const limit = pageSize(request.pageSize, 50, "page_size");
     const [after] = readPageToken(request.pageToken, 1) ?? [];
-    const found = await core.listCallbacks(requests.callbackFilter(request.filter), { limit: limit + 1, after });
+    const found = await core.listCallbacks(requests.callbackFilter(request.filter, readingBank(context)), {
+      limit: limit + 1,
+      after,
+    });
     const { page, nextPageToken } = cutPage(found, limit, (callback) => [callback.guid]);
     return { callbacks: page.map(answers.toCallback), nextPageToken };
   },
@@ -107,8 +132,9 @@ const callbackHandlers = (core: Core): ServiceImpl<typeof CallbackService> => ({
     if (limit < 0) throw invalidRequest("limit", "is negative");
     return { redriven: await core.redriveDeadLetters(limit === 0 ? 1_000 : Math.min(limit, 10_000)) };
   },
-  async resolveCallback({ guid, operator, note }) {
-    return { callback: answers.toCallback(unlessRefused(await core.resolveCallback(guid, operator, note))) };
+  async resolveCallback({ guid, note }, context) {
+    const resolved = await core.resolveCallback(guid, actorName(actorOf(context)), note);
+    return { callback: answers.toCallback(unlessRefused(resolved)) };
   },
 });
 
@@ -117,14 +143,13 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
     const registers = unlessRefused(await core.closeRegisters(request.day, request.allowOpenDay));
     return { registers: registers.map(answers.toRegister) };
   },
-  async listRegisters(request) {
-    const { registers, total } = await core.listRegisters(requests.registerQuery(request));
+  async listRegisters(request, context) {
+    const { registers, total } = await core.listRegisters(requests.registerQuery(request, readingBank(context)));
     return { registers: registers.map(answers.toRegister), totalCount: BigInt(total) };
   },
-  async getRegister(request) {
-    const callerGuid = guid(request.callerGuid, "caller_guid");
+  async getRegister(request, context) {
     const page = requests.paymentsPage(request);
-    const found = unlessRefused(await core.getRegister(callerGuid, request.registerId, page));
+    const found = unlessRefused(await core.getRegister(readingBank(context)?.guid, request.registerId, page));
     const { register, payments, hasMore } = found;
     return {
       register: answers.toRegister(register),
@@ -132,20 +157,20 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
       nextPaymentsAfter: hasMore ? (payments.at(-1)?.guid ?? "") : "",
     };
   },
-  async payRegister(request) {
-    const payment = requests.settlementPayment(request.payment);
-    return unlessRefused(await core.payRegister({ ...requests.bankStatement(request), payment }));
+  async payRegister({ registerId, body }, context) {
+    const statement = unlessRefused(await core.identity.payStatementOf(bankOf(context), registerId, body));
+    return unlessRefused(await core.payRegister(statement));
   },
-  async confirmRegister(request) {
-    const payment = requests.settlementPayment(request.payment);
-    const { paymentStatus } = request;
-    return unlessRefused(await core.confirmRegister({ ...requests.bankStatement(request), payment, paymentStatus }));
+  async confirmRegister({ registerId, body }, context) {
+    const statement = unlessRefused(await core.identity.confirmStatementOf(bankOf(context), registerId, body));
+    return unlessRefused(await core.confirmRegister(statement));
   },
-  async confirmInternalRegister(request) {
-    return unlessRefused(await core.confirmInternalRegister(requests.bankStatement(request)));
+  async confirmInternalRegister({ registerId }, context) {
+    return unlessRefused(await core.confirmInternalRegister(bankStatement(bankOf(context), registerId)));
   },
-  async reopenRegister({ registerId, operator, note }) {
-    return { register: answers.toRegister(unlessRefused(await core.reopenRegister(registerId, operator, note))) };
+  async reopenRegister({ registerId, note }, context) {
+    const reopened = await core.reopenRegister(registerId, actorName(actorOf(context)), note);
+    return { register: answers.toRegister(unlessRefused(reopened)) };
   },
   async listRegisterActs(request) {
     const after = Number(request.afterNumber);

@@ -24,7 +24,7 @@ export type RpcServerOptions = {
 
 export type RpcServer = { url: string; close(): Promise<void> };
 
-/** The REST edge takes bodies of 64 KiB; a request that carries one twice, translated and as evidence, fits well. */
+/** The REST edge takes bodies of 64 KiB; a request that carries one and the token in it fits well. */
 const readMaxBytes = 256 * 1024;
 
 /** Calls of one connection at a time: as many as the core lets wait before it refuses; a client queues the rest. */
@@ -35,7 +35,12 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const { core, host, log, tls, drainTimeoutMs = 10_000 } = options;
   const handler = connectNodeAdapter({
     routes: routesOf(coreServices(core)),
-    interceptors: serverInterceptors(log, identifyBearer(core.serviceOf), options.tracing),
+    interceptors: serverInterceptors({
+      log,
+      identify: identifyBearer(core.serviceOf),
+      identity: core.identity,
+      tracing: options.tracing,
+    }),
     readMaxBytes,
     // A compressed request could unfold to far more than was sent; between near processes it saves nothing.
     acceptCompression: [],

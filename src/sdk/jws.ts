@@ -56,8 +56,12 @@ export async function verifyJws(
   maxChars = MAX_TOKEN_CHARS,
 ): Promise<VerifiedJws> {
   const parsed = parseJws(token, maxChars);
-  if (!parsed.ok) return parsed;
-  const { header, claims, claimsText } = parsed;
+  return parsed.ok ? verifyParsedJws(parsed, keys) : parsed;
+}
+
+/** The same for a token that `peekJws` has read. */
+export async function verifyParsedJws(parsed: ParsedJws, keys: readonly VerificationKey[]): Promise<VerifiedJws> {
+  const { token, header, claims, claimsText } = parsed;
   // An extension that must be understood is not understood here, and an unencoded payload is not a compact JWS.
   if (Object.hasOwn(header, "crit") || Object.hasOwn(header, "b64")) return failed("critical");
   if (!isAlgorithm(header.alg)) return failed("algorithm");
@@ -69,7 +73,7 @@ export async function verifyJws(
   if (candidates.length === 0) return failed("algorithm");
 
   for (const candidate of candidates) {
-    if (!(await isSignedBy(token as string, candidate))) continue;
+    if (!(await isSignedBy(token, candidate))) continue;
     // What is kept as evidence must mean the same to every reader of it.
     const member = memberNamedTwice(claimsText, claims);
     return member === undefined
@@ -79,10 +83,11 @@ export async function verifyJws(
   return failed("signature");
 }
 
+/** A token that was read and not verified. */
+export type ParsedJws = { ok: true; token: string; header: JwsHeader; claims: Claims; claimsText: string };
+
 /** Reads a token without verifying it: only to find out whose keys to verify it with. Never act on these claims. */
-export function peekJws(
-  token: unknown,
-): { ok: true; claims: Claims; header: JwsHeader } | { ok: false; problem: JwsProblem } {
+export function peekJws(token: unknown): ParsedJws | { ok: false; problem: JwsProblem } {
   return parseJws(token, MAX_TOKEN_CHARS);
 }
 
@@ -92,7 +97,7 @@ async function isSignedBy(token: string, { key, alg }: VerificationKey): Promise
   return await crypto.subtle.verify(signatureParameters[alg], key, signature, Buffer.from(token.slice(0, end)));
 }
 
-function parseJws(token: unknown, maxChars: number) {
+function parseJws(token: unknown, maxChars: number): ParsedJws | { ok: false; problem: JwsProblem } {
   if (typeof token !== "string") return failed("malformed");
   if (token.length > maxChars) return failed("too_large");
   if (!COMPACT.test(token)) return failed("malformed");
@@ -104,7 +109,7 @@ function parseJws(token: unknown, maxChars: number) {
   if (!header || !claims || typeof header.value.alg !== "string") return failed("malformed");
   if (header.value.kid !== undefined && !isKeyId(header.value.kid)) return failed("malformed");
   if (memberNamedTwice(header.text, header.value) !== undefined) return failed("malformed");
-  return { ok: true as const, header: header.value as JwsHeader, claims: claims.value, claimsText: claims.text };
+  return { ok: true, token, header: header.value as JwsHeader, claims: claims.value, claimsText: claims.text };
 }
 
 function isCanonical(part: string): boolean {

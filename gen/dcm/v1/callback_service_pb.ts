@@ -6,9 +6,9 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_dcm_v1_access } from "./access_pb.ts";
 import type { Callback, CallbackAttempt, CallbackKind, CallbackState } from "./callback_pb.ts";
 import { file_dcm_v1_callback } from "./callback_pb.ts";
-import { file_dcm_v1_scope } from "./scope_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/callback_service.proto.
  */
 export const file_dcm_v1_callback_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1kY20vdjEvY2FsbGJhY2tfc2VydmljZS5wcm90bxIGZGNtLnYxIvcBCg5DYWxsYmFja0ZpbHRlchIlCgZzdGF0ZXMYASADKA4yFS5kY20udjEuQ2FsbGJhY2tTdGF0ZRIjCgVraW5kcxgCIAMoDjIULmRjbS52MS5DYWxsYmFja0tpbmQSFQoNcmVjZWl2ZXJfZ3VpZBgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFHBheW1lbnRfbWVzc2FnZV9ndWlkGAYgASgJEg4KBm1pc3NlZBgHIAEoCCJlChRMaXN0Q2FsbGJhY2tzUmVxdWVzdBImCgZmaWx0ZXIYASABKAsyFi5kY20udjEuQ2FsbGJhY2tGaWx0ZXISEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiVQoVTGlzdENhbGxiYWNrc1Jlc3BvbnNlEiMKCWNhbGxiYWNrcxgBIAMoCzIQLmRjbS52MS5DYWxsYmFjaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiIgoSR2V0Q2FsbGJhY2tSZXF1ZXN0EgwKBGd1aWQYASABKAkiZAoTR2V0Q2FsbGJhY2tSZXNwb25zZRIiCghjYWxsYmFjaxgBIAEoCzIQLmRjbS52MS5DYWxsYmFjaxIpCghhdHRlbXB0cxgCIAMoCzIXLmRjbS52MS5DYWxsYmFja0F0dGVtcHQiJQoVUmVwbGF5Q2FsbGJhY2tSZXF1ZXN0EgwKBGd1aWQYASABKAkiPAoWUmVwbGF5Q2FsbGJhY2tSZXNwb25zZRIiCghjYWxsYmFjaxgBIAEoCzIQLmRjbS52MS5DYWxsYmFjayJAChZSZXBsYXlDYWxsYmFja3NSZXF1ZXN0EiYKBmZpbHRlchgBIAEoCzIWLmRjbS52MS5DYWxsYmFja0ZpbHRlciIrChdSZXBsYXlDYWxsYmFja3NSZXNwb25zZRIQCghyZXBsYXllZBgBIAEoBSIqChlSZWRyaXZlRGVhZExldHRlcnNSZXF1ZXN0Eg0KBWxpbWl0GAEgASgFIi4KGlJlZHJpdmVEZWFkTGV0dGVyc1Jlc3BvbnNlEhAKCHJlZHJpdmVuGAEgASgFIkYKFlJlc29sdmVDYWxsYmFja1JlcXVlc3QSDAoEZ3VpZBgBIAEoCRIQCghvcGVyYXRvchgCIAEoCRIMCgRub3RlGAMgASgJIj0KF1Jlc29sdmVDYWxsYmFja1Jlc3BvbnNlEiIKCGNhbGxiYWNrGAEgASgLMhAuZGNtLnYxLkNhbGxiYWNrMrMECg9DYWxsYmFja1NlcnZpY2USWAoNTGlzdENhbGxiYWNrcxIcLmRjbS52MS5MaXN0Q2FsbGJhY2tzUmVxdWVzdBodLmRjbS52MS5MaXN0Q2FsbGJhY2tzUmVzcG9uc2UiCpACAYq1GAMBAgMSUQoLR2V0Q2FsbGJhY2sSGi5kY20udjEuR2V0Q2FsbGJhY2tSZXF1ZXN0GhsuZGNtLnYxLkdldENhbGxiYWNrUmVzcG9uc2UiCZACAYq1GAICAxJWCg5SZXBsYXlDYWxsYmFjaxIdLmRjbS52MS5SZXBsYXlDYWxsYmFja1JlcXVlc3QaHi5kY20udjEuUmVwbGF5Q2FsbGJhY2tSZXNwb25zZSIFirUYAQMSWQoPUmVwbGF5Q2FsbGJhY2tzEh4uZGNtLnYxLlJlcGxheUNhbGxiYWNrc1JlcXVlc3QaHy5kY20udjEuUmVwbGF5Q2FsbGJhY2tzUmVzcG9uc2UiBYq1GAEDEmIKElJlZHJpdmVEZWFkTGV0dGVycxIhLmRjbS52MS5SZWRyaXZlRGVhZExldHRlcnNSZXF1ZXN0GiIuZGNtLnYxLlJlZHJpdmVEZWFkTGV0dGVyc1Jlc3BvbnNlIgWKtRgBAxJcCg9SZXNvbHZlQ2FsbGJhY2sSHi5kY20udjEuUmVzb2x2ZUNhbGxiYWNrUmVxdWVzdBofLmRjbS52MS5SZXNvbHZlQ2FsbGJhY2tSZXNwb25zZSIIkAICirUYAQNiBnByb3RvMw", [file_dcm_v1_callback, file_dcm_v1_scope, file_google_protobuf_timestamp]);
+  fileDesc("Ch1kY20vdjEvY2FsbGJhY2tfc2VydmljZS5wcm90bxIGZGNtLnYxIvcBCg5DYWxsYmFja0ZpbHRlchIlCgZzdGF0ZXMYASADKA4yFS5kY20udjEuQ2FsbGJhY2tTdGF0ZRIjCgVraW5kcxgCIAMoDjIULmRjbS52MS5DYWxsYmFja0tpbmQSFQoNcmVjZWl2ZXJfZ3VpZBgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFHBheW1lbnRfbWVzc2FnZV9ndWlkGAYgASgJEg4KBm1pc3NlZBgHIAEoCCJlChRMaXN0Q2FsbGJhY2tzUmVxdWVzdBImCgZmaWx0ZXIYASABKAsyFi5kY20udjEuQ2FsbGJhY2tGaWx0ZXISEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiVQoVTGlzdENhbGxiYWNrc1Jlc3BvbnNlEiMKCWNhbGxiYWNrcxgBIAMoCzIQLmRjbS52MS5DYWxsYmFjaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiIgoSR2V0Q2FsbGJhY2tSZXF1ZXN0EgwKBGd1aWQYASABKAkiZAoTR2V0Q2FsbGJhY2tSZXNwb25zZRIiCghjYWxsYmFjaxgBIAEoCzIQLmRjbS52MS5DYWxsYmFjaxIpCghhdHRlbXB0cxgCIAMoCzIXLmRjbS52MS5DYWxsYmFja0F0dGVtcHQiJQoVUmVwbGF5Q2FsbGJhY2tSZXF1ZXN0EgwKBGd1aWQYASABKAkiPAoWUmVwbGF5Q2FsbGJhY2tSZXNwb25zZRIiCghjYWxsYmFjaxgBIAEoCzIQLmRjbS52MS5DYWxsYmFjayJAChZSZXBsYXlDYWxsYmFja3NSZXF1ZXN0EiYKBmZpbHRlchgBIAEoCzIWLmRjbS52MS5DYWxsYmFja0ZpbHRlciIrChdSZXBsYXlDYWxsYmFja3NSZXNwb25zZRIQCghyZXBsYXllZBgBIAEoBSIqChlSZWRyaXZlRGVhZExldHRlcnNSZXF1ZXN0Eg0KBWxpbWl0GAEgASgFIi4KGlJlZHJpdmVEZWFkTGV0dGVyc1Jlc3BvbnNlEhAKCHJlZHJpdmVuGAEgASgFIjoKFlJlc29sdmVDYWxsYmFja1JlcXVlc3QSDAoEZ3VpZBgBIAEoCRIMCgRub3RlGAMgASgJSgQIAhADIj0KF1Jlc29sdmVDYWxsYmFja1Jlc3BvbnNlEiIKCGNhbGxiYWNrGAEgASgLMhAuZGNtLnYxLkNhbGxiYWNrMrMECg9DYWxsYmFja1NlcnZpY2USWAoNTGlzdENhbGxiYWNrcxIcLmRjbS52MS5MaXN0Q2FsbGJhY2tzUmVxdWVzdBodLmRjbS52MS5MaXN0Q2FsbGJhY2tzUmVzcG9uc2UiCpACAYq1GAMBBAUSUQoLR2V0Q2FsbGJhY2sSGi5kY20udjEuR2V0Q2FsbGJhY2tSZXF1ZXN0GhsuZGNtLnYxLkdldENhbGxiYWNrUmVzcG9uc2UiCZACAYq1GAIEBRJWCg5SZXBsYXlDYWxsYmFjaxIdLmRjbS52MS5SZXBsYXlDYWxsYmFja1JlcXVlc3QaHi5kY20udjEuUmVwbGF5Q2FsbGJhY2tSZXNwb25zZSIFirUYAQUSWQoPUmVwbGF5Q2FsbGJhY2tzEh4uZGNtLnYxLlJlcGxheUNhbGxiYWNrc1JlcXVlc3QaHy5kY20udjEuUmVwbGF5Q2FsbGJhY2tzUmVzcG9uc2UiBYq1GAEFEmIKElJlZHJpdmVEZWFkTGV0dGVycxIhLmRjbS52MS5SZWRyaXZlRGVhZExldHRlcnNSZXF1ZXN0GiIuZGNtLnYxLlJlZHJpdmVEZWFkTGV0dGVyc1Jlc3BvbnNlIgWKtRgBBRJcCg9SZXNvbHZlQ2FsbGJhY2sSHi5kY20udjEuUmVzb2x2ZUNhbGxiYWNrUmVxdWVzdBofLmRjbS52MS5SZXNvbHZlQ2FsbGJhY2tSZXNwb25zZSIIkAICirUYAQViBnByb3RvMw", [file_dcm_v1_access, file_dcm_v1_callback, file_google_protobuf_timestamp]);
 
 /**
  * Which callbacks are meant. Fields that are not set do not restrict.
@@ -40,7 +40,7 @@ export type CallbackFilter = Message<"dcm.v1.CallbackFilter"> & {
   kinds: CallbackKind[];
 
   /**
-   * Only callbacks to this participant.
+   * Only callbacks to this participant; a bank leaves it empty.
    *
    * @generated from field: string receiver_guid = 3;
    */
@@ -334,13 +334,6 @@ export type ResolveCallbackRequest = Message<"dcm.v1.ResolveCallbackRequest"> & 
   guid: string;
 
   /**
-   * The operator's name, up to 100 characters.
-   *
-   * @generated from field: string operator = 2;
-   */
-  operator: string;
-
-  /**
    * What was found and agreed, up to 2000 characters.
    *
    * @generated from field: string note = 3;
@@ -383,7 +376,7 @@ export const ResolveCallbackResponseSchema: GenMessage<ResolveCallbackResponse> 
  */
 export const CallbackService: GenService<{
   /**
-   * Lists callbacks, newest first, at most 500 a page.
+   * Lists callbacks, newest first, at most 500 a page. A bank lists those to itself.
    *
    * @generated from rpc dcm.v1.CallbackService.ListCallbacks
    */
@@ -439,7 +432,7 @@ export const CallbackService: GenService<{
     output: typeof RedriveDeadLettersResponseSchema;
   },
   /**
-   * Closes a review with the operator's name and a note. A dead Pay-in cannot be closed, because its
+   * Closes a review with the name of the operator's credential and a note. A dead Pay-in cannot be closed, because its
    * payment waits for it. Retry-safe.
    *
    * @generated from rpc dcm.v1.CallbackService.ResolveCallback

@@ -6,24 +6,20 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Money } from "./money_pb.ts";
-import { file_dcm_v1_money } from "./money_pb.ts";
-import type { Order, UltimateCreditor } from "./order_pb.ts";
+import { file_dcm_v1_access } from "./access_pb.ts";
+import type { Order } from "./order_pb.ts";
 import { file_dcm_v1_order } from "./order_pb.ts";
 import type { Participant } from "./participant_pb.ts";
 import { file_dcm_v1_participant } from "./participant_pb.ts";
 import type { PaymentMessage } from "./payment_message_pb.ts";
 import { file_dcm_v1_payment_message } from "./payment_message_pb.ts";
-import { file_dcm_v1_scope } from "./scope_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file dcm/v1/order_service.proto.
  */
 export const file_dcm_v1_order_service: GenFile = /*@__PURE__*/
-  fileDesc("ChpkY20vdjEvb3JkZXJfc2VydmljZS5wcm90bxIGZGNtLnYxIp8CChJDcmVhdGVPcmRlclJlcXVlc3QSFQoNbWVyY2hhbnRfZ3VpZBgBIAEoCRILCgNyZWYYAiABKAkSHQoGYW1vdW50GAMgASgLMg0uZGNtLnYxLk1vbmV5Eg8KB3B1cnBvc2UYBCABKAkSFAoMcmVkaXJlY3RfdXJsGAUgASgJEjMKEXVsdGltYXRlX2NyZWRpdG9yGAYgASgLMhguZGNtLnYxLlVsdGltYXRlQ3JlZGl0b3ISLQoJaXNzdWVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgNqd3MYCSABKAkiTAoTQ3JlYXRlT3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIXCg9hbHJlYWR5X2V4aXN0ZWQYAiABKAgiIwoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJIrUBChBHZXRPcmRlclJlc3BvbnNlEhwKBW9yZGVyGAEgASgLMg0uZGNtLnYxLk9yZGVyEiUKCG1lcmNoYW50GAIgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50EisKDmNyZWRpdG9yX2FnZW50GAMgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50Ei8KD3BheW1lbnRfbWVzc2FnZRgEIAEoCzIWLmRjbS52MS5QYXltZW50TWVzc2FnZTKrAQoMT3JkZXJTZXJ2aWNlElAKC0NyZWF0ZU9yZGVyEhouZGNtLnYxLkNyZWF0ZU9yZGVyUmVxdWVzdBobLmRjbS52MS5DcmVhdGVPcmRlclJlc3BvbnNlIgiQAgKKtRgBARJJCghHZXRPcmRlchIXLmRjbS52MS5HZXRPcmRlclJlcXVlc3QaGC5kY20udjEuR2V0T3JkZXJSZXNwb25zZSIKkAIBirUYAwECA2IGcHJvdG8z", [file_dcm_v1_money, file_dcm_v1_order, file_dcm_v1_participant, file_dcm_v1_payment_message, file_dcm_v1_scope, file_google_protobuf_timestamp]);
+  fileDesc("ChpkY20vdjEvb3JkZXJfc2VydmljZS5wcm90bxIGZGNtLnYxIj8KEkNyZWF0ZU9yZGVyUmVxdWVzdBILCgNqd3MYCSABKAkSFgoOc2lnbmVkX2RldGFpbHMYCiABKAhKBAgBEAkiZAoTQ3JlYXRlT3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIXCg9hbHJlYWR5X2V4aXN0ZWQYAiABKAgSFgoOc2lnbmVkX2RldGFpbHMYAyABKAkiIwoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJIrUBChBHZXRPcmRlclJlc3BvbnNlEhwKBW9yZGVyGAEgASgLMg0uZGNtLnYxLk9yZGVyEiUKCG1lcmNoYW50GAIgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50EisKDmNyZWRpdG9yX2FnZW50GAMgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50Ei8KD3BheW1lbnRfbWVzc2FnZRgEIAEoCzIWLmRjbS52MS5QYXltZW50TWVzc2FnZTKsAQoMT3JkZXJTZXJ2aWNlElAKC0NyZWF0ZU9yZGVyEhouZGNtLnYxLkNyZWF0ZU9yZGVyUmVxdWVzdBobLmRjbS52MS5DcmVhdGVPcmRlclJlc3BvbnNlIgiQAgKKtRgBAhJKCghHZXRPcmRlchIXLmRjbS52MS5HZXRPcmRlclJlcXVlc3QaGC5kY20udjEuR2V0T3JkZXJSZXNwb25zZSILkAIBirUYBAEDBAViBnByb3RvMw", [file_dcm_v1_access, file_dcm_v1_order, file_dcm_v1_participant, file_dcm_v1_payment_message]);
 
 /**
  * An order as the merchant signed it.
@@ -32,67 +28,18 @@ export const file_dcm_v1_order_service: GenFile = /*@__PURE__*/
  */
 export type CreateOrderRequest = Message<"dcm.v1.CreateOrderRequest"> & {
   /**
-   * The merchant whose signature was verified.
-   *
-   * @generated from field: string merchant_guid = 1;
-   */
-  merchantGuid: string;
-
-  /**
-   * The merchant's own order number.
-   *
-   * @generated from field: string ref = 2;
-   */
-  ref: string;
-
-  /**
-   * What is to be paid.
-   *
-   * @generated from field: dcm.v1.Money amount = 3;
-   */
-  amount?: Money | undefined;
-
-  /**
-   * What it is paid for.
-   *
-   * @generated from field: string purpose = 4;
-   */
-  purpose: string;
-
-  /**
-   * Where the buyer returns to.
-   *
-   * @generated from field: string redirect_url = 5;
-   */
-  redirectUrl: string;
-
-  /**
-   * The ultimate creditor, if any.
-   *
-   * @generated from field: dcm.v1.UltimateCreditor ultimate_creditor = 6;
-   */
-  ultimateCreditor?: UltimateCreditor | undefined;
-
-  /**
-   * When the merchant issued the order.
-   *
-   * @generated from field: google.protobuf.Timestamp issued_at = 7;
-   */
-  issuedAt?: Timestamp | undefined;
-
-  /**
-   * When it expires: in the future, at most 31 days ahead.
-   *
-   * @generated from field: google.protobuf.Timestamp expires_at = 8;
-   */
-  expiresAt?: Timestamp | undefined;
-
-  /**
-   * The compact JWS as it arrived, kept as evidence.
+   * The compact JWS as it arrived, which is kept as evidence. Its payload is the OpenAPI schema `OrderClaims`.
    *
    * @generated from field: string jws = 9;
    */
   jws: string;
+
+  /**
+   * Whether to answer the order's details under the platform's signature as well.
+   *
+   * @generated from field: bool signed_details = 10;
+   */
+  signedDetails: boolean;
 };
 
 /**
@@ -121,6 +68,14 @@ export type CreateOrderResponse = Message<"dcm.v1.CreateOrderResponse"> & {
    * @generated from field: bool already_existed = 2;
    */
   alreadyExisted: boolean;
+
+  /**
+   * The order's details as a compact JWS of the platform, where they were asked for: the OpenAPI schema `OrderForBank` without
+   * `public_key`, and `iat`.
+   *
+   * @generated from field: string signed_details = 3;
+   */
+  signedDetails: string;
 };
 
 /**
@@ -194,13 +149,13 @@ export const GetOrderResponseSchema: GenMessage<GetOrderResponse> = /*@__PURE__*
   messageDesc(file_dcm_v1_order_service, 3);
 
 /**
- * Orders of merchants. Signatures are verified by the REST edge, rules are decided here.
+ * Orders of merchants.
  *
  * @generated from service dcm.v1.OrderService
  */
 export const OrderService: GenService<{
   /**
-   * Creates an order, atomically. The same order of the same merchant again (same `ref`, same
+   * Creates the order that its merchant has signed, atomically. The same order of the same merchant again (same `ref`, same
    * content) answers the first one, so a retry is safe; the same `ref` with other content is REF_IS_ALREADY_TAKEN.
    *
    * @generated from rpc dcm.v1.OrderService.CreateOrder
@@ -211,7 +166,8 @@ export const OrderService: GenService<{
     output: typeof CreateOrderResponseSchema;
   },
   /**
-   * Reads an order with its merchant, the servicing bank and, if there is one, its payment message.
+   * Reads an order with its merchant, the servicing bank and, if there is one, its payment message. A bank reads the orders that
+   * it may pay or whose merchant it services; any other is ORDER_NOT_FOUND to it.
    *
    * @generated from rpc dcm.v1.OrderService.GetOrder
    */

@@ -6,20 +6,16 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { AccessToken } from "./access_pb.ts";
 import { file_dcm_v1_access } from "./access_pb.ts";
-import type { Money } from "./money_pb.ts";
-import { file_dcm_v1_money } from "./money_pb.ts";
-import type { Creditor, Debtor, Encryption, PaymentMessage, PaymentType, SenderAccountType } from "./payment_message_pb.ts";
+import type { PaymentMessage } from "./payment_message_pb.ts";
 import { file_dcm_v1_payment_message } from "./payment_message_pb.ts";
-import { file_dcm_v1_scope } from "./scope_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file dcm/v1/payment_message_service.proto.
  */
 export const file_dcm_v1_payment_message_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRkY20vdjEvcGF5bWVudF9tZXNzYWdlX3NlcnZpY2UucHJvdG8SBmRjbS52MSKEBAobU3VibWl0UGF5bWVudE1lc3NhZ2VSZXF1ZXN0EhMKC2NhbGxlcl9ndWlkGAEgASgJEikKDGFjY2Vzc190b2tlbhgCIAEoCzITLmRjbS52MS5BY2Nlc3NUb2tlbhILCgNqdGkYAyABKAkSEwoLZXh0ZXJuYWxfaWQYBCABKAkSHQoGYW1vdW50GAUgASgLMg0uZGNtLnYxLk1vbmV5EhgKEGRlYnRvcl9hZ2VudF9iaWMYBiABKAkSHgoGZGVidG9yGAcgASgLMg4uZGNtLnYxLkRlYnRvchIaChJjcmVkaXRvcl9hZ2VudF9iaWMYCCABKAkSIgoIY3JlZGl0b3IYCSABKAsyEC5kY20udjEuQ3JlZGl0b3ISEAoIb3JkZXJfaWQYCiABKAkSDwoHcHVycG9zZRgLIAEoCRIZChFtc2dfY3JlYXRpb25fZGF0ZRgMIAEoCRIZChFtc2dfY3JlYXRpb25fdGltZRgNIAEoCRIkCgdwbV90eXBlGA4gASgOMhMuZGNtLnYxLlBheW1lbnRUeXBlEjYKE3NlbmRlcl9hY2NvdW50X3R5cGUYDyABKA4yGS5kY20udjEuU2VuZGVyQWNjb3VudFR5cGUSJgoKZW5jcnlwdGlvbhgQIAEoCzISLmRjbS52MS5FbmNyeXB0aW9uEgsKA2p3cxgRIAEoCSIsChxTdWJtaXRQYXltZW50TWVzc2FnZVJlc3BvbnNlEgwKBGd1aWQYASABKAkiWQoYR2V0UGF5bWVudE1lc3NhZ2VSZXF1ZXN0EhMKC2NhbGxlcl9ndWlkGAEgASgJEg4KBGd1aWQYAiABKAlIABISCghvcmRlcl9pZBgDIAEoCUgAQgQKAmJ5IkwKGUdldFBheW1lbnRNZXNzYWdlUmVzcG9uc2USLwoPcGF5bWVudF9tZXNzYWdlGAEgASgLMhYuZGNtLnYxLlBheW1lbnRNZXNzYWdlMuoBChVQYXltZW50TWVzc2FnZVNlcnZpY2USawoUU3VibWl0UGF5bWVudE1lc3NhZ2USIy5kY20udjEuU3VibWl0UGF5bWVudE1lc3NhZ2VSZXF1ZXN0GiQuZGNtLnYxLlN1Ym1pdFBheW1lbnRNZXNzYWdlUmVzcG9uc2UiCJACAoq1GAEBEmQKEUdldFBheW1lbnRNZXNzYWdlEiAuZGNtLnYxLkdldFBheW1lbnRNZXNzYWdlUmVxdWVzdBohLmRjbS52MS5HZXRQYXltZW50TWVzc2FnZVJlc3BvbnNlIgqQAgGKtRgDAQIDYgZwcm90bzM", [file_dcm_v1_access, file_dcm_v1_money, file_dcm_v1_payment_message, file_dcm_v1_scope]);
+  fileDesc("CiRkY20vdjEvcGF5bWVudF9tZXNzYWdlX3NlcnZpY2UucHJvdG8SBmRjbS52MSI+ChtTdWJtaXRQYXltZW50TWVzc2FnZVJlcXVlc3QSCwoDandzGBEgASgJEgwKBGJvZHkYEiABKAxKBAgBEBEiLAocU3VibWl0UGF5bWVudE1lc3NhZ2VSZXNwb25zZRIMCgRndWlkGAEgASgJIkoKGEdldFBheW1lbnRNZXNzYWdlUmVxdWVzdBIOCgRndWlkGAIgASgJSAASEgoIb3JkZXJfaWQYAyABKAlIAEIECgJieUoECAEQAiJMChlHZXRQYXltZW50TWVzc2FnZVJlc3BvbnNlEi8KD3BheW1lbnRfbWVzc2FnZRgBIAEoCzIWLmRjbS52MS5QYXltZW50TWVzc2FnZTLqAQoVUGF5bWVudE1lc3NhZ2VTZXJ2aWNlEmsKFFN1Ym1pdFBheW1lbnRNZXNzYWdlEiMuZGNtLnYxLlN1Ym1pdFBheW1lbnRNZXNzYWdlUmVxdWVzdBokLmRjbS52MS5TdWJtaXRQYXltZW50TWVzc2FnZVJlc3BvbnNlIgiQAgKKtRgBARJkChFHZXRQYXltZW50TWVzc2FnZRIgLmRjbS52MS5HZXRQYXltZW50TWVzc2FnZVJlcXVlc3QaIS5kY20udjEuR2V0UGF5bWVudE1lc3NhZ2VSZXNwb25zZSIKkAIBirUYAwEEBWIGcHJvdG8z", [file_dcm_v1_access, file_dcm_v1_payment_message]);
 
 /**
  * A payment message as the debtor agent signed it.
@@ -28,123 +24,19 @@ export const file_dcm_v1_payment_message_service: GenFile = /*@__PURE__*/
  */
 export type SubmitPaymentMessageRequest = Message<"dcm.v1.SubmitPaymentMessageRequest"> & {
   /**
-   * The bank whose signature was verified.
-   *
-   * @generated from field: string caller_guid = 1;
-   */
-  callerGuid: string;
-
-  /**
-   * The caller's access token. Absent: no replay check (callers inside the platform only).
-   *
-   * @generated from field: dcm.v1.AccessToken access_token = 2;
-   */
-  accessToken?: AccessToken | undefined;
-
-  /**
-   * The identifier of the signed request.
-   *
-   * @generated from field: string jti = 3;
-   */
-  jti: string;
-
-  /**
-   * The payment's identifier.
-   *
-   * @generated from field: string external_id = 4;
-   */
-  externalId: string;
-
-  /**
-   * The amount that was debited.
-   *
-   * @generated from field: dcm.v1.Money amount = 5;
-   */
-  amount?: Money | undefined;
-
-  /**
-   * The code of the initiator bank; must be the caller's.
-   *
-   * @generated from field: string debtor_agent_bic = 6;
-   */
-  debtorAgentBic: string;
-
-  /**
-   * The payer.
-   *
-   * @generated from field: dcm.v1.Debtor debtor = 7;
-   */
-  debtor?: Debtor | undefined;
-
-  /**
-   * The code of the recipient bank; must be that of the order's merchant.
-   *
-   * @generated from field: string creditor_agent_bic = 8;
-   */
-  creditorAgentBic: string;
-
-  /**
-   * The payee; the account must be that of the order's merchant.
-   *
-   * @generated from field: dcm.v1.Creditor creditor = 9;
-   */
-  creditor?: Creditor | undefined;
-
-  /**
-   * The order that is paid.
-   *
-   * @generated from field: string order_id = 10;
-   */
-  orderId: string;
-
-  /**
-   * The purpose.
-   *
-   * @generated from field: string purpose = 11;
-   */
-  purpose: string;
-
-  /**
-   * The bank's own creation date, YYYY-MM-DD.
-   *
-   * @generated from field: string msg_creation_date = 12;
-   */
-  msgCreationDate: string;
-
-  /**
-   * The bank's own creation time, HH:MM:SS.
-   *
-   * @generated from field: string msg_creation_time = 13;
-   */
-  msgCreationTime: string;
-
-  /**
-   * The kind of the payment.
-   *
-   * @generated from field: dcm.v1.PaymentType pm_type = 14;
-   */
-  pmType: PaymentType;
-
-  /**
-   * The kind of the payer's account.
-   *
-   * @generated from field: dcm.v1.SenderAccountType sender_account_type = 15;
-   */
-  senderAccountType: SenderAccountType;
-
-  /**
-   * How the personal data is encrypted.
-   *
-   * @generated from field: dcm.v1.Encryption encryption = 16;
-   */
-  encryption?: Encryption | undefined;
-
-  /**
-   * The compact JWS as it arrived, kept as evidence.
+   * The compact JWS as it arrived, which is kept as evidence. Its payload is the OpenAPI schema `PaymentMessageClaims`.
    *
    * @generated from field: string jws = 17;
    */
   jws: string;
+
+  /**
+   * The body of the bank's request, byte by byte: an access token with the claim `body_sha256` must bind it, and it must hold the
+   * JWS as its member `jwt`. Without that claim it may be left out.
+   *
+   * @generated from field: bytes body = 18;
+   */
+  body: Uint8Array;
 };
 
 /**
@@ -181,13 +73,6 @@ export const SubmitPaymentMessageResponseSchema: GenMessage<SubmitPaymentMessage
  * @generated from message dcm.v1.GetPaymentMessageRequest
  */
 export type GetPaymentMessageRequest = Message<"dcm.v1.GetPaymentMessageRequest"> & {
-  /**
-   * The bank that asks; it sees only messages that it is a side of.
-   *
-   * @generated from field: string caller_guid = 1;
-   */
-  callerGuid: string;
-
   /**
    * By what to find it; exactly one.
    *
@@ -261,7 +146,7 @@ export const PaymentMessageService: GenService<{
     output: typeof SubmitPaymentMessageResponseSchema;
   },
   /**
-   * Reads a payment message by its guid or by its order, for one of its two banks.
+   * Reads a payment message by its guid or by its order. A bank reads those that it is a side of.
    *
    * @generated from rpc dcm.v1.PaymentMessageService.GetPaymentMessage
    */

@@ -6,10 +6,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { AccessToken } from "./access_pb.ts";
 import { file_dcm_v1_access } from "./access_pb.ts";
-import { file_dcm_v1_scope } from "./scope_pb.ts";
-import type { Register, RegisterAct, RegisterPayment, RegisterRole, RegisterStatus, SettlementPayment } from "./settlement_pb.ts";
+import type { Register, RegisterAct, RegisterPayment, RegisterRole, RegisterStatus } from "./settlement_pb.ts";
 import { file_dcm_v1_settlement } from "./settlement_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -19,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/settlement_service.proto.
  */
 export const file_dcm_v1_settlement_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9kY20vdjEvc2V0dGxlbWVudF9zZXJ2aWNlLnByb3RvEgZkY20udjEiPAoVQ2xvc2VSZWdpc3RlcnNSZXF1ZXN0EgsKA2RheRgBIAEoCRIWCg5hbGxvd19vcGVuX2RheRgCIAEoCCI9ChZDbG9zZVJlZ2lzdGVyc1Jlc3BvbnNlEiMKCXJlZ2lzdGVycxgBIAMoCzIQLmRjbS52MS5SZWdpc3RlciKcAgoUTGlzdFJlZ2lzdGVyc1JlcXVlc3QSEwoLY2FsbGVyX2d1aWQYASABKAkSIgoEcm9sZRgCIAEoDjIULmRjbS52MS5SZWdpc3RlclJvbGUSKAoEZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoCdG8YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm9mZnNldBgFIAEoBRINCgVsaW1pdBgGIAEoBRIoCghzdGF0dXNlcxgHIAMoDjIWLmRjbS52MS5SZWdpc3RlclN0YXR1cxIwCgx1cGRhdGVkX2Zyb20YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlEKFUxpc3RSZWdpc3RlcnNSZXNwb25zZRIjCglyZWdpc3RlcnMYASADKAsyEC5kY20udjEuUmVnaXN0ZXISEwoLdG90YWxfY291bnQYAiABKAMibgoSR2V0UmVnaXN0ZXJSZXF1ZXN0EhMKC2NhbGxlcl9ndWlkGAEgASgJEhMKC3JlZ2lzdGVyX2lkGAIgASgJEhYKDnBheW1lbnRzX2xpbWl0GAMgASgFEhYKDnBheW1lbnRzX2FmdGVyGAQgASgJIoEBChNHZXRSZWdpc3RlclJlc3BvbnNlEiIKCHJlZ2lzdGVyGAEgASgLMhAuZGNtLnYxLlJlZ2lzdGVyEikKCHBheW1lbnRzGAIgAygLMhcuZGNtLnYxLlJlZ2lzdGVyUGF5bWVudBIbChNuZXh0X3BheW1lbnRzX2FmdGVyGAMgASgJIqIBChJQYXlSZWdpc3RlclJlcXVlc3QSEwoLY2FsbGVyX2d1aWQYASABKAkSEwoLcmVnaXN0ZXJfaWQYAiABKAkSKgoHcGF5bWVudBgDIAEoCzIZLmRjbS52MS5TZXR0bGVtZW50UGF5bWVudBILCgNqd3MYBCABKAkSKQoMYWNjZXNzX3Rva2VuGAUgASgLMhMuZGNtLnYxLkFjY2Vzc1Rva2VuIicKE1BheVJlZ2lzdGVyUmVzcG9uc2USEAoIcmVwZWF0ZWQYASABKAgivgEKFkNvbmZpcm1SZWdpc3RlclJlcXVlc3QSEwoLY2FsbGVyX2d1aWQYASABKAkSEwoLcmVnaXN0ZXJfaWQYAiABKAkSKgoHcGF5bWVudBgDIAEoCzIZLmRjbS52MS5TZXR0bGVtZW50UGF5bWVudBIWCg5wYXltZW50X3N0YXR1cxgEIAEoCRILCgNqd3MYBSABKAkSKQoMYWNjZXNzX3Rva2VuGAYgASgLMhMuZGNtLnYxLkFjY2Vzc1Rva2VuIisKF0NvbmZpcm1SZWdpc3RlclJlc3BvbnNlEhAKCHJlcGVhdGVkGAEgASgIIoIBCh5Db25maXJtSW50ZXJuYWxSZWdpc3RlclJlcXVlc3QSEwoLY2FsbGVyX2d1aWQYASABKAkSEwoLcmVnaXN0ZXJfaWQYAiABKAkSCwoDandzGAMgASgJEikKDGFjY2Vzc190b2tlbhgEIAEoCzITLmRjbS52MS5BY2Nlc3NUb2tlbiIzCh9Db25maXJtSW50ZXJuYWxSZWdpc3RlclJlc3BvbnNlEhAKCHJlcGVhdGVkGAEgASgIIkwKFVJlb3BlblJlZ2lzdGVyUmVxdWVzdBITCgtyZWdpc3Rlcl9pZBgBIAEoCRIQCghvcGVyYXRvchgCIAEoCRIMCgRub3RlGAMgASgJIjwKFlJlb3BlblJlZ2lzdGVyUmVzcG9uc2USIgoIcmVnaXN0ZXIYASABKAsyEC5kY20udjEuUmVnaXN0ZXIiRAoXTGlzdFJlZ2lzdGVyQWN0c1JlcXVlc3QSEwoLcmVnaXN0ZXJfaWQYASABKAkSFAoMYWZ0ZXJfbnVtYmVyGAIgASgDInwKGExpc3RSZWdpc3RlckFjdHNSZXNwb25zZRIiCghyZWdpc3RlchgBIAEoCzIQLmRjbS52MS5SZWdpc3RlchIhCgRhY3RzGAIgAygLMhMuZGNtLnYxLlJlZ2lzdGVyQWN0EhkKEW5leHRfYWZ0ZXJfbnVtYmVyGAMgASgDIi4KGVJlY29uY2lsZVJlZ2lzdGVyc1JlcXVlc3QSEQoJbGFzdF9kYXlzGAEgASgFIioKC0Rpc2NyZXBhbmN5Eg8KB3Byb2JsZW0YASABKAkSCgoCaWQYAiABKAkiSAoaUmVjb25jaWxlUmVnaXN0ZXJzUmVzcG9uc2USKgoNZGlzY3JlcGFuY2llcxgBIAMoCzITLmRjbS52MS5EaXNjcmVwYW5jeTLnBgoRU2V0dGxlbWVudFNlcnZpY2USWQoOQ2xvc2VSZWdpc3RlcnMSHS5kY20udjEuQ2xvc2VSZWdpc3RlcnNSZXF1ZXN0Gh4uZGNtLnYxLkNsb3NlUmVnaXN0ZXJzUmVzcG9uc2UiCJACAoq1GAEDElgKDUxpc3RSZWdpc3RlcnMSHC5kY20udjEuTGlzdFJlZ2lzdGVyc1JlcXVlc3QaHS5kY20udjEuTGlzdFJlZ2lzdGVyc1Jlc3BvbnNlIgqQAgGKtRgDAQIDElIKC0dldFJlZ2lzdGVyEhouZGNtLnYxLkdldFJlZ2lzdGVyUmVxdWVzdBobLmRjbS52MS5HZXRSZWdpc3RlclJlc3BvbnNlIgqQAgGKtRgDAQIDElAKC1BheVJlZ2lzdGVyEhouZGNtLnYxLlBheVJlZ2lzdGVyUmVxdWVzdBobLmRjbS52MS5QYXlSZWdpc3RlclJlc3BvbnNlIgiQAgKKtRgBARJcCg9Db25maXJtUmVnaXN0ZXISHi5kY20udjEuQ29uZmlybVJlZ2lzdGVyUmVxdWVzdBofLmRjbS52MS5Db25maXJtUmVnaXN0ZXJSZXNwb25zZSIIkAICirUYAQESdAoXQ29uZmlybUludGVybmFsUmVnaXN0ZXISJi5kY20udjEuQ29uZmlybUludGVybmFsUmVnaXN0ZXJSZXF1ZXN0GicuZGNtLnYxLkNvbmZpcm1JbnRlcm5hbFJlZ2lzdGVyUmVzcG9uc2UiCJACAoq1GAEBElkKDlJlb3BlblJlZ2lzdGVyEh0uZGNtLnYxLlJlb3BlblJlZ2lzdGVyUmVxdWVzdBoeLmRjbS52MS5SZW9wZW5SZWdpc3RlclJlc3BvbnNlIgiQAgCKtRgBAxJgChBMaXN0UmVnaXN0ZXJBY3RzEh8uZGNtLnYxLkxpc3RSZWdpc3RlckFjdHNSZXF1ZXN0GiAuZGNtLnYxLkxpc3RSZWdpc3RlckFjdHNSZXNwb25zZSIJkAIBirUYAgIDEmYKElJlY29uY2lsZVJlZ2lzdGVycxIhLmRjbS52MS5SZWNvbmNpbGVSZWdpc3RlcnNSZXF1ZXN0GiIuZGNtLnYxLlJlY29uY2lsZVJlZ2lzdGVyc1Jlc3BvbnNlIgmQAgGKtRgCAgNiBnByb3RvMw", [file_dcm_v1_access, file_dcm_v1_scope, file_dcm_v1_settlement, file_google_protobuf_timestamp]);
+  fileDesc("Ch9kY20vdjEvc2V0dGxlbWVudF9zZXJ2aWNlLnByb3RvEgZkY20udjEiPAoVQ2xvc2VSZWdpc3RlcnNSZXF1ZXN0EgsKA2RheRgBIAEoCRIWCg5hbGxvd19vcGVuX2RheRgCIAEoCCI9ChZDbG9zZVJlZ2lzdGVyc1Jlc3BvbnNlEiMKCXJlZ2lzdGVycxgBIAMoCzIQLmRjbS52MS5SZWdpc3RlciKgAgoUTGlzdFJlZ2lzdGVyc1JlcXVlc3QSIgoEcm9sZRgCIAEoDjIULmRjbS52MS5SZWdpc3RlclJvbGUSKAoEZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoCdG8YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm9mZnNldBgFIAEoBRINCgVsaW1pdBgGIAEoBRIoCghzdGF0dXNlcxgHIAMoDjIWLmRjbS52MS5SZWdpc3RlclN0YXR1cxIwCgx1cGRhdGVkX2Zyb20YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWJhbmtfZ3VpZBgJIAEoCUoECAEQAiJRChVMaXN0UmVnaXN0ZXJzUmVzcG9uc2USIwoJcmVnaXN0ZXJzGAEgAygLMhAuZGNtLnYxLlJlZ2lzdGVyEhMKC3RvdGFsX2NvdW50GAIgASgDIl8KEkdldFJlZ2lzdGVyUmVxdWVzdBITCgtyZWdpc3Rlcl9pZBgCIAEoCRIWCg5wYXltZW50c19saW1pdBgDIAEoBRIWCg5wYXltZW50c19hZnRlchgEIAEoCUoECAEQAiKBAQoTR2V0UmVnaXN0ZXJSZXNwb25zZRIiCghyZWdpc3RlchgBIAEoCzIQLmRjbS52MS5SZWdpc3RlchIpCghwYXltZW50cxgCIAMoCzIXLmRjbS52MS5SZWdpc3RlclBheW1lbnQSGwoTbmV4dF9wYXltZW50c19hZnRlchgDIAEoCSJDChJQYXlSZWdpc3RlclJlcXVlc3QSEwoLcmVnaXN0ZXJfaWQYAiABKAkSDAoEYm9keRgGIAEoDEoECAEQAkoECAMQBiInChNQYXlSZWdpc3RlclJlc3BvbnNlEhAKCHJlcGVhdGVkGAEgASgIIkcKFkNvbmZpcm1SZWdpc3RlclJlcXVlc3QSEwoLcmVnaXN0ZXJfaWQYAiABKAkSDAoEYm9keRgHIAEoDEoECAEQAkoECAMQByIrChdDb25maXJtUmVnaXN0ZXJSZXNwb25zZRIQCghyZXBlYXRlZBgBIAEoCCJBCh5Db25maXJtSW50ZXJuYWxSZWdpc3RlclJlcXVlc3QSEwoLcmVnaXN0ZXJfaWQYAiABKAlKBAgBEAJKBAgDEAUiMwofQ29uZmlybUludGVybmFsUmVnaXN0ZXJSZXNwb25zZRIQCghyZXBlYXRlZBgBIAEoCCJAChVSZW9wZW5SZWdpc3RlclJlcXVlc3QSEwoLcmVnaXN0ZXJfaWQYASABKAkSDAoEbm90ZRgDIAEoCUoECAIQAyI8ChZSZW9wZW5SZWdpc3RlclJlc3BvbnNlEiIKCHJlZ2lzdGVyGAEgASgLMhAuZGNtLnYxLlJlZ2lzdGVyIkQKF0xpc3RSZWdpc3RlckFjdHNSZXF1ZXN0EhMKC3JlZ2lzdGVyX2lkGAEgASgJEhQKDGFmdGVyX251bWJlchgCIAEoAyJ8ChhMaXN0UmVnaXN0ZXJBY3RzUmVzcG9uc2USIgoIcmVnaXN0ZXIYASABKAsyEC5kY20udjEuUmVnaXN0ZXISIQoEYWN0cxgCIAMoCzITLmRjbS52MS5SZWdpc3RlckFjdBIZChFuZXh0X2FmdGVyX251bWJlchgDIAEoAyIuChlSZWNvbmNpbGVSZWdpc3RlcnNSZXF1ZXN0EhEKCWxhc3RfZGF5cxgBIAEoBSIqCgtEaXNjcmVwYW5jeRIPCgdwcm9ibGVtGAEgASgJEgoKAmlkGAIgASgJIkgKGlJlY29uY2lsZVJlZ2lzdGVyc1Jlc3BvbnNlEioKDWRpc2NyZXBhbmNpZXMYASADKAsyEy5kY20udjEuRGlzY3JlcGFuY3ky5wYKEVNldHRsZW1lbnRTZXJ2aWNlElkKDkNsb3NlUmVnaXN0ZXJzEh0uZGNtLnYxLkNsb3NlUmVnaXN0ZXJzUmVxdWVzdBoeLmRjbS52MS5DbG9zZVJlZ2lzdGVyc1Jlc3BvbnNlIgiQAgKKtRgBBRJYCg1MaXN0UmVnaXN0ZXJzEhwuZGNtLnYxLkxpc3RSZWdpc3RlcnNSZXF1ZXN0Gh0uZGNtLnYxLkxpc3RSZWdpc3RlcnNSZXNwb25zZSIKkAIBirUYAwEEBRJSCgtHZXRSZWdpc3RlchIaLmRjbS52MS5HZXRSZWdpc3RlclJlcXVlc3QaGy5kY20udjEuR2V0UmVnaXN0ZXJSZXNwb25zZSIKkAIBirUYAwEEBRJQCgtQYXlSZWdpc3RlchIaLmRjbS52MS5QYXlSZWdpc3RlclJlcXVlc3QaGy5kY20udjEuUGF5UmVnaXN0ZXJSZXNwb25zZSIIkAICirUYAQESXAoPQ29uZmlybVJlZ2lzdGVyEh4uZGNtLnYxLkNvbmZpcm1SZWdpc3RlclJlcXVlc3QaHy5kY20udjEuQ29uZmlybVJlZ2lzdGVyUmVzcG9uc2UiCJACAoq1GAEBEnQKF0NvbmZpcm1JbnRlcm5hbFJlZ2lzdGVyEiYuZGNtLnYxLkNvbmZpcm1JbnRlcm5hbFJlZ2lzdGVyUmVxdWVzdBonLmRjbS52MS5Db25maXJtSW50ZXJuYWxSZWdpc3RlclJlc3BvbnNlIgiQAgKKtRgBARJZCg5SZW9wZW5SZWdpc3RlchIdLmRjbS52MS5SZW9wZW5SZWdpc3RlclJlcXVlc3QaHi5kY20udjEuUmVvcGVuUmVnaXN0ZXJSZXNwb25zZSIIkAIAirUYAQUSYAoQTGlzdFJlZ2lzdGVyQWN0cxIfLmRjbS52MS5MaXN0UmVnaXN0ZXJBY3RzUmVxdWVzdBogLmRjbS52MS5MaXN0UmVnaXN0ZXJBY3RzUmVzcG9uc2UiCZACAYq1GAIEBRJmChJSZWNvbmNpbGVSZWdpc3RlcnMSIS5kY20udjEuUmVjb25jaWxlUmVnaXN0ZXJzUmVxdWVzdBoiLmRjbS52MS5SZWNvbmNpbGVSZWdpc3RlcnNSZXNwb25zZSIJkAIBirUYAgQFYgZwcm90bzM", [file_dcm_v1_access, file_dcm_v1_settlement, file_google_protobuf_timestamp]);
 
 /**
  * Which day to close.
@@ -78,13 +76,6 @@ export const CloseRegistersResponseSchema: GenMessage<CloseRegistersResponse> = 
  */
 export type ListRegistersRequest = Message<"dcm.v1.ListRegistersRequest"> & {
   /**
-   * The bank that asks; it sees only its own.
-   *
-   * @generated from field: string caller_guid = 1;
-   */
-  callerGuid: string;
-
-  /**
    * Which side the bank is.
    *
    * @generated from field: dcm.v1.RegisterRole role = 2;
@@ -132,6 +123,13 @@ export type ListRegistersRequest = Message<"dcm.v1.ListRegistersRequest"> & {
    * @generated from field: google.protobuf.Timestamp updated_from = 8;
    */
   updatedFrom?: Timestamp | undefined;
+
+  /**
+   * Whose registers. A bank lists its own and leaves this empty; a service must say.
+   *
+   * @generated from field: string bank_guid = 9;
+   */
+  bankGuid: string;
 };
 
 /**
@@ -175,13 +173,6 @@ export const ListRegistersResponseSchema: GenMessage<ListRegistersResponse> = /*
  * @generated from message dcm.v1.GetRegisterRequest
  */
 export type GetRegisterRequest = Message<"dcm.v1.GetRegisterRequest"> & {
-  /**
-   * The bank that asks.
-   *
-   * @generated from field: string caller_guid = 1;
-   */
-  callerGuid: string;
-
   /**
    * The register's id.
    *
@@ -253,13 +244,6 @@ export const GetRegisterResponseSchema: GenMessage<GetRegisterResponse> = /*@__P
  */
 export type PayRegisterRequest = Message<"dcm.v1.PayRegisterRequest"> & {
   /**
-   * The bank that paid.
-   *
-   * @generated from field: string caller_guid = 1;
-   */
-  callerGuid: string;
-
-  /**
    * The register's id.
    *
    * @generated from field: string register_id = 2;
@@ -267,25 +251,12 @@ export type PayRegisterRequest = Message<"dcm.v1.PayRegisterRequest"> & {
   registerId: string;
 
   /**
-   * The payment.
+   * The body of the bank's request, byte by byte: JSON of the OpenAPI schema `GrossSettlementPaymentClaims`, or `{"jwt"}` with a compact JWS
+   * of the same.
    *
-   * @generated from field: dcm.v1.SettlementPayment payment = 3;
+   * @generated from field: bytes body = 6;
    */
-  payment?: SettlementPayment | undefined;
-
-  /**
-   * What the bank signed, kept as evidence.
-   *
-   * @generated from field: string jws = 4;
-   */
-  jws: string;
-
-  /**
-   * The caller's access token. Absent: no replay check (callers inside the platform only).
-   *
-   * @generated from field: dcm.v1.AccessToken access_token = 5;
-   */
-  accessToken?: AccessToken | undefined;
+  body: Uint8Array;
 };
 
 /**
@@ -323,13 +294,6 @@ export const PayRegisterResponseSchema: GenMessage<PayRegisterResponse> = /*@__P
  */
 export type ConfirmRegisterRequest = Message<"dcm.v1.ConfirmRegisterRequest"> & {
   /**
-   * The bank that paid.
-   *
-   * @generated from field: string caller_guid = 1;
-   */
-  callerGuid: string;
-
-  /**
    * The register's id.
    *
    * @generated from field: string register_id = 2;
@@ -337,32 +301,12 @@ export type ConfirmRegisterRequest = Message<"dcm.v1.ConfirmRegisterRequest"> & 
   registerId: string;
 
   /**
-   * The payment that it was paid with.
+   * The body of the bank's request, byte by byte: JSON of the OpenAPI schema `GrossSettlementConfirmationClaims`, or `{"jwt"}` with a compact JWS
+   * of the same.
    *
-   * @generated from field: dcm.v1.SettlementPayment payment = 3;
+   * @generated from field: bytes body = 7;
    */
-  payment?: SettlementPayment | undefined;
-
-  /**
-   * ACSC or ACCC: the payment is final; RJCT or CANC: it failed.
-   *
-   * @generated from field: string payment_status = 4;
-   */
-  paymentStatus: string;
-
-  /**
-   * What the bank signed, kept as evidence.
-   *
-   * @generated from field: string jws = 5;
-   */
-  jws: string;
-
-  /**
-   * The caller's access token. Absent: no replay check (callers inside the platform only).
-   *
-   * @generated from field: dcm.v1.AccessToken access_token = 6;
-   */
-  accessToken?: AccessToken | undefined;
+  body: Uint8Array;
 };
 
 /**
@@ -400,32 +344,11 @@ export const ConfirmRegisterResponseSchema: GenMessage<ConfirmRegisterResponse> 
  */
 export type ConfirmInternalRegisterRequest = Message<"dcm.v1.ConfirmInternalRegisterRequest"> & {
   /**
-   * The bank that is both sides.
-   *
-   * @generated from field: string caller_guid = 1;
-   */
-  callerGuid: string;
-
-  /**
    * The register's id.
    *
    * @generated from field: string register_id = 2;
    */
   registerId: string;
-
-  /**
-   * What the bank signed, kept as evidence.
-   *
-   * @generated from field: string jws = 3;
-   */
-  jws: string;
-
-  /**
-   * The caller's access token. Absent: no replay check (callers inside the platform only).
-   *
-   * @generated from field: dcm.v1.AccessToken access_token = 4;
-   */
-  accessToken?: AccessToken | undefined;
 };
 
 /**
@@ -468,13 +391,6 @@ export type ReopenRegisterRequest = Message<"dcm.v1.ReopenRegisterRequest"> & {
    * @generated from field: string register_id = 1;
    */
   registerId: string;
-
-  /**
-   * Who decides, 1 to 100 characters.
-   *
-   * @generated from field: string operator = 2;
-   */
-  operator: string;
 
   /**
    * Why, 1 to 500 characters.
@@ -674,7 +590,7 @@ export const SettlementService: GenService<{
     output: typeof ListRegistersResponseSchema;
   },
   /**
-   * Reads one register with a page of its payments, for one of its two banks.
+   * Reads one register with a page of its payments. A bank reads those that it is a side of.
    *
    * @generated from rpc dcm.v1.SettlementService.GetRegister
    */
@@ -717,7 +633,8 @@ export const SettlementService: GenService<{
     output: typeof ConfirmInternalRegisterResponseSchema;
   },
   /**
-   * Takes back that a register is Paid, because the money came back: it is what it was made as. For operators.
+   * Takes back that a register is Paid, because the money came back: it is what it was made as. The act
+   * names the operator's credential.
    *
    * @generated from rpc dcm.v1.SettlementService.ReopenRegister
    */

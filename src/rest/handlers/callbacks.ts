@@ -1,5 +1,5 @@
 import type { Handlers } from "../../../gen/rest/operations.ts";
-import { callerOf, type RequestContext, rpcOptions } from "../context.ts";
+import { asBank, type RequestContext } from "../context.ts";
 import { missedCallbackAnswer, missedStates } from "../translate/callback.ts";
 import { timestampOfQuery } from "../translate/time.ts";
 
@@ -8,7 +8,6 @@ export const callbackHandlers: Pick<Handlers<RequestContext>, "listMissedCallbac
     const { callbacks, nextPageToken } = await context.deps.clients.callbacks.listCallbacks(
       {
         filter: {
-          receiverGuid: callerOf(context).bank.guid,
           since: timestampOfQuery(query.since, "since"),
           states: [...missedStates],
           missed: true,
@@ -16,7 +15,7 @@ export const callbackHandlers: Pick<Handlers<RequestContext>, "listMissedCallbac
         pageSize: query.limit ?? 50,
         pageToken: query.cursor ?? "",
       },
-      rpcOptions,
+      asBank(context),
     );
     const body = { items: callbacks.map(missedCallbackAnswer), next_cursor: nextPageToken || null };
     return { status: 200, type: "application/json", body };

@@ -1,9 +1,6 @@
-import type { GetPaymentMessageResponse } from "../../../gen/dcm/v1/payment_message_service_pb.ts";
 import type { Handlers } from "../../../gen/rest/operations.ts";
-import { verifySignedBy } from "../authenticate.ts";
-import { callerOf, type RequestContext, rpcOptions } from "../context.ts";
-import { paymentMessageAnswer, submitPaymentMessageRequest } from "../translate/paymentMessage.ts";
-import { validClaims } from "../validate.ts";
+import { asBank, type RequestContext } from "../context.ts";
+import { paymentMessageAnswer } from "../translate/paymentMessage.ts";
 
 type PaymentMessageHandlers = Pick<
   Handlers<RequestContext>,
@@ -24,20 +21,14 @@ export const paymentMessageHandlers: PaymentMessageHandlers = {
   },
 };
 
-async function submit(jwt: string, context: RequestContext) {
-  const caller = callerOf(context);
-  const claims = await verifySignedBy(caller.bank, jwt, context.parties);
-  const request = submitPaymentMessageRequest(validClaims("PaymentMessageClaims", claims), caller, jwt);
-  const { guid } = await context.deps.clients.paymentMessages.submitPaymentMessage(request, rpcOptions);
+async function submit(jws: string, context: RequestContext) {
+  const { paymentMessages } = context.deps.clients;
+  const { guid } = await paymentMessages.submitPaymentMessage({ jws, body: context.body }, asBank(context));
   return { status: 201, type: "application/json", body: { guid } } as const;
 }
 
 async function read(by: { case: "guid" | "orderId"; value: string }, context: RequestContext) {
-  const callerGuid = callerOf(context).bank.guid;
-  const found: GetPaymentMessageResponse = await context.deps.clients.paymentMessages.getPaymentMessage(
-    { callerGuid, by },
-    rpcOptions,
-  );
+  const found = await context.deps.clients.paymentMessages.getPaymentMessage({ by }, asBank(context));
   if (!found.paymentMessage) throw new Error("the core answered no payment message");
   return { status: 200, type: "application/json", body: paymentMessageAnswer(found.paymentMessage) } as const;
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import type { Handlers } from "../../../gen/rest/operations.ts";
-import type { RequestContext } from "../context.ts";
+import { type RequestContext, rpcOptions } from "../context.ts";
 import { docsPage, type OpenapiPage } from "../pages/docsPage.ts";
 
 type PlatformHandlers = Pick<
@@ -15,7 +15,10 @@ export function platformHandlers(openapiPath: string): PlatformHandlers {
   const document = parse(yaml) as OpenapiPage & Record<string, unknown>;
   const page = docsPage(document);
   return {
-    getJwks: async (_input, { deps }) => ({ status: 200, type: "application/json", body: deps.platformJwks() }),
+    async getJwks(_input, { deps }) {
+      const { jwks } = await deps.clients.platform.listSigningKeys({}, rpcOptions);
+      return { status: 200, type: "application/json", body: { keys: jwks.map((jwk) => JSON.parse(jwk)) } };
+    },
     getOpenapiYaml: async () => ({ status: 200, type: "application/yaml", body: yaml }),
     getOpenapiJson: async () => ({ status: 200, type: "application/json", body: document }),
     getDocs: async () => ({ status: 200, type: "text/html", body: page }),

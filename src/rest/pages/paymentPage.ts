@@ -3,8 +3,8 @@ import { toString as qrCode } from "qrcode";
 import { type Order, OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
 import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import type { Participant } from "../../../gen/dcm/v1/participant_pb.ts";
-import { amountText } from "../translate/amount.ts";
-import { complete } from "../translate/order.ts";
+import { complete } from "../../wire/order.ts";
+import { amountText } from "../../wire/values.ts";
 import { escaped, page } from "./html.ts";
 
 export type PaymentPage = {

@@ -1,7 +1,7 @@
 import { type Callback, CallbackKind, CallbackState } from "../../../gen/dcm/v1/callback_pb.ts";
 import type { components } from "../../../gen/rest/types.ts";
+import { isoText } from "../../wire/values.ts";
 import { enumText } from "./enumText.ts";
-import { isoText } from "./time.ts";
 
 type MissedCallback = components["schemas"]["MissedCallback"];
 

@@ -1,4 +1,3 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { UltimateCreditor } from "../../../gen/dcm/v1/order_pb.ts";
 import {
   type PaymentMessage,
@@ -6,27 +5,11 @@ import {
   PaymentType,
   SenderAccountType,
 } from "../../../gen/dcm/v1/payment_message_pb.ts";
-import type { SubmitPaymentMessageRequestSchema } from "../../../gen/dcm/v1/payment_message_service_pb.ts";
 import type { components } from "../../../gen/rest/types.ts";
-import type { Caller } from "../context.ts";
-import { accessToken } from "./accessToken.ts";
-import { amountNumber, moneyOf } from "./amount.ts";
+import { amountNumber, publicJwk } from "../../wire/values.ts";
 import { enumText } from "./enumText.ts";
-import { publicJwk } from "./jwk.ts";
 
 type Schemas = components["schemas"];
-
-const paymentTypes = {
-  trade: PaymentType.TRADE,
-  p2p: PaymentType.P2P,
-  return: PaymentType.RETURN,
-  aid: PaymentType.AID,
-} as const satisfies Record<Schemas["PaymentType"], PaymentType>;
-
-const senderAccountTypes = {
-  "limit-related": SenderAccountType.LIMIT_RELATED,
-  "aid-related": SenderAccountType.AID_RELATED,
-} as const satisfies Record<Schemas["SenderAccountType"], SenderAccountType>;
 
 export const paymentTypeText = {
   [PaymentType.TRADE]: "trade",
@@ -45,43 +28,6 @@ const statusText = {
   [PaymentMessageStatus.SUCCESS]: "success",
   [PaymentMessageStatus.REJECT]: "reject",
 } as const;
-
-/** The claims of a verified payment message, with the caller's access token and the message itself as evidence. */
-export function submitPaymentMessageRequest(
-  claims: Schemas["PaymentMessageClaims"],
-  caller: Caller,
-  jws: string,
-): MessageInitShape<typeof SubmitPaymentMessageRequestSchema> {
-  const { debtor, creditor } = claims;
-  return {
-    callerGuid: caller.bank.guid,
-    accessToken: accessToken(caller.access),
-    jti: claims.jti,
-    externalId: claims.payment_message_external_id,
-    amount: moneyOf(claims.amount, claims.currency, "amount"),
-    debtorAgentBic: claims.debtor_agent_bic,
-    debtor: {
-      name: debtor.debtor_name,
-      taxNumber: debtor.debtor_id,
-      account: debtor.debtor_account,
-      phone: debtor.debtor_phone ?? "",
-    },
-    creditorAgentBic: claims.creditor_agent_bic,
-    creditor: {
-      name: creditor.creditor_name,
-      taxNumber: creditor.creditor_id,
-      account: creditor.creditor_account,
-    },
-    orderId: claims.order_id.toLowerCase(),
-    purpose: claims.purpose,
-    msgCreationDate: claims.msg_creation_date,
-    msgCreationTime: claims.msg_creation_time,
-    pmType: paymentTypes[claims.pm_type],
-    senderAccountType: senderAccountTypes[claims.sender_account_type],
-    encryption: { nonce: claims.encryption.nonce, encryptedKey: claims.encryption.encrypted_key },
-    jws,
-  };
-}
 
 export function paymentMessageAnswer(message: PaymentMessage): Schemas["PaymentMessage"] {
   const { debtor, creditor, encryption } = message;

@@ -1,15 +1,8 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import {
-  type Register,
-  type RegisterPayment,
-  RegisterStatus,
-  type SettlementPaymentSchema,
-} from "../../../gen/dcm/v1/settlement_pb.ts";
+import { type Register, type RegisterPayment, RegisterStatus } from "../../../gen/dcm/v1/settlement_pb.ts";
 import type { components } from "../../../gen/rest/types.ts";
-import { amountText, moneyOf, total } from "./amount.ts";
+import { amountText, isoText } from "../../wire/values.ts";
 import { enumText } from "./enumText.ts";
 import { paymentTypeText } from "./paymentMessage.ts";
-import { isoText } from "./time.ts";
 
 type Schemas = components["schemas"];
 
@@ -24,19 +17,6 @@ export const registerStatuses = {
 const statusText = Object.fromEntries(
   Object.entries(registerStatuses).map(([text, status]) => [status, text]),
 ) as Record<RegisterStatus, Schemas["RegisterStatus"]>;
-
-/** What a bank states about a register's payment; a confirmation has the same members and more. */
-export function settlementPayment(
-  claims: Schemas["GrossSettlementPaymentClaims"],
-): MessageInitShape<typeof SettlementPaymentSchema> {
-  return {
-    externalId: claims.payment_message_external_id,
-    creditorIban: claims.creditor_iban,
-    amount: moneyOf(claims.amount, claims.currency, "amount", total),
-    purpose: claims.purpose,
-    creationDate: claims.creation_date,
-  };
-}
 
 export function registerAnswer(register: Register): Schemas["Register"] {
   const totalMinor = register.totalAmount?.amountMinor ?? 0n;

@@ -1,17 +1,8 @@
-import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { type ErrorCode, RestRefusal } from "../errors.ts";
+import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { RestRefusal } from "../errors.ts";
 
 /** The last second of the year 9999, the end of what a Timestamp can say. Seconds beyond it are milliseconds. */
 const MAX_UNIX_SECONDS = 253_402_300_799;
-
-/** A JWT time in seconds, given as a number or as digits. */
-export function timestampOfClaim(claim: number | string, field: string, code: ErrorCode): Timestamp {
-  const seconds = Number(claim);
-  if (!(seconds >= 0 && seconds <= MAX_UNIX_SECONDS)) {
-    throw new RestRefusal(code, { text: `${field} is not in Unix seconds (milliseconds?)`, field });
-  }
-  return timestampFromDate(new Date(Math.floor(seconds * 1000)));
-}
 
 /** An instant, or a calendar date that stands for its midnight in Kyiv. */
 export function timestampOfQuery(text: string, field: string): Timestamp {
@@ -44,18 +35,4 @@ function kyivMidnight(date: string): Date {
   if (Number.isNaN(utcMidnight)) return new Date(Number.NaN);
   const candidates = [3, 2].map((hours) => new Date(utcMidnight - hours * HOUR_MS));
   return candidates.find((instant) => Number(kyivHour.format(instant)) === 0) ?? new Date(utcMidnight - 2 * HOUR_MS);
-}
-
-export function isoText(timestamp: Timestamp | undefined): string {
-  return timestampDate(required(timestamp)).toISOString();
-}
-
-export function unixSeconds(timestamp: Timestamp | undefined): number {
-  return Number(required(timestamp).seconds);
-}
-
-/** The core always sets it; its absence would be a fault of ours. */
-function required(timestamp: Timestamp | undefined): Timestamp {
-  if (!timestamp) throw new Error("an instant is missing in the core's answer");
-  return timestamp;
 }

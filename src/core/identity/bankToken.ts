@@ -1,0 +1,101 @@
+import type { BankActor } from "../../domain/actor.ts";
+import { isRefusal, type Refusal, type RefusalReason, refuse } from "../../domain/errors.ts";
+import type { Participant } from "../../domain/participant.ts";
+import { type AccessProblem, bodyDigest, checkAccessClaims } from "../../sdk/access.ts";
+import { type Claims, type ParsedJws, peekJws } from "../../sdk/jws.ts";
+import type { Parties, Party } from "./parties.ts";
+import { refusedToken, verifiedBy } from "./signed.ts";
+
+/** By which name a token may call the platform, beside its public address. */
+const platformAudience = "dcm";
+
+/** What the holder of the key hears of a token with a good signature (wire contract, section 4), and of which claim. */
+const refusalOfProblem: Record<AccessProblem, Refusal> = {
+  kind: refusedToken(),
+  iat: refuse("TOKEN_INCOMPLETE", "iat is missing or malformed", { field: "iat" }),
+  jti: refuse("TOKEN_INCOMPLETE", "jti is missing or malformed", { field: "jti" }),
+  stale: refuse("TOKEN_STALE", "the access token is too old", { field: "iat" }),
+  ahead: refuse("TOKEN_NOT_YET_VALID", "the access token is from the future", { field: "iat" }),
+  expired: refuse("TOKEN_EXPIRED", "the access token has expired", { field: "exp" }),
+  not_yet_valid: refuse("TOKEN_NOT_YET_VALID", "the access token is not valid yet", { field: "nbf" }),
+  audience: refuse("TOKEN_AUDIENCE", "the access token is for another audience", { field: "aud" }),
+};
+
+/** What a request shows of itself to be taken for its bank's. */
+export type PresentedToken = {
+  token: string;
+  /** The bank that the path names, if it names one. */
+  counterpartyGuid: string | undefined;
+  /** Whether the operation changes something. */
+  isChange: boolean;
+  /** The request's body, byte by byte; empty where it has none. */
+  body: Uint8Array;
+  /** By which a retry is told from another request; of reads it is not looked at. */
+  requestDigest: Uint8Array;
+};
+
+/** By what a token is judged beside its keys: the database's clock, and the platform's public address. */
+export type Judgement = { now: Date; publicUrl: string };
+
+/**
+ * Verifies a bank's Cx-Authorization (wire contract, section 3). With a guid in the path the token must be signed by that bank;
+ * a token of another registered bank is good, but not here. Whoever holds no key of the bank learns nothing but that.
+ */
+export async function bankOfToken(
+  presented: PresentedToken,
+  parties: Parties,
+  judgement: Judgement,
+): Promise<BankActor | Refusal> {
+  const counterpartyGuid = presented.counterpartyGuid?.toLowerCase();
+  const parsed = peekJws(presented.token);
+  if (!parsed.ok) return refusedToken();
+  const actorOf = (party: Party) => verifiedBank({ presented, parsed, judgement }, party);
+  if (counterpartyGuid !== undefined) {
+    const named = await parties.find({ guid: counterpartyGuid });
+    const actor = named && (await actorOf(named));
+    if (actor) return actor;
+  }
+  const { kid } = parsed.header;
+  const signer = kid === undefined ? undefined : await parties.find({ kid });
+  const actor = signer && (await actorOf(signer));
+  if (actor === undefined || isRefusal(actor)) return actor ?? refusedToken();
+  if (counterpartyGuid !== undefined && actor.bank.guid !== counterpartyGuid) {
+    return refuse("FORBIDDEN", "the counterparty in the path is not the caller");
+  }
+  return actor;
+}
+
+type Examined = { presented: PresentedToken; parsed: ParsedJws; judgement: Judgement };
+
+/** Undefined when the token is not this party's at all. */
+async function verifiedBank(
+  { presented, parsed, judgement }: Examined,
+  party: Party,
+): Promise<BankActor | Refusal | undefined> {
+  const bank = party.participant;
+  if (bank.kind !== "bank") return undefined;
+  const claims = await verifiedBy(party, parsed);
+  if (claims === undefined || isRefusal(claims)) return claims;
+  const check = checkAccessClaims(claims, judgement.now, [platformAudience, judgement.publicUrl]);
+  if (!check.ok) return refusalOfProblem[check.problem];
+  const unbound = bodyProblem(claims, bank, presented);
+  if (unbound !== undefined) return unbound;
+  const issuedAt = new Date(Math.floor(check.iat * 1000));
+  const { token, requestDigest } = presented;
+  const access = { jti: check.jti, issuedAt, requestDigest };
+  return { kind: "bank", bank, access, token, bindsBody: claims.body_sha256 !== undefined };
+}
+
+/** A token that binds another body, or none where its bank wants every change to be bound. */
+function bodyProblem(
+  { body_sha256: bound }: Claims,
+  { requiresBodySha256 }: Participant,
+  { isChange, body }: PresentedToken,
+): Refusal | undefined {
+  const problem = (reason: RefusalReason, text: string) =>
+    refuse(reason, `body_sha256 ${text}`, { field: "body_sha256" });
+  if (bound !== undefined) {
+    return bound === bodyDigest(body) ? undefined : problem("TOKEN_BODY_MISMATCH", "binds another body");
+  }
+  return requiresBodySha256 && isChange ? problem("TOKEN_INCOMPLETE", "is missing") : undefined;
+}

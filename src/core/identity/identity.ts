@@ -1,0 +1,127 @@
+import type { BankActor } from "../../domain/actor.ts";
+import { isRefusal, type Refusal, refuse } from "../../domain/errors.ts";
+import type { OrderRequest } from "../../domain/order.ts";
+import type { PaymentMessageRequest } from "../../domain/paymentMessage.ts";
+import type { Claims } from "../../sdk/jws.ts";
+import type { CoreContext } from "../context.ts";
+import type { BankStatement, ConfirmStatement, PayStatement } from "../registerActs.ts";
+import { bankOfToken, type PresentedToken } from "./bankToken.ts";
+import { validClaims } from "./claims.ts";
+import { createParties } from "./parties.ts";
+import { orderContent, paymentMessageContent, settlementPayment } from "./requests.ts";
+import { signedByBank, signedByMerchant } from "./signed.ts";
+
+/**
+ * Who asks, and what they have signed. Every use-case of a bank or a merchant gets its request from here, made from the
+ * signed claims and from nothing else.
+ */
+export type Identity = {
+  /** The bank whose Cx-Authorization it is. */
+  bankOf(presented: PresentedToken): Promise<BankActor | Refusal>;
+  /** The order that a merchant signed. */
+  orderOf(jws: string): Promise<OrderRequest | Refusal>;
+  /** The payment message that the bank signed; `body` is what it came in. */
+  paymentMessageOf(actor: BankActor, jws: string, body: Uint8Array): Promise<PaymentMessageRequest | Refusal>;
+  /** That the bank has paid a register, as its body says. */
+  payStatementOf(actor: BankActor, registerId: string, body: Uint8Array): Promise<PayStatement | Refusal>;
+  /** How that payment ended, as its body says. */
+  confirmStatementOf(actor: BankActor, registerId: string, body: Uint8Array): Promise<ConfirmStatement | Refusal>;
+  /** Somebody was changed since the last look: everybody is looked up anew. */
+  forget(): void;
+};
+
+export function createIdentity(context: CoreContext): Identity {
+  const parties = createParties(context);
+
+  /** What the bank says in a body, and what of the request it has signed: the body itself, or only that it is the caller. */
+  async function stated(actor: BankActor, body: Uint8Array): Promise<{ claims: Claims; jws: string } | Refusal> {
+    const parsed = jsonOf(body);
+    if (isRefusal(parsed)) return parsed;
+    if (typeof parsed.jwt !== "string") return { claims: parsed, jws: actor.token };
+    const claims = await signedByBank(actor.bank, parsed.jwt, parties);
+    return isRefusal(claims) ? claims : { claims, jws: parsed.jwt };
+  }
+
+  return {
+    bankOf: (presented) => bankOfToken(presented, parties, { now: context.now(), publicUrl: context.publicUrl() }),
+
+    async orderOf(jws) {
+      const signed = await signedByMerchant(jws, parties);
+      if (isRefusal(signed)) return signed;
+      const claims = validClaims("OrderClaims", signed.claims);
+      const content = isRefusal(claims) ? claims : orderContent(claims);
+      if (isRefusal(content)) return content;
+      const { guid: merchantGuid, version: merchantVersion } = signed.merchant;
+      return { ...content, merchantGuid, merchantVersion, jws };
+    },
+
+    async paymentMessageOf(actor, jws, body) {
+      const elsewhere = actor.bindsBody ? outsideOf(body, jws) : undefined;
+      if (elsewhere !== undefined) return elsewhere;
+      const signed = await signedByBank(actor.bank, jws, parties);
+      const claims = isRefusal(signed) ? signed : validClaims("PaymentMessageClaims", signed);
+      const content = isRefusal(claims) ? claims : paymentMessageContent(claims);
+      if (isRefusal(content)) return content;
+      return { ...content, ...callerOf(actor), jws };
+    },
+
+    async payStatementOf(actor, registerId, body) {
+      const said = await stated(actor, body);
+      if (isRefusal(said)) return said;
+      const claims = validClaims("GrossSettlementPaymentClaims", said.claims);
+      if (isRefusal(claims)) return claims;
+      if ("status" in claims) {
+        // Taken for a payment, a signed confirmation would be evidence of the contrary.
+        const text = "status belongs to a confirmation; a payment has none";
+        return refuse("INVALID_REQUEST", text, { field: "status" });
+      }
+      const payment = settlementPayment(claims);
+      return isRefusal(payment) ? payment : { ...bankStatement(actor, registerId, said.jws), payment };
+    },
+
+    async confirmStatementOf(actor, registerId, body) {
+      const said = await stated(actor, body);
+      if (isRefusal(said)) return said;
+      const claims = validClaims("GrossSettlementConfirmationClaims", said.claims);
+      if (isRefusal(claims)) return claims;
+      const payment = settlementPayment(claims);
+      if (isRefusal(payment)) return payment;
+      return { ...bankStatement(actor, registerId, said.jws), payment, paymentStatus: claims.status };
+    },
+
+    forget: parties.forget,
+  };
+}
+
+const callerOf = ({ bank, access }: BankActor) => ({
+  callerGuid: bank.guid,
+  callerVersion: bank.version,
+  accessToken: access,
+});
+
+/** What a bank states about a register by its access token alone, or with a body that it signed. */
+export const bankStatement = (actor: BankActor, registerId: string, jws = actor.token): BankStatement => ({
+  ...callerOf(actor),
+  registerId,
+  jws,
+});
+
+/** A token that binds a body binds what is processed, so that must come from this body. */
+function outsideOf(body: Uint8Array, jws: string): Refusal | undefined {
+  const parsed = jsonOf(body);
+  if (isRefusal(parsed)) return parsed;
+  return parsed.jwt === jws ? undefined : refuse("INVALID_REQUEST", "jwt is not that of the body", { field: "jwt" });
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** The object in a body. What is no UTF-8 would be repaired by a lenient reader, and different texts become one. */
+function jsonOf(body: Uint8Array): Claims | Refusal {
+  try {
+    const parsed: unknown = JSON.parse(utf8.decode(body));
+    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return parsed as Claims;
+  } catch {
+    // Said below.
+  }
+  return refuse("INVALID_REQUEST", "the body is not a JSON object");
+}

@@ -1,0 +1,104 @@
+import type { components } from "../../../gen/rest/types.ts";
+import { isRefusal, type Refusal, type RefusalReason, refuse } from "../../domain/errors.ts";
+import { type AmountProblem, MAX_AMOUNT_MINOR, MAX_TOTAL_MINOR, parseAmount } from "../../domain/money.ts";
+import type { OrderRequest, UltimateCreditor } from "../../domain/order.ts";
+import type { PaymentMessageRequest } from "../../domain/paymentMessage.ts";
+import type { SettlementPayment } from "../../domain/settlement.ts";
+
+// From what was signed to what is processed. There is no other way from a bank or a merchant to a use-case that changes something.
+
+type Schemas = components["schemas"];
+
+/** What an order says, but for who signed it. */
+export type OrderContent = Omit<OrderRequest, "merchantGuid" | "merchantVersion" | "jws">;
+
+export function orderContent(claims: Schemas["OrderClaims"]): OrderContent | Refusal {
+  const money = moneyOf(claims.amt, claims.cur, "amt");
+  if (isRefusal(money)) return money;
+  const issuedAt = instantOf(claims.iat, "iat", "INVALID_ISSUE_TIME");
+  if (isRefusal(issuedAt)) return issuedAt;
+  const expiresAt = instantOf(claims.exp, "exp", "INVALID_EXPIRY");
+  if (isRefusal(expiresAt)) return expiresAt;
+  const { ref, prp: purpose, url: redirectUrl, fri } = claims;
+  const ultimateCreditor = fri ? ultimateCreditorOf(fri) : null;
+  return { ref, ...money, purpose, redirectUrl, ultimateCreditor, issuedAt, expiresAt };
+}
+
+function ultimateCreditorOf(fri: Schemas["UltimateBeneficiary"]): UltimateCreditor {
+  return { name: fri.frn, taxNumber: fri.frc, iban: fri.fra, bic: fri.frb, mcc: fri.frm };
+}
+
+/** What a payment message says, but for who signed it and with which access token it came. */
+export type SignedPaymentMessage = Omit<PaymentMessageRequest, "callerGuid" | "callerVersion" | "accessToken" | "jws">;
+
+export function paymentMessageContent(claims: Schemas["PaymentMessageClaims"]): SignedPaymentMessage | Refusal {
+  const money = moneyOf(claims.amount, claims.currency, "amount");
+  if (isRefusal(money)) return money;
+  const { debtor, creditor, encryption } = claims;
+  return {
+    jti: claims.jti,
+    externalId: claims.payment_message_external_id,
+    ...money,
+    debtorAgentBic: claims.debtor_agent_bic,
+    debtorName: debtor.debtor_name,
+    debtorTaxNumber: debtor.debtor_id,
+    debtorAccount: debtor.debtor_account,
+    debtorPhone: debtor.debtor_phone ?? "",
+    creditorAgentBic: claims.creditor_agent_bic,
+    creditorName: creditor.creditor_name,
+    creditorTaxNumber: creditor.creditor_id,
+    creditorAccount: creditor.creditor_account,
+    orderGuid: claims.order_id.toLowerCase(),
+    purpose: claims.purpose,
+    msgCreationDate: claims.msg_creation_date,
+    msgCreationTime: claims.msg_creation_time,
+    pmType: claims.pm_type,
+    senderAccountType: claims.sender_account_type,
+    nonce: encryption.nonce,
+    encryptedKey: encryption.encrypted_key,
+  };
+}
+
+/** What a bank states about a register's payment; a confirmation has the same members and more. */
+export function settlementPayment(claims: Schemas["GrossSettlementPaymentClaims"]): SettlementPayment | Refusal {
+  const money = moneyOf(claims.amount, claims.currency, "amount", total);
+  if (isRefusal(money)) return money;
+  return {
+    externalId: claims.payment_message_external_id,
+    creditorIban: claims.creditor_iban,
+    ...money,
+    purpose: claims.purpose,
+    creationDate: claims.creation_date,
+  };
+}
+
+/** What an amount may be, and how it is refused where it is something else. */
+type AmountKind = { maxMinor: number; reason: RefusalReason };
+
+const payment: AmountKind = { maxMinor: MAX_AMOUNT_MINOR, reason: "INVALID_AMOUNT" };
+/** The sum of many payments. */
+const total: AmountKind = { maxMinor: MAX_TOTAL_MINOR, reason: "INVALID_REQUEST" };
+
+const amountSentences = {
+  NOT_A_NUMBER: "must be a number",
+  NOT_POSITIVE: "must be above 0",
+  TOO_MANY_DECIMALS: "must have at most two decimals",
+  TOO_LARGE: "is too large",
+} as const satisfies Record<AmountProblem, string>;
+
+function moneyOf(amount: number, currency: string, field: string, kind: AmountKind = payment) {
+  const parsed = parseAmount(amount, kind.maxMinor);
+  if (!parsed.ok) return refuse(kind.reason, `${field} ${amountSentences[parsed.problem]}`, { field });
+  return { amountMinor: parsed.amountMinor, currency };
+}
+
+/** The last second of the year 9999, the end of what a Timestamp can say. Seconds beyond it are milliseconds. */
+const maxUnixSeconds = 253_402_300_799;
+
+/** A JWT time in seconds, given as a number or as digits. */
+function instantOf(claim: number | string, field: string, reason: RefusalReason): Date | Refusal {
+  const seconds = Number(claim);
+  return seconds >= 0 && seconds <= maxUnixSeconds
+    ? new Date(Math.floor(seconds * 1000))
+    : refuse(reason, `${field} is not in Unix seconds (milliseconds?)`, { field });
+}

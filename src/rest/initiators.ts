@@ -1,0 +1,41 @@
+import { BankRole, type Participant, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
+import { type CoreClients, rpcOptions } from "./context.ts";
+
+/** The banks that payers can pay with, by name. */
+export type Initiators = () => Promise<readonly Participant[]>;
+
+/** Short enough that a new bank is there at once for a person, long enough for thousands of requests. */
+const lookUpMs = 2_000;
+const pageSize = 500;
+const maxPages = 20;
+
+export function createInitiators({ participants }: Pick<CoreClients, "participants">): Initiators {
+  let known: { banks: Promise<readonly Participant[]>; at: number } | undefined;
+  return () => {
+    if (known !== undefined && performance.now() - known.at < lookUpMs) return known.banks;
+    const asked = { banks: listInitiators(participants), at: performance.now() };
+    known = asked;
+    asked.banks.catch(() => {
+      if (known === asked) known = undefined;
+    });
+    return asked.banks;
+  };
+}
+
+async function listInitiators(participants: CoreClients["participants"]): Promise<readonly Participant[]> {
+  const found: Participant[] = [];
+  let pageToken = "";
+  for (let page = 0; page < maxPages; page++) {
+    const request = { kind: ParticipantKind.BANK, role: BankRole.INITIATOR, pageSize, pageToken };
+    const answer = await participants.listParticipants(request, rpcOptions);
+    found.push(...answer.participants);
+    pageToken = answer.nextPageToken;
+    if (pageToken === "") break;
+  }
+  return found.filter((bank) => isDeepLink(bank.deepLinkPrefix));
+}
+
+/** A bank's own scheme or https; never one that a browser would run, on our page or on a merchant's. */
+function isDeepLink(prefix: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:/i.test(prefix) && !/^(?:javascript|data|vbscript|blob|file):/i.test(prefix);
+}

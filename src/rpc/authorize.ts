@@ -1,0 +1,118 @@
+import { type DescMethod, getOption } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { access as accessOption } from "../../gen/dcm/v1/access_pb.ts";
+import type { Identity } from "../core/identity/identity.ts";
+import { PartyChanged } from "../core/identity/partyChanged.ts";
+import { refusedToken } from "../core/identity/signed.ts";
+import type { Service } from "../domain/credential.ts";
+import { actorKey } from "./caller.ts";
+import { type Access, accesses } from "./enums.ts";
+import { invalidRequest, toConnectError, unlessRefused } from "./errors.ts";
+import { named } from "./fields.ts";
+
+// How a call shows who it is: the metadata of proto/dcm/v1/access.proto.
+export const bankTokenHeader = "cx-authorization";
+export const counterpartyHeader = "dcm-counterparty";
+export const requestDigestHeader = "dcm-request-digest";
+
+/** Finds out which service calls, by the headers of the call; undefined for whoever shows no good credential. */
+export type Identify = (header: Headers) => Promise<Service | undefined>;
+
+/**
+ * Admits services only, each to the methods whose contract names it. The errors carry no detail: a reason would read as if the
+ * bank or merchant behind the call had failed to identify itself.
+ */
+export function authorize(identify: Identify): Interceptor {
+  return (next) => async (request) => {
+    const service = await identify(request.header);
+    if (service === undefined) {
+      throw new ConnectError("the credential is missing, wrong, expired or revoked", Code.Unauthenticated);
+    }
+    const hasBankToken = request.header.has(bankTokenHeader);
+    const problem = accessProblem(accessOf(request.method), service, hasBankToken);
+    if (problem === "no_bank") throw toConnectError(refusedToken());
+    if (problem !== undefined) throw new ConnectError(problem, Code.PermissionDenied);
+    if (!hasBankToken) request.contextValues.set(actorKey, { kind: "service", ...service });
+    return next(request);
+  };
+}
+
+/**
+ * Why a service may not call a method of these accesses, or undefined. With a bank's token it calls for that bank and not for
+ * itself. `no_bank`: it could for a bank, but shows none.
+ */
+function accessProblem(
+  allowed: readonly Access[],
+  { scopes }: Service,
+  hasBankToken: boolean,
+): string | "no_bank" | undefined {
+  const isGateway = scopes.includes("gateway");
+  if (hasBankToken) {
+    if (!isGateway) return "a bank's token is brought by a service with the scope gateway";
+    return allowed.includes("bank") ? undefined : "this is not for a bank";
+  }
+  if (scopes.some((scope) => allowed.includes(scope))) return undefined;
+  if (isGateway && allowed.includes("order_jws")) return undefined;
+  if (isGateway && allowed.includes("bank")) return "no_bank";
+  const needed = [
+    ...new Set(allowed.map((access) => (access === "bank" || access === "order_jws" ? "gateway" : access))),
+  ];
+  return `this needs a credential with the scope ${needed.join(" or ")}`;
+}
+
+/** Reading an option decodes it each time, which would cost every call more than all other interceptors together. */
+const knownAccess = new WeakMap<DescMethod, readonly Access[]>();
+
+/** Who may call a method, as the contract says at the method. */
+export function accessOf(method: DescMethod): readonly Access[] {
+  const known = knownAccess.get(method);
+  if (known !== undefined) return known;
+  const access = getOption(method, accessOption).map((value) => named(accesses, value, "access"));
+  knownAccess.set(method, access);
+  return access;
+}
+
+const noBody = new Uint8Array();
+const sha256Bytes = 32;
+
+/** Verifies the bank that a call is for. From here on it is the caller, and the service that brought its token is nobody. */
+export function verifyBank(identity: Identity): Interceptor {
+  return (next) => async (request) => {
+    const token = request.header.get(bankTokenHeader);
+    if (token === null || request.stream) return next(request);
+    const isChange = request.method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+    const actor = await identity.bankOf({
+      token,
+      counterpartyGuid: request.header.get(counterpartyHeader) ?? undefined,
+      isChange,
+      body: (request.message as { body?: Uint8Array }).body ?? noBody,
+      requestDigest: isChange ? digestOf(request.header) : noBody,
+    });
+    request.contextValues.set(actorKey, unlessRefused(actor));
+    return next(request);
+  };
+}
+
+function digestOf(header: Headers): Uint8Array {
+  const digest = Buffer.from(header.get(requestDigestHeader) ?? "", "base64url");
+  if (digest.length !== sha256Bytes) throw invalidRequest(requestDigestHeader, `does not have ${sha256Bytes} bytes`);
+  return digest;
+}
+
+/** A party that is changed more often than this while one call is decided keeps that call from being decided at all. */
+const maxTries = 5;
+
+/** Decides a call again when whoever signed it was changed meanwhile: what was verified is verified anew. */
+export function decideAgain(identity: Identity): Interceptor {
+  return (next) => async (request) => {
+    for (let tried = 1; ; tried++) {
+      try {
+        return await next(request);
+      } catch (error) {
+        if (!(error instanceof PartyChanged) || tried === maxTries) throw error;
+        identity.forget();
+      }
+    }
+  };
+}

@@ -1,0 +1,41 @@
+import type { SchemaProblem } from "../../gen/rest/operations.ts";
+
+/** What breaks the contract, in a sentence that names the field; `code` as the contract says at the field. */
+export type ContractProblem = { code: string; text: string; field?: string };
+
+/** The codes that the contract gives at the fields of a schema, by JSON pointer. */
+export type FieldCodes = Readonly<Record<string, string>>;
+
+/** The code that the contract gives at a field; `field` is its path with dots. */
+export function codeOfField(field: string, codes: FieldCodes): string {
+  const pointer = `/${field.replaceAll(".", "/")}`;
+  return (Object.hasOwn(codes, pointer) && codes[pointer]) || "INVALID_REQUEST";
+}
+
+/** What a compiled validator complained about, as people are told. */
+export function contractProblem(problem: SchemaProblem | undefined, codes: FieldCodes): ContractProblem {
+  if (!problem) return { code: "INVALID_REQUEST", text: "the request is malformed" };
+  const missing = problem.keyword === "required" ? `/${problem.params.missingProperty}` : "";
+  const field = (problem.instancePath + missing).slice(1).replaceAll("/", ".");
+  const sentence = sentences[problem.keyword]?.(problem.params) ?? problem.message ?? "is malformed";
+  return {
+    code: codeOfField(field, codes),
+    text: `${field === "" ? "the request" : field} ${sentence}`,
+    ...(field === "" ? {} : { field }),
+  };
+}
+
+/** Where the validator's own words would show a pattern or too little. */
+const sentences: { [keyword: string]: (params: Record<string, unknown>) => string } = {
+  required: () => "is missing",
+  pattern: () => "is malformed",
+  enum: ({ allowedValues }) => `must be one of ${(allowedValues as unknown[]).join(", ")}`,
+  type: ({ type }) => `must be ${[type].flat().join(" or ")}`,
+  exclusiveMinimum: ({ limit }) => `must be above ${limit}`,
+  minimum: ({ limit }) => `must be at least ${limit}`,
+  maximum: ({ limit }) => `must be at most ${limit}`,
+  minLength: ({ limit }) => `must have at least ${limit} characters`,
+  maxLength: ({ limit }) => `must have at most ${limit} characters`,
+  oneOf: () => "must have one of its documented forms, not two at once",
+  format: ({ format }) => `must be a ${format}`,
+};

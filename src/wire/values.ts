@@ -1,0 +1,38 @@
+import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import type { Money } from "../../gen/dcm/v1/money_pb.ts";
+import type { components } from "../../gen/rest/types.ts";
+import { formatAmountText } from "../domain/money.ts";
+
+type Jwk = components["schemas"]["Jwk"];
+
+/** Minor units as text with exactly two decimals. */
+export const amountText: (amountMinor: bigint) => string = formatAmountText;
+
+/** Minor units as a JSON number: parsed once from text, so that it prints as the same decimal. */
+export function amountNumber(money: Money | undefined): number {
+  return Number(amountText(money?.amountMinor ?? 0n));
+}
+
+export function isoText(timestamp: Timestamp | undefined): string {
+  return timestampDate(required(timestamp)).toISOString();
+}
+
+export function unixSeconds(timestamp: Timestamp | undefined): number {
+  return Number(required(timestamp).seconds);
+}
+
+/** The core always sets it; its absence would be a fault of ours. */
+function required(timestamp: Timestamp | undefined): Timestamp {
+  if (!timestamp) throw new Error("an instant is missing in the core's answer");
+  return timestamp;
+}
+
+const MEMBERS = ["alg", "e", "n", "crv", "x", "y", "kid", "kty", "use"] as const;
+
+/** A registered key as it is shown: its public members and nothing else, whatever was registered. */
+export function publicJwk(text: string, options: { alg: boolean }): Jwk | undefined {
+  if (text === "") return undefined;
+  const given = JSON.parse(text) as Record<string, unknown>;
+  const shown = MEMBERS.filter((name) => given[name] !== undefined && (options.alg || name !== "alg"));
+  return Object.fromEntries(shown.map((name) => [name, given[name]])) as Jwk;
+}
