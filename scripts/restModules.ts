@@ -11,6 +11,7 @@ type Response = { content?: Content };
 type Operation = {
   operationId: string;
   security?: unknown[];
+  "x-access"?: readonly string[];
   parameters?: Parameter[];
   requestBody?: { required?: boolean; content: Content };
   responses: { [status: string]: Response };
@@ -152,13 +153,35 @@ function errorFamily(document: OpenapiDocument, operation: Operation): "Error" |
   return schemas.includes("#/components/schemas/SettlementError") ? "SettlementError" : "Error";
 }
 
+const needsAccess = ({ security }: Operation) => !Array.isArray(security) || security.length > 0;
+
+/** Who may ask for what: the words of `x-access`, and whether they are those of a bank. */
+const callers: Record<string, { isBank: boolean }> = {
+  anybody: { isBank: false },
+  merchant: { isBank: false },
+  neighbour: { isBank: false },
+  bank: { isBank: true },
+  initiator: { isBank: true },
+  recipient: { isBank: true },
+  institution: { isBank: true },
+};
+
+/** The callers that the contract names at an operation; throws where it names none, or not those that its security lets in. */
+function accessOf(operation: Operation): readonly string[] {
+  const access = operation["x-access"] ?? [];
+  const isRight = access.length > 0 && access.every((name) => callers[name]?.isBank === needsAccess(operation));
+  if (!isRight) throw new Error(`${operation.operationId}: x-access [${access.join(", ")}] does not fit its security`);
+  return access;
+}
+
 function routeRow(document: OpenapiDocument, { path, method, operation, body }: Route): string {
   const success = Object.keys(operation.responses).find((status) => status.startsWith("2"));
   const row = {
     method,
     path,
     expressPath: expressPath(path),
-    needsAccess: !Array.isArray(operation.security) || operation.security.length > 0,
+    access: accessOf(operation),
+    needsAccess: needsAccess(operation),
     requestContentTypes: Object.keys(body ?? {}),
     bodyRequired: Boolean(
       operation.requestBody && resolved<{ required?: boolean }>(document, operation.requestBody).required,

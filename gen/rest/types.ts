@@ -17,7 +17,7 @@ export interface paths {
         /**
          * Create an order
          * @description Creates the order that the merchant's signed token describes and answers the links for the payer. The token stands in the
-         *     query (`jwt`) or, so that it stays out of access logs, in a JSON body; a body wins over the query. The token is the
+         *     query (`jwt`) or, so that it stays out of access logs, in a JSON body; two different ones are refused. The token is the
          *     authentication: it is verified with the keys of the merchant named by its `sub` claim.
          *
          *     The same signed order again answers the first order again. The same `ref` with other content is refused.
