@@ -1,86 +1,67 @@
 // Every check of this repository as one table. Without arguments all of them run, in this order, until one fails;
 // with arguments only the named groups: node scripts/run.mjs scripts/check.ts proto openapi
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "..");
 
-/** A command to run, or a sentence that says why there is nothing to check. */
-type Action = { run: readonly string[] } | { nothingToDo: string };
-type Step = { group: string; name: string; action: () => Action; whatToDo: string };
-
-const run =
-  (...command: string[]) =>
-  (): Action => ({ run: command });
+type Step = { group: string; name: string; command: readonly string[]; whatToDo: string };
 
 const steps: readonly Step[] = [
   {
     group: "generate",
     name: "generated files are up to date",
-    action: run("node", "scripts/generate.ts", "--check"),
+    command: ["node", "scripts/generate.ts", "--check"],
     whatToDo: "Run `npm run generate` and commit gen/ together with the contract it comes from.",
   },
   {
     group: "proto",
     name: "Protobuf lint",
-    action: run("buf", "lint"),
+    command: ["buf", "lint"],
     whatToDo: "Follow the rule named above; buf.yaml lists the rule sets.",
   },
   {
     group: "proto",
     name: "Protobuf format",
-    action: run("buf", "format", "--diff", "--exit-code"),
+    command: ["buf", "format", "--diff", "--exit-code"],
     whatToDo: "Run `npx buf format --write`.",
   },
   {
     group: "proto",
-    name: "Protobuf compatibility with the main branch",
-    action: compatibility,
+    name: "Protobuf compatibility with version 0.2.0",
+    command: ["buf", "breaking", "--against", "proto/released/0.2.0.binpb"],
     whatToDo: "Add fields or RPCs instead of changing or removing what clients already use.",
   },
   {
     group: "openapi",
     name: "OpenAPI lint",
-    action: run("redocly", "lint", "openapi/dcm.v1.yaml"),
+    command: ["redocly", "lint", "openapi/dcm.v1.yaml"],
     whatToDo: "Correct openapi/dcm.v1.yaml at the place named above.",
   },
   {
     group: "types",
     name: "types",
-    action: run("tsc", "--noEmit"),
+    command: ["tsc", "--noEmit"],
     whatToDo: "Correct the types at the places named above.",
   },
   {
     group: "style",
     name: "format and lint rules (Biome)",
-    action: run("biome", "check", "--error-on-warnings"),
+    command: ["biome", "check", "--error-on-warnings"],
     whatToDo: "Run `npx biome check --write`; correct by hand what it leaves.",
   },
   {
     group: "tests",
     name: "tests",
-    action: run("vitest", "run"),
+    command: ["vitest", "run"],
     whatToDo: "Run one file again with `npx vitest run <file>`; the first failure above is the best start.",
   },
 ];
 
 /** Quiet tools: no telemetry, no update notices, no colours that a log would keep. */
 const quiet = { REDOCLY_TELEMETRY: "off", REDOCLY_SUPPRESS_UPDATE_NOTICE: "true", DO_NOT_TRACK: "1" };
-
-function git(...args: string[]): boolean {
-  return spawnSync("git", args, { cwd: root, stdio: "ignore" }).status === 0;
-}
-
-function compatibility(): Action {
-  const branch = ["main", "origin/main"].find((name) => git("rev-parse", "--verify", "--quiet", `${name}^{commit}`));
-  if (!branch) return { nothingToDo: "there is no main branch here to compare with" };
-  if (!git("cat-file", "-e", `${branch}:buf.yaml`) || !git("cat-file", "-e", `${branch}:proto`)) {
-    return { nothingToDo: `the branch ${branch} has no Protobuf files yet` };
-  }
-  return { run: ["buf", "breaking", "--against", `.git#ref=${branch}`] };
-}
 
 /** Runs a command to its end; whoever stops this program stops the command first, so that services are not left behind. */
 function execute([command = "", ...args]: readonly string[]): Promise<string | undefined> {
@@ -103,19 +84,14 @@ function execute([command = "", ...args]: readonly string[]): Promise<string | u
 
 async function perform(step: Step): Promise<boolean> {
   console.log(`\n── ${step.group}: ${step.name}`);
-  const action = step.action();
-  if ("nothingToDo" in action) {
-    console.log(`   skipped: ${action.nothingToDo}.`);
-    return true;
-  }
   const startedAt = performance.now();
-  const problem = await execute(action.run);
+  const problem = await execute(step.command);
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   if (problem === undefined) {
     console.log(`   ok: ${step.name} (${seconds} s)`);
     return true;
   }
-  console.error(`   FAILED: ${step.name} (${seconds} s): ${action.run.join(" ")}: ${problem}`);
+  console.error(`   FAILED: ${step.name} (${seconds} s): ${step.command.join(" ")}: ${problem}`);
   console.error(`   What to do: ${step.whatToDo}`);
   return false;
 }

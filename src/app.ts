@@ -23,7 +23,7 @@ import { createMetrics, type Metrics, metricsReaders } from "./metrics.ts";
 import { callersToken, ensureOperatorToken } from "./operatorToken.ts";
 import { startOpsServer } from "./opsServer.ts";
 import { loadParticipants } from "./participantsFile.ts";
-import { platformKey } from "./platformKey.ts";
+import { platformKey, platformSecret } from "./platformKey.ts";
 import { createLocalQueue } from "./queue/local.ts";
 import type { CallbackQueue } from "./queue/queue.ts";
 import { createRabbitmqQueue } from "./queue/rabbitmq.ts";
@@ -177,7 +177,7 @@ async function startLocalCore(run: Run): Promise<LocalCore> {
     observer: metrics.core,
     now: clock.now,
     publicUrl: () => publicUrlOf(run),
-    platformKeys: { jwks: () => [key.publicJwk], sign: (claims) => signJws(claims, key) },
+    platformKeys: { jwks: () => [key.publicJwk], sign: (claims) => signJws(claims, key), secret: platformSecret(key) },
     currentTrace: tracing.current,
     callbackUrlProblem: async (target) => {
       const check = await guard.check(target);

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { generateKeyPair, importKeyPair, type KeyPair } from "./sdk/keys.ts";
 import { keepSecret, readSecret } from "./secretFile.ts";
 
@@ -11,6 +12,11 @@ export async function platformKey(file: string): Promise<KeyPair> {
   const made = await generateKeyPair("RS256");
   const isKept = await keepSecret(file, `${JSON.stringify(made.privateJwk, null, 2)}\n`);
   return isKept ? made : ((await readKey(file)) ?? made);
+}
+
+/** A secret that every process with this key knows, and that does not tell the key. */
+export function platformSecret({ privateJwk }: KeyPair): Uint8Array {
+  return createHash("sha256").update(`dcm platform secret ${privateJwk.d}`).digest();
 }
 
 async function readKey(file: string): Promise<KeyPair | undefined> {

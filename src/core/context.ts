@@ -67,6 +67,8 @@ export type PlatformKeys = {
   jwks: () => readonly object[];
   /** Signs claims as a compact JWS. */
   sign: (claims: Record<string, unknown>) => Promise<string>;
+  /** What every process of this platform knows and nobody else does, for what the platform tells itself. */
+  secret: Uint8Array;
 };
 
 /**

@@ -9,6 +9,8 @@ export type BankActor = {
   access: AccessToken;
   /** The token itself: the evidence where the body is not signed. */
   token: string;
+  /** As of when the token was judged. */
+  judgedAt: Date;
   /** Whether the token binds the body of its request (claim `body_sha256`). */
   bindsBody: boolean;
 };

@@ -15,6 +15,7 @@ import { named } from "./fields.ts";
 export const bankTokenHeader = "cx-authorization";
 export const counterpartyHeader = "dcm-counterparty";
 export const requestDigestHeader = "dcm-request-digest";
+export const continuationHeader = "dcm-continuation";
 
 /** Finds out which service calls, by the headers of the call; undefined for whoever shows no good credential. */
 export type Identify = (header: Headers) => Promise<Service | undefined>;
@@ -88,6 +89,7 @@ export function verifyBank(identity: Identity): Interceptor {
       isChange,
       body: (request.message as { body?: Uint8Array }).body ?? noBody,
       requestDigest: isChange ? digestOf(request.header) : noBody,
+      continuation: request.header.get(continuationHeader) ?? undefined,
     });
     request.contextValues.set(actorKey, unlessRefused(actor));
     return next(request);

@@ -148,6 +148,7 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
     return { registers: registers.map(answers.toRegister), totalCount: BigInt(total) };
   },
   async getRegister(request, context) {
+    const actor = actorOf(context);
     const page = requests.paymentsPage(request);
     const found = unlessRefused(await core.getRegister(readingBank(context)?.guid, request.registerId, page));
     const { register, payments, hasMore } = found;
@@ -155,6 +156,7 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
       register: answers.toRegister(register),
       payments: payments.map((payment) => answers.toRegisterPayment(payment, register.currency)),
       nextPaymentsAfter: hasMore ? (payments.at(-1)?.guid ?? "") : "",
+      continuation: hasMore && actor.kind === "bank" ? core.identity.continuationOf(actor) : "",
     };
   },
   async payRegister({ registerId, body }, context) {

@@ -32,6 +32,8 @@ export type PresentedToken = {
   body: Uint8Array;
   /** By which a retry is told from another request; of reads it is not looked at. */
   requestDigest: Uint8Array;
+  /** Of a read that goes on: what `continuationOf` said of it when it began. */
+  continuation?: string | undefined;
 };
 
 /** By what a token is judged beside its keys: the database's clock, and the platform's public address. */
@@ -83,7 +85,8 @@ async function verifiedBank(
   const issuedAt = new Date(Math.floor(check.iat * 1000));
   const { token, requestDigest } = presented;
   const access = { jti: check.jti, issuedAt, requestDigest };
-  return { kind: "bank", bank, access, token, bindsBody: claims.body_sha256 !== undefined };
+  const bindsBody = claims.body_sha256 !== undefined;
+  return { kind: "bank", bank, access, token, judgedAt: judgement.now, bindsBody };
 }
 
 /** A token that binds another body, or none where its bank wants every change to be bound. */

@@ -7,6 +7,7 @@ import type { CoreContext } from "../context.ts";
 import type { BankStatement, ConfirmStatement, PayStatement } from "../registerActs.ts";
 import { bankOfToken, type PresentedToken } from "./bankToken.ts";
 import { validClaims } from "./claims.ts";
+import { beganAt, continuationOf } from "./continuation.ts";
 import { createParties } from "./parties.ts";
 import { orderContent, paymentMessageContent, settlementPayment } from "./requests.ts";
 import { signedByBank, signedByMerchant } from "./signed.ts";
@@ -18,6 +19,8 @@ import { signedByBank, signedByMerchant } from "./signed.ts";
 export type Identity = {
   /** The bank whose Cx-Authorization it is. */
   bankOf(presented: PresentedToken): Promise<BankActor | Refusal>;
+  /** With what the bank's read goes on, also after its token has become too old. */
+  continuationOf(actor: BankActor): string;
   /** The order that a merchant signed. */
   orderOf(jws: string): Promise<OrderRequest | Refusal>;
   /** The payment message that the bank signed; `body` is what it came in. */
@@ -32,6 +35,7 @@ export type Identity = {
 
 export function createIdentity(context: CoreContext): Identity {
   const parties = createParties(context);
+  const { secret } = context.platformKeys;
 
   /** What the bank says in a body, and what of the request it has signed: the body itself, or only that it is the caller. */
   async function stated(actor: BankActor, body: Uint8Array): Promise<{ claims: Claims; jws: string } | Refusal> {
@@ -43,7 +47,14 @@ export function createIdentity(context: CoreContext): Identity {
   }
 
   return {
-    bankOf: (presented) => bankOfToken(presented, parties, { now: context.now(), publicUrl: context.publicUrl() }),
+    bankOf(presented) {
+      const { token, isChange, continuation } = presented;
+      const now = context.now();
+      const began = continuation === undefined || isChange ? undefined : beganAt(secret, token, continuation, now);
+      return bankOfToken(presented, parties, { now: began ?? now, publicUrl: context.publicUrl() });
+    },
+
+    continuationOf: ({ token, judgedAt }) => continuationOf(secret, token, judgedAt),
 
     async orderOf(jws) {
       const signed = await signedByMerchant(jws, parties);

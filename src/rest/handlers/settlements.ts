@@ -102,8 +102,15 @@ async function* paymentPages(
     yield paymentsOf(page, register);
     if (page.nextPaymentsAfter === "") return;
     const further = { ...request, paymentsAfter: page.nextPaymentsAfter };
-    page = await context.deps.clients.settlements.getRegister(further, { ...asBank(context), signal });
+    const options = { ...goingOn(context, first), signal };
+    page = await context.deps.clients.settlements.getRegister(further, options);
   }
+}
+
+/** The reader may be slow, and its token become too old before the last page. */
+function goingOn(context: RequestContext, { continuation }: GetRegisterResponse) {
+  const options = asBank(context);
+  return { ...options, headers: { ...options.headers, "dcm-continuation": continuation } };
 }
 
 const paymentsOf = ({ payments }: GetRegisterResponse, register: Register) =>
