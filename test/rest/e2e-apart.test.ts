@@ -1,12 +1,17 @@
 import { randomUUID } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { Scope } from "../../gen/dcm/v1/scope_pb.ts";
+import { kyivTime } from "../../src/sandbox/samples.ts";
+import { signJws, verifyJws } from "../../src/sdk/jws.ts";
+import { importKeySet } from "../../src/sdk/keys.ts";
 import { runGatewayProcess } from "../support/gatewayProcess.ts";
+import { addPayments } from "../support/manyPayments.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
+import { access, orderClaims, post } from "./forge.ts";
 
 // A REST edge in a process of its own knows neither the database nor the operator's credential.
 
@@ -16,21 +21,22 @@ beforeAll(async () => {
 });
 afterAll(() => platform?.[Symbol.asyncDispose]());
 
-async function credential(scope: Scope): Promise<string> {
+async function credential(scope: Scope, name = `rest-${randomUUID()}`): Promise<string> {
   const expiresAt = timestampFromDate(new Date(Date.now() + 3_600_000));
-  const wanted = { name: `rest-${randomUUID()}`, scopes: [scope], expiresAt };
+  const wanted = { name, scopes: [scope], expiresAt };
   return (await platform.operators().credentials.addCredential(wanted)).secret;
 }
 
 /** Starts a REST edge with a credential; answers its address. */
-async function startEdge(secret: string): Promise<string> {
+const startEdge = async (secret: string) => (await startEdgeIn(secret)).url;
+
+async function startEdgeIn(secret: string): Promise<{ url: string; folder: string }> {
   const folder = join(tmpdir(), `dcm-edge-${randomUUID()}`);
   const edge = runGatewayProcess(["start", "--role", "rest"], {
     REST_HOST: "127.0.0.1",
     REST_PORT: "0",
     PUBLIC_URL: "http://dcm.example",
     DATA_DIR: folder,
-    PLATFORM_KEY_FILE: platform.environment.PLATFORM_KEY_FILE ?? "",
     CORE_URL: platform.rpcUrl(),
     RPC_TOKEN: secret,
     LOG_LEVEL: "info",
@@ -40,7 +46,7 @@ async function startEdge(secret: string): Promise<string> {
     await rm(folder, { recursive: true, force: true });
   });
   const [, url = ""] = await edge.says(/"rest":"([^"]+)"/);
-  return url.replace("localhost", "127.0.0.1");
+  return { url: url.replace("localhost", "127.0.0.1"), folder };
 }
 
 async function payThrough(url: string): Promise<string> {
@@ -64,6 +70,43 @@ test("with a reader's credential it may change nothing", async () => {
   const before = await platform.rows("select count(*) from payment_order");
   await expect(payThrough(url)).rejects.toThrow("500");
   expect(await platform.rows("select count(*) from payment_order")).toEqual(before);
+});
+
+test("it holds no key: nothing is in its folder, and the platform's keys and signatures come from the core", async () => {
+  const { url, folder } = await startEdgeIn(await credential(Scope.GATEWAY));
+  const jwks = await (await fetch(`${url}/api/v1/.well-known/jwks.json`)).json();
+  expect(jwks).toEqual(await (await fetch(`${platform.url()}/api/v1/.well-known/jwks.json`)).json());
+  const jwt = await signJws(orderClaims(platform), platform.merchant.key);
+  const created = (await (await post(`${url}/api/v1/merchants/order?custom=true`, { jwt })).json()) as { jwt: string };
+  expect(await verifyJws(created.jwt, await importKeySet(jwks))).toMatchObject({ ok: true });
+  expect(await readdir(folder).catch(() => [])).toEqual([]);
+});
+
+test("a credential that is revoked while a register is read through it: the answer is cut off, and taken for whole by nobody", async () => {
+  const guid = await platform.pays();
+  await platform.settles();
+  await platform.operators().settlements.closeRegisters({ day: kyivTime(new Date()).date, allowOpenDay: true });
+  const [row] = await platform.rows<{ id: string }>(
+    "select register_id as id from payment_message where guid = $1",
+    guid,
+  );
+  const id = row?.id ?? "";
+  const { remove } = await addPayments(platform.rows, id, 40_000);
+  onTestFinished(remove);
+  const name = `captured-${randomUUID()}`;
+  const url = await startEdge(await credential(Scope.GATEWAY, name));
+  const { guid: bank, key } = platform.initiator;
+  const register = `${url}/api/v1/counterparty/${bank}/gross-settlement/${id}`;
+  const answer = await fetch(register, { headers: await access(key) });
+  const reader = answer.body?.getReader();
+  expect([answer.status, (await reader?.read())?.done]).toEqual([200, false]);
+  await platform.operators().credentials.revokeCredential({ name });
+  const rest = async () => {
+    while ((await reader?.read())?.done === false);
+  };
+  await expect(rest()).rejects.toThrow();
+  const later = await fetch(register, { headers: await access(key) });
+  expect(later.status).toBe(500);
 });
 
 test("with none that is good it is not ready, and says why", async () => {

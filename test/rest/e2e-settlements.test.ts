@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 import type { SandboxBank } from "../../src/sandbox/participants.ts";
 import { kyivTime } from "../../src/sandbox/samples.ts";
 import { signJws } from "../../src/sdk/jws.ts";
+import { addPayments } from "../support/manyPayments.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 import { access, post } from "./forge.ts";
 
@@ -287,29 +288,8 @@ describe("listGrossSettlements", () => {
 
 describe("getGrossSettlement", () => {
   test("a register of 5 000 payments is the same whole as in pages", async () => {
-    const columns = await platform.rows<{ column_name: string }>(
-      "select column_name from information_schema.columns where table_name = 'payment_message'",
-    );
-    const fresh: Record<string, string> = {
-      guid: "gen_random_uuid()",
-      order_guid: "gen_random_uuid()",
-      jti: "'many-' || n",
-      external_id: "'many-' || n",
-    };
-    const names = columns.map(({ column_name }) => column_name);
-    await platform.rows(
-      `insert into payment_message (${names.join(", ")})
-       select ${names.map((name) => fresh[name] ?? name).join(", ")} from payment_message, generate_series(1, 4999) n
-       where register_id = $1`,
-      register.id,
-    );
-    const counts = (payments: number) =>
-      platform.rows("update settlement_register set payment_count = $2 where id = $1", register.id, payments);
-    await counts(5_000);
-    onTestFinished(async () => {
-      await counts(1);
-      await platform.rows("delete from payment_message where jti like 'many-%'");
-    });
+    const { remove } = await addPayments(platform.rows, register.id, 4_999);
+    onTestFinished(remove);
     const whole = await ask(platform.recipient, "GET", `/${register.id}`);
     const { payments, ...head } = whole.json as { payments: { payment_message_guid: string }[] };
     expect(payments).toHaveLength(5_000);
