@@ -76,7 +76,12 @@ export type Refusal = {
   elsewhere?: true;
   /** The payment message that exists already, for the reasons that say so. */
   paymentMessageGuid?: string;
+  /** For the log alone; the caller is not told. */
+  seen?: TokenSeen;
 };
+
+/** What may be written down of a token that was refused: whose it says it is, and what is wrong with it. */
+export type TokenSeen = { tokenProblem: string; kid?: string | undefined; party?: string | undefined };
 
 export function refuse(refused: RefusalReason, message: string, details: Omit<Refusal, "refused" | "message"> = {}) {
   return { refused, message, ...details } satisfies Refusal;

@@ -48,6 +48,7 @@ export type RestDeps = {
 export type RequestContext = {
   deps: RestDeps;
   initiators: Initiators;
+  requestId: string;
   /** The body of the request, byte by byte. */
   body: Uint8Array;
   /** Of an operation that needs a Cx-Authorization; what it says is for the core to verify. */

@@ -53,6 +53,16 @@ export function timer(request: IncomingMessage): () => number {
   return () => Math.round((performance.now() - startedAt) * 10) / 10;
 }
 
+/** What was refused, and of who shows no good token the address: an attack must be seen. */
+function refusalFields({ socket }: IncomingMessage, { locals, statusCode }: Response) {
+  const { refusedCode } = locals as { refusedCode?: string };
+  const isStranger = statusCode === 401 || statusCode === 403;
+  return {
+    ...(refusedCode !== undefined && { code: refusedCode }),
+    ...(isStranger && { address: socket.remoteAddress }),
+  };
+}
+
 /** One line per request. It names the route's pattern and never the URL: an order's token travels in the query. */
 export function requestLog(log: Logger, done: RequestObserver = () => {}): RequestHandler {
   return (request, response, next) => {
@@ -67,6 +77,7 @@ export function requestLog(log: Logger, done: RequestObserver = () => {}): Reque
         status: response.writableFinished ? response.statusCode : 499,
         durationMs,
         requestId: requestIdOf(response),
+        ...refusalFields(request, response),
       };
       log.info(line, "request");
       done(routeOf(response)?.id ?? "none", line.status, durationMs);

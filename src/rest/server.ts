@@ -3,7 +3,7 @@ import express, { type ErrorRequestHandler, type Request, type RequestHandler, t
 import { type Handlers, type OperationId, operations } from "../../gen/rest/operations.ts";
 import { noTracing } from "../tracing.ts";
 import { admitAtMost, alwaysHeaders } from "./admission.ts";
-import { callMetadata } from "./callMetadata.ts";
+import { bankCall } from "./bankCall.ts";
 import type { RequestContext, RestDeps } from "./context.ts";
 import { asRefusal, errorAnswer, RestRefusal } from "./errors.ts";
 import { callbackHandlers } from "./handlers/callbacks.ts";
@@ -80,8 +80,14 @@ function mount({ app, deps, initiators, sender }: Mounted, id: OperationId, hand
     const body: unknown = request.body;
     if (body !== undefined || operation.bodyRequired) validatePart(id, "body", body);
     const isChange = operation.method !== "get";
-    const bankCall = operation.needsAccess ? callMetadata(request, isChange, path.counterparty_guid) : undefined;
-    const context: RequestContext = { deps, initiators, body: bodyOf(request), bankCall };
+    const requestId = requestIdOf(response);
+    const context: RequestContext = {
+      deps,
+      initiators,
+      requestId,
+      body: bodyOf(request),
+      bankCall: operation.needsAccess ? bankCall(request, requestId, isChange, path.counterparty_guid) : undefined,
+    };
     const answer = await handler({ path, query, body }, context);
     begin(response, answer);
     if ("body" in answer) await sendWhole(response, sender, textOf(answer));
@@ -156,6 +162,7 @@ function answerError(deps: RestDeps): ErrorRequestHandler {
       deps.log.warn(context, "an answer was cut off");
       return void request.socket.destroy();
     }
+    response.locals.refusedCode = refusal.code;
     const answer = errorAnswer(refusal, route);
     response.set(answer.headers);
     begin(response, { status: answer.status, type: "application/json" }).send(JSON.stringify(answer.body));

@@ -16,6 +16,7 @@ export const bankTokenHeader = "cx-authorization";
 export const counterpartyHeader = "dcm-counterparty";
 export const requestDigestHeader = "dcm-request-digest";
 export const continuationHeader = "dcm-continuation";
+export const requestIdHeader = "dcm-request-id";
 
 /** Finds out which service calls, by the headers of the call; undefined for whoever shows no good credential. */
 export type Identify = (header: Headers) => Promise<Service | undefined>;
@@ -32,7 +33,7 @@ export function authorize(identify: Identify): Interceptor {
     }
     const hasBankToken = request.header.has(bankTokenHeader);
     const problem = accessProblem(accessOf(request.method), service, hasBankToken);
-    if (problem === "no_bank") throw toConnectError(refusedToken());
+    if (problem === "no_bank") throw toConnectError(refusedToken({ tokenProblem: "missing" }));
     if (problem !== undefined) throw new ConnectError(problem, Code.PermissionDenied);
     if (!hasBankToken) request.contextValues.set(actorKey, { kind: "service", ...service });
     return next(request);

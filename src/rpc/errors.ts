@@ -76,7 +76,8 @@ export function toConnectError(refusal: Refusal, code: Code = codeOfReason[refus
     message,
     paymentMessageGuid: refusal.paymentMessageGuid ?? "",
   });
-  return new ConnectError(message, code, undefined, [{ desc: ErrorDetailSchema, value }]);
+  // The cause stays in this process, for the log.
+  return new ConnectError(message, code, undefined, [{ desc: ErrorDetailSchema, value }], refusal.seen);
 }
 
 /** A request that cannot be translated; `field` is the name in the documents. */

@@ -1,12 +1,14 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Identity } from "../core/identity/identity.ts";
+import type { TokenSeen } from "../domain/errors.ts";
 import { noTracing, type Tracing } from "../tracing.ts";
-import { authorize, decideAgain, type Identify, verifyBank } from "./authorize.ts";
+import { authorize, decideAgain, type Identify, requestIdHeader, verifyBank } from "./authorize.ts";
 import { errorForCaller, invalidRequest } from "./errors.ts";
 
 /** The part of a structured logger that the adapter uses; a pino logger is one. */
 export type RpcLog = {
   debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
   error(fields: object, message: string): void;
 };
 
@@ -52,18 +54,29 @@ export function sendTrace(tracing: Tracing): Interceptor {
   };
 }
 
-/** Turns what handlers throw into what callers may hear; a fault of ours is logged here, once and in full. */
+/**
+ * Turns what handlers throw into what callers may hear; a fault of ours is logged here, once and in full, and so is a token that
+ * was refused: whose it says it is, and why, which the caller is not told.
+ */
 export function mapErrors(log: RpcLog): Interceptor {
   return (next) => async (request) => {
     try {
       return await next(request);
     } catch (error) {
       const answer = errorForCaller(error);
-      if (answer !== error) log.error({ err: error, rpc: `${request.service.typeName}/${request.method.name}` }, "rpc");
+      const rpc = `${request.service.typeName}/${request.method.name}`;
+      if (answer !== error) log.error({ err: error, rpc }, "rpc");
+      if (isTokenSeen(answer.cause)) {
+        const requestId = request.header.get(requestIdHeader) ?? undefined;
+        log.info({ rpc, requestId, ...answer.cause }, "a token was refused");
+      }
       throw answer;
     }
   };
 }
+
+const isTokenSeen = (cause: unknown): cause is TokenSeen =>
+  typeof cause === "object" && cause !== null && "tokenProblem" in cause;
 
 /** PostgreSQL cannot store U+0000 in a text; it is refused before it can fail a whole group of calls. */
 export const refuseNulCharacters: Interceptor = (next) => async (request) => {

@@ -1,17 +1,17 @@
 import type { BankActor } from "../../domain/actor.ts";
-import { isRefusal, type Refusal, type RefusalReason, refuse } from "../../domain/errors.ts";
+import { isRefusal, type Refusal, type RefusalReason, refuse, type TokenSeen } from "../../domain/errors.ts";
 import type { Participant } from "../../domain/participant.ts";
 import { type AccessProblem, bodyDigest, checkAccessClaims } from "../../sdk/access.ts";
 import { type Claims, type ParsedJws, peekJws } from "../../sdk/jws.ts";
 import type { Parties, Party } from "./parties.ts";
-import { refusedToken, verifiedBy } from "./signed.ts";
+import { type NotTheirs, refusedToken, seenOf, verifiedBy } from "./signed.ts";
 
 /** By which name a token may call the platform, beside its public address. */
 const platformAudience = "dcm";
 
 /** What the holder of the key hears of a token with a good signature (wire contract, section 4), and of which claim. */
 const refusalOfProblem: Record<AccessProblem, Refusal> = {
-  kind: refusedToken(),
+  kind: refusedToken({ tokenProblem: "kind" }),
   iat: refuse("TOKEN_INCOMPLETE", "iat is missing or malformed", { field: "iat" }),
   jti: refuse("TOKEN_INCOMPLETE", "jti is missing or malformed", { field: "jti" }),
   stale: refuse("TOKEN_STALE", "the access token is too old", { field: "iat" }),
@@ -50,38 +50,40 @@ export async function bankOfToken(
 ): Promise<BankActor | Refusal> {
   const counterpartyGuid = presented.counterpartyGuid?.toLowerCase();
   const parsed = peekJws(presented.token);
-  if (!parsed.ok) return refusedToken();
-  const actorOf = (party: Party) => verifiedBank({ presented, parsed, judgement }, party);
+  if (!parsed.ok) return refusedToken({ tokenProblem: parsed.problem, party: counterpartyGuid });
+  const examine = (party: Party) => examined({ presented, parsed, judgement }, party);
+  const { kid } = parsed.header;
+  let seen: TokenSeen = { tokenProblem: kid === undefined ? "no_kid" : "unknown_party", kid, party: counterpartyGuid };
   if (counterpartyGuid !== undefined) {
     const named = await parties.find({ guid: counterpartyGuid });
-    const actor = named && (await actorOf(named));
-    if (actor) return actor;
+    const answer = named && (await examine(named));
+    if (answer && !("notTheirs" in answer)) return answer;
+    if (named && answer) seen = seenOf(parsed, named, answer.notTheirs);
   }
-  const { kid } = parsed.header;
   const signer = kid === undefined ? undefined : await parties.find({ kid });
-  const actor = signer && (await actorOf(signer));
-  if (actor === undefined || isRefusal(actor)) return actor ?? refusedToken();
-  if (counterpartyGuid !== undefined && actor.bank.guid !== counterpartyGuid) {
-    return refuse("FORBIDDEN", "the counterparty in the path is not the caller");
-  }
-  return actor;
+  const answer = signer && (await examine(signer));
+  if (answer === undefined || "notTheirs" in answer) return refusedToken(seen);
+  if (isRefusal(answer) || counterpartyGuid === undefined || answer.bank.guid === counterpartyGuid) return answer;
+  return refuse("FORBIDDEN", "the counterparty in the path is not the caller", {
+    seen: { tokenProblem: "another_party", kid, party: answer.bank.guid },
+  });
 }
 
 type Examined = { presented: PresentedToken; parsed: ParsedJws; judgement: Judgement };
 
-/** Undefined when the token is not this party's at all. */
-async function verifiedBank(
+async function examined(
   { presented, parsed, judgement }: Examined,
   party: Party,
-): Promise<BankActor | Refusal | undefined> {
+): Promise<BankActor | Refusal | NotTheirs> {
   const bank = party.participant;
-  if (bank.kind !== "bank") return undefined;
-  const claims = await verifiedBy(party, parsed);
-  if (claims === undefined || isRefusal(claims)) return claims;
+  if (bank.kind !== "bank") return { notTheirs: "unknown_key" };
+  const verified = await verifiedBy(party, parsed);
+  if (!("claims" in verified)) return verified;
+  const { claims } = verified;
   const check = checkAccessClaims(claims, judgement.now, [platformAudience, judgement.publicUrl]);
-  if (!check.ok) return refusalOfProblem[check.problem];
+  if (!check.ok) return { ...refusalOfProblem[check.problem], seen: seenOf(parsed, party, check.problem) };
   const unbound = bodyProblem(claims, bank, presented);
-  if (unbound !== undefined) return unbound;
+  if (unbound !== undefined) return { ...unbound, seen: seenOf(parsed, party, "body") };
   const issuedAt = new Date(Math.floor(check.iat * 1000));
   const { token, requestDigest } = presented;
   const access = { jti: check.jti, issuedAt, requestDigest };

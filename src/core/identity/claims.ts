@@ -4,15 +4,18 @@ import { codeOfField, contractProblem } from "../../wire/schemaProblem.ts";
 
 type Checked<Name extends ClaimsName> = (typeof claimsTable)[Name]["validate"] extends Validate<infer T> ? T : never;
 
-/** What somebody stated, as the contract describes it; the reason of a refusal comes from the contract as well. */
-export function validClaims<Name extends ClaimsName>(name: Name, value: unknown): Checked<Name> | Refusal {
+/**
+ * What somebody stated, as the contract describes it; the reason of a refusal comes from the contract as well. A member that the
+ * contract does not know may have any name, so claims are never told from a refusal by their members.
+ */
+export function validClaims<Name extends ClaimsName>(name: Name, value: unknown): { claims: Checked<Name> } | Refusal {
   const { validate, codes } = claimsTable[name];
   if (!validate(value)) {
     const { code, text, field } = contractProblem(validate.errors?.[0], codes);
     return refuse(code as RefusalReason, text, field === undefined ? {} : { field });
   }
   const unstorable = unstorableText(value);
-  if (unstorable === undefined) return value as Checked<Name>;
+  if (unstorable === undefined) return { claims: value as Checked<Name> };
   const { field, problem } = unstorable;
   return refuse(codeOfField(field, codes) as RefusalReason, `${field} ${problem}`, { field });
 }

@@ -39,11 +39,12 @@ export function createIdentity(context: CoreContext): Identity {
 
   /** What the bank says in a body, and what of the request it has signed: the body itself, or only that it is the caller. */
   async function stated(actor: BankActor, body: Uint8Array): Promise<{ claims: Claims; jws: string } | Refusal> {
-    const parsed = jsonOf(body);
-    if (isRefusal(parsed)) return parsed;
-    if (typeof parsed.jwt !== "string") return { claims: parsed, jws: actor.token };
-    const claims = await signedByBank(actor.bank, parsed.jwt, parties);
-    return isRefusal(claims) ? claims : { claims, jws: parsed.jwt };
+    const said = objectIn(body);
+    if (isRefusal(said)) return said;
+    const { jwt } = said.claims;
+    if (typeof jwt !== "string") return { claims: said.claims, jws: actor.token };
+    const signed = await signedByBank(actor.bank, jwt, parties);
+    return isRefusal(signed) ? signed : { claims: signed.claims, jws: jwt };
   }
 
   return {
@@ -59,8 +60,9 @@ export function createIdentity(context: CoreContext): Identity {
     async orderOf(jws) {
       const signed = await signedByMerchant(jws, parties);
       if (isRefusal(signed)) return signed;
-      const claims = validClaims("OrderClaims", signed.claims);
-      const content = isRefusal(claims) ? claims : orderContent(claims);
+      const valid = validClaims("OrderClaims", signed.claims);
+      if (isRefusal(valid)) return valid;
+      const content = orderContent(valid.claims);
       if (isRefusal(content)) return content;
       const { guid: merchantGuid, version: merchantVersion } = signed.merchant;
       return { ...content, merchantGuid, merchantVersion, jws };
@@ -70,34 +72,35 @@ export function createIdentity(context: CoreContext): Identity {
       const elsewhere = actor.bindsBody ? outsideOf(body, jws) : undefined;
       if (elsewhere !== undefined) return elsewhere;
       const signed = await signedByBank(actor.bank, jws, parties);
-      const claims = isRefusal(signed) ? signed : validClaims("PaymentMessageClaims", signed);
-      const content = isRefusal(claims) ? claims : paymentMessageContent(claims);
-      if (isRefusal(content)) return content;
-      return { ...content, ...callerOf(actor), jws };
+      if (isRefusal(signed)) return signed;
+      const valid = validClaims("PaymentMessageClaims", signed.claims);
+      if (isRefusal(valid)) return valid;
+      const content = paymentMessageContent(valid.claims);
+      return isRefusal(content) ? content : { ...content, ...callerOf(actor), jws };
     },
 
     async payStatementOf(actor, registerId, body) {
       const said = await stated(actor, body);
       if (isRefusal(said)) return said;
-      const claims = validClaims("GrossSettlementPaymentClaims", said.claims);
-      if (isRefusal(claims)) return claims;
-      if ("status" in claims) {
+      const valid = validClaims("GrossSettlementPaymentClaims", said.claims);
+      if (isRefusal(valid)) return valid;
+      if ("status" in valid.claims) {
         // Taken for a payment, a signed confirmation would be evidence of the contrary.
         const text = "status belongs to a confirmation; a payment has none";
         return refuse("INVALID_REQUEST", text, { field: "status" });
       }
-      const payment = settlementPayment(claims);
+      const payment = settlementPayment(valid.claims);
       return isRefusal(payment) ? payment : { ...bankStatement(actor, registerId, said.jws), payment };
     },
 
     async confirmStatementOf(actor, registerId, body) {
       const said = await stated(actor, body);
       if (isRefusal(said)) return said;
-      const claims = validClaims("GrossSettlementConfirmationClaims", said.claims);
-      if (isRefusal(claims)) return claims;
-      const payment = settlementPayment(claims);
+      const valid = validClaims("GrossSettlementConfirmationClaims", said.claims);
+      if (isRefusal(valid)) return valid;
+      const payment = settlementPayment(valid.claims);
       if (isRefusal(payment)) return payment;
-      return { ...bankStatement(actor, registerId, said.jws), payment, paymentStatus: claims.status };
+      return { ...bankStatement(actor, registerId, said.jws), payment, paymentStatus: valid.claims.status };
     },
 
     forget: parties.forget,
@@ -119,18 +122,20 @@ export const bankStatement = (actor: BankActor, registerId: string, jws = actor.
 
 /** A token that binds a body binds what is processed, so that must come from this body. */
 function outsideOf(body: Uint8Array, jws: string): Refusal | undefined {
-  const parsed = jsonOf(body);
-  if (isRefusal(parsed)) return parsed;
-  return parsed.jwt === jws ? undefined : refuse("INVALID_REQUEST", "jwt is not that of the body", { field: "jwt" });
+  const said = objectIn(body);
+  if (isRefusal(said)) return said;
+  return said.claims.jwt === jws
+    ? undefined
+    : refuse("INVALID_REQUEST", "jwt is not that of the body", { field: "jwt" });
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** The object in a body. What is no UTF-8 would be repaired by a lenient reader, and different texts become one. */
-function jsonOf(body: Uint8Array): Claims | Refusal {
+function objectIn(body: Uint8Array): { claims: Claims } | Refusal {
   try {
     const parsed: unknown = JSON.parse(utf8.decode(body));
-    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return parsed as Claims;
+    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return { claims: parsed as Claims };
   } catch {
     // Said below.
   }

@@ -1,44 +1,64 @@
-import { isRefusal, type Refusal, refuse } from "../../domain/errors.ts";
+import { isRefusal, type Refusal, refuse, type TokenSeen } from "../../domain/errors.ts";
 import { isUid, type Participant } from "../../domain/participant.ts";
-import { type Claims, type ParsedJws, peekJws, verifyParsedJws } from "../../sdk/jws.ts";
+import { type Claims, type JwsProblem, type ParsedJws, peekJws, verifyParsedJws } from "../../sdk/jws.ts";
 import type { Parties, Party } from "./parties.ts";
 
 /** All that somebody hears who has not shown that he holds a key. */
-export const refusedToken = (): Refusal => refuse("AUTHORIZATION_FAILED", "Access credentials are invalid");
+export const refusedToken = (seen: TokenSeen): Refusal =>
+  refuse("AUTHORIZATION_FAILED", "Access credentials are invalid", { seen });
+
+/** What was signed. Apart from a refusal by its member, because claims are named by strangers. */
+export type Verified = { claims: Claims };
+
+/** The token is not the party's, and why. */
+export type NotTheirs = { notTheirs: JwsProblem };
 
 /** Whose order it is, and what it says. */
 export async function signedByMerchant(
   jws: string,
   parties: Parties,
-): Promise<{ merchant: Participant; claims: Claims } | Refusal> {
+): Promise<(Verified & { merchant: Participant }) | Refusal> {
   const parsed = peekJws(jws);
-  if (!parsed.ok) return refusedToken();
+  if (!parsed.ok) return refusedToken({ tokenProblem: parsed.problem });
   const uid = parsed.claims.sub;
   const party = isUid(uid) ? await parties.find({ uid }) : undefined;
-  if (party?.participant.kind !== "merchant") return refusedToken();
-  const claims = await verifiedClaims(parsed, party, parties);
-  return isRefusal(claims) ? claims : { merchant: party.participant, claims };
+  if (party?.participant.kind !== "merchant") {
+    return refusedToken({ tokenProblem: "unknown_party", kid: parsed.header.kid, party: isUid(uid) ? uid : undefined });
+  }
+  const signed = await signedBy(party, parsed, parties);
+  return isRefusal(signed) ? signed : { merchant: party.participant, ...signed };
 }
 
 /** What a bank signed beside its access token: a payment message, or a statement about a register. */
-export async function signedByBank(bank: Participant, jws: string, parties: Parties): Promise<Claims | Refusal> {
+export async function signedByBank(bank: Participant, jws: string, parties: Parties): Promise<Verified | Refusal> {
   const parsed = peekJws(jws);
-  const party = parsed.ok ? await parties.find({ guid: bank.guid }) : undefined;
-  return parsed.ok && party ? verifiedClaims(parsed, party, parties) : refusedToken();
+  if (!parsed.ok) return refusedToken({ tokenProblem: parsed.problem, party: bank.guid });
+  const party = await parties.find({ guid: bank.guid });
+  if (party === undefined) return refusedToken({ tokenProblem: "unknown_party", party: bank.guid });
+  return signedBy(party, parsed, parties);
 }
 
-async function verifiedClaims(parsed: ParsedJws, party: Party, parties: Parties): Promise<Claims | Refusal> {
+async function signedBy(party: Party, parsed: ParsedJws, parties: Parties): Promise<Verified | Refusal> {
   const first = await verifiedBy(party, parsed);
   // Only a party that publishes its keys can have changed them without telling us.
-  if (first !== undefined || party.participant.jwksUrl === null) return first ?? refusedToken();
-  return (await verifiedBy(await parties.refreshed(party), parsed)) ?? refusedToken();
+  const isFinal = !("notTheirs" in first) || party.participant.jwksUrl === null;
+  const last = isFinal ? first : await verifiedBy(await parties.refreshed(party), parsed);
+  return "notTheirs" in last ? refusedToken(seenOf(parsed, party, last.notTheirs)) : last;
 }
 
-/** The claims under a good signature of the party; undefined when it is none. */
-export async function verifiedBy({ keys }: Party, parsed: ParsedJws): Promise<Claims | Refusal | undefined> {
+/** What is under a good signature of the party. */
+export async function verifiedBy({ keys }: Party, parsed: ParsedJws): Promise<Verified | Refusal | NotTheirs> {
   const verified = await verifyParsedJws(parsed, keys);
-  if (verified.ok) return verified.claims;
-  const { member } = verified;
+  if (verified.ok) return { claims: verified.claims };
+  const { member, problem } = verified;
   // A token whose claims say two things is refused by the one who signed it, not taken for another's.
-  return member === undefined ? undefined : refuse("INVALID_REQUEST", `${member} is named twice`, { field: member });
+  return member === undefined
+    ? { notTheirs: problem }
+    : refuse("INVALID_REQUEST", `${member} is named twice`, { field: member });
 }
+
+export const seenOf = (parsed: ParsedJws, { participant }: Party, tokenProblem: string): TokenSeen => ({
+  tokenProblem,
+  kid: parsed.header.kid,
+  party: participant.uid ?? participant.guid,
+});

@@ -12,10 +12,13 @@ type OrderHandlers = Pick<
 >;
 
 export const orderHandlers: OrderHandlers = {
-  async createOrder({ query, body }, { deps }) {
+  async createOrder({ query, body }, { deps, requestId }) {
     const jws = onlyToken(body?.jwt, query.jwt);
     const wanted = { jws, signedDetails: query.custom ?? false };
-    const { order, signedDetails } = await deps.clients.orders.createOrder(wanted, rpcOptions);
+    const { order, signedDetails } = await deps.clients.orders.createOrder(wanted, {
+      ...rpcOptions,
+      headers: { "dcm-request-id": requestId },
+    });
     if (!order) throw new Error("the core answered no order");
     const created = { id: order.id, ...orderLinks(order.id, deps.publicUrl) };
     const jwt = signedDetails === "" ? {} : { jwt: signedDetails };

@@ -7,11 +7,17 @@ import { requestDigest } from "./requestBytes.ts";
 const accessHeader = "cx-authorization";
 
 /** What shows the core whose request it is. Nothing of it is verified here: the core does that. */
-export function callMetadata(request: Request, isChange: boolean, counterpartyGuid: unknown): CallMetadata {
+export function bankCall(
+  request: Request,
+  requestId: string,
+  isChange: boolean,
+  counterpartyGuid: unknown,
+): CallMetadata {
   const token = request.get(accessHeader);
   // The core takes a call without a token for one of this process itself.
   if (token === undefined) throw new RestRefusal("AUTHORIZATION_FAILED");
   const headers = {
+    "dcm-request-id": requestId,
     [accessHeader]: token,
     ...(typeof counterpartyGuid === "string" && { "dcm-counterparty": counterpartyGuid }),
     ...(isChange && { "dcm-request-digest": requestDigest(request).toString("base64url") }),
