@@ -4,7 +4,8 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { SignJWT } from "jose";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
-import { BankRole, type Participant } from "../../gen/dcm/v1/participant_pb.ts";
+import type { OrderRow } from "../../src/core/orders.ts";
+import type { BankRole } from "../../src/domain/participant.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import type { KeyPair } from "../../src/sdk/keys.ts";
@@ -36,15 +37,11 @@ const answer = () => core() as never;
 beforeAll(async () => {
   keys = await makeKeys();
   rest = await startRest(keys, {
-    orders: { createOrder: answer, getOrder: answer },
-    paymentMessages: { submitPaymentMessage: answer, getPaymentMessage: answer },
-    settlements: {
-      listRegisters: answer,
-      getRegister: answer,
-      payRegister: answer,
-      confirmRegister: answer,
-      confirmInternalRegister: answer,
-    },
+    // What was signed is judged on the way to these.
+    core: { createOrder: answer, submitPaymentMessage: answer, payRegister: answer, confirmRegister: answer },
+    orders: { getOrder: answer },
+    paymentMessages: { getPaymentMessage: answer },
+    settlements: { listRegisters: answer, getRegister: answer, confirmInternalRegister: answer },
     callbacks: { listCallbacks: answer },
   });
 });
@@ -67,6 +64,25 @@ function changed(name: string, field: string, value: unknown): Claims {
   if (value === undefined) delete parent[last];
   else parent[last] = value;
   return claims;
+}
+
+/** The example as the database keeps it. */
+function orderRow(keys: Keys): OrderRow {
+  const { order } = exampleOrder(keys);
+  return {
+    guid: order.guid,
+    merchant_guid: order.merchantGuid,
+    ref: order.ref,
+    amount_minor: order.amountMinor,
+    currency: order.currency,
+    purpose: order.purpose,
+    redirect_url: order.redirectUrl,
+    ultimate_creditor: order.ultimateCreditor,
+    issued_at: order.issuedAt,
+    expires_at: order.expiresAt,
+    status: order.status,
+    created_at: order.createdAt,
+  };
 }
 
 async function submit(claims: Claims, key: KeyPair = keys.bank) {
@@ -360,25 +376,26 @@ describe("what the core refuses", () => {
   });
 
   test.each([
-    ["that cannot pay", [BankRole.RECIPIENT], 400],
-    ["that can pay", [BankRole.INITIATOR], 200],
-    ["that services the merchant", [BankRole.RECIPIENT], 200],
-  ])("nbu/json: to a bank %s", async (what, roles, expected) => {
-    const [bank] = participants(keys);
-    const found = exampleOrder(keys);
-    const caller = { ...bank, roles } as Participant;
-    if (what === "that services the merchant") found.creditorAgent = caller;
-    const getOrder = () => found;
-    const own = await startRest(keys, {
-      orders: { getOrder },
-      participants: { getParticipant: () => ({ participant: caller }) },
-    });
-    const { status, json } = await ask(own, `${ORDERS}/nbu/json?id=${ORDER_ID}`, { headers: await access(keys.bank) });
-    await own.stop();
-    expect(status).toBe(expected);
-    // Letter by letter what an unknown order is answered.
-    if (expected === 400) expect(json).toEqual({ error: nbuText, code: "ORDER_NOT_FOUND", field: "id" });
-  });
+    ["that cannot pay", "recipient", SECOND_BANK_GUID, 400],
+    ["that can pay", "initiator", SECOND_BANK_GUID, 200],
+    ["that services the merchant", "recipient", BANK_GUID, 200],
+  ] as [string, BankRole, string, number][])(
+    "nbu/json: to a bank %s",
+    async (_what, role, servicingBankGuid, expected) => {
+      const [bank, secondBank, merchant] = participants(keys);
+      const own = await startRest(keys, {
+        registered: [{ ...bank, roles: [role] }, secondBank, { ...merchant, servicingBankGuid }],
+        statements: { select_order: () => [orderRow(keys)], select_payment_message_by_order: () => [] },
+      });
+      const { status, json } = await ask(own, `${ORDERS}/nbu/json?id=${ORDER_ID}`, {
+        headers: await access(keys.bank),
+      });
+      await own.stop();
+      expect(status).toBe(expected);
+      // Letter by letter what an unknown order is answered.
+      if (expected === 400) expect(json).toEqual({ error: nbuText, code: "ORDER_NOT_FOUND", field: "id" });
+    },
+  );
 
   test("the payment page of an unknown order is a page", async () => {
     core = () => {
