@@ -2,10 +2,12 @@ import { createHmac } from "node:crypto";
 import { connect } from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { SignJWT } from "jose";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
+import { operations } from "../../gen/rest/operations.ts";
 import type { OrderRow } from "../../src/core/orders.ts";
 import type { BankRole } from "../../src/domain/participant.ts";
+import { createClients } from "../../src/rpc/clients.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import type { KeyPair } from "../../src/sdk/keys.ts";
@@ -266,6 +268,43 @@ describe("tokens", () => {
     const message = await ask(rest, MESSAGES, postJson(JSON.stringify({ jwt }), await access(keys.bank)));
     expect([message.status, message.json.field]).toEqual([400, "amount"]);
   });
+
+  const banksOnly = Object.entries(operations).filter(([, { needsAccess }]) => needsAccess);
+  const guidOf: Record<string, string> = { register_id: "1012231", counterparty_guid: BANK_GUID };
+  const bodies: { [operation: string]: object } = {
+    submitPaymentMessage: { jwt: "a.b.c" },
+    submitPaymentMessageAlias: { jwt: "a.b.c" },
+    payGrossSettlement: exampleClaims("GrossSettlementPaymentClaims"),
+    confirmGrossSettlement: exampleClaims("GrossSettlementConfirmationClaims"),
+  };
+  const queries: { [operation: string]: string } = {
+    getOrderForBank: `?id=${ORDER_ID}`,
+    listMissedCallbacks: "?since=2023-12-10T00:00:00Z",
+  };
+
+  test.each(banksOnly)("%s without any is refused before the core is asked", async (id, { method, path }) => {
+    const asked = () => expect.fail("the core was asked");
+    const own = await startRest(keys, {}, { clients: createClients({ unary: asked, stream: asked }) });
+    onTestFinished(() => own.stop());
+    const target = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => guidOf[name] ?? ORDER_ID) + (queries[id] ?? "");
+    const init = bodies[id] === undefined ? {} : postJson(bodies[id]);
+    const { status, json } = await ask(own, target, { ...init, method: method.toUpperCase() });
+    expect([status, json.code ?? json.error]).toEqual([401, "AUTHORIZATION_FAILED"]);
+  });
+
+  test.each([
+    ["query", `${SETTLEMENTS}?limit=501`, {}],
+    ["path", `${ORDERS}/1/payment-message`, {}],
+    ["body", MESSAGES, postJson({})],
+  ])(
+    "without any, or with a bad one, the shape of the %s is looked at first",
+    async (_what, path, init: RequestInit) => {
+      for (const headers of [{}, await access(keys.stranger)]) {
+        const { status, json } = await ask(rest, path, { ...init, headers: { ...init.headers, ...headers } });
+        expect([status, json.code ?? json.error]).toEqual([400, "INVALID_REQUEST"]);
+      }
+    },
+  );
 
   test("a token of another registered bank is good, but not for this path", async () => {
     const headers = await access(keys.secondBank);

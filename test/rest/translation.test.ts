@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import type { Core } from "../../src/core/core.ts";
 import type { OrderWithParties } from "../../src/core/orders.ts";
 import type { PaymentMessage } from "../../src/core/paymentMessages.ts";
+import type { BankStatement } from "../../src/core/registerActs.ts";
 import type { OrderRequest, OrderStatus } from "../../src/domain/order.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import { pageToken } from "../../src/rpc/fields.ts";
@@ -42,7 +43,14 @@ const seen: {
   read?: Parameters<Core["getPaymentMessage"]>;
   listed?: Parameters<Core["listRegisters"]>;
   missed?: Parameters<Core["listCallbacks"]>;
+  register?: Parameters<Core["getRegister"]>;
+  stated?: BankStatement;
 } = {};
+
+const stated = async (statement: BankStatement) => {
+  seen.stated = statement;
+  return { repeated: false };
+};
 
 /** The contract writes whole seconds; the answers have milliseconds. */
 const withMillis = (value: unknown) => JSON.parse(JSON.stringify(value).replaceAll(/(T\d\d:\d\d:\d\d)Z/g, "$1.000Z"));
@@ -73,7 +81,13 @@ beforeAll(async () => {
         seen.listed = asked;
         return { registers: [exampleRegister], total: 1 };
       },
-      getRegister: async () => ({ register: exampleRegister, payments: [exampleRegisterPayment], hasMore: false }),
+      getRegister: async (...asked) => {
+        seen.register = asked;
+        return { register: exampleRegister, payments: [exampleRegisterPayment], hasMore: false };
+      },
+      payRegister: stated,
+      confirmRegister: stated,
+      confirmInternalRegister: stated,
       listCallbacks: async (...asked) => {
         seen.missed = asked;
         return [missedCallback];
@@ -319,6 +333,44 @@ describe("gross settlement", () => {
   test("getGrossSettlement: the documented answer with its payments", async () => {
     const { json } = await ask(rest, `${base}/1012231`, { headers: await access(keys.bank) });
     expect(json).toEqual(withMillis(documented(`${list}/{register_id}`)));
+    expect(seen.register).toEqual([BANK_GUID, "1012231", { limit: 25 }]);
+  });
+
+  const payment = {
+    externalId: "P-77120",
+    creditorIban: "UA063808160041469948322523389",
+    amountMinor: 500,
+    currency: "UAH",
+    purpose: "Gross settlement register 1012231",
+    creationDate: "2023-12-11T09:15:00+02:00",
+  };
+  test.each<[what: string, path: string, claims: string | undefined, statement: object]>([
+    ["payGrossSettlement", "/pay/1012231", "GrossSettlementPaymentClaims", { payment }],
+    [
+      "confirmGrossSettlement",
+      "/pay/1012231/confirm",
+      "GrossSettlementConfirmationClaims",
+      { payment, paymentStatus: "ACSC" },
+    ],
+    ["confirmInternalGrossSettlement", "/confirm_internal/1012231", undefined, {}],
+  ])("%s: what the bank states arrives, with the bank and what it signed", async (_what, path, name, statement) => {
+    const claims = name === undefined ? undefined : exampleClaims(name);
+    const signed = claims === undefined ? undefined : await signJws(claims, keys.bank);
+    for (const jwt of new Set([undefined, signed])) {
+      const headers = await access(keys.bank);
+      const body = jwt === undefined ? claims : { jwt };
+      const init = body === undefined ? { method: "POST", headers } : postJson(body, headers);
+      const { status, json } = await ask(rest, base + path, init);
+      expect([status, json]).toEqual([201, { created: "true" }]);
+      expect(seen.stated).toEqual({
+        callerGuid: BANK_GUID,
+        callerVersion: 1,
+        accessToken: { jti: expect.stringMatching(/^token-/), issuedAt: NOW, requestDigest: expect.any(Uint8Array) },
+        registerId: "1012231",
+        jws: jwt ?? headers["Cx-Authorization"],
+        ...statement,
+      });
+    }
   });
 });
 
