@@ -7,7 +7,7 @@ import { Code, type Transport } from "@connectrpc/connect";
 import { v7 as uuidV7 } from "uuid";
 import { createAddressGuard } from "./callbacks/address.ts";
 import { createCallbackClient } from "./callbacks/client.ts";
-import { fetchKeySet } from "./callbacks/keySet.ts";
+import { fetchKeySet, keysOf } from "./callbacks/keySet.ts";
 import { publishDue } from "./callbacks/relay.ts";
 import { attemptsAtOnce, startWorker } from "./callbacks/worker.ts";
 import type { Config, Role } from "./config.ts";
@@ -186,8 +186,7 @@ async function startLocalCore(run: Run): Promise<LocalCore> {
     publicKey: registeredKey,
     fetchJwks: async (target) => {
       try {
-        const set = (await fetchKeySet(guard, target)) as { keys?: unknown } | null;
-        return Array.isArray(set?.keys) ? set.keys : { problem: "is not a JSON Web Key Set" };
+        return keysOf(await fetchKeySet(guard, target));
       } catch (error) {
         return { problem: (error as Error).message };
       }

@@ -38,3 +38,9 @@ function parsed(text: string): unknown {
     throw new Error("answered no JSON");
   }
 }
+
+/** The keys of what an address answered, or what is wrong with the answer. */
+export function keysOf(set: unknown): unknown[] | { problem: string } {
+  const keys = (set as { keys?: unknown } | null)?.keys;
+  return Array.isArray(keys) ? keys : { problem: "is not a JSON Web Key Set" };
+}

@@ -112,7 +112,7 @@ const transportCodes: { [code in Code]?: ErrorCode } = {
 };
 
 /** Fields that the core calls otherwise than the REST contract does. */
-const restFields: Record<string, string> = { page_token: "cursor", page_size: "limit" };
+const restFields: Record<string, string> = { page_token: "cursor", page_size: "limit", jws: "jwt" };
 
 /** An expected refusal; thrown, because it ends the request wherever it is found. */
 export class RestRefusal extends Error {

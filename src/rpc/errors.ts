@@ -67,12 +67,17 @@ export const codeOfReason = {
   STATUS_NOT_FINAL: Code.InvalidArgument,
 } as const satisfies Record<RefusalReason, Code>;
 
-/** What strangers sent may be quoted in the sentence, and half a character in it would end the call without an answer. */
+/** A refusal travels in the trailers of a call, which has no answer at all where these are larger than a frame. */
+const maxQuotedChars = 1_000;
+
+/** What strangers sent may be quoted, and half a character in it would end the call without an answer as well. */
+const quotable = (text: string) => text.slice(0, maxQuotedChars).toWellFormed();
+
 export function toConnectError(refusal: Refusal, code: Code = codeOfReason[refusal.refused]): ConnectError {
-  const message = refusal.message.toWellFormed();
+  const message = quotable(refusal.message);
   const value = create(ErrorDetailSchema, {
     reason: ErrorReason[refusal.refused],
-    field: refusal.field ?? "",
+    field: quotable(refusal.field ?? ""),
     message,
     paymentMessageGuid: refusal.paymentMessageGuid ?? "",
   });

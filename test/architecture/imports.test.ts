@@ -11,9 +11,10 @@ const root = resolve(import.meta.dirname, "../..");
 const allowedImports: Record<string, readonly string[] | "everything"> = {
   domain: [],
   db: ["domain"],
-  core: ["domain", "db"],
-  rpc: ["core", "domain", "gen", "tracing"],
-  rest: ["domain", "gen", "sdk", "tracing"],
+  core: ["domain", "db", "sdk", "gen/rest", "wire"],
+  rpc: ["core", "domain", "gen", "tracing", "wire"],
+  rest: ["domain", "gen", "tracing", "wire"],
+  wire: ["gen", "domain"],
   queue: [],
   callbacks: ["core", "domain", "queue", "sdk", "gen/rest", "tracing"],
   sdk: ["gen/rest"],
@@ -32,6 +33,9 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   app: "everything",
   main: "everything",
 };
+
+/** Of Node's cryptography all that REST needs: digests are no signatures. */
+const restMayUseOfCrypto = ["createHash", "randomUUID"];
 
 /** Programs that talk to a person at a terminal; everything else writes to the one structured logger. */
 const mayUseConsole = /^src\/(main\.ts$|sandbox\/|operator\/)/;
@@ -78,6 +82,26 @@ function ownImports(source: Source): string[] {
     .map((specifier) => relative(root, resolve(root, dirname(source.path), specifier)));
 }
 
+/** These sources and all of ours that they import, directly or not. */
+function withImported(first: readonly Source[]): Source[] {
+  const reached = new Set(first);
+  for (const source of reached) {
+    const paths = ownImports(source);
+    for (const found of sources) if (paths.includes(found.path)) reached.add(found);
+  }
+  return [...reached];
+}
+
+/** What a source takes of a package: the names of its imports, or `*` for the whole. */
+function namesFrom({ code }: Source, wanted: string): string[] {
+  return code.statements.flatMap((node) => {
+    if (!ts.isImportDeclaration(node) || literal(node.moduleSpecifier)[0] !== wanted) return [];
+    const bindings = node.importClause?.namedBindings;
+    if (bindings === undefined || !ts.isNamedImports(bindings)) return ["*"];
+    return bindings.elements.map(({ name, propertyName }) => (propertyName ?? name).text);
+  });
+}
+
 function isAllowed(from: string, to: string): boolean {
   const allowed = allowedImports[from] ?? [];
   if (allowed === "everything" || from === to) return true;
@@ -116,6 +140,23 @@ describe("imports", () => {
         .map((path) => `${source.path} → ${path}`),
     );
     expect(outside).toEqual([]);
+  });
+
+  test("rest reaches nothing that signs or verifies, directly or not: it can only hand on what was signed", () => {
+    const edge = withImported(sources.filter(({ module }) => module === "rest"));
+    const signing = edge.flatMap((source) => [
+      ...specifiers(source)
+        .filter((specifier) => /^(jose$|jsonwebtoken$|crypto$)|\/sdk\//.test(specifier))
+        .map((specifier) => `${source.path} → ${specifier}`),
+      ...namesFrom(source, "node:crypto")
+        .filter((name) => !restMayUseOfCrypto.includes(name))
+        .map((name) => `${source.path} → node:crypto ${name}`),
+      ...accesses(source, "crypto", "subtle"),
+      ...accesses(source, "globalThis", "crypto"),
+    ]);
+    expect(signing).toEqual([]);
+    // What it looks through must be what it is about.
+    expect(edge.map(({ path }) => path)).toContain("src/wire/order.ts");
   });
 
   test("domain imports no package and nothing of Node: it is pure", () => {

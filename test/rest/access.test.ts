@@ -1,6 +1,6 @@
 import type { Request } from "express";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { SubmitPaymentMessageRequest } from "../../gen/dcm/v1/payment_message_service_pb.ts";
+import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import { keepBodyBytes, requestDigest } from "../../src/rest/requestBytes.ts";
 import { bodyDigest, createAccessToken } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
@@ -24,7 +24,7 @@ let keys: Keys;
 let rest: Rest;
 let demanding: Rest;
 let body: string;
-const submitted: SubmitPaymentMessageRequest[] = [];
+const submitted: PaymentMessageRequest[] = [];
 
 const counterparty = `/api/v1/counterparty/${BANK_GUID}`;
 const MESSAGES = `${counterparty}/payment-message`;
@@ -33,8 +33,8 @@ beforeAll(async () => {
   keys = await makeKeys();
   body = JSON.stringify({ jwt: await signJws(exampleClaims("PaymentMessageClaims"), keys.bank) });
   const fakes = {
-    paymentMessages: {
-      submitPaymentMessage(request: SubmitPaymentMessageRequest) {
+    core: {
+      submitPaymentMessage: async (request: PaymentMessageRequest) => {
         submitted.push(request);
         return { guid: MESSAGE_GUID };
       },
@@ -43,9 +43,8 @@ beforeAll(async () => {
     settlements: { listRegisters: () => ({}) },
   };
   rest = await startRest(keys, fakes);
-  const [bank] = participants(keys);
-  const getParticipant = () => ({ participant: { ...bank, requiresBodySha256: true } as never });
-  demanding = await startRest(keys, { ...fakes, participants: { getParticipant } });
+  const [bank, ...others] = participants(keys);
+  demanding = await startRest(keys, { ...fakes, registered: [{ ...bank, requiresBodySha256: true }, ...others] });
 });
 afterAll(() => Promise.all([rest.stop(), demanding.stop()]));
 
@@ -112,7 +111,7 @@ describe("a bank that requires body_sha256 of itself", () => {
 describe("the request that a token came with", () => {
   async function digestOf(path: string, text: string, headers: Record<string, string>): Promise<string> {
     expect((await ask(rest, path, postJson(text, headers))).status).toBe(201);
-    return Buffer.from(submitted.at(-1)?.accessToken?.requestDigest ?? []).toString("hex");
+    return Buffer.from(submitted.at(-1)?.accessToken.requestDigest ?? []).toString("hex");
   }
 
   test("has one digest however often it comes, and another when its path, query or body differs by a byte", async () => {

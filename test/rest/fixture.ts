@@ -2,23 +2,30 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { create } from "@bufbuild/protobuf";
+import type { DescService } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError, createClient, createRouterTransport, type ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { pino } from "pino";
 import { parse } from "yaml";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
-import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
-import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
-import { type GetOrderResponse, GetOrderResponseSchema, OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
-import { BankRole, type Participant, ParticipantKind, ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
-import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
+import { ErrorDetailSchema, type ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
+import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
 import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import { type Core, createCore } from "../../src/core/core.ts";
+import type { OrderWithParties } from "../../src/core/orders.ts";
+import type { Order } from "../../src/domain/order.ts";
+import type { Participant, PublicJwk } from "../../src/domain/participant.ts";
 import type { RestDeps } from "../../src/rest/context.ts";
 import { createRestApp } from "../../src/rest/server.ts";
+import { createClients } from "../../src/rpc/clients.ts";
+import { ourselves } from "../../src/rpc/identify.ts";
+import { createInProcessTransport } from "../../src/rpc/inProcess.ts";
+import { serverInterceptors } from "../../src/rpc/interceptors.ts";
+import { coreServices } from "../../src/rpc/routes.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
+import { fakeContext, registered, type Statements } from "../core/identity/fakeContext.ts";
 
 export const NOW = new Date("2023-12-10T10:12:12Z");
 export const ORDER_ID = "3aa202bc-6b20-445d-8969-8274b11c66d0";
@@ -60,12 +67,12 @@ export async function makeKeys() {
 }
 export type Keys = Awaited<ReturnType<typeof makeKeys>>;
 
-export function participants(keys: Keys): Participant[] {
-  const jwk = (pair: KeyPair) => JSON.stringify(pair.publicJwk);
-  const bank = { kind: ParticipantKind.BANK, roles: [BankRole.INITIATOR, BankRole.RECIPIENT], version: 1n };
+export function participants(keys: Keys): [bank: Participant, secondBank: Participant, merchant: Participant] {
+  const jwk = ({ publicJwk }: KeyPair) => publicJwk as PublicJwk;
   return [
-    create(ParticipantSchema, {
-      ...bank,
+    registered({
+      kind: "bank",
+      roles: ["initiator", "recipient"],
       guid: BANK_GUID,
       name: "TPN Bank",
       bic: "306500",
@@ -73,24 +80,25 @@ export function participants(keys: Keys): Participant[] {
       deepLinkPrefix: "tpnbank://pay?order=",
       logoUrl: "https://www.tpnbank.example/logo.svg",
     }),
-    create(ParticipantSchema, {
-      ...bank,
+    registered({
+      kind: "bank",
+      roles: ["initiator", "recipient"],
       guid: SECOND_BANK_GUID,
       name: "Second <Bank>",
       bic: "380816",
       signingJwks: [jwk(keys.secondBank)],
       deepLinkPrefix: "javascript:alert(1)//",
-      encryptionJwk: JSON.stringify(exampleKey),
+      encryptionJwk: exampleKey,
     }),
-    create(ParticipantSchema, {
-      kind: ParticipantKind.MERCHANT,
-      version: 1n,
+    registered({
+      kind: "merchant",
       guid: MERCHANT_GUID,
       uid: MERCHANT_UID,
       name: "City24 LLC",
       taxCode: "12345678",
       iban: "UA761372924114433543273694797",
       mcc: "5999",
+      servicingBankGuid: SECOND_BANK_GUID,
       logoUrl: "https://www.city24.com/logo.svg",
       signingJwks: [jwk(keys.merchant)],
     }),
@@ -98,7 +106,7 @@ export function participants(keys: Keys): Participant[] {
 }
 
 /** The key of the documents' samples, with a private member that must never be shown. */
-const exampleKey = {
+export const exampleKey: PublicJwk = {
   alg: "RS256",
   e: "AQAB",
   n: "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
@@ -107,76 +115,79 @@ const exampleKey = {
   use: "sig",
   d: "private",
 };
-export const exampleKeyText = JSON.stringify(exampleKey);
 
-export function exampleOrder(keys: Keys, change: Partial<GetOrderResponse["order"]> = {}): GetOrderResponse {
+export function exampleOrder(keys: Keys, change: Partial<Order> = {}): OrderWithParties {
   const [, creditorAgent, merchant] = participants(keys);
-  return create(GetOrderResponseSchema, {
-    order: {
-      id: ORDER_ID,
-      ref: "d4ee06f",
-      amount: { currency: "UAH", amountMinor: 100_000n },
-      purpose: "Payment for goods/services",
-      redirectUrl: "https://www.city24.com",
-      ultimateCreditor: {
-        name: "Kyivpark LLC",
-        taxNumber: "0987654321",
-        iban: "UA55386780956567",
-        bic: "300335",
-        mcc: "7791",
-      },
-      issuedAt: timestampFromDate(new Date(1707105971000)),
-      expiresAt: timestampFromDate(new Date(1719493881000)),
-      status: OrderStatus.CREATED,
-      ...(change as object),
+  const order: Order = {
+    guid: ORDER_ID,
+    merchantGuid: merchant.guid,
+    ref: "d4ee06f",
+    amountMinor: 100_000,
+    currency: "UAH",
+    purpose: "Payment for goods/services",
+    redirectUrl: "https://www.city24.com",
+    ultimateCreditor: {
+      name: "Kyivpark LLC",
+      taxNumber: "0987654321",
+      iban: "UA55386780956567",
+      bic: "300335",
+      mcc: "7791",
     },
-    ...(merchant ? { merchant } : {}),
-    ...(creditorAgent ? { creditorAgent } : {}),
-  });
+    issuedAt: new Date(1707105971000),
+    expiresAt: new Date(1719493881000),
+    status: "created",
+    createdAt: NOW,
+    ...change,
+  };
+  return { order, merchant, creditorAgent, paymentMessage: undefined };
 }
 
 export type Fakes = {
+  /** Use-cases. What reaches them was verified and translated by the core itself. */
+  core?: Partial<Core>;
+  /** What the core's database answers beside the participants. */
+  statements?: Statements;
+  registered?: readonly Participant[];
+  /** Handlers in the place of the core's own, for what REST makes of their answers. */
   orders?: Partial<ServiceImpl<typeof OrderService>>;
   paymentMessages?: Partial<ServiceImpl<typeof PaymentMessageService>>;
   callbacks?: Partial<ServiceImpl<typeof CallbackService>>;
   settlements?: Partial<ServiceImpl<typeof SettlementService>>;
-  participants?: Partial<ServiceImpl<typeof ParticipantService>>;
 };
 
-/** The translator on a free port, before a core that does what the test says. */
+const publicUrl = "https://api.admin.smaug.armenotech.dev";
+
+export function startCore(keys: Keys, { core, statements = {}, registered = participants(keys) }: Fakes): Core {
+  const platformKeys = {
+    jwks: () => [{ kid: "platform" }],
+    sign: async (claims: object) => JSON.stringify(claims),
+  };
+  const context = fakeContext(registered, { statements, now: () => NOW, publicUrl: () => publicUrl, platformKeys });
+  return { ...createCore(context), ...core };
+}
+
+function servicesOf(core: Core, { orders, paymentMessages, callbacks, settlements }: Fakes) {
+  const fakes = new Map<DescService, object | undefined>([
+    [OrderService, orders],
+    [PaymentMessageService, paymentMessages],
+    [CallbackService, callbacks],
+    [SettlementService, settlements],
+  ]);
+  return coreServices(core).map(({ service, handlers }) => ({
+    service,
+    handlers: { ...handlers, ...fakes.get(service) },
+  }));
+}
+
+/** The translator on a free port, before the real RPC layer of a core that does what the test says. */
 export async function startRest(keys: Keys, fakes: Fakes, change: Partial<RestDeps> = {}) {
-  const registered = participants(keys);
-  const transport = createRouterTransport((router) => {
-    router.service(OrderService, fakes.orders ?? {});
-    router.service(PaymentMessageService, fakes.paymentMessages ?? {});
-    router.service(CallbackService, fakes.callbacks ?? {});
-    router.service(SettlementService, fakes.settlements ?? {});
-    router.service(ParticipantService, {
-      getParticipant({ by }) {
-        const participant = registered.find((party) => {
-          if (by.case === "kid") return party.signingJwks.some((jwk) => JSON.parse(jwk).kid === by.value);
-          return by.case !== undefined && by.value !== "" && party[by.case] === by.value;
-        });
-        if (!participant) throw refusedByCore(ErrorReason.PARTICIPANT_NOT_FOUND);
-        return { participant };
-      },
-      listParticipants: () => ({ participants: registered.filter((party) => party.kind === ParticipantKind.BANK) }),
-      ...fakes.participants,
-    });
-  });
   const lines: string[] = [];
   const log = pino({ level: "info" }, { write: (line: string) => void lines.push(line) });
+  const core = startCore(keys, fakes);
+  const interceptors = serverInterceptors({ log, identify: ourselves, identity: core.identity });
   const app = createRestApp({
-    clients: {
-      orders: createClient(OrderService, transport),
-      paymentMessages: createClient(PaymentMessageService, transport),
-      callbacks: createClient(CallbackService, transport),
-      settlements: createClient(SettlementService, transport),
-      participants: createClient(ParticipantService, transport),
-    },
-    publicUrl: "https://api.admin.smaug.armenotech.dev",
-    platformJwks: () => ({ keys: [] }),
-    signAsPlatform: async (claims) => JSON.stringify(claims),
+    clients: createClients(createInProcessTransport(servicesOf(core, fakes), interceptors)),
+    publicUrl,
     log,
     clock: () => NOW,
     readiness: async () => [{ dependency: "postgresql", ok: true }],

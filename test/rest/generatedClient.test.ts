@@ -1,7 +1,7 @@
 import createClient from "openapi-fetch";
 import { afterAll, beforeAll, expect, expectTypeOf, test } from "vitest";
-import { ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
 import type { paths } from "../../gen/rest/types.ts";
+import { refuse } from "../../src/domain/errors.ts";
 import { signJws } from "../../src/sdk/jws.ts";
 import {
   access,
@@ -11,9 +11,7 @@ import {
   type Keys,
   MESSAGE_GUID,
   makeKeys,
-  ORDER_ID,
   type Rest,
-  refusedByCore,
   startRest,
 } from "./fixture.ts";
 
@@ -23,11 +21,11 @@ let rest: Rest;
 beforeAll(async () => {
   keys = await makeKeys();
   rest = await startRest(keys, {
-    orders: { createOrder: () => ({ order: { id: ORDER_ID } }), getOrder: () => exampleOrder(keys) },
-    paymentMessages: {
-      submitPaymentMessage() {
-        throw refusedByCore(ErrorReason.PAYMENT_MESSAGE_EXISTS, { paymentMessageGuid: MESSAGE_GUID });
-      },
+    core: {
+      createOrder: async () => ({ ...exampleOrder(keys), alreadyExisted: false }),
+      getOrder: async () => exampleOrder(keys),
+      submitPaymentMessage: async () =>
+        refuse("PAYMENT_MESSAGE_EXISTS", "it exists", { paymentMessageGuid: MESSAGE_GUID }),
     },
   });
 });

@@ -1,129 +1,56 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { CallbackKind, CallbackState } from "../../gen/dcm/v1/callback_pb.ts";
-import type { ListCallbacksRequest } from "../../gen/dcm/v1/callback_service_pb.ts";
-import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
-import type { CreateOrderRequest, GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
-import {
-  PaymentMessageSchema,
-  PaymentMessageStatus,
-  PaymentType,
-  SenderAccountType,
-} from "../../gen/dcm/v1/payment_message_pb.ts";
-import type {
-  GetPaymentMessageRequest,
-  SubmitPaymentMessageRequest,
-} from "../../gen/dcm/v1/payment_message_service_pb.ts";
-import {
-  type RegisterPaymentSchema,
-  RegisterRole,
-  type RegisterSchema,
-  RegisterStatus,
-} from "../../gen/dcm/v1/settlement_pb.ts";
-import type { ListRegistersRequest } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import type { Core } from "../../src/core/core.ts";
+import type { OrderWithParties } from "../../src/core/orders.ts";
+import type { PaymentMessage } from "../../src/core/paymentMessages.ts";
+import type { BankStatement } from "../../src/core/registerActs.ts";
+import type { OrderRequest, OrderStatus } from "../../src/domain/order.ts";
+import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
+import { pageToken } from "../../src/rpc/fields.ts";
 import { signJws } from "../../src/sdk/jws.ts";
+import {
+  examplePaymentMessage,
+  exampleRegister,
+  exampleRegisterPayment,
+  messageExample,
+  missedCallback,
+} from "./examples.ts";
 import {
   access,
   ask,
   BANK_GUID,
   exampleClaims,
-  exampleKeyText,
   exampleOrder,
   type Keys,
   MESSAGE_GUID,
   makeKeys,
+  NOW,
   ORDER_ID,
   openapi,
   postJson,
   type Rest,
   SECOND_BANK_GUID,
   startRest,
-  timestamp,
 } from "./fixture.ts";
 
 let keys: Keys;
 let rest: Rest;
-let messageChange: { creditorAgentJwk?: string } = {};
-let order: GetOrderResponse;
+let messageChange: Partial<PaymentMessage> = {};
+let order: OrderWithParties;
+/** What the use-cases got. */
 const seen: {
-  created?: CreateOrderRequest;
-  submitted?: SubmitPaymentMessageRequest;
-  read?: GetPaymentMessageRequest;
-  listed?: ListRegistersRequest;
-  missed?: ListCallbacksRequest;
+  created?: OrderRequest;
+  submitted?: PaymentMessageRequest;
+  read?: Parameters<Core["getPaymentMessage"]>;
+  listed?: Parameters<Core["listRegisters"]>;
+  missed?: Parameters<Core["listCallbacks"]>;
+  register?: Parameters<Core["getRegister"]>;
+  stated?: BankStatement;
 } = {};
 
-type Example = Record<string, never> & { encryption: { nonce: string; encrypted_key: string } };
-const messageExample = openapi.components.responses.PaymentMessageFound?.content["application/json"]
-  ?.example as Example & { debtor: Record<string, string>; creditor: Record<string, string> };
-
-const paymentMessage = () =>
-  create(PaymentMessageSchema, {
-    guid: MESSAGE_GUID,
-    jti: "T12fa2213",
-    externalId: "112663",
-    amount: { currency: "UAH", amountMinor: 500n },
-    debtorAgent: { guid: BANK_GUID, name: "TPN Bank", bic: "306500" },
-    debtor: {
-      name: messageExample.debtor.debtor_name ?? "",
-      taxNumber: messageExample.debtor.debtor_id ?? "",
-      account: "UA761372924114433543273694797",
-      phone: "+380661234567",
-    },
-    creditorAgent: { guid: SECOND_BANK_GUID, name: "Second Bank", bic: "380816" },
-    creditor: {
-      name: messageExample.creditor.creditor_name ?? "",
-      taxNumber: messageExample.creditor.creditor_id ?? "",
-      account: "UA761372924114433543273694797",
-      uid: "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5",
-    },
-    ultimateCreditor: {
-      name: "Global Payments Ltd.",
-      taxNumber: "0012345678",
-      iban: "UA723445993115212345678",
-      bic: "300650",
-      mcc: "1234",
-    },
-    orderId: "a38c4e9a-ee54-4e3c-90a4-d6af5e39cfc7",
-    purpose: "Tesgtft777",
-    msgCreationDate: "2023-12-10",
-    msgCreationTime: "12:12:12",
-    pmType: PaymentType.TRADE,
-    senderAccountType: SenderAccountType.AID_RELATED,
-    encryption: { nonce: messageExample.encryption.nonce, encryptedKey: messageExample.encryption.encrypted_key },
-    creditorAgentJwk: exampleKeyText,
-    status: PaymentMessageStatus.SUCCESS,
-    reason: "Payment message is approved",
-    receivedAt: timestamp("2023-12-10T10:12:12Z"),
-  });
-
-const register: MessageInitShape<typeof RegisterSchema> = {
-  id: "1012231",
-  debtorAgent: { guid: BANK_GUID, name: "TPN Bank", bic: "306500" },
-  creditorAgent: { guid: SECOND_BANK_GUID, name: "Second Bank", bic: "380816" },
-  creditorCode: "12345678",
-  chargingAccount: "UA063808160041469948322523389",
-  purpose: "Gross settlement register 1012231",
-  periodStart: timestamp("2023-12-09T22:00:00Z"),
-  periodEnd: timestamp("2023-12-10T22:00:00Z"),
-  totalAmount: { currency: "UAH", amountMinor: 500n },
-  totalFeeMinor: 0n,
-  status: RegisterStatus.SENT,
-  createdAt: timestamp("2023-12-10T22:01:00Z"),
-  updatedAt: timestamp("2023-12-10T22:01:00Z"),
+const stated = async (statement: BankStatement) => {
+  seen.stated = statement;
+  return { repeated: false };
 };
-
-const registerPayment = (): MessageInitShape<typeof RegisterPaymentSchema> => ({
-  paymentMessageGuid: "28c2c099-79aa-4267-a913-9c0facd654ca",
-  externalId: "112663",
-  pmType: PaymentType.TRADE,
-  amount: { currency: "UAH", amountMinor: 500n },
-  feeMinor: 0n,
-  purpose: "Tesgtft777",
-  debtorAccount: "UA761372924114433543273694797",
-  creditorAccount: "UA761372924114433543273694797",
-  receivedAt: timestamp("2023-12-10T10:12:12Z"),
-});
 
 /** The contract writes whole seconds; the answers have milliseconds. */
 const withMillis = (value: unknown) => JSON.parse(JSON.stringify(value).replaceAll(/(T\d\d:\d\d:\d\d)Z/g, "$1.000Z"));
@@ -136,46 +63,34 @@ function documented(path: string): unknown {
 beforeAll(async () => {
   keys = await makeKeys();
   rest = await startRest(keys, {
-    orders: {
-      createOrder(request) {
+    core: {
+      createOrder: async (request) => {
         seen.created = request;
-        return { order: { id: ORDER_ID } };
+        return { ...order, alreadyExisted: false };
       },
-      getOrder: () => order,
-    },
-    paymentMessages: {
-      submitPaymentMessage(request) {
+      getOrder: async () => order,
+      submitPaymentMessage: async (request) => {
         seen.submitted = request;
         return { guid: MESSAGE_GUID };
       },
-      getPaymentMessage(request) {
-        seen.read = request;
-        return { paymentMessage: { ...paymentMessage(), ...messageChange } };
+      getPaymentMessage: async (...asked) => {
+        seen.read = asked;
+        return { ...examplePaymentMessage, ...messageChange };
       },
-    },
-    settlements: {
-      listRegisters(request) {
-        seen.listed = request;
-        return { registers: [register] };
+      listRegisters: async (...asked) => {
+        seen.listed = asked;
+        return { registers: [exampleRegister], total: 1 };
       },
-      getRegister: () => ({ register, payments: [registerPayment()] }),
-    },
-    callbacks: {
-      listCallbacks(request) {
-        seen.missed = request;
-        const callback = {
-          guid: "f5401ac1-e6c8-436b-b311-991f57e0934b",
-          kind: CallbackKind.CREDIT,
-          state: CallbackState.REVIEW,
-          paymentMessageGuid: "8af3c3f5-7543-4bc2-8a0f-2e27f4d16972",
-          orderId: "a38c4e9a-ee54-4e3c-90a4-d6af5e39cfc7",
-          attempts: 2,
-          createdAt: timestamp("2023-12-10T10:12:12Z"),
-          updatedAt: timestamp("2023-12-10T10:13:00Z"),
-          lastAttemptAt: timestamp("2023-12-10T10:12:14Z"),
-          lastOutcome: "refused",
-        };
-        return { callbacks: [callback], nextPageToken: "" };
+      getRegister: async (...asked) => {
+        seen.register = asked;
+        return { register: exampleRegister, payments: [exampleRegisterPayment], hasMore: false };
+      },
+      payRegister: stated,
+      confirmRegister: stated,
+      confirmInternalRegister: stated,
+      listCallbacks: async (...asked) => {
+        seen.missed = asked;
+        return [missedCallback];
       },
     },
   });
@@ -203,18 +118,25 @@ describe("orders", () => {
         link_deeplinks: `https://api.admin.smaug.armenotech.dev/api/v1/merchants/order?id=${ORDER_ID}&mobile=1`,
         link_qr: `https://api.admin.smaug.armenotech.dev/api/v1/merchants/order?id=${ORDER_ID}&mobile=0`,
       });
-      expect(seen.created).toMatchObject({
-        merchantGuid: order.merchant?.guid,
+      expect(seen.created).toEqual({
+        merchantGuid: order.merchant.guid,
+        merchantVersion: order.merchant.version,
         ref: "d4ee06f",
-        amount: { currency: "UAH", amountMinor: 100_000n },
+        amountMinor: 100_000,
+        currency: "UAH",
         purpose: "Payment for goods/services",
         redirectUrl: "https://www.city24.com",
-        ultimateCreditor: { name: "Kyivpark LLC", taxNumber: "0987654321", iban: "UA55386780956567", bic: "300335" },
-        issuedAt: { seconds: 1707105971n, nanos: 0 },
-        expiresAt: { seconds: 1719493881n, nanos: 0 },
+        ultimateCreditor: {
+          name: "Kyivpark LLC",
+          taxNumber: "0987654321",
+          iban: "UA55386780956567",
+          bic: "300335",
+          mcc: "7791",
+        },
+        issuedAt: new Date(1707105971_000),
+        expiresAt: new Date(1719493881_000),
         jws: jwt,
       });
-      expect(seen.created?.ultimateCreditor?.mcc).toBe("7791");
     },
   );
 
@@ -222,13 +144,21 @@ describe("orders", () => {
     const given = { ...claims(), exp: "1719493881", iat: "1707105971", novelty: 1 };
     const jwt = await signJws(given, keys.merchant);
     expect((await ask(rest, "/api/v1/merchants/order", postJson({ jwt }))).status).toBe(201);
-    expect(seen.created).toMatchObject({ issuedAt: { seconds: 1707105971n }, expiresAt: { seconds: 1719493881n } });
+    expect(seen.created).toMatchObject({
+      issuedAt: new Date(1707105971_000),
+      expiresAt: new Date(1719493881_000),
+      jws: jwt,
+    });
+    expect(seen.created).not.toHaveProperty("novelty");
   });
 
   test("createOrder: custom=true adds the order's details signed by the platform", async () => {
     const jwt = await signJws(claims(), keys.merchant);
     const { json } = await ask(rest, `/api/v1/merchants/order?custom=true`, postJson({ jwt }));
-    expect(JSON.parse(json.jwt)).toMatchObject({ id: ORDER_ID, amt: 1000, recn: "City24 LLC", bic: "380816" });
+    const { public_key: _notPartOfALink, ...details } = documented("/api/v1/merchants/order/nbu/json") as object & {
+      public_key: unknown;
+    };
+    expect(JSON.parse(json.jwt)).toEqual({ ...details, iat: Math.floor(NOW.getTime() / 1000) });
   });
 
   test.each([["id"], ["order_id"]])("getOrderForBank: the documented answer, asked by %s", async (name) => {
@@ -240,27 +170,26 @@ describe("orders", () => {
 
   test("getOrderStatus: the documented answer of a paid order", async () => {
     order = exampleOrder(keys, {
-      status: OrderStatus.SUCCESS,
-      id: "86f43098-d184-4cb1-8d9b-9720a8c4931e",
+      status: "success",
+      guid: "86f43098-d184-4cb1-8d9b-9720a8c4931e",
       ref: "1730204505657",
       purpose: "1730204505640",
-      amount: { currency: "UAH", amountMinor: 2100n } as never,
+      amountMinor: 2100,
     });
     const guid = "f5401ac1-e6c8-436b-b311-991f57e0934b";
-    const amount = { currency: "UAH", amountMinor: 2100n };
-    order.paymentMessage = create(PaymentMessageSchema, { guid, amount, reason: "Payment message is approved" });
-    const { json } = await ask(rest, `/api/v1/merchants/order/status?id=${order.order?.id}`);
+    order.paymentMessage = { ...examplePaymentMessage, guid, amountMinor: 2100 };
+    const { json } = await ask(rest, `/api/v1/merchants/order/status?id=${order.order.guid}`);
     expect(json).toEqual(documented("/api/v1/merchants/order/status"));
   });
 
-  test.each([
-    [OrderStatus.CREATED, undefined, "Created", ""],
-    [OrderStatus.IN_PROGRESS, "", "In Progress", ""],
-    [OrderStatus.CANCELED, undefined, "Canceled", "Order is expired"],
-    [OrderStatus.CANCELED, "No response", "Canceled", "No response"],
+  test.each<[OrderStatus, string | undefined, string, string]>([
+    ["created", undefined, "Created", ""],
+    ["in_progress", "", "In Progress", ""],
+    ["canceled", undefined, "Canceled", "Order is expired"],
+    ["canceled", "No response", "Canceled", "No response"],
   ])("getOrderStatus: %s with message reason %s", async (status, reason, text, answered) => {
     order = exampleOrder(keys, { status });
-    if (reason !== undefined) order.paymentMessage = create(PaymentMessageSchema, { guid: MESSAGE_GUID, reason });
+    if (reason !== undefined) order.paymentMessage = { ...examplePaymentMessage, reason };
     const { json } = await ask(rest, `/api/v1/merchants/order/status?id=${ORDER_ID}`);
     expect(json).toMatchObject({ status: text, reason: answered, amount_matched: false, amount: 1000 });
     expect(json.payment_message_guid).toMatch(reason === undefined ? /^0{8}-/ : MESSAGE_GUID);
@@ -298,9 +227,9 @@ describe("payment page", () => {
   });
 
   test.each([
-    ["paid", { status: OrderStatus.SUCCESS }],
-    ["canceled", { status: OrderStatus.CANCELED }],
-    ["past its expiry", { expiresAt: timestamp("2023-12-10T10:12:12Z") }],
+    ["paid", { status: "success" as const }],
+    ["canceled", { status: "canceled" as const }],
+    ["past its expiry", { expiresAt: NOW }],
   ])("an order that is %s cannot be paid any more", async (_what, change) => {
     order = exampleOrder(keys, change);
     const { status, text } = await pageOf("&mobile=1");
@@ -318,32 +247,35 @@ describe("payment messages", () => {
     expect([status, json]).toEqual([201, { guid: MESSAGE_GUID }]);
     const debtor = claims.debtor as Record<string, string>;
     const creditor = claims.creditor as Record<string, string>;
-    expect(seen.submitted).toMatchObject({
+    expect(seen.submitted).toEqual({
       callerGuid: BANK_GUID,
+      callerVersion: 1,
       accessToken: {
         jti: expect.stringMatching(/^token-/),
-        issuedAt: timestamp("2023-12-10T10:12:12Z"),
+        issuedAt: NOW,
         requestDigest: expect.toSatisfy((digest: Uint8Array) => digest.length === 32),
       },
       jti: "T12fa2213",
       externalId: "112663",
-      amount: { currency: "UAH", amountMinor: 150_075n },
+      amountMinor: 150_075,
+      currency: "UAH",
       debtorAgentBic: "306500",
-      debtor: {
-        name: debtor.debtor_name,
-        taxNumber: debtor.debtor_id,
-        account: debtor.debtor_account,
-        phone: "+380661234567",
-      },
+      debtorName: debtor.debtor_name,
+      debtorTaxNumber: debtor.debtor_id,
+      debtorAccount: debtor.debtor_account,
+      debtorPhone: "+380661234567",
       creditorAgentBic: "380816",
-      creditor: { name: creditor.creditor_name, taxNumber: creditor.creditor_id, account: creditor.creditor_account },
-      orderId: "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5",
+      creditorName: creditor.creditor_name,
+      creditorTaxNumber: creditor.creditor_id,
+      creditorAccount: creditor.creditor_account,
+      orderGuid: "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5",
       purpose: "Tesgtft777",
       msgCreationDate: "2023-12-10",
       msgCreationTime: "14:30:12",
-      pmType: PaymentType.TRADE,
-      senderAccountType: SenderAccountType.LIMIT_RELATED,
-      encryption: { nonce: "A1B2C3D4E5F6G7H8" },
+      pmType: "trade",
+      senderAccountType: "limit-related",
+      nonce: "A1B2C3D4E5F6G7H8",
+      encryptedKey: (claims.encryption as Record<string, string>).encrypted_key,
       jws: jwt,
     });
   });
@@ -356,7 +288,7 @@ describe("payment messages", () => {
   });
 
   test("GET payment message: readable when the key that it was encrypted for is forgotten", async () => {
-    messageChange = { creditorAgentJwk: "" };
+    messageChange = { creditorAgentJwk: null };
     const path = `/api/v1/counterparty/${BANK_GUID}/payment-message/${MESSAGE_GUID}`;
     const { status, json } = await ask(rest, path, { headers: await access(keys.bank) });
     messageChange = {};
@@ -364,14 +296,14 @@ describe("payment messages", () => {
   });
 
   test.each([
-    [`/api/v1/counterparty/${BANK_GUID}/payment-message/${MESSAGE_GUID}`, { case: "guid", value: MESSAGE_GUID }],
-    [`/api/v1/merchants/order/${ORDER_ID}/payment-message`, { case: "orderId", value: ORDER_ID }],
+    [`/api/v1/counterparty/${BANK_GUID}/payment-message/${MESSAGE_GUID}`, { guid: MESSAGE_GUID }],
+    [`/api/v1/merchants/order/${ORDER_ID}/payment-message`, { orderGuid: ORDER_ID }],
   ])("GET %s: the documented answer, without the payer's phone", async (path, by) => {
     const { status, json, text } = await ask(rest, path, { headers: await access(keys.bank) });
     expect(status).toBe(200);
     expect(json).toEqual(messageExample);
     expect(text).not.toContain("+380");
-    expect(seen.read).toMatchObject({ callerGuid: BANK_GUID, by });
+    expect(seen.read).toEqual([BANK_GUID, by]);
   });
 });
 
@@ -382,8 +314,7 @@ describe("gross settlement", () => {
   test("listGrossSettlements: the documented answer; defaults are the contract's", async () => {
     const { json } = await ask(rest, base, { headers: await access(keys.bank) });
     expect(json).toEqual(withMillis(documented(list)));
-    expect(seen.listed).toMatchObject({ callerGuid: BANK_GUID, role: RegisterRole.DEBTOR, offset: 0, limit: 50 });
-    expect([seen.listed?.from, seen.listed?.to]).toEqual([undefined, undefined]);
+    expect(seen.listed).toEqual([{ bankGuid: BANK_GUID, anySide: false, statuses: [], offset: 0, limit: 50 }]);
   });
 
   test.each([
@@ -396,24 +327,62 @@ describe("gross settlement", () => {
   ])("listGrossSettlements: from=%s is %s", async (from, instant) => {
     const path = `${base}?from=${from}&role=All&limit=500&offset=7`;
     expect((await ask(rest, path, { headers: await access(keys.bank) })).status).toBe(200);
-    expect(seen.listed).toMatchObject({ from: timestamp(instant), role: RegisterRole.ALL, offset: 7, limit: 500 });
+    expect(seen.listed).toMatchObject([{ from: new Date(instant), anySide: true, offset: 7, limit: 500 }]);
   });
 
   test("getGrossSettlement: the documented answer with its payments", async () => {
     const { json } = await ask(rest, `${base}/1012231`, { headers: await access(keys.bank) });
     expect(json).toEqual(withMillis(documented(`${list}/{register_id}`)));
+    expect(seen.register).toEqual([BANK_GUID, "1012231", { limit: 25 }]);
+  });
+
+  const payment = {
+    externalId: "P-77120",
+    creditorIban: "UA063808160041469948322523389",
+    amountMinor: 500,
+    currency: "UAH",
+    purpose: "Gross settlement register 1012231",
+    creationDate: "2023-12-11T09:15:00+02:00",
+  };
+  test.each<[what: string, path: string, claims: string | undefined, statement: object]>([
+    ["payGrossSettlement", "/pay/1012231", "GrossSettlementPaymentClaims", { payment }],
+    [
+      "confirmGrossSettlement",
+      "/pay/1012231/confirm",
+      "GrossSettlementConfirmationClaims",
+      { payment, paymentStatus: "ACSC" },
+    ],
+    ["confirmInternalGrossSettlement", "/confirm_internal/1012231", undefined, {}],
+  ])("%s: what the bank states arrives, with the bank and what it signed", async (_what, path, name, statement) => {
+    const claims = name === undefined ? undefined : exampleClaims(name);
+    const signed = claims === undefined ? undefined : await signJws(claims, keys.bank);
+    for (const jwt of new Set([undefined, signed])) {
+      const headers = await access(keys.bank);
+      const body = jwt === undefined ? claims : { jwt };
+      const init = body === undefined ? { method: "POST", headers } : postJson(body, headers);
+      const { status, json } = await ask(rest, base + path, init);
+      expect([status, json]).toEqual([201, { created: "true" }]);
+      expect(seen.stated).toEqual({
+        callerGuid: BANK_GUID,
+        callerVersion: 1,
+        accessToken: { jti: expect.stringMatching(/^token-/), issuedAt: NOW, requestDigest: expect.any(Uint8Array) },
+        registerId: "1012231",
+        jws: jwt ?? headers["Cx-Authorization"],
+        ...statement,
+      });
+    }
   });
 });
 
 test("listMissedCallbacks: the documented answer, and only the caller's own callbacks are asked for", async () => {
-  const path = `/api/v1/counterparty/${BANK_GUID}/callbacks/missed?since=2023-12-10T00:00:00Z&limit=5&cursor=abc`;
+  const cursor = pageToken(["f5401ac1-e6c8-436b-b311-991f57e0934a"]);
+  const path = `/api/v1/counterparty/${BANK_GUID}/callbacks/missed?since=2023-12-10T00:00:00Z&limit=5&cursor=${cursor}`;
   const { json } = await ask(rest, path, { headers: await access(keys.bank) });
   expect(json).toEqual(withMillis(documented("/api/v1/counterparty/{counterparty_guid}/callbacks/missed")));
-  expect(seen.missed).toMatchObject({
-    filter: { receiverGuid: BANK_GUID, missed: true, since: timestamp("2023-12-10T00:00:00Z") },
-    pageSize: 5,
-    pageToken: "abc",
-  });
+  expect(seen.missed).toMatchObject([
+    { receiverGuid: BANK_GUID, missed: true, since: new Date("2023-12-10T00:00:00Z") },
+    { limit: 6, after: "f5401ac1-e6c8-436b-b311-991f57e0934a" },
+  ]);
 });
 
 describe("platform", () => {
@@ -429,6 +398,10 @@ describe("platform", () => {
     const { status, headers } = await ask(rest, path);
     expect(status).toBe(200);
     expect(headers.get("content-type")).toContain(type);
+  });
+
+  test("the keys that verify the platform's signatures are the core's", async () => {
+    expect((await ask(rest, "/api/v1/.well-known/jwks.json")).json).toEqual({ keys: [{ kid: "platform" }] });
   });
 
   test("/openapi.json is the contract", async () => {

@@ -1,0 +1,83 @@
+import { randomUUID } from "node:crypto";
+import type { CoreContext } from "../../../src/core/context.ts";
+import { selectBanksWithKid, selectParticipantPage, selectParticipants } from "../../../src/core/participantRows.ts";
+import type { Database } from "../../../src/db/database.ts";
+import type { Sql } from "../../../src/db/pool.ts";
+import { defaultRetryPolicy } from "../../../src/domain/callback.ts";
+import type { Participant } from "../../../src/domain/participant.ts";
+
+/** What a statement answers, by the statement's name. */
+export type Statements = Record<string, (values: readonly unknown[]) => unknown[]>;
+
+/** A party that was registered at the beginning of time and has only what the test gives it. */
+export function registered(given: Partial<Participant> & Pick<Participant, "guid" | "kind" | "name">): Participant {
+  return {
+    taxCode: "12345678",
+    bic: null,
+    uid: null,
+    roles: [],
+    iban: "",
+    mcc: null,
+    servicingBankGuid: null,
+    callbackUrls: {},
+    callbackBodyFormat: "json",
+    signingJwks: [],
+    encryptionJwk: null,
+    pastJwks: [],
+    jwksUrl: null,
+    email: "",
+    deepLinkPrefix: null,
+    logoUrl: null,
+    redirectUrl: null,
+    feeBasisPoints: 0,
+    version: 1,
+    createdAt: new Date(0),
+    updatedAt: new Date(0),
+    requiresBodySha256: false,
+    ...given,
+  };
+}
+
+/** What a core needs, before a database that knows these parties and what else the test gives it. */
+export function fakeContext(
+  parties: readonly Participant[],
+  { statements = {}, ...changes }: Partial<CoreContext> & { statements?: Statements } = {},
+): CoreContext {
+  return {
+    db: fakeDatabase({ ...lookUps(parties), ...statements }),
+    newGuid: () => randomUUID(),
+    supportedCurrencies: ["UAH"],
+    retryPolicy: defaultRetryPolicy,
+    republishAfterMs: 60_000,
+    onCallbacksDue: () => {},
+    now: () => new Date(),
+    publicUrl: () => "https://platform.example",
+    platformKeys: { jwks: () => [], sign: async (claims) => JSON.stringify(claims) },
+    callbackUrlProblem: async () => undefined,
+    publicKey: async () => ({ problem: "is not looked at here" }),
+    fetchJwks: async () => ({ problem: "does not answer" }),
+    ...changes,
+  };
+}
+
+function fakeDatabase(statements: Statements): Database {
+  const sql: Sql = async <Row>({ name }: { name: string }, values: readonly unknown[] = []) => {
+    const answer = statements[name];
+    if (answer === undefined) throw new Error(`the test's database cannot answer ${name}`);
+    return answer(values) as Row[];
+  };
+  return { hot: sql, sql } as Database;
+}
+
+const lookUps = (parties: readonly Participant[]): Statements => ({
+  [selectParticipants.name]: ([guid, bic, uid]) =>
+    parties.filter((party) => party.guid === guid || (bic && party.bic === bic) || (uid && party.uid === uid)),
+  [selectBanksWithKid.name]: ([wanted]) => {
+    const [{ kid }] = JSON.parse(String(wanted));
+    return parties.filter(({ kind, signingJwks }) => kind === "bank" && signingJwks.some((jwk) => jwk.kid === kid));
+  },
+  [selectParticipantPage.name]: ([kind, role]) =>
+    parties.filter(
+      (party) => (kind === null || party.kind === kind) && (role === null || party.roles.some((own) => own === role)),
+    ),
+});
