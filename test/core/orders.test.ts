@@ -52,7 +52,9 @@ test("createOrder: two merchants may use the same ref", async () => {
   const other = await registerParties(platform);
   const request = orderRequest(platform, parties.merchant);
   const first = accepted(await platform.core.createOrder(request));
-  const second = accepted(await platform.core.createOrder({ ...request, merchantGuid: other.merchant.guid }));
+  const second = accepted(
+    await platform.core.createOrder({ ...orderRequest(platform, other.merchant), ref: request.ref }),
+  );
   expect(second.order.guid).not.toBe(first.order.guid);
 });
 

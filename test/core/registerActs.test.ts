@@ -8,6 +8,7 @@ import type { SettlementPayment } from "../../src/domain/settlement.ts";
 import {
   accepted,
   bankRegistration,
+  bankStatement,
   merchantRegistration,
   openPlatform,
   type Parties,
@@ -60,12 +61,7 @@ function payment(externalId: string, other: Partial<SettlementPayment> = {}): Se
   };
 }
 
-const bank = () => ({
-  callerGuid: parties.initiator.guid,
-  registerId: register.id,
-  jws: "signed by the bank",
-  accessToken: null,
-});
+const bank = () => bankStatement(platform, parties.initiator, register.id);
 const pay = (externalId: string, other: Partial<SettlementPayment> = {}, as: Partial<PayStatement> = {}) =>
   platform.core.payRegister({ ...bank(), payment: payment(externalId, other), ...as });
 const confirm = (
@@ -399,7 +395,7 @@ describe("what a register says of itself adds up", () => {
 });
 
 test("updatedFrom and statuses find what was paid, and the total counts beyond the page", async () => {
-  const query = { callerGuid: parties.recipient.guid, anySide: true, statuses: [], offset: 0, limit: 1 };
+  const query = { bankGuid: parties.recipient.guid, anySide: true, statuses: [], offset: 0, limit: 1 };
   const further = await registerOf(parties);
   await platform.rows(
     "update settlement_register set created_at = '2026-01-01', updated_at = '2026-01-01' where creditor_agent_guid = $1",
