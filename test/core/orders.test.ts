@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
+import type { Participant } from "../../src/domain/participant.ts";
 import {
   accepted,
+  bankRegistration,
   claim,
   createOrder,
   minutesMs,
@@ -106,6 +109,43 @@ test.each([
   ["issued in the future", { issuedAt: new Date(Date.now() + minutesMs(5)) }, "INVALID_ISSUE_TIME"],
 ])("createOrder: an order %s is refused", async (_, changes, reason) => {
   expect(reasonOf(await platform.core.createOrder(orderRequest(platform, parties.merchant, changes)))).toBe(reason);
+});
+
+test("createOrder: an order whose merchant was changed since its signature was verified is not stored, and has to be verified anew; its neighbours are stored", async () => {
+  const { merchant } = await registerParties(platform);
+  const changed = accepted(await platform.core.updateParticipant(merchant.guid, { name: "Renamed" }));
+  const stale = orderRequest(platform, merchant);
+  const neighbours = [orderRequest(platform, changed), orderRequest(platform, parties.merchant)];
+  const [answer, ...others] = await Promise.allSettled(
+    [stale, ...neighbours].map((request) => platform.core.createOrder(request)),
+  );
+  expect(answer).toEqual({ status: "rejected", reason: expect.any(PartyChanged) });
+  expect(others.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled"]);
+  const refs = [stale, ...neighbours].map(({ ref }) => ref);
+  const stored = await platform.rows<{ ref: string }>(
+    "select ref from payment_order where ref = any($1) order by ref",
+    refs,
+  );
+  expect(stored.map(({ ref }) => ref)).toEqual(refs.slice(1));
+});
+
+test("createOrder: a repeat is verified anew as well when its merchant was changed, and then answers the first order", async () => {
+  const { merchant } = await registerParties(platform);
+  const request = orderRequest(platform, merchant);
+  const { order } = accepted(await platform.core.createOrder(request));
+  const { version } = accepted(await platform.core.updateParticipant(merchant.guid, { name: "Renamed" }));
+  await expect(platform.core.createOrder(request)).rejects.toThrow(PartyChanged);
+  const again = await platform.core.createOrder({ ...request, merchantVersion: version });
+  expect(again).toEqual({ order, alreadyExisted: true });
+});
+
+test("getOrder: a bank reads what it may pay or whose merchant it services, and no other order", async () => {
+  const order = await createOrder(platform, parties.merchant);
+  const register = async (role: "initiator" | "recipient") =>
+    accepted(await platform.core.registerParticipant(bankRegistration({ roles: [role] })));
+  const read = async (bank: Participant) => reasonOf(await platform.core.getOrder(order.guid, bank));
+  expect([await read(await register("initiator")), await read(parties.recipient)]).toEqual(["accepted", "accepted"]);
+  expect(await read(await register("recipient"))).toBe("ORDER_NOT_FOUND");
 });
 
 test("getOrder: an order is answered with its merchant, the servicing bank and its payment message", async () => {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { ConfirmStatement, PayStatement } from "../../src/core/registerActs.ts";
 import type { Register } from "../../src/core/settlements.ts";
 import { databaseFailure } from "../../src/db/failure.ts";
@@ -255,6 +256,54 @@ describe("the access token of a statement", () => {
   test("one that is too old is refused", async () => {
     const old = { ...token(1).accessToken, issuedAt: new Date(Date.now() - 301_000) };
     expect(reasonOf(await pay(newId(), {}, { accessToken: old }))).toBe("TOKEN_STALE");
+  });
+});
+
+describe("a bank that is changed after its token was verified", () => {
+  const change = async () =>
+    accepted(await platform.core.updateParticipant(parties.initiator.guid, { name: `Renamed ${serial()}` }));
+
+  test.each<[string, (as: { callerVersion?: number }) => Promise<unknown>]>([
+    ["paying", (as) => pay(newId(), {}, as)],
+    ["confirming", (as) => confirm(newId(), "ACSC", {}, as)],
+    ["confirming internally", (as) => platform.core.confirmInternalRegister({ ...bank(), ...as })],
+  ])("%s does nothing and has to be verified anew; as the new version it is decided", async (_, call) => {
+    const { version } = await change();
+    await expect(call({})).rejects.toThrow(PartyChanged);
+    expect(await kinds()).toEqual(["made"]);
+    await expect(call({ callerVersion: version })).resolves.toBeDefined();
+  });
+
+  test("another bank's payment at the same moment is kept", async () => {
+    const mine = { registerId: register.id, callerGuid: parties.initiator.guid, payment: payment(newId()) };
+    await change();
+    parties = await registerParties(platform);
+    register = await registerOf(parties);
+    const answers = await Promise.allSettled([pay(newId(), {}, mine), pay(newId())]);
+    expect(answers).toEqual([
+      { status: "rejected", reason: expect.any(PartyChanged) },
+      { status: "fulfilled", value: done },
+    ]);
+    expect((await acts(mine.registerId)).map(({ kind }) => kind)).toEqual(["made"]);
+  });
+
+  test("a change that comes while the register is waited for counts as well", async () => {
+    const client = new pg.Client({ connectionString: platform.url });
+    await client.connect();
+    try {
+      await client.query("begin");
+      await client.query("select from settlement_register where id = $1 for update", [register.id]);
+      const paying = pay(newId()).catch((error: unknown) => error);
+      const waiting =
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%settlement_register%'";
+      await expect.poll(() => platform.rows(waiting)).toHaveLength(1);
+      await change();
+      await client.query("rollback");
+      expect(await paying).toBeInstanceOf(PartyChanged);
+      expect(await kinds()).toEqual(["made"]);
+    } finally {
+      await client.end();
+    }
   });
 });
 
