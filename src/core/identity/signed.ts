@@ -2,6 +2,7 @@ import { isRefusal, type Refusal, refuse } from "../../domain/errors.ts";
 import { isUid, type Participant } from "../../domain/participant.ts";
 import { type Claims, type ParsedJws, peekJws, verifyParsedJws } from "../../sdk/jws.ts";
 import type { Parties, Party } from "./parties.ts";
+import { PartyChanged } from "./partyChanged.ts";
 
 /** All that somebody hears who has not shown that he holds a key. */
 export const refusedToken = (): Refusal => refuse("AUTHORIZATION_FAILED", "Access credentials are invalid");
@@ -20,10 +21,16 @@ export async function signedByMerchant(
   return isRefusal(claims) ? claims : { merchant: party.participant, claims };
 }
 
-/** What a bank signed beside its access token: a payment message, or a statement about a register. */
+/**
+ * What a bank signed beside its access token: a payment message, or a statement about a register. Throws `PartyChanged` when it
+ * is not known as the version that its access token was verified against.
+ */
 export async function signedByBank(bank: Participant, jws: string, parties: Parties): Promise<Claims | Refusal> {
   const parsed = peekJws(jws);
   const party = parsed.ok ? await parties.find({ guid: bank.guid }) : undefined;
+  // Found by another name than for its access token, it may be known as another version, and so by other keys: one that was
+  // withdrawn would sign, or a new one would not.
+  if (party !== undefined && party.participant.version !== bank.version) throw new PartyChanged();
   return parsed.ok && party ? verifiedClaims(parsed, party, parties) : refusedToken();
 }
 
