@@ -1,21 +1,28 @@
+import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { keepToken, type PartyToken, tokenProblem } from "../../src/core/accessTokens.ts";
+import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { Database } from "../../src/db/database.ts";
 import { databaseFailure } from "../../src/db/failure.ts";
-import { openPlatform, type Platform, tokenOf } from "./platform.ts";
+import { accepted, bankRegistration, openPlatform, type Platform, tokenOf } from "./platform.ts";
 
 let platform: Platform;
 let db: Database;
+let participantGuid: string;
+let otherGuid: string;
 
 beforeAll(async () => {
   platform = await openPlatform();
   db = platform.context.db;
+  const register = async () => accepted(await platform.core.registerParticipant(bankRegistration())).guid;
+  participantGuid = await register();
+  otherGuid = await register();
 });
 afterAll(() => platform.close());
 
-const participantGuid = "00000000-0000-4000-8000-000000000001";
 const partyToken = (...token: Parameters<typeof tokenOf>): PartyToken => ({ participantGuid, ...tokenOf(...token) });
-const problemOf = (token: PartyToken) => db.transaction((sql) => tokenProblem(sql, token));
+const problemOf = (token: PartyToken, participantVersion = 1) =>
+  db.transaction((sql) => tokenProblem(sql, { ...token, participantVersion }));
 const keep = (token: PartyToken) => db.transaction((sql) => keepToken(sql, token));
 
 describe("tokenProblem", () => {
@@ -28,7 +35,7 @@ describe("tokenProblem", () => {
 
   test("a used token is another party's as well", async () => {
     await keep(partyToken("common", 1));
-    const other = { ...partyToken("common", 2), participantGuid: "00000000-0000-4000-8000-000000000002" };
+    const other = { ...partyToken("common", 2), participantGuid: otherGuid };
     expect(await problemOf(other)).toBeUndefined();
   });
 
@@ -43,6 +50,17 @@ describe("tokenProblem", () => {
     expect(await problemOf(old)).toMatchObject({ refused: "TOKEN_STALE" });
     await keep(old);
     expect(await problemOf(old)).toMatchObject({ refused: "TOKEN_STALE" });
+  });
+
+  test.each([
+    ["another version of its party verified", async () => ({ token: partyToken("of an earlier version"), version: 2 })],
+    [
+      "nobody that is registered signed",
+      async () => ({ token: { ...partyToken("of nobody"), participantGuid: randomUUID() }, version: 1 }),
+    ],
+  ])("a token that %s has to be verified anew", async (_, made) => {
+    const { token, version } = await made();
+    await expect(problemOf(token, version)).rejects.toThrow(PartyChanged);
   });
 });
 

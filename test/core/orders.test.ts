@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
+import type { Participant } from "../../src/domain/participant.ts";
 import {
   accepted,
+  bankRegistration,
   claim,
   createOrder,
   minutesMs,
@@ -52,7 +55,9 @@ test("createOrder: two merchants may use the same ref", async () => {
   const other = await registerParties(platform);
   const request = orderRequest(platform, parties.merchant);
   const first = accepted(await platform.core.createOrder(request));
-  const second = accepted(await platform.core.createOrder({ ...request, merchantGuid: other.merchant.guid }));
+  const second = accepted(
+    await platform.core.createOrder({ ...orderRequest(platform, other.merchant), ref: request.ref }),
+  );
   expect(second.order.guid).not.toBe(first.order.guid);
 });
 
@@ -104,6 +109,43 @@ test.each([
   ["issued in the future", { issuedAt: new Date(Date.now() + minutesMs(5)) }, "INVALID_ISSUE_TIME"],
 ])("createOrder: an order %s is refused", async (_, changes, reason) => {
   expect(reasonOf(await platform.core.createOrder(orderRequest(platform, parties.merchant, changes)))).toBe(reason);
+});
+
+test.each([
+  ["another merchant's", () => parties.merchant],
+  ["the same merchant's, as it is now,", (changed: Participant) => changed],
+])(
+  "createOrder: an order whose merchant was changed since its signature was verified is not stored, and has to be verified anew; %s beside it is stored",
+  async (_, neighbourOf) => {
+    const { merchant } = await registerParties(platform);
+    const changed = accepted(await platform.core.updateParticipant(merchant.guid, { name: "Renamed" }));
+    const requests = [orderRequest(platform, merchant), orderRequest(platform, neighbourOf(changed))];
+    const [stale, neighbour] = await Promise.allSettled(requests.map((request) => platform.core.createOrder(request)));
+    expect(stale).toEqual({ status: "rejected", reason: expect.any(PartyChanged) });
+    expect(neighbour?.status === "fulfilled" && reasonOf(neighbour.value)).toBe("accepted");
+    const refs = requests.map(({ ref }) => ref);
+    const stored = await platform.rows("select ref from payment_order where ref = any($1)", refs);
+    expect(stored).toEqual([{ ref: refs[1] }]);
+  },
+);
+
+test("createOrder: a repeat is verified anew as well when its merchant was changed, and then answers the first order", async () => {
+  const { merchant } = await registerParties(platform);
+  const request = orderRequest(platform, merchant);
+  const { order } = accepted(await platform.core.createOrder(request));
+  const { version } = accepted(await platform.core.updateParticipant(merchant.guid, { name: "Renamed" }));
+  await expect(platform.core.createOrder(request)).rejects.toThrow(PartyChanged);
+  const again = await platform.core.createOrder({ ...request, merchantVersion: version });
+  expect(again).toEqual({ order, alreadyExisted: true });
+});
+
+test("getOrder: a bank reads what it may pay or whose merchant it services, and no other order", async () => {
+  const order = await createOrder(platform, parties.merchant);
+  const register = async (role: "initiator" | "recipient") =>
+    accepted(await platform.core.registerParticipant(bankRegistration({ roles: [role] })));
+  const read = async (bank: Participant) => reasonOf(await platform.core.getOrder(order.guid, bank));
+  expect([await read(await register("initiator")), await read(parties.recipient)]).toEqual(["accepted", "accepted"]);
+  expect(await read(await register("recipient"))).toBe("ORDER_NOT_FOUND");
 });
 
 test("getOrder: an order is answered with its merchant, the servicing bank and its payment message", async () => {

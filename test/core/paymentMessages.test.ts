@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createCore } from "../../src/core/core.ts";
+import { type Core, createCore } from "../../src/core/core.ts";
+import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { Sql } from "../../src/db/pool.ts";
 import type { Order } from "../../src/domain/order.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
@@ -18,6 +19,7 @@ import {
   reasonOf,
   registerParties,
   secondsFrom,
+  serial,
   setClock,
   tokenOf,
 } from "./platform.ts";
@@ -336,6 +338,53 @@ describe("submitPaymentMessage: access tokens", () => {
   });
 });
 
+describe("submitPaymentMessage: a bank that is changed after its signature was verified", () => {
+  /** Messages of two banks for an order each; the first bank has something to change. */
+  async function messagesOfTwoBanks() {
+    const initiator = accepted(await platform.core.registerParticipant(bankRegistration()));
+    const orders = [await createOrder(platform, parties.merchant), await createOrder(platform, parties.merchant)];
+    const [first, second] = orders as [Order, Order];
+    const ofFirst = paymentRequest(platform, { ...parties, initiator }, first);
+    return { initiator, ofFirst, ofSecond: paymentRequest(platform, parties, second) };
+  }
+  const change = async (guid: string) =>
+    accepted(await platform.core.updateParticipant(guid, { signingJwks: [{ kid: `next-${serial()}` }] }));
+  const changed = { status: "rejected", reason: expect.any(PartyChanged) };
+  const stored = async ({ jti }: PaymentMessageRequest) =>
+    (await platform.rows("select from payment_message where jti = $1", jti)).length;
+
+  /** Both at once: what came of the first bank's, and of its neighbour. */
+  async function submitBoth({ ofFirst, ofSecond }: Awaited<ReturnType<typeof messagesOfTwoBanks>>, core: Core) {
+    const [mine, neighbour] = await Promise.allSettled([submit(ofFirst, core), submit(ofSecond, core)]);
+    expect([mine, await stored(ofFirst)]).toEqual([changed, 0]);
+    expect(neighbour.status === "fulfilled" && reasonOf(neighbour.value)).toBe("accepted");
+    const used = "select from used_access_token where jti = $1";
+    expect(await platform.rows(used, ofFirst.accessToken.jti)).toEqual([]);
+    expect(accepted(await platform.core.getOrder(ofFirst.orderGuid)).order.status).toBe("created");
+  }
+
+  test("its message is not stored and has to be verified anew; its neighbour is accepted, and so is it as the new version", async () => {
+    const messages = await messagesOfTwoBanks();
+    const { version } = await change(messages.initiator.guid);
+    await submitBoth(messages, platform.core);
+    expect(reasonOf(await submit({ ...messages.ofFirst, callerVersion: version }))).toBe("accepted");
+  });
+
+  test("not even when the change comes between what the message is judged by and its storing", async () => {
+    const messages = await messagesOfTwoBanks();
+    const { db } = platform.context;
+    const names: string[] = [];
+    const hot: Sql = async (statement, values) => {
+      const rows = await db.hot<never>(statement, values);
+      if (names.push(statement.name) === 1) await change(messages.initiator.guid);
+      return rows;
+    };
+    await submitBoth(messages, createCore({ ...platform.context, db: { ...db, hot } }));
+    // The first storing failed, so both were judged again.
+    expect(names).toEqual(["select_submission_facts", "select_submission_facts", "store_submissions"]);
+  });
+});
+
 describe("submitPaymentMessage: concurrency", () => {
   test("of many messages for one order, in two processes, exactly one wins and the others hear its guid", async () => {
     const second = await platform.secondCore();
@@ -431,6 +480,13 @@ describe("getPaymentMessage", () => {
         expect(accepted(await platform.core.getPaymentMessage(caller.guid, by)).guid).toBe(guid);
       }
     }
+  });
+
+  test("a service reads every one", async () => {
+    const guid = await pay(platform, parties);
+    expect(accepted(await platform.core.getPaymentMessage(undefined, { guid })).guid).toBe(guid);
+    const unknown = await platform.core.getPaymentMessage(undefined, { guid: parties.initiator.guid });
+    expect(reasonOf(unknown)).toBe("PAYMENT_MESSAGE_NOT_FOUND");
   });
 
   test("anybody else does not learn that it exists", async () => {

@@ -5,6 +5,7 @@ import type { CoreContext, DueCallback } from "../../src/core/context.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import type { Registration } from "../../src/core/participants.ts";
 import type { PaymentMessage } from "../../src/core/paymentMessages.ts";
+import type { BankStatement } from "../../src/core/registerActs.ts";
 import { type Database, openDatabase } from "../../src/db/database.ts";
 import type { AccessToken } from "../../src/domain/accessToken.ts";
 import { type CallbackKind, defaultRetryPolicy, type Outcome } from "../../src/domain/callback.ts";
@@ -24,14 +25,17 @@ export type Platform = {
   core: Core;
   /** A second process of the platform: its own core and connections on the same database. */
   secondCore(): Promise<Core>;
-  /** What PostgreSQL says it is; `setClock` moves it. */
-  clock: { now: Date };
+  /** What PostgreSQL says it is; `setClock` moves it. `aheadMs`: of this process's own. */
+  clock: { now: Date; aheadMs: number };
   /** Every callback that was announced to the queue. */
   due: DueCallback[];
   isClosed: boolean;
   rows<Row = Record<string, unknown>>(text: string, ...values: unknown[]): Promise<Row[]>;
   close(): Promise<void>;
 };
+
+/** Where a platform of tests is reached, as access tokens may name it. */
+export const publicUrl = "https://platform.example";
 
 /** Connections of one process of the platform. */
 export const poolSize = 6;
@@ -40,7 +44,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
   const { url, drop } = await freshDatabase();
   await execute(url, ...movableClock(new URL(url).pathname.slice(1)));
   const opened: Database[] = [];
-  const clock = { now: new Date() };
+  const clock = { now: new Date(), aheadMs: 0 };
   const due: DueCallback[] = [];
   const open = async () => {
     const db = await openDatabase({ url, maxConnections: poolSize });
@@ -52,6 +56,13 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
       retryPolicy: defaultRetryPolicy,
       republishAfterMs: 60_000,
       onCallbacksDue: (callbacks) => due.push(...callbacks),
+      now: () => new Date(Date.now() + clock.aheadMs),
+      publicUrl: () => publicUrl,
+      platformKeys: {
+        jwks: () => [],
+        sign: async (claims) => `signed ${JSON.stringify(claims)}`,
+        secret: new Uint8Array(32),
+      },
       callbackUrlProblem: async (address) =>
         address.includes("private") ? { text: "points to a private address", ofHost: false } : undefined,
       publicKey: async (jwk) => {
@@ -108,6 +119,7 @@ export async function setClock(platform: Platform, now: Date): Promise<void> {
   const move = async (by: string, shown: Date) => {
     await platform.rows(`update test_clock.shift set by = ${by}`);
     platform.clock.now = shown;
+    platform.clock.aheadMs = shown.getTime() - Date.now();
   };
   await move(`'${now.toISOString()}'::timestamptz - pg_catalog.now()`, now);
   onTestFinished(async () => {
@@ -205,7 +217,7 @@ export async function registerParties(
 
 // ----------------------------------------------------------------------------------------------------- orders and messages
 
-/** An access token as REST hands it on; requests with equal numbers are the same request. */
+/** An access token whose signature is verified; requests with equal numbers are the same request. */
 export function tokenOf(jti: string, request = 1, issuedAt = new Date()): AccessToken {
   return { jti, issuedAt, requestDigest: new Uint8Array(32).fill(request) };
 }
@@ -217,6 +229,7 @@ export function orderRequest(platform: Platform, merchant: Participant, changes:
   const now = platform.clock.now;
   return {
     merchantGuid: merchant.guid,
+    merchantVersion: merchant.version,
     ref: `ref-${serial()}`,
     amountMinor: 2100,
     currency: "UAH",
@@ -243,6 +256,7 @@ export function paymentRequest(
   const number = serial();
   return {
     callerGuid: parties.initiator.guid,
+    callerVersion: parties.initiator.version,
     accessToken: tokenOf(`token-${number}`, 1, platform.clock.now),
     jti: `jti-${number}`,
     externalId: `external-${number}`,
@@ -268,6 +282,12 @@ export function paymentRequest(
     jws: "payment.jws.text",
     ...changes,
   };
+}
+
+/** What a bank states about a register by a token of its own. */
+export function bankStatement(platform: Platform, { guid, version }: Participant, registerId: string): BankStatement {
+  const accessToken = tokenOf(`statement-${serial()}`, 1, platform.context.now());
+  return { callerGuid: guid, callerVersion: version, registerId, jws: "signed by the bank", accessToken };
 }
 
 /** An order and its accepted payment message. */

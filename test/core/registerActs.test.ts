@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { ConfirmStatement, PayStatement } from "../../src/core/registerActs.ts";
 import type { Register } from "../../src/core/settlements.ts";
 import { databaseFailure } from "../../src/db/failure.ts";
@@ -8,6 +9,7 @@ import type { SettlementPayment } from "../../src/domain/settlement.ts";
 import {
   accepted,
   bankRegistration,
+  bankStatement,
   merchantRegistration,
   openPlatform,
   type Parties,
@@ -60,12 +62,7 @@ function payment(externalId: string, other: Partial<SettlementPayment> = {}): Se
   };
 }
 
-const bank = () => ({
-  callerGuid: parties.initiator.guid,
-  registerId: register.id,
-  jws: "signed by the bank",
-  accessToken: null,
-});
+const bank = () => bankStatement(platform, parties.initiator, register.id);
 const pay = (externalId: string, other: Partial<SettlementPayment> = {}, as: Partial<PayStatement> = {}) =>
   platform.core.payRegister({ ...bank(), payment: payment(externalId, other), ...as });
 const confirm = (
@@ -262,6 +259,54 @@ describe("the access token of a statement", () => {
   });
 });
 
+describe("a bank that is changed after its token was verified", () => {
+  const change = async () =>
+    accepted(await platform.core.updateParticipant(parties.initiator.guid, { name: `Renamed ${serial()}` }));
+
+  test.each<[string, (as: { callerVersion?: number }) => Promise<unknown>]>([
+    ["paying", (as) => pay(newId(), {}, as)],
+    ["confirming", (as) => confirm(newId(), "ACSC", {}, as)],
+    ["confirming internally", (as) => platform.core.confirmInternalRegister({ ...bank(), ...as })],
+  ])("%s does nothing and has to be verified anew; as the new version it is decided", async (_, call) => {
+    const { version } = await change();
+    await expect(call({})).rejects.toThrow(PartyChanged);
+    expect(await kinds()).toEqual(["made"]);
+    await expect(call({ callerVersion: version })).resolves.toBeDefined();
+  });
+
+  test("another bank's payment at the same moment is kept", async () => {
+    const mine = { registerId: register.id, callerGuid: parties.initiator.guid, payment: payment(newId()) };
+    await change();
+    parties = await registerParties(platform);
+    register = await registerOf(parties);
+    const answers = await Promise.allSettled([pay(newId(), {}, mine), pay(newId())]);
+    expect(answers).toEqual([
+      { status: "rejected", reason: expect.any(PartyChanged) },
+      { status: "fulfilled", value: done },
+    ]);
+    expect((await acts(mine.registerId)).map(({ kind }) => kind)).toEqual(["made"]);
+  });
+
+  test("a change that comes while the register is waited for counts as well", async () => {
+    const client = new pg.Client({ connectionString: platform.url });
+    await client.connect();
+    try {
+      await client.query("begin");
+      await client.query("select from settlement_register where id = $1 for update", [register.id]);
+      const paying = pay(newId()).catch((error: unknown) => error);
+      const waiting =
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%settlement_register%'";
+      await expect.poll(() => platform.rows(waiting)).toHaveLength(1);
+      await change();
+      await client.query("rollback");
+      expect(await paying).toBeInstanceOf(PartyChanged);
+      expect(await kinds()).toEqual(["made"]);
+    } finally {
+      await client.end();
+    }
+  });
+});
+
 test("a register that somebody keeps locked costs only those who act on it", async () => {
   const other = await registerOf(parties);
   const client = new pg.Client({ connectionString: platform.url });
@@ -399,7 +444,7 @@ describe("what a register says of itself adds up", () => {
 });
 
 test("updatedFrom and statuses find what was paid, and the total counts beyond the page", async () => {
-  const query = { callerGuid: parties.recipient.guid, anySide: true, statuses: [], offset: 0, limit: 1 };
+  const query = { bankGuid: parties.recipient.guid, anySide: true, statuses: [], offset: 0, limit: 1 };
   const further = await registerOf(parties);
   await platform.rows(
     "update settlement_register set created_at = '2026-01-01', updated_at = '2026-01-01' where creditor_agent_guid = $1",

@@ -427,7 +427,7 @@ describe("reading registers", () => {
     const list = async (query: Partial<Parameters<typeof platform.core.listRegisters>[0]>) =>
       (
         await platform.core.listRegisters({
-          callerGuid: parties.initiator.guid,
+          bankGuid: parties.initiator.guid,
           anySide: false,
           statuses: [],
           offset: 0,
@@ -437,8 +437,8 @@ describe("reading registers", () => {
       ).registers.map(({ id }) => id);
     expect(await list({})).toEqual(["1005261", "0905261", "0805261"]);
     expect(await list({ offset: 1, limit: 1 })).toEqual(["0905261"]);
-    expect(await list({ callerGuid: parties.recipient.guid })).toEqual([]);
-    expect(await list({ callerGuid: parties.recipient.guid, anySide: true })).toHaveLength(3);
+    expect(await list({ bankGuid: parties.recipient.guid })).toEqual([]);
+    expect(await list({ bankGuid: parties.recipient.guid, anySide: true })).toHaveLength(3);
     await platform.rows("update settlement_register set created_at = now() - interval '8 days' where id = '0805261'");
     expect(await list({})).toHaveLength(2);
     expect(await list({ from: new Date(Date.now() - 9 * 24 * 60 * 60 * 1000) })).toHaveLength(3);

@@ -161,6 +161,7 @@ export function startCore(keys: Keys, { core, statements = {}, registered = part
   const platformKeys = {
     jwks: () => [{ kid: "platform" }],
     sign: async (claims: object) => JSON.stringify(claims),
+    secret: new Uint8Array(32),
   };
   const context = fakeContext(registered, { statements, now: () => NOW, publicUrl: () => publicUrl, platformKeys });
   return { ...createCore(context), ...core };

@@ -1,5 +1,6 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
+import { AccessSchema } from "../../gen/dcm/v1/access_pb.ts";
 import { CallbackKindSchema, CallbackStateSchema } from "../../gen/dcm/v1/callback_pb.ts";
 import { ErrorReasonSchema } from "../../gen/dcm/v1/error_pb.ts";
 import { OrderStatusSchema } from "../../gen/dcm/v1/order_pb.ts";
@@ -9,6 +10,7 @@ import {
   PaymentTypeSchema,
   SenderAccountTypeSchema,
 } from "../../gen/dcm/v1/payment_message_pb.ts";
+import { ScopeSchema } from "../../gen/dcm/v1/scope_pb.ts";
 import { RegisterStatusSchema } from "../../gen/dcm/v1/settlement_pb.ts";
 import { refusalReasons } from "../../src/domain/errors.ts";
 import * as enums from "../../src/rpc/enums.ts";
@@ -29,6 +31,8 @@ describe("every closed list holds the same on the wire and in the domain", () =>
     [RegisterStatusSchema, enums.registerStatuses],
     [CallbackKindSchema, enums.callbackKinds],
     [CallbackStateSchema, enums.callbackStates],
+    [ScopeSchema, enums.scopes],
+    [AccessSchema, enums.accesses],
   ];
 
   test.each(tables.map(([schema, table]) => [schema.name, schema, table] as const))("%s", (_, schema, table) => {

@@ -1,17 +1,46 @@
+import { randomBytes } from "node:crypto";
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { CreateOrderRequestSchema } from "../../gen/dcm/v1/order_service_pb.ts";
 import { BankRole, type Participant, type ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
-import { PaymentType, SenderAccountType } from "../../gen/dcm/v1/payment_message_pb.ts";
-import type { SubmitPaymentMessageRequestSchema } from "../../gen/dcm/v1/payment_message_service_pb.ts";
+import type { PublicJwk } from "../../src/domain/participant.ts";
+import { bankTokenHeader, counterpartyHeader, requestDigestHeader } from "../../src/rpc/authorize.ts";
 import type { CoreClients } from "../../src/rpc/clients.ts";
-import { iban, secondsFrom, serial } from "../core/platform.ts";
+import { createAccessToken } from "../../src/sdk/access.ts";
+import { type Claims, signJws } from "../../src/sdk/jws.ts";
+import { generateKeyPair, importPublicKey, type KeyPair, type SigningKey } from "../../src/sdk/keys.ts";
+import { iban, openPlatform, secondsFrom, serial } from "../core/platform.ts";
 
-// Requests as a client of the RPC core writes them.
+// Requests as a client of the RPC core writes them, and what banks and merchants sign in them.
 
 type Fields<Schema extends DescMessage> = Exclude<MessageInitShape<Schema>, MessageShape<Schema>>;
 
-export function bankMessage(changes: Fields<typeof ParticipantSchema> = {}): Fields<typeof ParticipantSchema> {
+/** A core that takes real keys only, so that signatures mean something. */
+export const openPlatformOfSigners = () =>
+  openPlatform({
+    async publicKey(jwk) {
+      const imported = await importPublicKey(jwk);
+      return imported.ok ? (imported.publicJwk as PublicJwk) : { problem: imported.message };
+    },
+  });
+
+/** Whoever was registered here signs with the key of its first JWK. */
+const keys = new Map<string, KeyPair>();
+
+/** A key as it is registered. */
+export async function newJwk(): Promise<string> {
+  const key = await generateKeyPair("RS256", `key-${serial()}`);
+  keys.set(key.kid, key);
+  return JSON.stringify(key.publicJwk);
+}
+
+export function keyOf({ signingJwks: [first = "{}"] }: Pick<Participant, "signingJwks">): KeyPair {
+  const key = keys.get(JSON.parse(first).kid);
+  if (key === undefined) throw new Error("this party has no key of this test");
+  return key;
+}
+
+// ------------------------------------------------------------------------------------------------------ participants
+
+export async function bankMessage(changes: Fields<typeof ParticipantSchema> = {}) {
   const bic = serial();
   return {
     name: `Bank ${bic}`,
@@ -20,16 +49,13 @@ export function bankMessage(changes: Fields<typeof ParticipantSchema> = {}): Fie
     roles: [BankRole.INITIATOR, BankRole.RECIPIENT],
     iban: iban(bic, "1"),
     callbackUrls: { base: `https://bank-${bic}.example` },
-    signingJwks: [JSON.stringify({ kid: `key-${bic}` })],
+    signingJwks: changes.signingJwks ?? [await newJwk()],
     email: "bank@example.com",
     ...changes,
-  };
+  } satisfies Fields<typeof ParticipantSchema>;
 }
 
-export function merchantMessage(
-  bank: Participant,
-  changes: Fields<typeof ParticipantSchema> = {},
-): Fields<typeof ParticipantSchema> {
+export async function merchantMessage(bank: Participant, changes: Fields<typeof ParticipantSchema> = {}) {
   const number = serial();
   return {
     name: `Merchant ${number}`,
@@ -38,60 +64,109 @@ export function merchantMessage(
     mcc: "5411",
     servicingBankGuid: bank.guid,
     callbackUrls: { base: "https://merchant.example" },
-    signingJwks: [JSON.stringify({ kid: `key-${number}` })],
+    signingJwks: changes.signingJwks ?? [await newJwk()],
     ...changes,
-  };
+  } satisfies Fields<typeof ParticipantSchema>;
 }
 
-export async function registerBankAndMerchant({ participants }: CoreClients) {
-  const { bank } = await participants.registerBank({ bank: bankMessage() });
+/** A bank that pays and receives, and a merchant that it services. */
+export type Sides = { bank: Participant; merchant: Participant };
+
+export async function registerBankAndMerchant({ participants }: CoreClients): Promise<Sides> {
+  const { bank } = await participants.registerBank({ bank: await bankMessage() });
   if (bank === undefined) throw new Error("nothing was registered");
-  const { merchant } = await participants.registerMerchant({ merchant: merchantMessage(bank) });
+  const { merchant } = await participants.registerMerchant({ merchant: await merchantMessage(bank) });
   if (merchant === undefined) throw new Error("nothing was registered");
   return { bank, merchant };
 }
 
-export function orderMessage(
-  merchant: Participant,
-  changes: Fields<typeof CreateOrderRequestSchema> = {},
-): Fields<typeof CreateOrderRequestSchema> {
+// --------------------------------------------------------------------------------------------------- what they sign
+
+const unixSeconds = (fromNow: number) => secondsFrom(new Date(), fromNow).getTime() / 1000;
+
+/** A claim that is undefined is left out. */
+export function orderClaims(merchant: Participant, changes: Claims = {}): Claims {
   return {
-    merchantGuid: merchant.guid,
+    sub: merchant.uid,
     ref: `ref-${serial()}`,
-    amount: { amountMinor: 150_075n, currency: "UAH" },
-    purpose: "Payment for the order",
-    redirectUrl: "https://shop.example/thanks",
-    issuedAt: timestampFromDate(secondsFrom(new Date(), 0)),
-    expiresAt: timestampFromDate(secondsFrom(new Date(), 900)),
-    jws: "order.jws.text",
+    amt: 1500.75,
+    cur: "UAH",
+    prp: "Payment for the order",
+    url: "https://shop.example/thanks",
+    iat: unixSeconds(0),
+    exp: unixSeconds(900),
     ...changes,
   };
 }
 
-export function paymentMessage(
-  bank: Participant,
-  merchant: Participant,
-  orderId: string,
-  changes: Fields<typeof SubmitPaymentMessageRequestSchema> = {},
-): Fields<typeof SubmitPaymentMessageRequestSchema> {
+export async function signedOrder(merchant: Participant, changes: Claims = {}, key: SigningKey = keyOf(merchant)) {
+  return { jws: await signJws(orderClaims(merchant, changes), key) };
+}
+
+export function paymentClaims({ bank, merchant }: Sides, orderId: string, changes: Claims = {}): Claims {
   const number = serial();
   return {
-    callerGuid: bank.guid,
     jti: `jti-${number}`,
-    externalId: `external-${number}`,
-    amount: { amountMinor: 150_075n, currency: "UAH" },
-    debtorAgentBic: bank.bic,
-    debtor: { name: "cipher 1", taxNumber: "cipher 2", account: iban(bank.bic, "77"), phone: "+380501234567" },
-    creditorAgentBic: bank.bic,
-    creditor: { name: "cipher 3", taxNumber: "cipher 4", account: merchant.iban },
-    orderId,
+    payment_message_external_id: `external-${number}`,
+    amount: 1500.75,
+    currency: "UAH",
+    debtor_agent_bic: bank.bic,
+    debtor: {
+      debtor_name: "AAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+      debtor_id: "BBBBBBBBBBBBBBBBBBBBBBBBBBBB",
+      debtor_account: iban(bank.bic, "77"),
+      debtor_phone: "+380501234567",
+    },
+    creditor_agent_bic: bank.bic,
+    creditor: {
+      creditor_name: "CCCCCCCCCCCCCCCCCCCCCCCCCCCC",
+      creditor_id: "DDDDDDDDDDDDDDDDDDDDDDDDDDDD",
+      creditor_account: merchant.iban,
+    },
+    order_id: orderId,
     purpose: "Payment for the order",
-    msgCreationDate: "2026-01-15",
-    msgCreationTime: "12:30:00",
-    pmType: PaymentType.TRADE,
-    senderAccountType: SenderAccountType.LIMIT_RELATED,
-    encryption: { nonce: "AAAAAAAAAAAAAAAA", encryptedKey: "a2V5" },
-    jws: "payment.jws.text",
+    msg_creation_date: "2026-01-15",
+    msg_creation_time: "12:30:00",
+    pm_type: "trade",
+    sender_account_type: "limit-related",
+    encryption: { nonce: "AAAAAAAAAAAAAAAA", encrypted_key: "E".repeat(344) },
     ...changes,
   };
+}
+
+/** The bank pays for an order of its own merchant. */
+export async function signedPaymentMessage(
+  sides: Sides,
+  orderId: string,
+  changes: Claims = {},
+  key: SigningKey = keyOf(sides.bank),
+) {
+  return { jws: await signJws(paymentClaims(sides, orderId, changes), key) };
+}
+
+// --------------------------------------------------------------------------------------------------- how they call
+
+/** What differs from a good access token for a request of its own. */
+export type Shown = { key?: SigningKey; jti?: string; claims?: Claims; digest?: Uint8Array; counterparty?: string };
+
+/** The options of a call that is for a bank: the metadata that shows it. */
+export async function asBank(bank: Participant, shown: Shown = {}) {
+  const { key = keyOf(bank), jti = `token-${serial()}`, claims, digest = randomBytes(32), counterparty } = shown;
+  const headers: Record<string, string> = {
+    [bankTokenHeader]: await createAccessToken(key, new Date(), jti, claims),
+    [requestDigestHeader]: Buffer.from(digest).toString("base64url"),
+    ...(counterparty !== undefined && { [counterpartyHeader]: counterparty }),
+  };
+  return { headers };
+}
+
+export async function newOrder({ orders }: CoreClients, merchant: Participant): Promise<string> {
+  const { order } = await orders.createOrder(await signedOrder(merchant));
+  return order?.id ?? "";
+}
+
+/** The bank pays a new order of its merchant; answers the payment message's guid. */
+export async function pays(clients: CoreClients, sides: Sides): Promise<string> {
+  const message = await signedPaymentMessage(sides, await newOrder(clients, sides.merchant));
+  return (await clients.paymentMessages.submitPaymentMessage(message, await asBank(sides.bank))).guid;
 }

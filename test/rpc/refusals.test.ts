@@ -1,107 +1,162 @@
+import { randomBytes } from "node:crypto";
 import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BankRole, type Participant, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
 import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import type { Core } from "../../src/core/core.ts";
-import { refusalReasons, refuse } from "../../src/domain/errors.ts";
+import { type RefusalReason, refusalReasons, refuse } from "../../src/domain/errors.ts";
+import { requestDigestHeader } from "../../src/rpc/authorize.ts";
 import { type CoreClients, createClients } from "../../src/rpc/clients.ts";
 import { codeOfReason } from "../../src/rpc/errors.ts";
-import { openPlatform, type Platform } from "../core/platform.ts";
+import type { Claims } from "../../src/sdk/jws.ts";
+import type { Platform } from "../core/platform.ts";
 import { errorOf } from "./errorOf.ts";
 import { transportOfAnybody } from "./inProcess.ts";
-import { bankMessage, orderMessage, paymentMessage, registerBankAndMerchant } from "./messages.ts";
+import {
+  asBank,
+  bankMessage,
+  newOrder,
+  openPlatformOfSigners,
+  registerBankAndMerchant,
+  signedOrder,
+  signedPaymentMessage,
+} from "./messages.ts";
 
 let platform: Platform;
 let clients: CoreClients;
 let bank: Participant;
 let merchant: Participant;
+let orderId: string;
 
-const silent = { debug: () => {}, error: () => {} };
+const silent = { debug: () => {}, info: () => {}, error: () => {} };
 
 beforeAll(async () => {
-  platform = await openPlatform();
+  platform = await openPlatformOfSigners();
   clients = createClients(transportOfAnybody(platform.core, silent));
   ({ bank, merchant } = await registerBankAndMerchant(clients));
+  orderId = await newOrder(clients, merchant);
 });
 afterAll(() => platform.close());
 
 describe("what is absent or wrong in a request is refused with the name of its field", () => {
-  const calls: ReadonlyArray<[what: string, call: () => Promise<unknown>, field: string, reason?: string]> = [
-    ["an order without a merchant", () => clients.orders.createOrder({}), "merchant_guid"],
-    [
-      "an order of a merchant that is no guid",
-      () => clients.orders.createOrder(orderMessage({ ...merchant, guid: "x" })),
-      "merchant_guid",
-    ],
-    ["an order without an amount", () => clients.orders.createOrder(without(orderMessage(merchant), "amount")), "amt"],
-    [
-      "an order without a time of issue",
-      () => clients.orders.createOrder(without(orderMessage(merchant), "issuedAt")),
-      "iat",
-    ],
-    [
-      "an order without an expiry",
-      () => clients.orders.createOrder(without(orderMessage(merchant), "expiresAt")),
-      "exp",
-    ],
-    [
-      "an order issued before the first year",
-      () => clients.orders.createOrder(orderMessage(merchant, { issuedAt: { seconds: -99_999_999_999n } })),
-      "iat",
-    ],
-    [
-      "an order with a NUL character",
-      () => clients.orders.createOrder(orderMessage(merchant, { redirectUrl: "a\0b" })),
-      "redirect_url",
-    ],
-    ["a message without an amount", () => submitWithout("amount"), "amount"],
-    ["a message without a debtor", () => submitWithout("debtor"), "debtor"],
-    ["a message without a creditor", () => submitWithout("creditor"), "creditor"],
-    ["a message without encryption", () => submitWithout("encryption"), "encryption"],
-    ["a message without a payment type", () => submitWithout("pmType"), "pm_type"],
-    ["a message without an account type", () => submitWithout("senderAccountType"), "sender_account_type"],
-    ["a message without a jti", () => submitWithout("jti"), "jti"],
+  const order = async (changes: Claims) => clients.orders.createOrder(await signedOrder(merchant, changes));
+  const submit = async (changes: Claims) =>
+    clients.paymentMessages.submitPaymentMessage(
+      await signedPaymentMessage({ bank, merchant }, orderId, changes),
+      await asBank(bank),
+    );
+  const pay = async (body: Uint8Array) =>
+    clients.settlements.payRegister({ registerId: "0102261", body }, await asBank(bank));
+  const text = (content: unknown) => Buffer.from(JSON.stringify(content));
+
+  const debtor = {
+    debtor_name: "A".repeat(24),
+    debtor_id: "A".repeat(24),
+    debtor_account: "UA213223130000026007233566001",
+  };
+  const claims: ReadonlyArray<[what: string, call: () => Promise<unknown>, field: string, reason?: string]> = [
+    ["an order without an amount", () => order({ amt: undefined }), "amt", "INVALID_AMOUNT"],
+    ["an order of an amount that is a text", () => order({ amt: "21.00" }), "amt", "INVALID_AMOUNT"],
+    ["an order of three decimals", () => order({ amt: 21.001 }), "amt", "INVALID_AMOUNT"],
+    ["an order of more than 2^53 kopiykas", () => order({ amt: 90_071_992_547_410 }), "amt", "INVALID_AMOUNT"],
+    ["an order without a time of issue", () => order({ iat: undefined }), "iat"],
+    ["an order without an expiry", () => order({ exp: undefined }), "exp"],
+    ["an order issued before 1970", () => order({ iat: -1 }), "iat"],
+    ["an order whose expiry is in milliseconds", () => order({ exp: Date.now() + 900_000 }), "exp", "INVALID_EXPIRY"],
+    ["an order with a NUL character", () => order({ url: "https://shop.example/a\0b" }), "url"],
+    ["an order with half a character", () => order({ prp: "half \ud83d" }), "prp", "INVALID_PURPOSE"],
+    ["an ultimate creditor without a name", () => order({ fri: {} }), "fri.frn"],
+    ["a message without an amount", () => submit({ amount: undefined }), "amount", "INVALID_AMOUNT"],
+    ["a message without a debtor", () => submit({ debtor: undefined }), "debtor"],
+    ["a message without a creditor", () => submit({ creditor: undefined }), "creditor"],
+    ["a message without encryption", () => submit({ encryption: undefined }), "encryption"],
+    ["a message without a payment type", () => submit({ pm_type: undefined }), "pm_type"],
+    ["a message without an account type", () => submit({ sender_account_type: undefined }), "sender_account_type"],
+    ["a message without a jti", () => submit({ jti: undefined }), "jti"],
     [
       "a message without an identifier",
-      () => submitWithout("externalId"),
+      () => submit({ payment_message_external_id: undefined }),
       "payment_message_external_id",
       "INVALID_EXTERNAL_ID",
     ],
+    ["a message of a newer payment type", () => submit({ pm_type: "gift" }), "pm_type"],
     [
-      "a message with a newer payment type",
-      () => clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, "x", { pmType: 99 as never })),
-      "pm_type",
+      "a message for an order that is no guid",
+      () => submit({ order_id: "1730204505640" }),
+      "order_id",
+      "ORDER_NOT_FOUND",
     ],
     [
-      "an access token without a jti",
-      () => clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, "x", { accessToken: {} })),
-      "access_token.jti",
+      "a message with a nested NUL character",
+      () => submit({ debtor: { ...debtor, debtor_id: `${"A".repeat(24)}\0` } }),
+      "debtor.debtor_id",
+      "INVALID_DEBTOR_ID",
     ],
-    ["an access token without the digest of its request", () => submitWithDigest(0), "access_token.request_digest"],
-    ["an access token with a digest of 31 bytes", () => submitWithDigest(31), "access_token.request_digest"],
+    ["a payment of a register with a NUL character", () => pay(text({ ...payment, purpose: "a\0b" })), "purpose"],
+    ["a payment of a register that says how it ended", () => pay(text({ ...payment, status: "ACSC" })), "status"],
+    [
+      "a payment of a register without an account",
+      () => pay(text({ ...payment, creditor_iban: undefined })),
+      "creditor_iban",
+    ],
+    ["a payment of a register that is no object", () => pay(text([])), ""],
+    ["a payment of a register that is no UTF-8", () => pay(Buffer.from('{"purpose":"\xff"}', "latin1")), ""],
+    ["a payment of a register without a body", () => pay(new Uint8Array()), ""],
+  ];
+  const payment = {
+    payment_message_external_id: "P-1",
+    creditor_iban: "UA213223130000026007233566001",
+    amount: 1,
+    currency: "UAH",
+    purpose: "Gross settlement register 0102261",
+    creation_date: "2026-02-02",
+  };
+
+  test.each(claims)("%s, although it is signed", async (_, call, field, reason = "INVALID_REQUEST") => {
+    const code = codeOfReason[reason as RefusalReason];
+    expect(await errorOf(call())).toMatchObject({ code, reason, field });
+  });
+
+  const withDigest = async (digest: Uint8Array) =>
+    clients.paymentMessages.submitPaymentMessage(
+      await signedPaymentMessage({ bank, merchant }, orderId),
+      await asBank(bank, { digest }),
+    );
+
+  const calls: ReadonlyArray<[what: string, call: () => Promise<unknown>, field: string, reason?: string]> = [
+    [
+      "a change for a bank without the digest of its request",
+      async () => {
+        const { headers } = await asBank(bank);
+        const { [requestDigestHeader]: _digest, ...others } = headers;
+        const message = await signedPaymentMessage({ bank, merchant }, orderId);
+        return clients.paymentMessages.submitPaymentMessage(message, { headers: others });
+      },
+      "dcm-request-digest",
+    ],
+    ["a digest of 31 bytes", () => withDigest(randomBytes(31)), "dcm-request-digest"],
+    ["a digest of 33 bytes", () => withDigest(randomBytes(33)), "dcm-request-digest"],
+    ["a NUL character", () => clients.orders.getOrder({ orderId: "a\0b" }), "order_id"],
     [
       "a nested NUL character",
-      () =>
-        clients.paymentMessages.submitPaymentMessage(
-          paymentMessage(bank, merchant, "x", { debtor: { taxNumber: "\0" } }),
-        ),
-      "debtor.tax_number",
+      () => clients.callbacks.listCallbacks({ filter: { paymentMessageGuid: "\0" } }),
+      "filter.payment_message_guid",
     ],
-    ["a reading without a key", () => clients.paymentMessages.getPaymentMessage({ callerGuid: bank.guid }), "by"],
+    ["a reading without a key", () => clients.paymentMessages.getPaymentMessage({}), "by"],
+    ["a list of registers without a bank", () => clients.settlements.listRegisters({}), "bank_guid"],
     [
-      "a reading without a caller",
-      () => clients.paymentMessages.getPaymentMessage({ by: { case: "guid", value: "x" } }),
-      "caller_guid",
+      "a list of registers of a bank that is no guid",
+      () => clients.settlements.listRegisters({ bankGuid: "305299" }),
+      "bank_guid",
     ],
-    ["a list of registers without a caller", () => clients.settlements.listRegisters({}), "caller_guid"],
     [
       "a list of registers with a negative offset",
-      () => clients.settlements.listRegisters({ callerGuid: bank.guid, offset: -1 }),
+      () => clients.settlements.listRegisters({ bankGuid: bank.guid, offset: -1 }),
       "offset",
     ],
     [
       "a list of registers for an unknown role",
-      () => clients.settlements.listRegisters({ callerGuid: bank.guid, role: 9 as never }),
+      () => clients.settlements.listRegisters({ bankGuid: bank.guid, role: 9 as never }),
       "role",
     ],
     ["a negative page size", () => clients.callbacks.listCallbacks({ pageSize: -1 }), "page_size"],
@@ -119,12 +174,12 @@ describe("what is absent or wrong in a request is refused with the name of its f
     ["a registration without a bank", () => clients.participants.registerBank({}), "bank"],
     [
       "a merchant registered as a bank",
-      () => clients.participants.registerBank({ bank: bankMessage({ kind: ParticipantKind.MERCHANT }) }),
+      async () => clients.participants.registerBank({ bank: await bankMessage({ kind: ParticipantKind.MERCHANT }) }),
       "kind",
     ],
     [
       "a bank with a merchant category",
-      () => clients.participants.registerBank({ bank: bankMessage({ mcc: "5411" }) }),
+      async () => clients.participants.registerBank({ bank: await bankMessage({ mcc: "5411" }) }),
       "mcc",
     ],
     [
@@ -134,30 +189,19 @@ describe("what is absent or wrong in a request is refused with the name of its f
     ],
     [
       "a key that is no JSON",
-      () => clients.participants.registerBank({ bank: bankMessage({ signingJwks: ["{"] }) }),
+      async () => clients.participants.registerBank({ bank: await bankMessage({ signingJwks: ["{"] }) }),
       "signing_jwks",
       "INVALID_KEY",
     ],
     ["a participant asked for by nothing", () => clients.participants.getParticipant({}), "by"],
   ];
 
-  const without = <Message extends object>(message: Message, name: keyof Message) =>
-    Object.fromEntries(Object.entries(message).filter(([key]) => key !== name)) as Message;
-  const submitWithout = (name: string) =>
-    clients.paymentMessages.submitPaymentMessage(without(paymentMessage(bank, merchant, "x"), name as "jti"));
-
-  const submitWithDigest = (bytes: number) => {
-    const accessToken = { jti: "a", requestDigest: new Uint8Array(bytes) };
-    return clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, "x", { accessToken }));
-  };
-
   test.each(calls)("%s", async (_, call, field, reason = "INVALID_REQUEST") => {
     expect(await errorOf(call())).toMatchObject({ code: Code.InvalidArgument, reason, field });
   });
 
-  test("an amount beyond 2^53 is too large, not something smaller", async () => {
-    const order = orderMessage(merchant, { amount: { amountMinor: 9_007_199_254_740_993n, currency: "UAH" } });
-    expect(await errorOf(clients.orders.createOrder(order))).toMatchObject({ reason: "INVALID_AMOUNT", field: "amt" });
+  test("bytes are no text: a body may hold a zero", async () => {
+    expect(await errorOf(pay(new Uint8Array([0])))).toMatchObject({ message: "the body is not a JSON object" });
   });
 });
 
@@ -165,7 +209,7 @@ describe("errors", () => {
   /** A client of a core in which every reading of a participant ends in the given way. */
   function coreThat(getParticipant: () => Promise<unknown>, errors: object[] = []) {
     const core = { ...platform.core, getParticipant } as unknown as Core;
-    const transport = transportOfAnybody(core, { debug: () => {}, error: (fields) => errors.push(fields) });
+    const transport = transportOfAnybody(core, { ...silent, error: (fields) => errors.push(fields) });
     return createClient(ParticipantService, transport).getParticipant({ by: { case: "bic", value: "123456" } });
   }
 
@@ -202,10 +246,10 @@ describe("errors", () => {
 
   test("the log of a call has its method, its time and its code, and nothing of its body", async () => {
     const lines: object[] = [];
-    const transport = transportOfAnybody(platform.core, { debug: (fields) => lines.push(fields), error: () => {} });
+    const transport = transportOfAnybody(platform.core, { ...silent, debug: (fields) => lines.push(fields) });
     const { orders } = createClients(transport);
-    await orders.createOrder(orderMessage(merchant, { jws: "secret.evidence" }));
-    await errorOf(orders.createOrder(orderMessage(merchant, { ref: "" })));
+    await orders.createOrder(await signedOrder(merchant));
+    await errorOf(orders.createOrder(await signedOrder(merchant, { ref: "" })));
     const rpc = "dcm.v1.OrderService/CreateOrder";
     expect(lines).toEqual([
       { rpc, durationMs: expect.any(Number), code: "ok" },

@@ -1,112 +1,145 @@
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CallbackKind, CallbackState } from "../../gen/dcm/v1/callback_pb.ts";
 import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import { BankRole, CallbackBodyFormat, type Participant, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
-import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
+import { PaymentMessageStatus, PaymentType, SenderAccountType } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { RegisterRole, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { Core } from "../../src/core/core.ts";
+import { bankTokenHeader } from "../../src/rpc/authorize.ts";
 import { type CoreClients, createClients } from "../../src/rpc/clients.ts";
-import { attempt, callbackOf, deliver, openPlatform, type Platform } from "../core/platform.ts";
+import { signJws } from "../../src/sdk/jws.ts";
+import { attempt, callbackOf, deliver, type Platform } from "../core/platform.ts";
 import { errorOf } from "./errorOf.ts";
 import { transportOfAnybody } from "./inProcess.ts";
-import { bankMessage, orderMessage, paymentMessage, registerBankAndMerchant } from "./messages.ts";
+import {
+  asBank,
+  bankMessage,
+  keyOf,
+  newJwk,
+  newOrder,
+  openPlatformOfSigners,
+  orderClaims,
+  paymentClaims,
+  pays,
+  registerBankAndMerchant,
+  type Sides,
+  signedOrder,
+  signedPaymentMessage,
+} from "./messages.ts";
 
 let platform: Platform;
 let clients: CoreClients;
+let sides: Sides;
 let bank: Participant;
 let merchant: Participant;
 
-const silent = { debug: () => {}, error: () => {} };
+const silent = { debug: () => {}, info: () => {}, error: () => {} };
 
 beforeAll(async () => {
-  platform = await openPlatform();
+  platform = await openPlatformOfSigners();
   clients = createClients(transportOfAnybody(platform.core, silent));
-  ({ bank, merchant } = await registerBankAndMerchant(clients));
+  sides = await registerBankAndMerchant(clients);
+  ({ bank, merchant } = sides);
 });
 afterAll(() => platform.close());
 
-async function createOrder() {
-  const { order } = await clients.orders.createOrder(orderMessage(merchant));
-  return order?.id ?? "";
-}
-
-async function submit() {
-  return (await clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, await createOrder()))).guid;
-}
-
 describe("orders", () => {
-  test("CreateOrder: every field travels there and back", async () => {
-    const ultimateCreditor = { name: "Somebody", taxNumber: "123", iban: "UA21", bic: "300001", mcc: "5411" };
-    const request = orderMessage(merchant, { ultimateCreditor });
+  test("CreateOrder: every claim travels there and back", async () => {
+    const fri = { frn: "Somebody", frc: "123", fra: "UA2100000000000000", frb: "300001", frm: "5411" };
+    const claims = orderClaims(merchant, { fri });
+    const request = { jws: await signJws(claims, keyOf(merchant)) };
     const created = await clients.orders.createOrder(request);
-    const { jws: _evidence, ...told } = request;
     expect(created.alreadyExisted).toBe(false);
-    expect(created.order).toMatchObject({ ...told, status: OrderStatus.CREATED });
+    expect(created.order).toMatchObject({
+      merchantGuid: merchant.guid,
+      ref: claims.ref,
+      amount: { amountMinor: 150_075n, currency: "UAH" },
+      purpose: claims.prp,
+      redirectUrl: claims.url,
+      issuedAt: { seconds: BigInt(claims.iat as number) },
+      expiresAt: { seconds: BigInt(claims.exp as number) },
+      ultimateCreditor: { name: "Somebody", taxNumber: "123", iban: fri.fra, bic: "300001", mcc: "5411" },
+      status: OrderStatus.CREATED,
+    });
     const again = await clients.orders.createOrder(request);
     expect(again).toEqual({ ...created, alreadyExisted: true });
+    const kept = await platform.rows("select jws from payment_order where guid = $1", created.order?.id);
+    expect(kept).toEqual([request]);
+  });
+
+  test("CreateOrder: its details come under the platform's signature where they are asked for, and only there", async () => {
+    const request = await signedOrder(merchant);
+    expect((await clients.orders.createOrder(request)).signedDetails).toBe("");
+    const { order, signedDetails } = await clients.orders.createOrder({ ...request, signedDetails: true });
+    const [, claims = ""] = /^signed (.*)$/.exec(signedDetails) ?? [];
+    expect(JSON.parse(claims)).toMatchObject({ id: order?.id, ref: order?.ref, amt: 1500.75, bic: bank.bic });
+    expect(JSON.parse(claims)).not.toHaveProperty("public_key");
   });
 
   test("GetOrder: an order without a payment has none, with one it has", async () => {
-    const orderId = await createOrder();
+    const orderId = await newOrder(clients, merchant);
     const before = await clients.orders.getOrder({ orderId });
     expect(before.paymentMessage).toBeUndefined();
     expect(before.order?.ultimateCreditor).toBeUndefined();
     expect([before.merchant?.guid, before.creditorAgent?.guid]).toEqual([merchant.guid, bank.guid]);
-    const { guid } = await clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, orderId));
+    const { guid } = await clients.paymentMessages.submitPaymentMessage(
+      await signedPaymentMessage(sides, orderId),
+      await asBank(bank),
+    );
     expect((await clients.orders.getOrder({ orderId })).paymentMessage?.guid).toBe(guid);
   });
 });
 
 describe("payment messages", () => {
-  test("GetPaymentMessage: what was submitted is read, by guid and by order, without the phone number", async () => {
-    const request = paymentMessage(bank, merchant, await createOrder());
-    const { guid } = await clients.paymentMessages.submitPaymentMessage(request);
+  test("GetPaymentMessage: what was submitted is read, by guid and by order, by its bank and by a service, without the phone number", async () => {
+    const orderId = await newOrder(clients, merchant);
+    const claims = paymentClaims(sides, orderId);
+    const request = { jws: await signJws(claims, keyOf(bank)) };
+    const { guid } = await clients.paymentMessages.submitPaymentMessage(request, await asBank(bank));
     const by = { case: "guid", value: guid } as const;
-    const { paymentMessage: read } = await clients.paymentMessages.getPaymentMessage({ callerGuid: bank.guid, by });
-    const { callerGuid, debtorAgentBic, creditorAgentBic, jws, debtor, creditor, ...told } = request;
+    const { paymentMessage: read } = await clients.paymentMessages.getPaymentMessage({ by }, await asBank(bank));
+    const { debtor, creditor, encryption } = claims as Record<string, Record<string, string>>;
     expect(read).toMatchObject({
-      ...told,
       guid,
-      debtor: { ...debtor, phone: "" },
-      creditor: { ...creditor, uid: merchant.uid },
-      debtorAgent: { guid: callerGuid, bic: debtorAgentBic, name: bank.name },
-      creditorAgent: { guid: bank.guid, bic: creditorAgentBic, name: bank.name },
+      jti: claims.jti,
+      externalId: claims.payment_message_external_id,
+      amount: { amountMinor: 150_075n, currency: "UAH" },
+      debtor: { name: debtor?.debtor_name, taxNumber: debtor?.debtor_id, account: debtor?.debtor_account },
+      creditor: {
+        name: creditor?.creditor_name,
+        taxNumber: creditor?.creditor_id,
+        account: creditor?.creditor_account,
+        uid: merchant.uid,
+      },
+      orderId,
+      purpose: claims.purpose,
+      msgCreationDate: claims.msg_creation_date,
+      msgCreationTime: claims.msg_creation_time,
+      pmType: PaymentType.TRADE,
+      senderAccountType: SenderAccountType.LIMIT_RELATED,
+      encryption: { nonce: encryption?.nonce, encryptedKey: encryption?.encrypted_key },
+      debtorAgent: { guid: bank.guid, bic: bank.bic, name: bank.name },
+      creditorAgent: { guid: bank.guid, bic: bank.bic, name: bank.name },
       creditorAgentJwk: bank.signingJwks[0],
       status: PaymentMessageStatus.PENDING,
       reason: "",
     });
-    expect(jws).toBe("payment.jws.text");
-    const byOrder = { case: "orderId", value: request.orderId ?? "" } as const;
-    expect(
-      (await clients.paymentMessages.getPaymentMessage({ callerGuid: bank.guid, by: byOrder })).paymentMessage,
-    ).toEqual(read);
-  });
-
-  test("SubmitPaymentMessage: a token that another request used up is unauthenticated, by a reason of its own", async () => {
-    const submitWith = async (request: number) => {
-      const accessToken = {
-        jti: "used-over-rpc",
-        issuedAt: timestampFromDate(new Date()),
-        requestDigest: new Uint8Array(32).fill(request),
-      };
-      const message = paymentMessage(bank, merchant, await createOrder(), { accessToken });
-      return clients.paymentMessages.submitPaymentMessage(message);
-    };
-    await submitWith(1);
-    expect(await errorOf(submitWith(2))).toMatchObject({
-      code: Code.Unauthenticated,
-      reason: "TOKEN_REPLAYED",
-      field: "jti",
-    });
+    expect(JSON.stringify(read, (_, value) => (typeof value === "bigint" ? String(value) : value))).not.toContain(
+      debtor?.debtor_phone,
+    );
+    const byOrder = { case: "orderId", value: orderId } as const;
+    expect((await clients.paymentMessages.getPaymentMessage({ by: byOrder })).paymentMessage).toEqual(read);
+    const kept = await platform.rows("select jws from payment_evidence where payment_message_guid = $1", guid);
+    expect(kept).toEqual([request]);
   });
 
   test("SubmitPaymentMessage: a second message for the order hears the first one's guid in the detail", async () => {
-    const orderId = await createOrder();
-    const { guid } = await clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, orderId));
-    const second = clients.paymentMessages.submitPaymentMessage(paymentMessage(bank, merchant, orderId));
-    expect(await errorOf(second)).toEqual({
+    const orderId = await newOrder(clients, merchant);
+    const submit = async () =>
+      clients.paymentMessages.submitPaymentMessage(await signedPaymentMessage(sides, orderId), await asBank(bank));
+    const { guid } = await submit();
+    expect(await errorOf(submit())).toEqual({
       code: Code.AlreadyExists,
       reason: "PAYMENT_MESSAGE_EXISTS",
       field: "order_id",
@@ -119,12 +152,9 @@ describe("payment messages", () => {
 
 describe("callbacks", () => {
   test("ListCallbacks: page by page until the token is empty", async () => {
-    const sides = await registerBankAndMerchant(clients);
-    for (let number = 0; number < 3; number += 1) {
-      const { order } = await clients.orders.createOrder(orderMessage(sides.merchant));
-      await clients.paymentMessages.submitPaymentMessage(paymentMessage(sides.bank, sides.merchant, order?.id ?? ""));
-    }
-    const filter = { receiverGuid: sides.bank.guid };
+    const others = await registerBankAndMerchant(clients);
+    for (let number = 0; number < 3; number += 1) await pays(clients, others);
+    const filter = { receiverGuid: others.bank.guid };
     const first = await clients.callbacks.listCallbacks({ filter, pageSize: 2 });
     const second = await clients.callbacks.listCallbacks({ filter, pageSize: 2, pageToken: first.nextPageToken });
     expect([first.callbacks.length, second.callbacks.length, second.nextPageToken]).toEqual([2, 1, ""]);
@@ -136,7 +166,7 @@ describe("callbacks", () => {
   });
 
   test("a review is listed, read with its attempts, resolved and replayed", async () => {
-    const guid = await submit();
+    const guid = await pays(clients, sides);
     await deliver(platform, guid, "pay_in_bank", "accepted");
     await deliver(platform, guid, "pay_in_merchant", "accepted");
     await deliver(platform, guid, "credit", "refused", "refused");
@@ -156,10 +186,11 @@ describe("callbacks", () => {
       [2, "refused"],
     ]);
     const note = "settled by phone";
-    const resolved = await clients.callbacks.resolveCallback({ guid: callbackGuid, operator: "Olena", note });
+    const resolved = await clients.callbacks.resolveCallback({ guid: callbackGuid, note });
     expect(resolved.callback).toMatchObject({
       state: CallbackState.RESOLVED,
-      resolvedBy: "Olena",
+      // The name of the credential that called.
+      resolvedBy: "anybody",
       resolutionNote: note,
     });
     expect(await clients.callbacks.replayCallbacks({ filter: { paymentMessageGuid: guid } })).toMatchObject({
@@ -188,7 +219,7 @@ describe("dead letters", () => {
 
 describe("settlements", () => {
   test("a closed register is answered, listed and read with its payments", async () => {
-    const guid = await submit();
+    const guid = await pays(clients, sides);
     await deliver(platform, guid, "pay_in_bank", "accepted");
     await deliver(platform, guid, "pay_in_merchant", "accepted");
     await platform.rows("update payment_message set decided_at = '2026-02-01T12:00:00Z' where guid = $1", guid);
@@ -205,15 +236,80 @@ describe("settlements", () => {
       chargingAccount: bank.iban,
       purpose: "Gross settlement register 0102261",
     });
-    const listed = await clients.settlements.listRegisters({ callerGuid: bank.guid, role: RegisterRole.ALL });
+    const listed = await clients.settlements.listRegisters({ bankGuid: bank.guid, role: RegisterRole.ALL });
     expect(listed.registers).toEqual(registers);
-    const read = await clients.settlements.getRegister({ callerGuid: bank.guid, registerId: "0102261" });
+    const read = await clients.settlements.getRegister({ registerId: "0102261" });
     expect(read.register).toEqual(registers[0]);
     expect(read.payments.map(({ paymentMessageGuid, feeMinor }) => [paymentMessageGuid, feeMinor])).toEqual([
       [guid, 0n],
     ]);
-    const strange = clients.settlements.getRegister({ callerGuid: merchant.guid, registerId: "0102261" });
+    expect(await clients.settlements.getRegister({ registerId: "0102261" }, await asBank(bank))).toEqual(read);
+    const { bank: stranger } = await registerBankAndMerchant(clients);
+    const strange = clients.settlements.getRegister({ registerId: "0102261" }, await asBank(stranger));
     expect(await errorOf(strange)).toMatchObject({ code: Code.NotFound, reason: "REGISTER_NOT_FOUND" });
+    const confirm = async () =>
+      clients.settlements.confirmInternalRegister({ registerId: "0102261" }, await asBank(bank));
+    expect([(await confirm()).repeated, (await confirm()).repeated]).toEqual([false, true]);
+  });
+
+  /** A register of one payment, from the parties' bank to another one that services the merchant. */
+  async function registerBetweenBanks() {
+    const { bank: other, merchant: shop } = await registerBankAndMerchant(clients);
+    const message = await signJws(
+      paymentClaims({ bank, merchant: shop }, await newOrder(clients, shop), { creditor_agent_bic: other.bic }),
+      keyOf(bank),
+    );
+    const { guid } = await clients.paymentMessages.submitPaymentMessage({ jws: message }, await asBank(bank));
+    await deliver(platform, guid, "pay_in_bank", "accepted");
+    await deliver(platform, guid, "pay_in_merchant", "accepted");
+    await platform.rows("update payment_message set decided_at = '2026-02-03T12:00:00Z' where guid = $1", guid);
+    const { registers } = await clients.settlements.closeRegisters({ day: "2026-02-03" });
+    const register = registers.find(({ creditorAgent }) => creditorAgent?.guid === other.guid);
+    if (register === undefined) throw new Error("no register was made");
+    const payment = {
+      payment_message_external_id: `P-${register.id}`,
+      creditor_iban: register.chargingAccount,
+      amount: 1500.75,
+      currency: "UAH",
+      purpose: register.purpose,
+      creation_date: "2026-02-04",
+    };
+    return { registerId: register.id, payment };
+  }
+
+  test("PayRegister and ConfirmRegister: a body is read as it arrived; kept is what the bank has signed of it", async () => {
+    const { registerId, payment } = await registerBetweenBanks();
+    const body = (content: object) => Buffer.from(JSON.stringify(content));
+    const paying = await asBank(bank);
+    expect(await clients.settlements.payRegister({ registerId, body: body(payment) }, paying)).toMatchObject({
+      repeated: false,
+    });
+    const jwt = await signJws({ ...payment, status: "ACSC" }, keyOf(bank));
+    const confirmation = { registerId, body: body({ jwt }) };
+    expect(await clients.settlements.confirmRegister(confirmation, await asBank(bank))).toMatchObject({
+      repeated: false,
+    });
+    const { register, acts } = await clients.settlements.listRegisterActs({ registerId });
+    expect(register?.status).toBe(RegisterStatus.PAID);
+    expect(
+      acts
+        .slice(1)
+        .map(({ actor, payment: stated, paymentStatus, jws }) => [
+          actor,
+          stated?.externalId,
+          stated?.amount?.amountMinor,
+          paymentStatus,
+          jws,
+        ]),
+    ).toEqual([
+      [bank.guid, `P-${registerId}`, 150_075n, "", paying.headers[bankTokenHeader]],
+      [bank.guid, `P-${registerId}`, 150_075n, "ACSC", jwt],
+    ]);
+    const reopened = await clients.settlements.reopenRegister({ registerId, note: "came back" });
+    expect(reopened.register?.status).toBe(RegisterStatus.SENT);
+    const { acts: later } = await clients.settlements.listRegisterActs({ registerId });
+    // The name of the credential that called.
+    expect(later.at(-1)).toMatchObject({ actor: "anybody", note: "came back" });
   });
 
   test("a register without payments has an empty creditor", async () => {
@@ -238,11 +334,11 @@ describe("participants", () => {
       expiration: "https://b.example/expiration",
       grossSettlement: "https://b.example/registers",
     };
-    const message = bankMessage({
+    const message = await bankMessage({
       guid: "0198C0DE-0000-7000-8000-00000000AAAA",
       callbackUrls,
       callbackBodyFormat: CallbackBodyFormat.TEXT,
-      encryptionJwk: '{"kid":"enc"}',
+      encryptionJwk: JSON.stringify({ ...JSON.parse(await newJwk()), kid: "enc", use: "enc" }),
       deepLinkPrefix: "bank://pay/",
       logoUrl: "https://b.example/logo.svg",
       feeBasisPoints: 25,
@@ -267,7 +363,7 @@ describe("participants", () => {
   });
 
   test("UpdateParticipant: what is not set stays, what is set changes", async () => {
-    const { bank: stored } = await clients.participants.registerBank({ bank: bankMessage() });
+    const { bank: stored } = await clients.participants.registerBank({ bank: await bankMessage() });
     const changed = await clients.participants.updateParticipant({
       guid: stored?.guid ?? "",
       callbackUrls: { base: "https://new.example" },

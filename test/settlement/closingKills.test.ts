@@ -80,7 +80,7 @@ test("a closing that is killed at any step is finished by the next one, and make
     isReached = wasReached();
     // Whatever was left: nobody has seen a register that is not whole.
     const shown = await platform.core.listRegisters({
-      callerGuid: between.initiator.guid,
+      bankGuid: between.initiator.guid,
       anySide: true,
       statuses: [],
       from: new Date(0),

@@ -2,6 +2,7 @@ import { isRefusal, type Refusal, refuse, type TokenSeen } from "../../domain/er
 import { isUid, type Participant } from "../../domain/participant.ts";
 import { type Claims, type JwsProblem, type ParsedJws, peekJws, verifyParsedJws } from "../../sdk/jws.ts";
 import type { Parties, Party } from "./parties.ts";
+import { PartyChanged } from "./partyChanged.ts";
 
 /** All that somebody hears who has not shown that he holds a key. */
 export const refusedToken = (seen: TokenSeen): Refusal =>
@@ -29,12 +30,17 @@ export async function signedByMerchant(
   return isRefusal(signed) ? signed : { merchant: party.participant, ...signed };
 }
 
-/** What a bank signed beside its access token: a payment message, or a statement about a register. */
+/**
+ * What a bank signed beside its access token: a payment message, or a statement about a register. Throws `PartyChanged` when it
+ * is not known as the version that its access token was verified against.
+ */
 export async function signedByBank(bank: Participant, jws: string, parties: Parties): Promise<Verified | Refusal> {
   const parsed = peekJws(jws);
   if (!parsed.ok) return refusedToken({ tokenProblem: parsed.problem, party: bank.guid });
   const party = await parties.find({ guid: bank.guid });
-  if (party === undefined) return refusedToken({ tokenProblem: "unknown_party", party: bank.guid });
+  // Found by another name than for its access token, it may be known as another version, and so by other keys: one that was
+  // withdrawn would sign, or a new one would not.
+  if (party?.participant.version !== bank.version) throw new PartyChanged();
   return signedBy(party, parsed, parties);
 }
 

@@ -1,10 +1,11 @@
 import { beforeAll, expect, test } from "vitest";
-import type { CoreContext } from "../../../src/core/context.ts";
 import { createIdentity, type Identity } from "../../../src/core/identity/identity.ts";
 import type { BankActor } from "../../../src/domain/actor.ts";
 import { isRefusal } from "../../../src/domain/errors.ts";
+import type { PublicJwk } from "../../../src/domain/participant.ts";
 import { createAccessToken } from "../../../src/sdk/access.ts";
 import { generateKeyPair, type KeyPair } from "../../../src/sdk/keys.ts";
+import { fakeContext, registered } from "./fakeContext.ts";
 
 // A long answer is read page by page, each page with the token of the first; this is how that token stays good for it.
 
@@ -18,14 +19,14 @@ let identity: Identity;
 let token: string;
 
 function identityWith(secret: Uint8Array): Identity {
-  const bank = { guid: bankGuid, kind: "bank", version: 1, signingJwks: [key.publicJwk], jwksUrl: null };
-  const context = {
-    db: { hot: async () => [bank], sql: async () => [bank] },
-    now: () => now,
-    publicUrl: () => "https://dcm.example",
-    platformKeys: { secret },
-  };
-  return createIdentity(context as unknown as CoreContext);
+  const bank = registered({
+    guid: bankGuid,
+    kind: "bank",
+    name: "Reading Bank",
+    signingJwks: [key.publicJwk as PublicJwk],
+  });
+  const platformKeys = { jwks: () => [], sign: async () => "", secret };
+  return createIdentity(fakeContext([bank], { now: () => now, platformKeys }));
 }
 
 beforeAll(async () => {

@@ -52,7 +52,7 @@ export function fakeContext(
     onCallbacksDue: () => {},
     now: () => new Date(),
     publicUrl: () => "https://platform.example",
-    platformKeys: { jwks: () => [], sign: async (claims) => JSON.stringify(claims) },
+    platformKeys: { jwks: () => [], sign: async (claims) => JSON.stringify(claims), secret: new Uint8Array(32) },
     callbackUrlProblem: async () => undefined,
     publicKey: async () => ({ problem: "is not looked at here" }),
     fetchJwks: async () => ({ problem: "does not answer" }),

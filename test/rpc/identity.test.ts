@@ -1,0 +1,289 @@
+import { randomBytes } from "node:crypto";
+import { Code } from "@connectrpc/connect";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Participant } from "../../gen/dcm/v1/participant_pb.ts";
+import { scopes } from "../../src/domain/credential.ts";
+import { type CoreClients, createClients } from "../../src/rpc/clients.ts";
+import { bodyDigest } from "../../src/sdk/access.ts";
+import { type Claims, signJws } from "../../src/sdk/jws.ts";
+import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
+import { accepted, type Platform, serial } from "../core/platform.ts";
+import { errorOf } from "./errorOf.ts";
+import { transportOf } from "./inProcess.ts";
+import {
+  asBank,
+  keyOf,
+  newOrder,
+  openPlatformOfSigners,
+  paymentClaims,
+  pays,
+  registerBankAndMerchant,
+  type Shown,
+  type Sides,
+  signedOrder,
+  signedPaymentMessage,
+} from "./messages.ts";
+
+let platform: Platform;
+let gateway: CoreClients;
+let reader: CoreClients;
+let operator: CoreClients;
+let sides: Sides;
+let others: Sides;
+let bank: Participant;
+let stranger: KeyPair;
+
+const silent = { debug: () => {}, info: () => {}, error: () => {} };
+
+beforeAll(async () => {
+  platform = await openPlatformOfSigners();
+  [gateway, reader, operator] = scopes.map((scope) =>
+    createClients(transportOf(platform.core, silent, `a ${scope}`, [scope])),
+  ) as [CoreClients, CoreClients, CoreClients];
+  sides = await registerBankAndMerchant(operator);
+  others = await registerBankAndMerchant(operator);
+  stranger = await generateKeyPair("RS256", "of nobody");
+  ({ bank } = sides);
+});
+afterAll(() => platform.close());
+
+const submit = async (claims: Claims, shown: Shown = {}) =>
+  gateway.paymentMessages.submitPaymentMessage(
+    { jws: await signJws(claims, shown.key ?? keyOf(bank)) },
+    await asBank(bank, shown),
+  );
+/** A good payment message for a new order. */
+const submitNew = async (shown: Shown = {}) =>
+  submit(paymentClaims(sides, await newOrder(gateway, sides.merchant)), shown);
+const readOrder = async (of: Participant, shown: Shown = {}) =>
+  gateway.orders.getOrder({ orderId: await newOrder(gateway, sides.merchant) }, await asBank(of, shown));
+
+const unauthenticated = { code: Code.Unauthenticated, reason: "AUTHORIZATION_FAILED", field: "" };
+const forbidden = { code: Code.PermissionDenied, reason: "FORBIDDEN" };
+
+describe("a bank's token", () => {
+  test("is taken for its bank's, with its path or without one", async () => {
+    await expect(readOrder(bank)).resolves.toBeDefined();
+    await expect(readOrder(bank, { counterparty: bank.guid.toUpperCase() })).resolves.toBeDefined();
+  });
+
+  test.each<[string, () => Promise<unknown>]>([
+    ["of a key that nobody has registered", () => readOrder(bank, { key: stranger })],
+    [
+      "of another key that calls itself like the bank's",
+      () => readOrder(bank, { key: { ...stranger, kid: keyOf(bank).kid } }),
+    ],
+    ["of a merchant", () => readOrder(bank, { key: keyOf(sides.merchant) })],
+    ["of nobody for a bank's path", () => readOrder(bank, { key: stranger, counterparty: bank.guid })],
+    ["that is none", () => gateway.orders.getOrder({ orderId: "" }, { headers: { "cx-authorization": "secret" } })],
+  ])("%s says nothing but that it is not good", async (_, call) => {
+    expect(await errorOf(call())).toMatchObject(unauthenticated);
+  });
+
+  test("of one bank is good, but not for the path of another one", async () => {
+    const call = readOrder(bank, { counterparty: others.bank.guid });
+    expect(await errorOf(call)).toMatchObject(forbidden);
+    expect(await errorOf(submitNew({ counterparty: others.bank.guid }))).toMatchObject(forbidden);
+  });
+
+  test.each([
+    ["TOKEN_AUDIENCE", "aud", { aud: "another platform" }],
+    ["TOKEN_EXPIRED", "exp", { exp: 1_000 }],
+    ["TOKEN_BODY_MISMATCH", "body_sha256", { body_sha256: bodyDigest(Buffer.from("another body")) }],
+  ])("its holder hears %s of a good signature", async (reason, field, claims) => {
+    expect(await errorOf(readOrder(bank, { claims }))).toMatchObject({ code: Code.Unauthenticated, reason, field });
+  });
+
+  test("that binds the body binds what is processed: the message has to come from that body", async () => {
+    const claims = paymentClaims(sides, await newOrder(gateway, sides.merchant));
+    const [jws, another] = await Promise.all([claims, { ...claims, amount: 1 }].map((of) => signJws(of, keyOf(bank))));
+    const body = Buffer.from(JSON.stringify({ jwt: jws }));
+    const bound = { claims: { body_sha256: bodyDigest(body) } };
+    const call = async (message: { jws?: string | undefined; body?: Uint8Array }) =>
+      gateway.paymentMessages.submitPaymentMessage(
+        { jws: "", ...message } as { jws: string },
+        await asBank(bank, bound),
+      );
+    expect(await errorOf(call({ jws: another, body }))).toMatchObject({ reason: "INVALID_REQUEST", field: "jwt" });
+    expect(await errorOf(call({ jws }))).toMatchObject({ reason: "TOKEN_BODY_MISMATCH", field: "body_sha256" });
+    await expect(call({ jws, body })).resolves.toBeDefined();
+  });
+});
+
+describe("who may call", () => {
+  test.each<[string, () => CoreClients]>([
+    ["reader", () => reader],
+    ["operator", () => operator],
+  ])("a service with the scope %s brings no bank's token, not even where it may read itself", async (_, service) => {
+    const { callbacks, orders } = service();
+    const orderId = await newOrder(gateway, sides.merchant);
+    await expect(orders.getOrder({ orderId })).resolves.toBeDefined();
+    const shown = await asBank(bank);
+    const answers = [orders.getOrder({ orderId }, shown), callbacks.listCallbacks({}, shown)].map(errorOf);
+    for (const answer of await Promise.all(answers)) {
+      expect(answer).toMatchObject({ code: Code.PermissionDenied, reason: undefined });
+    }
+  });
+
+  test("a gateway without a token is told that a bank's is missing, where a bank may call", async () => {
+    const calls = [
+      gateway.paymentMessages.submitPaymentMessage({}),
+      gateway.paymentMessages.getPaymentMessage({}),
+      gateway.settlements.listRegisters({ bankGuid: bank.guid }),
+      gateway.settlements.payRegister({}),
+      gateway.callbacks.listCallbacks({}),
+    ];
+    for (const answer of await Promise.all(calls.map(errorOf))) expect(answer).toMatchObject(unauthenticated);
+  });
+
+  test("a gateway with a bank's token calls as that bank, and not what is for itself or for others", async () => {
+    const [shown, order] = [await asBank(bank), await signedOrder(sides.merchant)];
+    const calls = [
+      gateway.participants.listParticipants({}, shown),
+      gateway.settlements.closeRegisters({ day: "2026-01-01" }, shown),
+      gateway.orders.createOrder(order, shown),
+    ];
+    for (const answer of await Promise.all(calls.map(errorOf))) {
+      expect(answer).toMatchObject({ code: Code.PermissionDenied, reason: undefined });
+    }
+  });
+
+  test("an order is its merchant's by its signature alone", async () => {
+    const order = async (claims: Claims, key = keyOf(sides.merchant)) =>
+      gateway.orders.createOrder(await signedOrder(sides.merchant, claims, key));
+    await expect(order({})).resolves.toBeDefined();
+    const calls = [
+      order({}, stranger),
+      order({}, keyOf(others.merchant)),
+      order({}, keyOf(bank)),
+      order({ sub: others.merchant.uid }),
+      order({ sub: undefined }),
+      gateway.orders.createOrder({}),
+    ];
+    for (const answer of await Promise.all(calls.map(errorOf))) expect(answer).toMatchObject(unauthenticated);
+  });
+
+  test("a payment message is its bank's by its own signature as well", async () => {
+    const orderId = await newOrder(gateway, sides.merchant);
+    for (const key of [stranger, keyOf(others.bank), keyOf(sides.merchant)]) {
+      const message = await signedPaymentMessage(sides, orderId, {}, key);
+      const call = gateway.paymentMessages.submitPaymentMessage(message, await asBank(bank));
+      expect(await errorOf(call)).toMatchObject(unauthenticated);
+    }
+  });
+});
+
+describe("what a bank lists", () => {
+  beforeAll(async () => {
+    for (const of of [sides, others]) await pays(gateway, of);
+    await platform.core.closeRegisters(new Date().toISOString().slice(0, 10), true);
+  });
+
+  test("is its own, whether it says so or not; another bank's is forbidden", async () => {
+    const list = async (bankGuid: string) => gateway.settlements.listRegisters({ bankGuid }, await asBank(bank));
+    const own = await list("");
+    expect(own.registers.map(({ debtorAgent }) => debtorAgent?.guid)).toEqual([bank.guid]);
+    expect(await list(bank.guid.toUpperCase())).toEqual(own);
+    expect(await errorOf(list(others.bank.guid))).toMatchObject({ ...forbidden, field: "bank_guid" });
+  });
+
+  test("of callbacks is what it was sent", async () => {
+    const list = async (receiverGuid?: string) =>
+      gateway.callbacks.listCallbacks(
+        receiverGuid === undefined ? {} : { filter: { receiverGuid } },
+        await asBank(bank),
+      );
+    const own = await list();
+    expect(new Set(own.callbacks.map(({ receiverGuid }) => receiverGuid))).toEqual(new Set([bank.guid]));
+    expect([await list(""), await list(bank.guid)]).toEqual([own, own]);
+    const call = list(others.bank.guid);
+    expect(await errorOf(call)).toMatchObject({ ...forbidden, field: "filter.receiver_guid" });
+  });
+
+  test("a service has to say whose registers it lists, and reads any bank's", async () => {
+    for (const { settlements, callbacks } of [reader, operator]) {
+      expect(await errorOf(settlements.listRegisters({}))).toMatchObject({
+        reason: "INVALID_REQUEST",
+        field: "bank_guid",
+        message: "bank_guid is missing",
+      });
+      for (const { guid } of [bank, others.bank]) {
+        expect((await settlements.listRegisters({ bankGuid: guid })).registers).toHaveLength(1);
+      }
+      const receivers = (await callbacks.listCallbacks({})).callbacks.map(({ receiverGuid }) => receiverGuid);
+      expect(new Set(receivers)).toEqual(new Set([bank.guid, others.bank.guid]));
+    }
+  });
+});
+
+describe("a token that a stored change used up", () => {
+  test("is good for that request again, and for no other one", async () => {
+    const shown = { jti: `used-${serial()}`, digest: randomBytes(32) };
+    const claims = paymentClaims(sides, await newOrder(gateway, sides.merchant));
+    const { guid } = await submit(claims, shown);
+    expect(await errorOf(submit(claims, shown))).toMatchObject({
+      reason: "JTI_IS_ALREADY_TAKEN",
+      paymentMessageGuid: guid,
+    });
+    const other = submitNew({ ...shown, digest: randomBytes(32) });
+    expect(await errorOf(other)).toMatchObject({ code: Code.Unauthenticated, reason: "TOKEN_REPLAYED", field: "jti" });
+  });
+
+  test("still reads: reading uses no token up, and says nothing of its request", async () => {
+    const jti = `reading-${serial()}`;
+    await readOrder(bank, { jti });
+    await submitNew({ jti });
+    await expect(readOrder(bank, { jti, digest: new Uint8Array() })).resolves.toBeDefined();
+  });
+});
+
+// Each has a bank of its own, which the core has looked up a moment ago with the key that is replaced then.
+describe("a key that was replaced a moment ago", () => {
+  let next: KeyPair;
+  let before: KeyPair;
+
+  beforeEach(async () => {
+    sides = await registerBankAndMerchant(operator);
+    ({ bank } = sides);
+    before = keyOf(bank);
+    next = await generateKeyPair("RS256", `next-${serial()}`);
+    await submitNew();
+  });
+
+  const replaceKey = async (guid: string) =>
+    accepted(await platform.core.updateParticipant(guid, { signingJwks: [next.publicJwk] }));
+  const stored = async ({ jti }: Claims) =>
+    (await platform.rows("select from payment_message where jti = $1", jti)).length;
+
+  test("signs no payment message, although the core still takes it for the bank's", async () => {
+    const claims = paymentClaims(sides, await newOrder(gateway, sides.merchant));
+    await replaceKey(bank.guid);
+    // Whoever only reads may be as late as this.
+    await expect(readOrder(bank, { key: before })).resolves.toBeDefined();
+    expect(await errorOf(submit(claims, { key: before }))).toMatchObject(unauthenticated);
+    expect(await stored(claims)).toBe(0);
+    await expect(submit(claims, { key: next })).resolves.toBeDefined();
+    expect(await stored(claims)).toBe(1);
+  });
+
+  test("is not waited for: the new one signs at once", async () => {
+    const claims = paymentClaims(sides, await newOrder(gateway, sides.merchant));
+    await replaceKey(bank.guid);
+    await expect(submit(claims, { key: next, counterparty: bank.guid })).resolves.toBeDefined();
+  });
+
+  test("signs no payment message that comes with a token of the new one", async () => {
+    const orderId = await newOrder(gateway, sides.merchant);
+    await replaceKey(bank.guid);
+    const message = await signedPaymentMessage(sides, orderId, {}, before);
+    const call = gateway.paymentMessages.submitPaymentMessage(message, await asBank(bank, { key: next }));
+    expect(await errorOf(call)).toMatchObject(unauthenticated);
+  });
+
+  test("signs no order", async () => {
+    await replaceKey(sides.merchant.guid);
+    const order = async (key: KeyPair) => gateway.orders.createOrder(await signedOrder(sides.merchant, {}, key));
+    expect(await errorOf(order(keyOf(sides.merchant)))).toMatchObject(unauthenticated);
+    await expect(order(next)).resolves.toBeDefined();
+  });
+});
