@@ -73,6 +73,10 @@ describe("a bank's token", () => {
       "of another key that calls itself like the bank's",
       () => readOrder(bank, { key: { ...stranger, kid: keyOf(bank).kid } }),
     ],
+    [
+      "of a merchant for its own path",
+      () => readOrder(bank, { key: keyOf(sides.merchant), counterparty: sides.merchant.guid }),
+    ],
     ["of a merchant", () => readOrder(bank, { key: keyOf(sides.merchant) })],
     ["of nobody for a bank's path", () => readOrder(bank, { key: stranger, counterparty: bank.guid })],
     ["that is none", () => gateway.orders.getOrder({ orderId: "" }, { headers: { "cx-authorization": "secret" } })],
