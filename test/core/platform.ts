@@ -6,6 +6,7 @@ import { type Core, createCore } from "../../src/core/core.ts";
 import type { Registration } from "../../src/core/participants.ts";
 import type { PaymentMessage } from "../../src/core/paymentMessages.ts";
 import { type Database, openDatabase } from "../../src/db/database.ts";
+import { platformActor } from "../../src/domain/actor.ts";
 import type { AccessToken } from "../../src/domain/accessToken.ts";
 import { type CallbackKind, defaultRetryPolicy, type Outcome } from "../../src/domain/callback.ts";
 import { isRefusal, type Refusal } from "../../src/domain/errors.ts";
@@ -63,6 +64,9 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
         { kid: "published", n: uuidV7() },
         { kid: "for encryption", use: "enc" },
       ],
+      now: () => clock.now,
+      publicUrl: () => "http://platform.example",
+      platformKeys: { jwks: () => [], sign: async () => "" },
       ...overrides,
     };
     return { context, core: createCore(context) };
@@ -197,7 +201,7 @@ export async function registerParties(
   { core }: Platform,
   changes: { initiator?: Partial<Registration>; recipient?: Partial<Registration> } = {},
 ): Promise<Parties> {
-  const register = async (registration: Registration) => accepted(await core.registerParticipant(registration));
+  const register = async (registration: Registration) => accepted(await core.registerParticipant(platformActor, registration));
   const initiator = await register(bankRegistration({ roles: ["initiator"], ...changes.initiator }));
   const recipient = await register(bankRegistration({ roles: ["recipient"], ...changes.recipient }));
   return { initiator, recipient, merchant: await register(merchantRegistration(recipient)) };
@@ -217,6 +221,7 @@ export function orderRequest(platform: Platform, merchant: Participant, changes:
   const now = platform.clock.now;
   return {
     merchantGuid: merchant.guid,
+    merchantVersion: merchant.version,
     ref: `ref-${serial()}`,
     amountMinor: 2100,
     currency: "UAH",
@@ -243,6 +248,7 @@ export function paymentRequest(
   const number = serial();
   return {
     callerGuid: parties.initiator.guid,
+    callerVersion: parties.initiator.version,
     accessToken: tokenOf(`token-${number}`, 1, platform.clock.now),
     jti: `jti-${number}`,
     externalId: `external-${number}`,
