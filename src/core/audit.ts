@@ -63,14 +63,20 @@ export async function listAuditEntries(
   if (object) parts.push(["object = #", object]);
   if (since) parts.push(["at >= #::timestamptz", since]);
   if (until) parts.push(["at < #::timestamptz", until]);
-  if (before !== undefined) parts.push(["number < #::bigint", before]);
+  if (before !== undefined) {
+    parts.push([
+      "(at, number) < (select last.at, last.number from audit_entry last where last.number = #::bigint)",
+      before,
+    ]);
+  }
   const conditions = parts.map(([condition], index) => condition.replace("#", `$${index + 1}`));
   const statement = {
     // Planned for what is asked: a condition that may be missing would keep a prepared plan from every index.
     name: "",
     text: `
       select number, at, actor, act, object, digest_before as "digestBefore", digest_after as "digestAfter"
-      from audit_entry where ${["true", ...conditions].join(" and ")} order by number desc limit $${parts.length + 1}`,
+      from audit_entry where ${["true", ...conditions].join(" and ")}
+      order by at desc, number desc limit $${parts.length + 1}`,
   };
   return context.db.sql<AuditEntry>(statement, [...parts.map(([, value]) => value), limit]);
 }

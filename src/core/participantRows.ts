@@ -114,8 +114,9 @@ const changing = (
 
 /**
  * Replaces the version before this one, in the name of `$2`, and answers what is stored now; nothing when somebody else has
- * replaced it already. What was is read under the lock, so that it is what the update replaces. A bank's new fee counts from now on: what was accepted before keeps the rate of its instant. (A bank that a node of the
- * version before registered has no rate yet.)
+ * replaced it already. What was is read under the lock, so that it is what the update replaces. A bank's new fee counts from
+ * now on: what was accepted before keeps the rate of its instant. (A bank that a node of the version before registered has no
+ * rate yet.)
  */
 export const replaceParticipant = {
   name: "replace_participant",

@@ -155,22 +155,22 @@ export async function getCallback(
 export const replayLimit = 1000;
 
 /**
- * `$1` is how long the relay leaves the new tickets alone, in milliseconds, `$2` who replays. Each callback has an entry of its
- * own, so that whoever looks at one sees what was done with it. A dead callback goes on where we failed it
- * instead of beginning a new series: only the first series has effects, and its payment may still wait for them.
+ * `$1` is how long the relay leaves the new tickets alone, in milliseconds, `$2` who replays. A dead callback goes on where we
+ * failed it instead of beginning a new series: only the first series has effects, and its payment may still wait for them. Each
+ * callback has an audit entry of its own, so that whoever looks at one sees what was done with it.
  */
 const newSeries = (which: string) => `
   with before as (
     select c.guid, ${digestOf("c")} as digest from callback c where ${which}
   ), replayed as (
-  update callback c
-  set state = 'waiting', series = case c.state when 'dead' then c.series else c.series + 1 end,
-    attempts = case c.state when 'dead' then c.attempts else 0 end,
-    refusals = case c.state when 'dead' then c.refusals else 0 end, due_at = now(),
-    wake_at = now() + $1 * interval '1 millisecond', resolved_by = null, resolution_note = null,
-    updated_at = now()
-  from before where c.guid = before.guid
-  returning ${columns}, before.digest as digest_before, ${digestOf("c")} as digest_after
+    update callback c
+    set state = 'waiting', series = case c.state when 'dead' then c.series else c.series + 1 end,
+      attempts = case c.state when 'dead' then c.attempts else 0 end,
+      refusals = case c.state when 'dead' then c.refusals else 0 end, due_at = now(),
+      wake_at = now() + $1 * interval '1 millisecond', resolved_by = null, resolution_note = null,
+      updated_at = now()
+    from before where c.guid = before.guid
+    returning ${columns}, before.digest as digest_before, ${digestOf("c")} as digest_after
   ), entry as (${insertEntry({
     act: "callback_replayed",
     actor: "$2",
@@ -262,8 +262,8 @@ const resolveStatement = {
 };
 
 /**
- * Closes a review in the name of whoever does it. A dead Pay-in cannot be closed: its payment would stay undecided for ever, so it
- * has to be replayed.
+ * Closes a review in the name of whoever does it. A dead Pay-in cannot be closed: its payment would stay undecided for ever,
+ * so it has to be replayed.
  */
 export async function resolveCallback(
   context: CoreContext,

@@ -503,10 +503,10 @@ export const AuditEntryEntity = defineEntity({
   name: "AuditEntry",
   tableName: "audit_entry",
   indexes: [
-    { name: "audit_entry_actor", properties: ["actor", "number"] },
-    { name: "audit_entry_act", properties: ["act", "number"] },
-    { name: "audit_entry_object", properties: ["object", "number"] },
-    { name: "audit_entry_at", properties: ["at"] },
+    { name: "audit_entry_actor", properties: ["actor", "at", "number"] },
+    { name: "audit_entry_act", properties: ["act", "at", "number"] },
+    { name: "audit_entry_object", properties: ["object", "at", "number"] },
+    { name: "audit_entry_at", properties: ["at", "number"] },
   ],
   checks: [
     oneOf("audit_entry", "act", auditActs),

@@ -27,10 +27,10 @@ const statements = [
           then digest_before is null and digest_after is not null
         else digest_before is not null and digest_after is not null and digest_before <> digest_after
       end))`,
-  `create index "audit_entry_actor" on "audit_entry" ("actor", "number")`,
-  `create index "audit_entry_act" on "audit_entry" ("act", "number")`,
-  `create index "audit_entry_object" on "audit_entry" ("object", "number")`,
-  `create index "audit_entry_at" on "audit_entry" ("at")`,
+  `create index "audit_entry_actor" on "audit_entry" ("actor", "at", "number")`,
+  `create index "audit_entry_act" on "audit_entry" ("act", "at", "number")`,
+  `create index "audit_entry_object" on "audit_entry" ("object", "at", "number")`,
+  `create index "audit_entry_at" on "audit_entry" ("at", "number")`,
   `create function "audit_entry_append_only_fn"() returns trigger language plpgsql as $$
     begin raise exception 'audit_entry only grows: % is refused', tg_op using errcode = 'insufficient_privilege'; end; $$`,
   `create trigger "append_only" before update or delete or truncate on "audit_entry"
