@@ -6,6 +6,7 @@
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { AuditService } from "../gen/dcm/v1/audit_service_pb.ts";
 import { CallbackService } from "../gen/dcm/v1/callback_service_pb.ts";
 import { CredentialService } from "../gen/dcm/v1/credential_service_pb.ts";
 import { OrderService } from "../gen/dcm/v1/order_service_pb.ts";
@@ -61,6 +62,7 @@ export const rpcServices: readonly DescService[] = [
   CallbackService,
   ParticipantService,
   CredentialService,
+  AuditService,
   PlatformService,
 ];
 

@@ -38,6 +38,11 @@ const commands = {
     help: "Make, list and revoke the credentials of services that call the core; `services --help` tells more.",
     run: operator("services"),
   },
+  audit: {
+    usage: "audit [--actor NAME] [--act ACT] [--object ID] [--since TIME] [--until TIME] [--limit N]",
+    help: "Who changed what, and when, newest first; `audit --help` tells more.",
+    run: operator("audit"),
+  },
   reconcile: {
     usage: "reconcile [--days N]",
     help: "Compare registers with their payments and acts; ends with 1 when something does not add up.",

@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Core } from "./core/core.ts";
 import { newSecret } from "./core/credentials.ts";
+import { platformActor } from "./domain/actor.ts";
 import { keepSecret, readSecret } from "./secretFile.ts";
 
 type CallersConfig = { rpcToken: string | undefined; rpcTokenFile: string | undefined };
@@ -22,6 +23,7 @@ export async function ensureOperatorToken(core: Core, dataDir: string, now: Date
   const file = operatorTokenFile(dataDir);
   const secret = (await readToken(file)) ?? (await writeToken(file));
   await core.addCredential(
+    platformActor,
     { name: firstOperator, scopes: ["operator", "reader"], expiresAt: new Date(now.getTime() + tenYearsMs) },
     secret,
   );

@@ -3,6 +3,7 @@ import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { ParticipantSchema } from "../gen/dcm/v1/participant_pb.ts";
 import type { Core } from "./core/core.ts";
 import type { Registration } from "./core/participants.ts";
+import { platformActor } from "./domain/actor.ts";
 import { isRefusal } from "./domain/errors.ts";
 import { type ParticipantKind, participantKinds } from "./domain/participant.ts";
 import type { Logger } from "./log.ts";
@@ -81,7 +82,7 @@ function readEntry(file: string, kind: ParticipantKind, index: number, entry: un
 
 async function loadEntry({ core, file, log, guidsLeftOut }: Loading, entry: Entry): Promise<Outcome> {
   const { kind, wanted } = entry;
-  const answer = await core.ensureParticipant(wanted);
+  const answer = await core.ensureParticipant(platformActor, wanted);
   if (!isRefusal(answer)) return answer.alreadyExisted ? "known" : "added";
   const party = wanted.bic ?? wanted.uid ?? wanted.guid ?? wanted.name;
   const context = { file, entry: entry.name, party };

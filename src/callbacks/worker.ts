@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Core } from "../core/core.ts";
+import { platformActor } from "../domain/actor.ts";
 import type { CallbackQueue } from "../queue/queue.ts";
 import { DEFAULT_PARK_MS } from "../queue/topology.ts";
 import { noTracing, type Tracing } from "../tracing.ts";
@@ -92,7 +93,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 function settling({ core, log, reconciled }: WorkerOptions): () => Promise<void> {
   let isReconciled = true;
   return async () => {
-    const { days, failures } = await core.closeOverdueDays();
+    const { days, failures } = await core.closeOverdueDays(platformActor);
     if (days.length > 0) {
       log.info({ days }, "registers closed");
       isReconciled = false;

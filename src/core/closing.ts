@@ -1,5 +1,6 @@
 import { CLOSING } from "../db/entities.ts";
 import type { Sql } from "../db/pool.ts";
+import { type Actor, actorName } from "../domain/actor.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import {
   initialRegisterStatus,
@@ -9,6 +10,7 @@ import {
   registerKind,
   registerPurpose,
 } from "../domain/settlement.ts";
+import { digestOf, insertEntry } from "./audit.ts";
 import { insertCallbacks, type NewCallback } from "./cascade.ts";
 import type { CoreContext, DueCallback } from "./context.ts";
 import { type Register, readRegisters } from "./settlements.ts";
@@ -31,7 +33,21 @@ const dayIsOver = { name: "day_is_over", text: `select $1::date < ${firstOpenDay
 const markClosed = {
   name: "mark_day_closed",
   text: `insert into closed_day (day, closed_at) select $1::date, now() where $1::date < ${firstOpenDay}
-    on conflict (day) do nothing`,
+    on conflict (day) do nothing returning day`,
+};
+
+/** In the name of whoever brought the closing to its end, over the registers that it made seen, by day and increment. */
+const insertClosing = {
+  name: "insert_closing",
+  text: insertEntry({
+    act: "day_closed",
+    actor: "$2",
+    object: "$1",
+    digests: { after: "made.digest" },
+    from: `(
+      select ${digestOf("coalesce(array_agg(r order by r.day, r.increment), '{}')")} as digest
+      from settlement_register r where r.id = any($3::text[])) made`,
+  }),
 };
 
 /** In no register yet. */
@@ -211,6 +227,7 @@ type Begun = { id: string; debtor_agent_guid: string; creditor_agent_guid: strin
  */
 export async function closeRegisters(
   context: CoreContext,
+  actor: Actor,
   day: string,
   allowOpenDay: boolean,
 ): Promise<Register[] | Refusal> {
@@ -225,7 +242,7 @@ export async function closeRegisters(
     return undefined;
   });
   if (refusal !== undefined) return refusal;
-  const { ids, due } = await fillAndPublish(context, day);
+  const { ids, due } = await fillAndPublish(context, actor, day);
   context.onCallbacksDue(due);
   return readRegisters(context.db.sql, ids);
 }
@@ -255,9 +272,9 @@ async function insert(
 }
 
 /** Registers take their payments in slices, so that no transaction grows with the day. */
-async function fillAndPublish(context: CoreContext, day: string): Promise<Published> {
+async function fillAndPublish(context: CoreContext, actor: Actor, day: string): Promise<Published> {
   for (let from: Date | null = null; ; ) {
-    const step = await fillOrPublish(context, day, from);
+    const step = await fillOrPublish(context, actor, day, from);
     if ("ids" in step) return step;
     from = step.next;
   }
@@ -269,6 +286,7 @@ async function fillAndPublish(context: CoreContext, day: string): Promise<Publis
  */
 function fillOrPublish(
   context: CoreContext,
+  actor: Actor,
   day: string,
   from: Date | null,
 ): Promise<Published | { next: Date | null }> {
@@ -277,11 +295,11 @@ function fillOrPublish(
     await sql(followPlaces);
     const [slice] = await sql<Slice>(fillRegisters, [day, sliceSize, from]);
     if (slice !== undefined && slice.payments > 0) return { next: slice.next };
-    return from === null ? publish(context, sql, day) : { next: null };
+    return from === null ? publish(context, sql, actor, day) : { next: null };
   });
 }
 
-async function publish(context: CoreContext, sql: Sql, day: string): Promise<Published> {
+async function publish(context: CoreContext, sql: Sql, actor: Actor, day: string): Promise<Published> {
   const begun = await sql<Begun>(selectBegun, [day]);
   const [numbering] = await sql<{ adjusts: boolean }>(selectNumbering, [day]);
   const idle = numbering?.adjusts ? [] : await sql<{ guid: string }>(selectIdleBanks, [day]);
@@ -297,8 +315,9 @@ async function publish(context: CoreContext, sql: Sql, day: string): Promise<Pub
     ...empty.map((id) => ({ id, status: "sent_no_pm" })),
   ];
   if (made.length > 0) await sql(publishRegisters, [JSON.stringify(made)]);
-  await sql(markClosed, [day]);
+  const closed = await sql(markClosed, [day]);
   const ids = made.map(({ id }) => id);
+  if (ids.length > 0 || closed.length > 0) await sql(insertClosing, [day, actorName(actor), ids]);
   return { ids, due: await announce(context, sql, ids) };
 }
 
@@ -359,11 +378,11 @@ export type OverdueClosing = {
  * Closes every Kyiv day that is over and not closed, oldest first, above all after the platform stood still. A day that
  * fails stops no other; only a database that is gone does.
  */
-export async function closeOverdueDays(context: CoreContext): Promise<OverdueClosing> {
+export async function closeOverdueDays(context: CoreContext, actor: Actor): Promise<OverdueClosing> {
   const closing: OverdueClosing = { days: [], failures: [] };
   for (const { day } of await context.db.sql<{ day: string }>(owedDays)) {
     try {
-      await closeRegisters(context, day, false);
+      await closeRegisters(context, actor, day, false);
       closing.days.push(day);
     } catch (error) {
       closing.failures.push({ day, problem: (error as Error).message });

@@ -1,6 +1,7 @@
 import type { OrderRequest } from "../domain/order.ts";
 import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
 import { forgetAccessTokens } from "./accessTokens.ts";
+import { listAuditEntries } from "./audit.ts";
 import { type GroupLimits, groupCalls } from "./batch.ts";
 import { type AttemptRecord, buryCallback, claimCallbacks, recordAttempts } from "./callbacks.ts";
 import { closeOverdueDays, closeRegisters } from "./closing.ts";
@@ -14,6 +15,7 @@ import { updateParticipant } from "./participantChange.ts";
 import { ensureParticipant, getParticipant, listParticipants, registerParticipant } from "./participants.ts";
 import { getPaymentMessage } from "./paymentMessages.ts";
 import { reconcileRegisters } from "./reconciliation.ts";
+import { redriveDeadLetters } from "./redrive.ts";
 import {
   confirmInternalRegister,
   confirmRegister,
@@ -80,8 +82,7 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     replayCallback: bind(replayCallback),
     replayCallbacks: bind(replayCallbacks),
     resolveCallback: bind(resolveCallback),
-    /** Moves tickets of the system dead-letter queue back to the workers; 0 where no queue is known. */
-    redriveDeadLetters: async (limit: number): Promise<number> => (await context.redriveDeadLetters?.(limit)) ?? 0,
+    redriveDeadLetters: bind(redriveDeadLetters),
     closeRegisters: bind(closeRegisters),
     closeOverdueDays: bind(closeOverdueDays),
     reconcileRegisters: bind(reconcileRegisters),
@@ -101,6 +102,7 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     listCredentials: bind(listCredentials),
     revokeCredential: bind(revokeCredential),
     serviceOf: bind(serviceOf),
+    listAuditEntries: bind(listAuditEntries),
     /** Resolves when no grouped call waits or runs any more. */
     async drain(): Promise<void> {
       await Promise.all([orders.drain(), submissions.drain(), claims.drain(), records.drain()]);

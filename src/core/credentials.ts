@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
+import { type Actor, actorName } from "../domain/actor.ts";
 import { type Credential, credentialProblem, type Scope, type Service } from "../domain/credential.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
+import { digestOf, insertEntry } from "./audit.ts";
 import type { CoreContext } from "./context.ts";
 
 const columns = `name, scopes, expires_at as "expiresAt", created_at as "createdAt", revoked_at as "revokedAt"`;
@@ -9,9 +11,19 @@ const columns = `name, scopes, expires_at as "expiresAt", created_at as "created
 const insertCredential = {
   name: "insert_credential",
   text: `
-    insert into service_credential (name, scopes, secret_sha256, expires_at, created_at)
-    select $1, $2, $3, $4::timestamptz, now() where $4::timestamptz > now()
-    on conflict do nothing returning ${columns}`,
+    with inserted as (
+      insert into service_credential (name, scopes, secret_sha256, expires_at, created_at)
+      select $1, $2, $3, $4::timestamptz, now() where $4::timestamptz > now()
+      on conflict do nothing returning *, ${digestOf("service_credential")} as digest
+    ), entry as (${insertEntry({
+      act: "credential_added",
+      actor: "$5",
+      object: "name",
+      digests: { after: "digest" },
+      from: "inserted",
+    })}
+    )
+    select ${columns} from inserted`,
 };
 
 const selectTaken = {
@@ -24,7 +36,20 @@ const selectAll = { name: "select_credentials", text: `select ${columns} from se
 const revoke = {
   name: "revoke_credential",
   text: `
-    update service_credential set revoked_at = coalesce(revoked_at, now()) where name = $1 returning ${columns}`,
+    with before as (
+      select name, ${digestOf("c")} as digest from service_credential c where name = $1 for no key update
+    ), revoked as (
+      update service_credential c set revoked_at = coalesce(c.revoked_at, now()) from before where c.name = before.name
+      returning c.*, ${digestOf("c")} as digest
+    ), entry as (${insertEntry({
+      act: "credential_revoked",
+      actor: "$2",
+      object: "revoked.name",
+      digests: { before: "before.digest", after: "revoked.digest" },
+      from: "revoked join before on before.name = revoked.name",
+    })}
+    )
+    select ${columns} from revoked`,
 };
 
 const selectService = {
@@ -37,22 +62,23 @@ const selectService = {
 /** Nobody guesses 32 random bytes, so a plain digest of them tells nothing. */
 export const newSecret = () => `dcm_${randomBytes(32).toString("base64url")}`;
 
-const digestOf = (secret: string) => createHash("sha256").update(secret).digest();
+const secretDigest = (secret: string) => createHash("sha256").update(secret).digest();
 
 export type WantedCredential = { name: string; scopes: readonly Scope[]; expiresAt: Date };
 
 /** Makes a credential and answers its secret, which is not kept. `secret`: one that is there already. */
 export async function addCredential(
   context: CoreContext,
+  actor: Actor,
   { name, scopes, expiresAt }: WantedCredential,
   secret = newSecret(),
 ): Promise<{ credential: Credential; secret: string } | Refusal> {
   const problem = credentialProblem({ name, scopes });
   if (problem !== undefined) return problem;
-  const values = [name, [...new Set(scopes)], digestOf(secret), expiresAt];
+  const values = [name, [...new Set(scopes)], secretDigest(secret), expiresAt, actorName(actor)];
   const [credential] = await context.db.sql<Credential>(insertCredential, values);
   if (credential !== undefined) return { credential, secret };
-  const taken = await context.db.sql(selectTaken, [name, digestOf(secret)]);
+  const taken = await context.db.sql(selectTaken, [name, secretDigest(secret)]);
   return taken.length === 0
     ? refuse("INVALID_REQUEST", "expires_at is not in the future", { field: "expires_at" })
     : refuse("CREDENTIAL_EXISTS", "name is in use; a revoked credential keeps its name", { field: "name" });
@@ -64,13 +90,17 @@ export function listCredentials(context: CoreContext): Promise<Credential[]> {
 }
 
 /** Makes a credential useless; again changes nothing. */
-export async function revokeCredential(context: CoreContext, name: string): Promise<Credential | Refusal> {
-  const [credential] = await context.db.sql<Credential>(revoke, [name]);
+export async function revokeCredential(
+  context: CoreContext,
+  actor: Actor,
+  name: string,
+): Promise<Credential | Refusal> {
+  const [credential] = await context.db.sql<Credential>(revoke, [name, actorName(actor)]);
   return credential ?? refuse("CREDENTIAL_NOT_FOUND", "there is no credential of this name", { field: "name" });
 }
 
 /** Whose secret it is, as long as it is good by the database's clock. */
 export async function serviceOf(context: CoreContext, secret: string): Promise<Service | undefined> {
-  const [service] = await context.db.hot<Service>(selectService, [digestOf(secret)]);
+  const [service] = await context.db.hot<Service>(selectService, [secretDigest(secret)]);
   return service;
 }

@@ -1,3 +1,4 @@
+import { type Actor, actorName } from "../domain/actor.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
   type CallbackBodyFormat,
@@ -37,6 +38,7 @@ const maxTries = 20;
  */
 export async function updateParticipant(
   context: CoreContext,
+  actor: Actor,
   guid: string,
   change: ParticipantChange,
 ): Promise<Participant | Refusal> {
@@ -48,7 +50,7 @@ export async function updateParticipant(
     const changed = changedParticipant(found, checked);
     const problem = participantProblem(changed) ?? (checked.signingJwks && (await sharedKeyProblem(context, changed)));
     if (problem !== undefined) return problem;
-    const [replaced] = await context.db.sql<Participant>(replaceParticipant, [rowOf(changed)]);
+    const [replaced] = await context.db.sql<Participant>(replaceParticipant, [rowOf(changed), actorName(actor)]);
     if (replaced !== undefined) return replaced;
   }
   return refuse("OVERLOADED", "the participant is being changed by others; try again");

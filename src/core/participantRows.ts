@@ -1,4 +1,5 @@
 import type { Participant, StatedParticipant } from "../domain/participant.ts";
+import { digestOf, insertEntry } from "./audit.ts";
 
 /** The column of every member, which is also its name in the documents. */
 export const columnOf = {
@@ -71,17 +72,24 @@ export const selectParticipantPage = {
     order by name, guid limit $5`,
 };
 
-/** Fails as a lost race when the guid, the bank code or the uid is known; answers the participant as it is stored. */
+/** `$2` is who registers. Fails as a lost race when the guid, the bank code or the uid is known; answers what is stored. */
 export const insertParticipant = {
   name: "insert_participant",
   text: `
     with inserted as (
       insert into participant (${statedColumns}, created_at, updated_at)
       select ${statedColumns}, now(), now() from json_populate_record(null::participant, $1::json)
-      returning ${Object.values(columnOf).join(", ")}
+      returning ${Object.values(columnOf).join(", ")}, ${digestOf("participant")} as digest
     ), rate as (
       insert into fee_rate (bank_guid, effective_from, basis_points)
       select guid, now(), fee_basis_points from inserted where kind = 'bank'
+    ), entry as (${insertEntry({
+      act: "participant_registered",
+      actor: "$2",
+      object: "guid",
+      digests: { after: "digest" },
+      from: "inserted",
+    })}
     )
     select ${selection} from inserted`,
 };
@@ -105,22 +113,25 @@ const changing = (
 ).map((member) => columnOf[member]);
 
 /**
- * Replaces the version before this one and answers what is stored now; nothing when somebody else has replaced it already. A
- * bank's new fee counts from now on: what was accepted before keeps the rate of its instant. (A bank that a node of the
- * version before registered has no rate yet.)
+ * Replaces the version before this one, in the name of `$2`, and answers what is stored now; nothing when somebody else has
+ * replaced it already. What was is read under the lock, so that it is what the update replaces. A bank's new fee counts from
+ * now on: what was accepted before keeps the rate of its instant. (A bank that a node of the version before registered has no
+ * rate yet.)
  */
 export const replaceParticipant = {
   name: "replace_participant",
   text: `
     with before as (
-      select guid, created_at, fee_basis_points from participant where guid = ($1::json->>'guid')::uuid
+      select guid, created_at, fee_basis_points, ${digestOf("participant")} as digest from participant
+      where guid = ($1::json->>'guid')::uuid for no key update
     ), replaced as (
       update participant set ${changing.map((column) => `${column} = new.${column}`).join(", ")}, updated_at = now()
       from (select ${["guid", ...changing].join(", ")} from json_populate_record(null::participant, $1::json)) new
+      join before on before.guid = new.guid
       where participant.guid = new.guid and participant.version = new.version - 1
       returning ${Object.values(columnOf)
         .map((column) => `participant.${column}`)
-        .join(", ")}
+        .join(", ")}, ${digestOf("participant")} as digest
     ), rate as (
       insert into fee_rate (bank_guid, effective_from, basis_points)
       select guid, now(), fee_basis_points from replaced
@@ -130,6 +141,13 @@ export const replaceParticipant = {
       select before.guid, before.created_at, before.fee_basis_points from before join replaced on replaced.guid = before.guid
       where replaced.kind = 'bank' and not exists (select from fee_rate f where f.bank_guid = before.guid)
       on conflict (bank_guid, effective_from) do update set basis_points = excluded.basis_points
+    ), entry as (${insertEntry({
+      act: "participant_updated",
+      actor: "$2",
+      object: "replaced.guid",
+      digests: { before: "before.digest", after: "replaced.digest" },
+      from: "replaced join before on before.guid = replaced.guid",
+    })}
     )
     select ${selection} from replaced`,
 };

@@ -1,4 +1,5 @@
 import { databaseFailure } from "../db/failure.ts";
+import { type Actor, actorName } from "../domain/actor.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
   type BankRole,
@@ -26,9 +27,10 @@ export type Registration = Omit<
  */
 export async function registerParticipant(
   context: CoreContext,
+  actor: Actor,
   registration: Registration,
 ): Promise<Participant | Refusal> {
-  const answer = await ensureParticipant(context, registration);
+  const answer = await ensureParticipant(context, actor, registration);
   return isRefusal(answer) ? answer : answer.participant;
 }
 
@@ -38,6 +40,7 @@ export async function registerParticipant(
  */
 export async function ensureParticipant(
   context: CoreContext,
+  actor: Actor,
   registration: Registration,
 ): Promise<{ participant: Participant; alreadyExisted: boolean } | Refusal> {
   const stated = await statedParticipant(context, registration);
@@ -49,12 +52,12 @@ export async function ensureParticipant(
   const participant = await completed(context, stated, publishesKeys(registration));
   if (isRefusal(participant)) return participant;
   try {
-    const [stored] = await context.db.sql<Participant>(insertParticipant, [rowOf(participant)]);
+    const [stored] = await context.db.sql<Participant>(insertParticipant, [rowOf(participant), actorName(actor)]);
     if (stored === undefined) throw new Error("the database answered no participant");
     return { participant: stored, alreadyExisted: false };
   } catch (error) {
     // Somebody registered the same participant at the same moment; now it can be compared.
-    if (databaseFailure(error) === "lost_race") return ensureParticipant(context, registration);
+    if (databaseFailure(error) === "lost_race") return ensureParticipant(context, actor, registration);
     throw error;
   }
 }

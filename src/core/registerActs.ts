@@ -1,6 +1,7 @@
 import { databaseFailure } from "../db/failure.ts";
 import type { Sql } from "../db/pool.ts";
 import type { AccessToken } from "../domain/accessToken.ts";
+import { type Actor, actorName } from "../domain/actor.ts";
 import { type Refusal, type RefusalReason, refuse } from "../domain/errors.ts";
 import {
   confirmationOf,
@@ -20,6 +21,7 @@ import {
   type SettlementPayment,
 } from "../domain/settlement.ts";
 import { keepToken, tokenProblem } from "./accessTokens.ts";
+import { digestOf, insertEntry } from "./audit.ts";
 import type { CoreContext } from "./context.ts";
 import { notFinalRefusal, registerNotFound, registerRefusal } from "./registerRefusals.ts";
 import { type Register, readRegisters } from "./settlements.ts";
@@ -29,7 +31,7 @@ export type RegisterAct = {
   /** Grows with every act of the platform. */
   number: number;
   kind: RegisterActKind;
-  /** A bank's guid, the operator's name, or `platform`. */
+  /** A bank's guid, the name of a credential, or `platform`. */
   actor: string;
   at: Date;
   payment: SettlementPayment | null;
@@ -167,20 +169,38 @@ export async function confirmInternalRegister(
   return state(context, "confirm_internal", statement);
 }
 
+const selectDigest = {
+  name: "select_register_digest",
+  text: `select ${digestOf("r")} as digest from settlement_register r where r.id = $1`,
+};
+
+const insertReopening = {
+  name: "insert_register_reopening",
+  text: insertEntry({
+    act: "register_reopened",
+    actor: "$2",
+    object: "r.id",
+    digests: { before: "before.digest", after: digestOf("r") },
+    from: "settlement_register r join (select $3::bytea as digest) before on r.id = $1",
+  }),
+};
+
 /** The money of a paid register came back: it is what it was made as. The note says why. */
 export async function reopenRegister(
   context: CoreContext,
+  actor: Actor,
   registerId: string,
-  operator: string,
   note: string,
 ): Promise<Register | Refusal> {
-  const problem = textProblem("operator", operator, 100) ?? textProblem("note", note, 500);
+  const problem = textProblem("note", note, 500);
   if (problem !== undefined) return problem;
   return onRegister(context, registerId, async (sql, known) => {
     if (known === undefined) return registerNotFound();
     const outcome = registerOutcome("operator", "reopen", positionOf(known), "new");
     if ("refused" in outcome) return registerRefusal(outcome.refused, known, undefined, "new");
-    await keep(sql, known, { kind: "reopened", actor: operator, note });
+    const [before] = await sql<{ digest: Buffer }>(selectDigest, [registerId]);
+    await keep(sql, known, { kind: "reopened", actor: actorName(actor), note });
+    await sql(insertReopening, [registerId, actorName(actor), before?.digest]);
     const [register] = await readRegisters(sql, [registerId]);
     return register ?? registerNotFound();
   });

@@ -1,5 +1,7 @@
+import { type Actor, actorName } from "../domain/actor.ts";
 import type { CallbackKind, CallbackState, Outcome } from "../domain/callback.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
+import { digestOf, insertEntry } from "./audit.ts";
 import { toDue } from "./callbacks.ts";
 import type { CoreContext } from "./context.ts";
 import { isGuid } from "./guid.ts";
@@ -153,19 +155,31 @@ export async function getCallback(
 export const replayLimit = 1000;
 
 /**
- * `$1` is how long the relay leaves the new tickets alone, in milliseconds. A dead callback goes on where we failed it
- * instead of beginning a new series: only the first series has effects, and its payment may still wait for them.
+ * `$1` is how long the relay leaves the new tickets alone, in milliseconds, `$2` who replays. A dead callback goes on where we
+ * failed it instead of beginning a new series: only the first series has effects, and its payment may still wait for them. Each
+ * callback has an audit entry of its own, so that whoever looks at one sees what was done with it.
  */
-const newSeries = (candidates: string) => `
-  with candidate as (${candidates})
-  update callback c
-  set state = 'waiting', series = case c.state when 'dead' then c.series else c.series + 1 end,
-    attempts = case c.state when 'dead' then c.attempts else 0 end,
-    refusals = case c.state when 'dead' then c.refusals else 0 end, due_at = now(),
-    wake_at = now() + $1 * interval '1 millisecond', resolved_by = null, resolution_note = null,
-    updated_at = now()
-  from candidate where c.guid = candidate.guid
-  returning ${columns}`;
+const newSeries = (which: string) => `
+  with before as (
+    select c.guid, ${digestOf("c")} as digest from callback c where ${which}
+  ), replayed as (
+    update callback c
+    set state = 'waiting', series = case c.state when 'dead' then c.series else c.series + 1 end,
+      attempts = case c.state when 'dead' then c.attempts else 0 end,
+      refusals = case c.state when 'dead' then c.refusals else 0 end, due_at = now(),
+      wake_at = now() + $1 * interval '1 millisecond', resolved_by = null, resolution_note = null,
+      updated_at = now()
+    from before where c.guid = before.guid
+    returning ${columns}, before.digest as digest_before, ${digestOf("c")} as digest_after
+  ), entry as (${insertEntry({
+    act: "callback_replayed",
+    actor: "$2",
+    object: "guid",
+    digests: { before: "digest_before", after: "digest_after" },
+    from: "replayed",
+  })}
+  )
+  select * from replayed`;
 
 /**
  * A Pay-in that ended is over: its payment was rejected with it, and telling its receiver `success` afterwards would be a lie
@@ -176,17 +190,21 @@ const isReplayable =
 
 const replayOne = {
   name: "replay_callback",
-  text: newSeries(`select c.guid from callback c where c.guid = $2 and ${isReplayable} for update`),
+  text: newSeries(`c.guid = $3 and ${isReplayable} for update`),
 };
 
 /**
  * Starts a new series of attempts under the same guid, or lets a dead callback go on. What the payment came to stays as it
  * is: only the first series has effects (see `afterAttempt`).
  */
-export async function replayCallback(context: CoreContext, guid: string): Promise<CallbackView | Refusal> {
+export async function replayCallback(
+  context: CoreContext,
+  actor: Actor,
+  guid: string,
+): Promise<CallbackView | Refusal> {
   const found = await getCallback(context, guid);
   if ("refused" in found) return found;
-  const [row] = await context.db.sql<CallbackRow>(replayOne, [context.republishAfterMs, guid]);
+  const [row] = await context.db.sql<CallbackRow>(replayOne, [context.republishAfterMs, actorName(actor), guid]);
   if (row === undefined) {
     const { kind, state } = found.callback;
     const isPayIn = kind === "pay_in_bank" || kind === "pay_in_merchant";
@@ -203,50 +221,62 @@ export async function replayCallback(context: CoreContext, guid: string): Promis
 const replayableInBulk: readonly CallbackState[] = ["review", "dead"];
 
 /** Replays what is in review or dead and matches the filter, at most `replayLimit`; answers how many. */
-export async function replayCallbacks(context: CoreContext, filter: CallbackFilter): Promise<number> {
+export async function replayCallbacks(context: CoreContext, actor: Actor, filter: CallbackFilter): Promise<number> {
   const states = filter.states?.length
     ? filter.states.filter((state) => replayableInBulk.includes(state))
     : replayableInBulk;
   if (states.length === 0 || matchesNothing(filter)) return 0;
-  const { text, values } = conditions({ ...filter, states }, [context.republishAfterMs]);
+  const { text, values } = conditions({ ...filter, states }, [context.republishAfterMs, actorName(actor)]);
   const statement = {
     name: "",
-    text: newSeries(
-      `select c.guid from callback c where ${text} and ${isReplayable} order by c.guid limit ${replayLimit} for update skip locked`,
-    ),
+    text: newSeries(`${text} and ${isReplayable} order by c.guid limit ${replayLimit} for update skip locked`),
   };
   const rows = await context.db.sql<CallbackRow>(statement, values);
   context.onCallbacksDue(rows.map(toDue));
   return rows.length;
 }
 
+/** The same said again by the same leaves the row as it is. */
 const resolveStatement = {
   name: "resolve_callback",
   text: `
-    update callback c set state = 'resolved', resolved_by = $2, resolution_note = $3, updated_at = now()
-    where c.guid = $1 and (state in ('review', 'resolved')
-      or state = 'dead' and kind not in ('pay_in_bank', 'pay_in_merchant')) returning ${columns}`,
+    with before as (
+      select c.guid, ${digestOf("c")} as digest from callback c
+      where c.guid = $1 and (c.state in ('review', 'resolved')
+        or c.state = 'dead' and c.kind not in ('pay_in_bank', 'pay_in_merchant')) for update
+    ), resolved as (
+      update callback c set state = 'resolved', resolved_by = $2, resolution_note = $3,
+        updated_at = case when c.state = 'resolved' and c.resolved_by = $2 and c.resolution_note = $3
+          then c.updated_at else now() end
+      from before where c.guid = before.guid
+      returning ${columns}, before.digest as digest_before, ${digestOf("c")} as digest_after
+    ), entry as (${insertEntry({
+      act: "callback_resolved",
+      actor: "$2",
+      object: "guid",
+      digests: { before: "digest_before", after: "digest_after" },
+      from: "resolved",
+    })}
+    )
+    select * from resolved`,
 };
 
 /**
- * Closes a review in the operator's name. A dead Pay-in cannot be closed: its payment would stay undecided for ever, so it
- * has to be replayed.
+ * Closes a review in the name of whoever does it. A dead Pay-in cannot be closed: its payment would stay undecided for ever,
+ * so it has to be replayed.
  */
 export async function resolveCallback(
   context: CoreContext,
+  actor: Actor,
   guid: string,
-  operator: string,
   note: string,
 ): Promise<CallbackView | Refusal> {
-  if (operator === "" || operator.length > 100) {
-    return refuse("INVALID_REQUEST", "operator does not have 1 to 100 characters", { field: "operator" });
-  }
   if (note === "" || note.length > 2000) {
     return refuse("INVALID_REQUEST", "note does not have 1 to 2000 characters", { field: "note" });
   }
   const found = await getCallback(context, guid);
   if ("refused" in found) return found;
-  const [row] = await context.db.sql<CallbackRow>(resolveStatement, [guid, operator, note]);
+  const [row] = await context.db.sql<CallbackRow>(resolveStatement, [guid, actorName(actor), note]);
   if (row !== undefined) return toView(row);
   const message =
     found.callback.state === "dead"

@@ -1,4 +1,5 @@
 import { defineEntity, p, Routine } from "@mikro-orm/core";
+import { type AuditAct, actsElsewhere, auditActs, makingActs } from "../domain/audit.ts";
 import {
   CALLBACK_KINDS,
   CALLBACK_STATES,
@@ -497,6 +498,50 @@ export const ServiceCredentialEntity = defineEntity({
   },
 });
 
+/** Who changed what, and when; rows are only added, also by hand. */
+export const AuditEntryEntity = defineEntity({
+  name: "AuditEntry",
+  tableName: "audit_entry",
+  indexes: [
+    { name: "audit_entry_actor", properties: ["actor", "at", "number"] },
+    { name: "audit_entry_act", properties: ["act", "at", "number"] },
+    { name: "audit_entry_object", properties: ["object", "at", "number"] },
+    { name: "audit_entry_at", properties: ["at", "number"] },
+  ],
+  checks: [
+    oneOf("audit_entry", "act", auditActs),
+    // What is no change has no entry.
+    check(
+      "audit_entry_digests_check",
+      `case
+        when act in (${quoted(actsElsewhere)}) then digest_before is null and digest_after is null
+        when act in (${quoted(makingActs)}) then digest_before is null and digest_after is not null
+        else digest_before is not null and digest_after is not null and digest_before <> digest_after
+      end`,
+    ),
+  ],
+  triggers: [
+    {
+      name: "append_only",
+      timing: "before",
+      // And truncate, which MikroORM cannot see in the database.
+      events: ["update", "delete"],
+      forEach: "statement",
+      body: "raise exception 'audit_entry only grows: % is refused', tg_op using errcode = 'insufficient_privilege'",
+    },
+  ],
+  properties: {
+    number: p.bigint("number").primary().autoincrement().generated("identity"),
+    at: instant(),
+    /** A bank's guid, the name of a credential, or `platform`. */
+    actor: text(),
+    act: text().$type<AuditAct>(),
+    object: text(),
+    digestBefore: p.blob().strictNullable(),
+    digestAfter: p.blob().strictNullable(),
+  },
+});
+
 export const entities = [
   ParticipantEntity,
   PaymentOrderEntity,
@@ -510,6 +555,7 @@ export const entities = [
   ClosedDayEntity,
   UsedAccessTokenEntity,
   ServiceCredentialEntity,
+  AuditEntryEntity,
 ] as const;
 
 /** The columns of an entity's table, in its order: statements name them, so that they survive a column of a newer node. */
@@ -527,4 +573,14 @@ const lostRace = new Routine({
   body: "begin raise exception using message = premise, errcode = 'serialization_failure'; end",
 });
 
-export const routines = [lostRace] as const;
+/** The digest of a row, or of several, as the audit trail keeps it (`core/audit.ts`). */
+const auditDigest = new Routine({
+  name: "audit_digest",
+  type: "function",
+  language: "sql",
+  params: { state: { type: "anyelement" } },
+  returns: { runtimeType: "Buffer", columnType: "bytea" },
+  body: "select sha256(convert_to(to_jsonb(state)::text, 'UTF8'))",
+});
+
+export const routines = [lostRace, auditDigest] as const;

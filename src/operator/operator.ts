@@ -7,6 +7,7 @@ import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
 import type { CoreClients } from "../rpc/clients.ts";
 import { nameOf } from "../rpc/enums.ts";
 import { type Action, type Call, type Group, NotDone, type OptionSpec, WrongCall } from "./action.ts";
+import { auditAction } from "./audit.ts";
 import { callbackActions, redriveAction } from "./callbacks.ts";
 import { writeTo } from "./output.ts";
 import { participantActions } from "./participants.ts";
@@ -29,6 +30,10 @@ export const groups = {
   services: {
     summary: "Credentials of services that call the core: make, list and revoke them.",
     actions: serviceActions,
+  },
+  audit: {
+    summary: "The audit trail: every change that is not a payment's own course.",
+    actions: { "": auditAction },
   },
   reconcile: {
     summary: "Registers, their payments and their acts: do they add up?",

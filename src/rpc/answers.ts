@@ -1,11 +1,13 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { AuditEntrySchema } from "../../gen/dcm/v1/audit_service_pb.ts";
 import type { CallbackAttemptSchema, CallbackSchema } from "../../gen/dcm/v1/callback_pb.ts";
 import type { CredentialSchema } from "../../gen/dcm/v1/credential_service_pb.ts";
 import type { OrderSchema } from "../../gen/dcm/v1/order_pb.ts";
 import type { ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
 import type { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
 import type { RegisterActSchema, RegisterPaymentSchema, RegisterSchema } from "../../gen/dcm/v1/settlement_pb.ts";
+import type { AuditEntry } from "../core/audit.ts";
 import type { PaymentMessage } from "../core/paymentMessages.ts";
 import type { RegisterAct } from "../core/registerActs.ts";
 import type { CallbackAttempt, CallbackView } from "../core/review.ts";
@@ -14,6 +16,7 @@ import type { Credential } from "../domain/credential.ts";
 import type { Order } from "../domain/order.ts";
 import type { Participant, PublicJwk } from "../domain/participant.ts";
 import {
+  auditActs,
   bankRoles,
   callbackBodyFormats,
   callbackKinds,
@@ -221,5 +224,17 @@ export function toCredential(credential: Credential): MessageInitShape<typeof Cr
     expiresAt: timestampFromDate(credential.expiresAt),
     createdAt: timestampFromDate(credential.createdAt),
     ...(credential.revokedAt && { revokedAt: timestampFromDate(credential.revokedAt) }),
+  };
+}
+
+export function toAuditEntry(entry: AuditEntry): MessageInitShape<typeof AuditEntrySchema> {
+  return {
+    number: BigInt(entry.number),
+    at: timestampFromDate(entry.at),
+    actor: entry.actor,
+    act: auditActs[entry.act],
+    object: entry.object,
+    digestBefore: entry.digestBefore?.toString("hex") ?? "",
+    digestAfter: entry.digestAfter?.toString("hex") ?? "",
   };
 }

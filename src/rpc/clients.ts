@@ -1,5 +1,6 @@
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { AuditService } from "../../gen/dcm/v1/audit_service_pb.ts";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { CredentialService } from "../../gen/dcm/v1/credential_service_pb.ts";
 import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
@@ -21,6 +22,7 @@ export type CoreClients = {
   settlements: Client<typeof SettlementService>;
   participants: Client<typeof ParticipantService>;
   credentials: Client<typeof CredentialService>;
+  audit: Client<typeof AuditService>;
   platform: Client<typeof PlatformService>;
 };
 
@@ -32,6 +34,7 @@ export function createClients(transport: Transport): CoreClients {
     settlements: createClient(SettlementService, transport),
     participants: createClient(ParticipantService, transport),
     credentials: createClient(CredentialService, transport),
+    audit: createClient(AuditService, transport),
     platform: createClient(PlatformService, transport),
   };
 }

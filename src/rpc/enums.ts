@@ -1,10 +1,12 @@
 import { Access as AccessValue } from "../../gen/dcm/v1/access_pb.ts";
+import { AuditAct } from "../../gen/dcm/v1/audit_service_pb.ts";
 import * as pb from "../../gen/dcm/v1/callback_pb.ts";
 import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import { BankRole, CallbackBodyFormat, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
 import { PaymentMessageStatus, PaymentType, SenderAccountType } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { Scope } from "../../gen/dcm/v1/scope_pb.ts";
 import { RegisterActKind, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
+import type * as audit from "../domain/audit.ts";
 import type { CallbackKind, CallbackState } from "../domain/callback.ts";
 import type { Scope as ScopeName } from "../domain/credential.ts";
 import type * as order from "../domain/order.ts";
@@ -109,6 +111,19 @@ export const callbackStates = {
   resolved: pb.CallbackState.RESOLVED,
   dead: pb.CallbackState.DEAD,
 } as const satisfies Record<CallbackState, pb.CallbackState>;
+
+export const auditActs = {
+  participant_registered: AuditAct.PARTICIPANT_REGISTERED,
+  participant_updated: AuditAct.PARTICIPANT_UPDATED,
+  credential_added: AuditAct.CREDENTIAL_ADDED,
+  credential_revoked: AuditAct.CREDENTIAL_REVOKED,
+  callback_replayed: AuditAct.CALLBACK_REPLAYED,
+  callback_resolved: AuditAct.CALLBACK_RESOLVED,
+  redrive_asked: AuditAct.REDRIVE_ASKED,
+  redrive_done: AuditAct.REDRIVE_DONE,
+  register_reopened: AuditAct.REGISTER_REOPENED,
+  day_closed: AuditAct.DAY_CLOSED,
+} as const satisfies Record<audit.AuditAct, AuditAct>;
 
 /** The domain's name of a wire value, or undefined for "unspecified" and for values of a newer client. */
 export function nameOf<Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name | undefined {

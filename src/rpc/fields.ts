@@ -60,12 +60,13 @@ export function pageToken(key: readonly string[]): string {
   return Buffer.from(JSON.stringify(key)).toString("base64url");
 }
 
-export function readPageToken(token: string, keyLength: number): string[] | undefined {
+/** `isLast`: what the last part of the key is; of most lists a guid. */
+export function readPageToken(token: string, keyLength: number, isLast = isGuid): string[] | undefined {
   if (token === "") return undefined;
   try {
     const key: unknown = JSON.parse(Buffer.from(token, "base64url").toString());
     const isKey = Array.isArray(key) && key.length === keyLength && key.every((part) => typeof part === "string");
-    if (isKey && isGuid(key.at(-1) ?? "")) return key;
+    if (isKey && isLast(key.at(-1) ?? "")) return key;
   } catch {
     // Not one of ours; said below.
   }

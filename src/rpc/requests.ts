@@ -1,3 +1,4 @@
+import type { ListAuditEntriesRequest } from "../../gen/dcm/v1/audit_service_pb.ts";
 import type { CallbackFilter as PbCallbackFilter } from "../../gen/dcm/v1/callback_service_pb.ts";
 import type { AddCredentialRequest } from "../../gen/dcm/v1/credential_service_pb.ts";
 import type { CallbackUrls as PbCallbackUrls, Participant as PbParticipant } from "../../gen/dcm/v1/participant_pb.ts";
@@ -5,6 +6,7 @@ import type { GetParticipantRequest, UpdateParticipantRequest } from "../../gen/
 import type { GetPaymentMessageRequest } from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import { RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { GetRegisterRequest, ListRegistersRequest } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import type { AuditFilter } from "../core/audit.ts";
 import type { WantedCredential } from "../core/credentials.ts";
 import type { ParticipantChange } from "../core/participantChange.ts";
 import type { ParticipantKey, Registration } from "../core/participants.ts";
@@ -13,6 +15,7 @@ import type { PaymentsPage, RegisterQuery } from "../core/settlements.ts";
 import { refuse } from "../domain/errors.ts";
 import type { CallbackUrls, Participant, ParticipantKind } from "../domain/participant.ts";
 import {
+  auditActs,
   bankRoles,
   callbackBodyFormats,
   callbackKinds,
@@ -184,3 +187,17 @@ export function wantedCredential(request: AddCredentialRequest): WantedCredentia
     expiresAt: instant(request.expiresAt, "expires_at"),
   };
 }
+
+export function auditFilter(request: ListAuditEntriesRequest): AuditFilter {
+  return {
+    // Whatever an actor or an object is named with, guids and names of credentials, has small letters.
+    actor: request.actor.toLowerCase(),
+    acts: request.acts.map((act) => named(auditActs, act, "acts")),
+    object: request.object.toLowerCase(),
+    since: optionalInstant(request.since, "since"),
+    until: optionalInstant(request.until, "until"),
+  };
+}
+
+/** The number of an entry, as the audit trail's page tokens carry it. */
+export const isEntryNumber = (text: string): boolean => /^\d{1,15}$/.test(text);

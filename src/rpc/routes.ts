@@ -1,5 +1,6 @@
 import { create, type DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
+import { AuditService } from "../../gen/dcm/v1/audit_service_pb.ts";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { CredentialService } from "../../gen/dcm/v1/credential_service_pb.ts";
 import { GetOrderResponseSchema, OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
@@ -9,7 +10,6 @@ import { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Core } from "../core/core.ts";
 import { bankStatement } from "../core/identity/identity.ts";
-import { actorName } from "../domain/actor.ts";
 import type { Participant } from "../domain/participant.ts";
 import { orderDetailsClaims } from "../wire/order.ts";
 import * as answers from "./answers.ts";
@@ -37,6 +37,7 @@ export function coreServices(core: Core): ServiceRow[] {
     row(SettlementService, settlementHandlers(core)),
     row(ParticipantService, participantHandlers(core)),
     row(CredentialService, credentialHandlers(core)),
+    row(AuditService, auditHandlers(core)),
     row(PlatformService, platformHandlers(core)),
   ];
 }
@@ -58,15 +59,28 @@ const platformHandlers = (core: Core): ServiceImpl<typeof PlatformService> => ({
 });
 
 const credentialHandlers = (core: Core): ServiceImpl<typeof CredentialService> => ({
-  async addCredential(request) {
-    const { credential, secret } = unlessRefused(await core.addCredential(requests.wantedCredential(request)));
+  async addCredential(request, context) {
+    const { credential, secret } = unlessRefused(
+      await core.addCredential(actorOf(context), requests.wantedCredential(request)),
+    );
     return { credential: answers.toCredential(credential), secret };
   },
   async listCredentials() {
     return { credentials: (await core.listCredentials()).map(answers.toCredential) };
   },
-  async revokeCredential({ name }) {
-    return { credential: answers.toCredential(unlessRefused(await core.revokeCredential(name))) };
+  async revokeCredential({ name }, context) {
+    return { credential: answers.toCredential(unlessRefused(await core.revokeCredential(actorOf(context), name))) };
+  },
+});
+
+const auditHandlers = (core: Core): ServiceImpl<typeof AuditService> => ({
+  async listAuditEntries(request) {
+    const limit = pageSize(request.pageSize, 50, "page_size");
+    const [last] = readPageToken(request.pageToken, 1, requests.isEntryNumber) ?? [];
+    const before = last === undefined ? undefined : Number(last);
+    const found = await core.listAuditEntries(requests.auditFilter(request), { limit: limit + 1, before });
+    const { page, nextPageToken } = cutPage(found, limit, ({ number }) => [String(number)]);
+    return { entries: page.map(answers.toAuditEntry), nextPageToken };
   },
 });
 
@@ -122,25 +136,26 @@ const callbackHandlers = (core: Core): ServiceImpl<typeof CallbackService> => ({
     const { callback, attempts } = unlessRefused(await core.getCallback(request.guid));
     return { callback: answers.toCallback(callback), attempts: attempts.map(answers.toCallbackAttempt) };
   },
-  async replayCallback(request) {
-    return { callback: answers.toCallback(unlessRefused(await core.replayCallback(request.guid))) };
+  async replayCallback(request, context) {
+    return { callback: answers.toCallback(unlessRefused(await core.replayCallback(actorOf(context), request.guid))) };
   },
-  async replayCallbacks(request) {
-    return { replayed: await core.replayCallbacks(requests.callbackFilter(request.filter)) };
+  async replayCallbacks(request, context) {
+    return { replayed: await core.replayCallbacks(actorOf(context), requests.callbackFilter(request.filter)) };
   },
-  async redriveDeadLetters({ limit }) {
+  async redriveDeadLetters({ limit }, context) {
     if (limit < 0) throw invalidRequest("limit", "is negative");
-    return { redriven: await core.redriveDeadLetters(limit === 0 ? 1_000 : Math.min(limit, 10_000)) };
+    const atMost = limit === 0 ? 1_000 : Math.min(limit, 10_000);
+    return { redriven: await core.redriveDeadLetters(actorOf(context), atMost) };
   },
   async resolveCallback({ guid, note }, context) {
-    const resolved = await core.resolveCallback(guid, actorName(actorOf(context)), note);
+    const resolved = await core.resolveCallback(actorOf(context), guid, note);
     return { callback: answers.toCallback(unlessRefused(resolved)) };
   },
 });
 
 const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> => ({
-  async closeRegisters(request) {
-    const registers = unlessRefused(await core.closeRegisters(request.day, request.allowOpenDay));
+  async closeRegisters({ day, allowOpenDay }, context) {
+    const registers = unlessRefused(await core.closeRegisters(actorOf(context), day, allowOpenDay));
     return { registers: registers.map(answers.toRegister) };
   },
   async listRegisters(request, context) {
@@ -171,7 +186,7 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
     return unlessRefused(await core.confirmInternalRegister(bankStatement(bankOf(context), registerId)));
   },
   async reopenRegister({ registerId, note }, context) {
-    const reopened = await core.reopenRegister(registerId, actorName(actorOf(context)), note);
+    const reopened = await core.reopenRegister(actorOf(context), registerId, note);
     return { register: answers.toRegister(unlessRefused(reopened)) };
   },
   async listRegisterActs(request) {
@@ -191,13 +206,15 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
 });
 
 const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService> => ({
-  async registerBank(request) {
+  async registerBank(request, context) {
     const registration = requests.registration("bank", request.bank);
-    return { bank: answers.toParticipant(unlessRefused(await core.registerParticipant(registration))) };
+    const registered = await core.registerParticipant(actorOf(context), registration);
+    return { bank: answers.toParticipant(unlessRefused(registered)) };
   },
-  async registerMerchant(request) {
+  async registerMerchant(request, context) {
     const registration = requests.registration("merchant", request.merchant);
-    return { merchant: answers.toParticipant(unlessRefused(await core.registerParticipant(registration))) };
+    const registered = await core.registerParticipant(actorOf(context), registration);
+    return { merchant: answers.toParticipant(unlessRefused(registered)) };
   },
   async listParticipants(request) {
     const limit = pageSize(request.pageSize, 100, "page_size");
@@ -215,8 +232,9 @@ const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService>
     const found = unlessRefused(await core.getParticipant(requests.participantKey(request)));
     return { participant: answers.toParticipant(found) };
   },
-  async updateParticipant(request) {
-    const changed = await core.updateParticipant(request.guid, requests.participantChange(request));
+  async updateParticipant(request, context) {
+    const change = requests.participantChange(request);
+    const changed = await core.updateParticipant(actorOf(context), request.guid, change);
     return { participant: answers.toParticipant(unlessRefused(changed)) };
   },
 });

@@ -29,7 +29,7 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   participantsFile: ["core", "domain", "gen", "log", "rpc"],
   secretFile: [],
   platformKey: ["sdk", "secretFile"],
-  operatorToken: ["core", "secretFile"],
+  operatorToken: ["core", "domain", "secretFile"],
   app: "everything",
   main: "everything",
 };

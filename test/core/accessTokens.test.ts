@@ -4,7 +4,7 @@ import { keepToken, type PartyToken, tokenProblem } from "../../src/core/accessT
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { Database } from "../../src/db/database.ts";
 import { databaseFailure } from "../../src/db/failure.ts";
-import { accepted, bankRegistration, openPlatform, type Platform, tokenOf } from "./platform.ts";
+import { accepted, bankRegistration, openPlatform, operator, type Platform, tokenOf } from "./platform.ts";
 
 let platform: Platform;
 let db: Database;
@@ -14,7 +14,7 @@ let otherGuid: string;
 beforeAll(async () => {
   platform = await openPlatform();
   db = platform.context.db;
-  const register = async () => accepted(await platform.core.registerParticipant(bankRegistration())).guid;
+  const register = async () => accepted(await platform.core.registerParticipant(operator, bankRegistration())).guid;
   participantGuid = await register();
   otherGuid = await register();
 });

@@ -18,6 +18,7 @@ import {
   claim,
   deliver,
   openPlatform,
+  operator,
   type Parties,
   type Platform,
   pay,
@@ -332,7 +333,7 @@ describe("claims and leases", () => {
     await platform.core.buryCallback(await claim(platform, callbackGuid), "the receiver has no URL");
     const { callback } = accepted(await platform.core.getCallback(callbackGuid));
     expect(callback).toMatchObject({ state: "dead", attempts: 0, resolutionNote: "the receiver has no URL" });
-    const replayed = accepted(await platform.core.replayCallback(callbackGuid));
+    const replayed = accepted(await platform.core.replayCallback(operator, callbackGuid));
     expect(replayed).toMatchObject({ state: "waiting", series: 1, attempts: 0 });
     await deliver(platform, guid, "pay_in_bank", "accepted");
     await deliver(platform, guid, "pay_in_merchant", "accepted");
@@ -343,7 +344,7 @@ describe("claims and leases", () => {
     const guid = await pay(platform, parties);
     const { guid: callbackGuid } = await callbackOf(platform, guid, "pay_in_bank");
     await platform.core.buryCallback(await claim(platform, callbackGuid), "the receiver has no URL");
-    const answer = await platform.core.resolveCallback(callbackGuid, "Olena", "not needed");
+    const answer = await platform.core.resolveCallback(operator, callbackGuid, "not needed");
     expect(reasonOf(answer)).toBe("CALLBACK_NOT_REPLAYABLE");
   });
 });

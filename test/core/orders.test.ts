@@ -8,6 +8,7 @@ import {
   createOrder,
   minutesMs,
   openPlatform,
+  operator,
   orderRequest,
   type Parties,
   type Platform,
@@ -118,7 +119,7 @@ test.each([
   "createOrder: an order whose merchant was changed since its signature was verified is not stored, and has to be verified anew; %s beside it is stored",
   async (_, neighbourOf) => {
     const { merchant } = await registerParties(platform);
-    const changed = accepted(await platform.core.updateParticipant(merchant.guid, { name: "Renamed" }));
+    const changed = accepted(await platform.core.updateParticipant(operator, merchant.guid, { name: "Renamed" }));
     const requests = [orderRequest(platform, merchant), orderRequest(platform, neighbourOf(changed))];
     const [stale, neighbour] = await Promise.allSettled(requests.map((request) => platform.core.createOrder(request)));
     expect(stale).toEqual({ status: "rejected", reason: expect.any(PartyChanged) });
@@ -133,7 +134,7 @@ test("createOrder: a repeat is verified anew as well when its merchant was chang
   const { merchant } = await registerParties(platform);
   const request = orderRequest(platform, merchant);
   const { order } = accepted(await platform.core.createOrder(request));
-  const { version } = accepted(await platform.core.updateParticipant(merchant.guid, { name: "Renamed" }));
+  const { version } = accepted(await platform.core.updateParticipant(operator, merchant.guid, { name: "Renamed" }));
   await expect(platform.core.createOrder(request)).rejects.toThrow(PartyChanged);
   const again = await platform.core.createOrder({ ...request, merchantVersion: version });
   expect(again).toEqual({ order, alreadyExisted: true });
@@ -142,7 +143,7 @@ test("createOrder: a repeat is verified anew as well when its merchant was chang
 test("getOrder: a bank reads what it may pay or whose merchant it services, and no other order", async () => {
   const order = await createOrder(platform, parties.merchant);
   const register = async (role: "initiator" | "recipient") =>
-    accepted(await platform.core.registerParticipant(bankRegistration({ roles: [role] })));
+    accepted(await platform.core.registerParticipant(operator, bankRegistration({ roles: [role] })));
   const read = async (bank: Participant) => reasonOf(await platform.core.getOrder(order.guid, bank));
   expect([await read(await register("initiator")), await read(parties.recipient)]).toEqual(["accepted", "accepted"]);
   expect(await read(await register("recipient"))).toBe("ORDER_NOT_FOUND");

@@ -8,6 +8,7 @@ import {
   bankRegistration,
   merchantRegistration,
   openPlatform,
+  operator,
   type Platform,
   reasonOf,
   serial,
@@ -20,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => platform.close());
 
-const register = (registration: Registration, core = platform.core) => core.registerParticipant(registration);
+const register = (registration: Registration, core = platform.core) => core.registerParticipant(operator, registration);
 
 describe("registerParticipant", () => {
   test("a bank is stored as given, with public keys only, a guid and version 1", async () => {
@@ -115,7 +116,7 @@ describe("registerParticipant", () => {
     const signingJwks = [{ kid: "mine" }, { kid: "taken" }];
     const refusal = { refused: "INVALID_KEY", field: "signing_jwks" };
     expect(await register(bankRegistration({ signingJwks }))).toMatchObject(refusal);
-    expect(await platform.core.updateParticipant(second.guid, { signingJwks })).toMatchObject(refusal);
+    expect(await platform.core.updateParticipant(operator, second.guid, { signingJwks })).toMatchObject(refusal);
     expect(await platform.core.getParticipant({ kid: "taken" })).toMatchObject({ guid: first.guid });
     // A merchant is found by its uid, so its kids are its own affair.
     accepted(await register(merchantRegistration(first, { signingJwks: [{ kid: "taken", n: "of the merchant" }] })));
@@ -130,17 +131,17 @@ describe("registerParticipant", () => {
     expect(await register(bankRegistration(renamed))).toMatchObject(refusal);
     expect(await register(merchantRegistration(bank, renamed))).toMatchObject(refusal);
     expect(await register(merchantRegistration(bank, { ...renamed, uid: bank.bic }))).toMatchObject(refusal);
-    expect(await platform.core.updateParticipant(merchant.guid, renamed)).toMatchObject(refusal);
+    expect(await platform.core.updateParticipant(operator, merchant.guid, renamed)).toMatchObject(refusal);
     const publishing = createCore({ ...platform.context, fetchJwks: async () => renamed.signingJwks });
     const jwksUrl = "https://shop.example/same.json";
     expect(
-      await publishing.registerParticipant(merchantRegistration(bank, { jwksUrl, signingJwks: [] })),
+      await publishing.registerParticipant(operator, merchantRegistration(bank, { jwksUrl, signingJwks: [] })),
     ).toMatchObject({
       refused: "INVALID_KEY",
       field: "jwks_url",
     });
     // It may call its own key otherwise.
-    accepted(await platform.core.updateParticipant(bank.guid, renamed));
+    accepted(await platform.core.updateParticipant(operator, bank.guid, renamed));
   });
 
   test.each(["", "a\nb", "\u0085", "\ud83d", "u".repeat(65)])("a merchant cannot be called %j", async (uid) => {
@@ -186,7 +187,7 @@ describe("registerParticipant", () => {
     const bank = accepted(await register(bankRegistration()));
     const registration = merchantRegistration(bank, { jwksUrl, signingJwks: [] });
     const { guid } = accepted(await register(registration));
-    accepted(await platform.core.updateParticipant(guid, { signingJwks: [{ kid: "rotated" }] }));
+    accepted(await platform.core.updateParticipant(operator, guid, { signingJwks: [{ kid: "rotated" }] }));
     const again = accepted(await register(registration, cutOff()));
     expect([again.guid, again.signingJwks.map(({ kid }) => kid)]).toEqual([guid, ["rotated"]]);
   });
@@ -274,13 +275,15 @@ describe("updateParticipant", () => {
   test("new keys replace the old ones, which are remembered; the version grows", async () => {
     const bank = accepted(await register(bankRegistration({ signingJwks: [{ kid: "first" }] })));
     const changed = accepted(
-      await platform.core.updateParticipant(bank.guid, {
+      await platform.core.updateParticipant(operator, bank.guid, {
         signingJwks: [{ kid: "second" }],
         encryptionJwk: { kid: "enc" },
       }),
     );
     expect(changed).toMatchObject({ version: 2, signingJwks: [{ kid: "second" }], encryptionJwk: { kid: "enc" } });
-    const again = accepted(await platform.core.updateParticipant(bank.guid, { encryptionJwk: { kid: "enc-2" } }));
+    const again = accepted(
+      await platform.core.updateParticipant(operator, bank.guid, { encryptionJwk: { kid: "enc-2" } }),
+    );
     expect(again.pastJwks.map(({ kid }) => kid).sort()).toEqual(["enc", "first"]);
     expect(reasonOf(await platform.core.getParticipant({ kid: "first" }))).toBe("PARTICIPANT_NOT_FOUND");
     expect(accepted(await platform.core.getParticipant({ guid: bank.guid }))).toMatchObject({ version: 3 });
@@ -289,14 +292,14 @@ describe("updateParticipant", () => {
   test("a key that stays is not a past key", async () => {
     const bank = accepted(await register(bankRegistration({ signingJwks: [{ kid: "stays" }] })));
     const changed = accepted(
-      await platform.core.updateParticipant(bank.guid, { signingJwks: [{ kid: "stays" }, { kid: "added" }] }),
+      await platform.core.updateParticipant(operator, bank.guid, { signingJwks: [{ kid: "stays" }, { kid: "added" }] }),
     );
     expect(changed.pastJwks).toEqual([]);
   });
 
   test("what is not given stays as it is", async () => {
     const bank = accepted(await register(bankRegistration()));
-    const changed = accepted(await platform.core.updateParticipant(bank.guid, { name: "Renamed" }));
+    const changed = accepted(await platform.core.updateParticipant(operator, bank.guid, { name: "Renamed" }));
     const { version, updatedAt, name, ...rest } = changed;
     expect(name).toBe("Renamed");
     expect(rest).toEqual(expect.objectContaining(unchangedPart(bank)));
@@ -308,7 +311,7 @@ describe("updateParticipant", () => {
     return rest;
   }
 
-  test.each<[string, Parameters<Platform["core"]["updateParticipant"]>[1], string]>([
+  test.each<[string, Parameters<Platform["core"]["updateParticipant"]>[2], string]>([
     ["a weak key", { signingJwks: [{ kid: "k", weak: true }] }, "INVALID_KEY"],
     [
       "a callback URL that the guard refuses",
@@ -319,7 +322,7 @@ describe("updateParticipant", () => {
     ["an empty name", { name: "" }, "INVALID_REQUEST"],
   ])("%s is refused and changes nothing", async (_, change, reason) => {
     const bank = accepted(await register(bankRegistration()));
-    expect(reasonOf(await platform.core.updateParticipant(bank.guid, change))).toBe(reason);
+    expect(reasonOf(await platform.core.updateParticipant(operator, bank.guid, change))).toBe(reason);
     expect(accepted(await platform.core.getParticipant({ guid: bank.guid }))).toMatchObject({ ...bank });
   });
 
@@ -327,8 +330,8 @@ describe("updateParticipant", () => {
     const bank = accepted(await register(bankRegistration()));
     const second = await platform.secondCore();
     await Promise.all([
-      platform.core.updateParticipant(bank.guid, { name: "New name" }),
-      second.updateParticipant(bank.guid, { feeBasisPoints: 7 }),
+      platform.core.updateParticipant(operator, bank.guid, { name: "New name" }),
+      second.updateParticipant(operator, bank.guid, { feeBasisPoints: 7 }),
     ]).then((answers) => answers.map(accepted));
     expect(accepted(await platform.core.getParticipant({ guid: bank.guid }))).toMatchObject({
       name: "New name",
@@ -345,7 +348,7 @@ describe("updateParticipant", () => {
     await other.query("begin");
     const change = "update participant set signing_jwks = $2, version = version + 1 where guid = $1";
     await other.query(change, [bank.guid, '[{"kty": "RSA", "kid": "second", "alg": "RS256"}]']);
-    const updating = platform.core.updateParticipant(bank.guid, { signingJwks: [{ kid: "third" }] });
+    const updating = platform.core.updateParticipant(operator, bank.guid, { signingJwks: [{ kid: "third" }] });
     const waiting = "select 1 from pg_locks where not granted";
     await expect.poll(async () => (await platform.rows(waiting)).length).toBe(1);
     await other.query("commit");
@@ -355,7 +358,9 @@ describe("updateParticipant", () => {
   });
 
   test("an unknown guid is refused", async () => {
-    expect(reasonOf(await platform.core.updateParticipant("nobody", { name: "x" }))).toBe("PARTICIPANT_NOT_FOUND");
+    expect(reasonOf(await platform.core.updateParticipant(operator, "nobody", { name: "x" }))).toBe(
+      "PARTICIPANT_NOT_FOUND",
+    );
   });
 });
 

@@ -11,6 +11,7 @@ import {
   createOrder,
   iban,
   openPlatform,
+  operator,
   type Parties,
   type Platform,
   pay,
@@ -190,7 +191,7 @@ describe("submitPaymentMessage", () => {
       refused: "EXTERNAL_ID_IS_ALREADY_TAKEN",
       paymentMessageGuid: guid,
     });
-    const initiator = accepted(await platform.core.registerParticipant(bankRegistration()));
+    const initiator = accepted(await platform.core.registerParticipant(operator, bankRegistration()));
     const request = paymentRequest(platform, { ...parties, initiator }, mine, { externalId: "shared" });
     expect(reasonOf(await submit(request))).toBe("accepted");
   });
@@ -293,7 +294,7 @@ describe("submitPaymentMessage: access tokens", () => {
   });
 
   test("two banks may use the same token identifier", async () => {
-    const initiator = accepted(await platform.core.registerParticipant(bankRegistration()));
+    const initiator = accepted(await platform.core.registerParticipant(operator, bankRegistration()));
     for (const [request, sides] of [parties, { ...parties, initiator }].entries()) {
       const mine = await createOrder(platform, parties.merchant);
       const accessToken = tokenOf("common", request);
@@ -341,14 +342,14 @@ describe("submitPaymentMessage: access tokens", () => {
 describe("submitPaymentMessage: a bank that is changed after its signature was verified", () => {
   /** Messages of two banks for an order each; the first bank has something to change. */
   async function messagesOfTwoBanks() {
-    const initiator = accepted(await platform.core.registerParticipant(bankRegistration()));
+    const initiator = accepted(await platform.core.registerParticipant(operator, bankRegistration()));
     const orders = [await createOrder(platform, parties.merchant), await createOrder(platform, parties.merchant)];
     const [first, second] = orders as [Order, Order];
     const ofFirst = paymentRequest(platform, { ...parties, initiator }, first);
     return { initiator, ofFirst, ofSecond: paymentRequest(platform, parties, second) };
   }
   const change = async (guid: string) =>
-    accepted(await platform.core.updateParticipant(guid, { signingJwks: [{ kid: `next-${serial()}` }] }));
+    accepted(await platform.core.updateParticipant(operator, guid, { signingJwks: [{ kid: `next-${serial()}` }] }));
   const changed = { status: "rejected", reason: expect.any(PartyChanged) };
   const stored = async ({ jti }: PaymentMessageRequest) =>
     (await platform.rows("select from payment_message where jti = $1", jti)).length;
@@ -491,7 +492,7 @@ describe("getPaymentMessage", () => {
 
   test("anybody else does not learn that it exists", async () => {
     const guid = await pay(platform, parties);
-    const stranger = accepted(await platform.core.registerParticipant(bankRegistration()));
+    const stranger = accepted(await platform.core.registerParticipant(operator, bankRegistration()));
     const unknown = await platform.core.getPaymentMessage(stranger.guid, { guid: stranger.guid });
     expect(unknown).toMatchObject({ refused: "PAYMENT_MESSAGE_NOT_FOUND", message: "not found" });
     expect(await platform.core.getPaymentMessage(stranger.guid, { guid })).toEqual(unknown);
@@ -502,7 +503,9 @@ describe("getPaymentMessage", () => {
   test("it shows the key of the recipient bank at the time of the submission, whatever the bank uses now", async () => {
     const guid = await pay(platform, parties);
     const [before] = parties.recipient.signingJwks;
-    accepted(await platform.core.updateParticipant(parties.recipient.guid, { signingJwks: [{ kid: "rotated" }] }));
+    accepted(
+      await platform.core.updateParticipant(operator, parties.recipient.guid, { signingJwks: [{ kid: "rotated" }] }),
+    );
     expect((await readMessage(platform, parties, guid)).creditorAgentJwk).toEqual(before);
     const next = await pay(platform, parties);
     expect((await readMessage(platform, parties, next)).creditorAgentJwk?.kid).toBe("rotated");

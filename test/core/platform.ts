@@ -8,6 +8,7 @@ import type { PaymentMessage } from "../../src/core/paymentMessages.ts";
 import type { BankStatement } from "../../src/core/registerActs.ts";
 import { type Database, openDatabase } from "../../src/db/database.ts";
 import type { AccessToken } from "../../src/domain/accessToken.ts";
+import type { ServiceActor } from "../../src/domain/actor.ts";
 import { type CallbackKind, defaultRetryPolicy, type Outcome } from "../../src/domain/callback.ts";
 import { isRefusal, type Refusal } from "../../src/domain/errors.ts";
 import { ibanCheckDigits } from "../../src/domain/iban.ts";
@@ -36,6 +37,9 @@ export type Platform = {
 
 /** Where a platform of tests is reached, as access tokens may name it. */
 export const publicUrl = "https://platform.example";
+
+/** Whoever does in tests what only people decide. */
+export const operator: ServiceActor = { kind: "service", name: "tests", scopes: ["operator"] };
 
 /** Connections of one process of the platform. */
 export const poolSize = 6;
@@ -209,7 +213,8 @@ export async function registerParties(
   { core }: Platform,
   changes: { initiator?: Partial<Registration>; recipient?: Partial<Registration> } = {},
 ): Promise<Parties> {
-  const register = async (registration: Registration) => accepted(await core.registerParticipant(registration));
+  const register = async (registration: Registration) =>
+    accepted(await core.registerParticipant(operator, registration));
   const initiator = await register(bankRegistration({ roles: ["initiator"], ...changes.initiator }));
   const recipient = await register(bankRegistration({ roles: ["recipient"], ...changes.recipient }));
   return { initiator, recipient, merchant: await register(merchantRegistration(recipient)) };

@@ -7,6 +7,7 @@ import {
   claim,
   deliver,
   openPlatform,
+  operator,
   type Parties,
   type Platform,
   pay,
@@ -35,7 +36,7 @@ async function inReview(kind: CallbackKind = "credit", sides = parties) {
 describe("replayCallback", () => {
   test("a review gets a new series under the same guid, and is announced", async () => {
     const { guid } = await inReview();
-    expect(accepted(await platform.core.replayCallback(guid))).toMatchObject({
+    expect(accepted(await platform.core.replayCallback(operator, guid))).toMatchObject({
       guid,
       state: "waiting",
       series: 2,
@@ -64,12 +65,12 @@ describe("replayCallback", () => {
       for (const earlier of before) await deliver(platform, messageGuid, earlier, "accepted");
       await deliver(platform, messageGuid, kind, "refused");
       const { guid } = await callbackOf(platform, messageGuid, kind);
-      const refusal = await platform.core.replayCallback(guid);
+      const refusal = await platform.core.replayCallback(operator, guid);
       expect(refusal).toMatchObject({
         refused: "CALLBACK_NOT_REPLAYABLE",
         message: expect.stringContaining("is failed"),
       });
-      expect(await platform.core.replayCallbacks({ paymentMessageGuid: messageGuid })).toBe(0);
+      expect(await platform.core.replayCallbacks(operator, { paymentMessageGuid: messageGuid })).toBe(0);
       expect((await callbackOf(platform, messageGuid, kind)).state).toBe("failed");
       expect((await readMessage(platform, parties, messageGuid)).status).toBe("reject");
     },
@@ -81,14 +82,14 @@ describe("replayCallback", () => {
     const { guid } = await callbackOf(platform, messageGuid, "pay_in_bank");
     for (const state of ["review", "resolved"]) {
       await platform.rows("update callback set state = $2, series = 2 where guid = $1", guid, state);
-      expect(reasonOf(await platform.core.replayCallback(guid))).toBe("CALLBACK_NOT_REPLAYABLE");
-      expect(await platform.core.replayCallbacks({ paymentMessageGuid: messageGuid })).toBe(0);
+      expect(reasonOf(await platform.core.replayCallback(operator, guid))).toBe("CALLBACK_NOT_REPLAYABLE");
+      expect(await platform.core.replayCallbacks(operator, { paymentMessageGuid: messageGuid })).toBe(0);
     }
   });
 
   test("it never undoes a payment: a replay that fails ends in review", async () => {
     const { messageGuid, guid } = await inReview("pay_out");
-    accepted(await platform.core.replayCallback(guid));
+    accepted(await platform.core.replayCallback(operator, guid));
     await attempt(platform, guid, "refused");
     expect(await attempt(platform, guid, "refused")).toMatchObject({ state: "review", effect: "none" });
     expect((await readMessage(platform, parties, messageGuid)).status).toBe("success");
@@ -97,15 +98,18 @@ describe("replayCallback", () => {
   test("what is under way or delivered is not replayed", async () => {
     const messageGuid = await pay(platform, parties);
     const { guid } = await callbackOf(platform, messageGuid, "pay_in_bank");
-    expect(reasonOf(await platform.core.replayCallback(guid))).toBe("CALLBACK_NOT_REPLAYABLE");
+    expect(reasonOf(await platform.core.replayCallback(operator, guid))).toBe("CALLBACK_NOT_REPLAYABLE");
     await attempt(platform, guid, "accepted");
-    expect(reasonOf(await platform.core.replayCallback(guid))).toBe("CALLBACK_NOT_REPLAYABLE");
-    expect(reasonOf(await platform.core.replayCallback("unknown"))).toBe("CALLBACK_NOT_FOUND");
+    expect(reasonOf(await platform.core.replayCallback(operator, guid))).toBe("CALLBACK_NOT_REPLAYABLE");
+    expect(reasonOf(await platform.core.replayCallback(operator, "unknown"))).toBe("CALLBACK_NOT_FOUND");
   });
 
   test("of two operators at once one starts the series", async () => {
     const { guid } = await inReview();
-    const answers = await Promise.all([platform.core.replayCallback(guid), platform.core.replayCallback(guid)]);
+    const answers = await Promise.all([
+      platform.core.replayCallback(operator, guid),
+      platform.core.replayCallback(operator, guid),
+    ]);
     expect(answers.map(reasonOf).sort()).toEqual(["CALLBACK_NOT_REPLAYABLE", "accepted"]);
     expect(accepted(await platform.core.getCallback(guid)).callback.series).toBe(2);
   });
@@ -117,10 +121,10 @@ describe("replayCallbacks", () => {
     const mine = await inReview();
     const elsewhere = await inReview("credit", others);
     const resolved = await inReview();
-    accepted(await platform.core.resolveCallback(resolved.guid, "Olena", "settled by phone"));
+    accepted(await platform.core.resolveCallback(operator, resolved.guid, "settled by phone"));
     const filter = { receiverGuid: parties.recipient.guid, kinds: ["credit"] as const };
-    expect(await platform.core.replayCallbacks(filter)).toBe(1);
-    expect(await platform.core.replayCallbacks(filter)).toBe(0);
+    expect(await platform.core.replayCallbacks(operator, filter)).toBe(1);
+    expect(await platform.core.replayCallbacks(operator, filter)).toBe(0);
     const state = async (guid: string) => accepted(await platform.core.getCallback(guid)).callback.state;
     expect([await state(mine.guid), await state(elsewhere.guid), await state(resolved.guid)]).toEqual([
       "waiting",
@@ -131,27 +135,31 @@ describe("replayCallbacks", () => {
 
   test("states other than review and dead are left alone, even when the filter names them", async () => {
     await inReview();
-    expect(await platform.core.replayCallbacks({ states: ["delivered", "waiting", "resolved"] })).toBe(0);
-    expect(await platform.core.replayCallbacks({ receiverGuid: "not a guid" })).toBe(0);
+    expect(await platform.core.replayCallbacks(operator, { states: ["delivered", "waiting", "resolved"] })).toBe(0);
+    expect(await platform.core.replayCallbacks(operator, { receiverGuid: "not a guid" })).toBe(0);
   });
 });
 
 describe("resolveCallback", () => {
   test("a review is closed in the operator's name; closing it again is safe; it can still be replayed", async () => {
     const { guid } = await inReview();
-    const resolved = accepted(await platform.core.resolveCallback(guid, "Olena", "settled by phone"));
-    expect(resolved).toMatchObject({ state: "resolved", resolvedBy: "Olena", resolutionNote: "settled by phone" });
-    expect(reasonOf(await platform.core.resolveCallback(guid, "Olena", "settled by phone"))).toBe("accepted");
-    expect(accepted(await platform.core.replayCallback(guid))).toMatchObject({ state: "waiting", resolvedBy: null });
+    const resolved = accepted(await platform.core.resolveCallback(operator, guid, "settled by phone"));
+    expect(resolved).toMatchObject({ state: "resolved", resolvedBy: "tests", resolutionNote: "settled by phone" });
+    expect(reasonOf(await platform.core.resolveCallback(operator, guid, "settled by phone"))).toBe("accepted");
+    expect(accepted(await platform.core.replayCallback(operator, guid))).toMatchObject({
+      state: "waiting",
+      resolvedBy: null,
+    });
   });
 
-  test("what is under way is not resolved, and a name and a note are needed", async () => {
+  test("what is under way is not resolved, and a note is needed", async () => {
     const messageGuid = await pay(platform, parties);
     const { guid } = await callbackOf(platform, messageGuid, "pay_in_bank");
-    expect(reasonOf(await platform.core.resolveCallback(guid, "Olena", "note"))).toBe("CALLBACK_NOT_REPLAYABLE");
-    expect(await platform.core.resolveCallback(guid, "", "note")).toMatchObject({ field: "operator" });
-    expect(await platform.core.resolveCallback(guid, "Olena", "")).toMatchObject({ field: "note" });
-    expect(await platform.core.resolveCallback(guid, "Olena", "x".repeat(2001))).toMatchObject({ field: "note" });
+    expect(reasonOf(await platform.core.resolveCallback(operator, guid, "note"))).toBe("CALLBACK_NOT_REPLAYABLE");
+    expect(await platform.core.resolveCallback(operator, guid, "")).toMatchObject({ field: "note" });
+    expect(await platform.core.resolveCallback(operator, guid, "x".repeat(2001))).toMatchObject({
+      field: "note",
+    });
   });
 });
 
@@ -164,9 +172,9 @@ describe("dead callbacks", () => {
   }
 
   test("a dead Pay-in cannot be closed, because its payment waits for it; any other dead callback can", async () => {
-    const payIn = await platform.core.resolveCallback(await dead("pay_in_bank"), "Olena", "note");
+    const payIn = await platform.core.resolveCallback(operator, await dead("pay_in_bank"), "note");
     expect(reasonOf(payIn)).toBe("CALLBACK_NOT_REPLAYABLE");
-    expect(reasonOf(await platform.core.resolveCallback(await dead("credit"), "Olena", "note"))).toBe("accepted");
+    expect(reasonOf(await platform.core.resolveCallback(operator, await dead("credit"), "note"))).toBe("accepted");
   });
 });
 

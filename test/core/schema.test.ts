@@ -8,6 +8,7 @@ import {
   createOrder,
   deliver,
   openPlatform,
+  operator,
   type Parties,
   type Platform,
   pay,
@@ -37,7 +38,7 @@ describe("the schema refuses what the code takes for impossible", () => {
     // A row of every kind: a paid order, a pending one, a callback in each of several states, registers.
     await payWithSuccess(platform, parties, { decidedAt: "2026-05-10T09:00:00Z" });
     await pay(platform, parties);
-    accepted(await platform.core.closeRegisters("2026-05-10", false));
+    accepted(await platform.core.closeRegisters(operator, "2026-05-10", false));
     await createOrder(platform, parties.merchant, { expiresAt: new Date(Date.now() + 300) });
   });
   afterAll(() => platform.close());
@@ -177,8 +178,8 @@ describe("a node that runs on while a newer one adds columns", () => {
     await deliver(platform, paid, "pay_out", "accepted");
     await deliver(platform, paid, "credit", "refused", "refused");
     const credit = await callbackOf(platform, paid, "credit");
-    accepted(await platform.core.resolveCallback(credit.guid, "Olena", "by phone"));
-    accepted(await platform.core.replayCallback(credit.guid));
+    accepted(await platform.core.resolveCallback(operator, credit.guid, "by phone"));
+    accepted(await platform.core.replayCallback(operator, credit.guid));
     await attempt(platform, credit.guid, "accepted");
     accepted(await platform.core.getCallback(credit.guid));
     await platform.core.listCallbacks({}, { limit: 5 });
@@ -190,11 +191,11 @@ describe("a node that runs on while a newer one adds columns", () => {
     await platform.core.takeOverdueCallbacks(10);
     await recordLapsedLeases(platform);
     await platform.core.forgetAccessTokens(10);
-    const [register] = accepted(await platform.core.closeRegisters("2026-05-10", false));
+    const [register] = accepted(await platform.core.closeRegisters(operator, "2026-05-10", false));
     accepted(await platform.core.getRegister(undefined, register?.id ?? "", { limit: 10 }));
     expect(await platform.core.reconcileRegisters(3_650)).toEqual([]);
     const { guid } = parties.recipient;
-    accepted(await platform.core.updateParticipant(guid, { name: `Renamed ${serial()}` }));
+    accepted(await platform.core.updateParticipant(operator, guid, { name: `Renamed ${serial()}` }));
     await registerParties(platform);
   }
 

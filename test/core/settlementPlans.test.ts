@@ -3,7 +3,7 @@ import { createCore } from "../../src/core/core.ts";
 import type { Database } from "../../src/db/database.ts";
 import type { Sql } from "../../src/db/pool.ts";
 import { genericPlanOf, type PlanNode, planOf, touchedBy } from "./explain.ts";
-import { accepted, openPlatform, type Parties, type Platform, registerParties } from "./platform.ts";
+import { accepted, openPlatform, operator, type Parties, type Platform, registerParties } from "./platform.ts";
 
 // What a closing and the reader of a register touch for each slice and page does not depend on how many there are.
 
@@ -42,7 +42,7 @@ beforeAll(async () => {
   await platform.rows(history, parties.initiator.guid, parties.recipient.guid, parties.merchant.guid);
   await platform.rows("analyze payment_message");
   const core = createCore({ ...platform.context, db: explaining(platform.db) });
-  const [register] = accepted(await core.closeRegisters(day, false));
+  const [register] = accepted(await core.closeRegisters(operator, day, false));
   const id = register?.id ?? "";
   for (let after: string | undefined; ; ) {
     const page = accepted(await core.getRegister(undefined, id, { limit: pageSize, after }));

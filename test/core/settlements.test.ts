@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { platformActor } from "../../src/domain/actor.ts";
 import {
   accepted,
   bankRegistration,
   deliver,
   merchantRegistration,
   openPlatform,
+  operator,
   type Parties,
   type Platform,
   pay,
@@ -31,7 +33,7 @@ const day = "2026-05-10";
 const all = { limit: 1_000 };
 const noonOf = (calendarDay: string) => `${calendarDay}T09:00:00Z`;
 const close = async (calendarDay = day, core = platform.core) =>
-  accepted(await core.closeRegisters(calendarDay, false));
+  accepted(await core.closeRegisters(operator, calendarDay, false));
 const paid = (amountMinor: number, decidedAt = noonOf(day)) =>
   payWithSuccess(platform, parties, { amountMinor, decidedAt });
 
@@ -98,7 +100,7 @@ describe("closeRegisters", () => {
   test("a day that is closed while it lasts is not closed: what comes later goes into a further register of it", async () => {
     await setClock(platform, new Date("2026-05-10T12:00:00Z"));
     await paid(100);
-    const first = accepted(await platform.core.closeRegisters(day, true));
+    const first = accepted(await platform.core.closeRegisters(operator, day, true));
     await paid(200);
     await setClock(platform, new Date("2026-05-11T12:00:00Z"));
     const [second] = await close();
@@ -111,7 +113,7 @@ describe("closeRegisters", () => {
     await paid(100);
     const [made] = await close();
     const change = { name: "Renamed Bank", iban: "UA213223130000026007233566001", feeBasisPoints: 10_000 };
-    const changed = accepted(await platform.core.updateParticipant(parties.recipient.guid, change));
+    const changed = accepted(await platform.core.updateParticipant(operator, parties.recipient.guid, change));
     expect(changed).toMatchObject(change);
     const read = accepted(await platform.core.getRegister(parties.recipient.guid, made?.id ?? "", all));
     expect(read.register).toEqual(made);
@@ -121,7 +123,7 @@ describe("closeRegisters", () => {
 
   test("a fee is that of the instant at which the message was accepted, not that of the closing", async () => {
     const fee = async (feeBasisPoints: number) =>
-      accepted(await platform.core.updateParticipant(parties.recipient.guid, { feeBasisPoints }));
+      accepted(await platform.core.updateParticipant(operator, parties.recipient.guid, { feeBasisPoints }));
     const guids: string[] = [];
     for (const [instant, basisPoints] of [
       ["2026-05-10T08:00:00Z", 100],
@@ -145,10 +147,10 @@ describe("closeRegisters", () => {
   });
 
   test("the fee of a bank whose rates were not kept yet counts for what was accepted under it", async () => {
-    accepted(await platform.core.updateParticipant(parties.recipient.guid, { feeBasisPoints: 100 }));
+    accepted(await platform.core.updateParticipant(operator, parties.recipient.guid, { feeBasisPoints: 100 }));
     await platform.rows("delete from fee_rate where bank_guid = $1", parties.recipient.guid);
     await paid(10_000);
-    accepted(await platform.core.updateParticipant(parties.recipient.guid, { feeBasisPoints: 5_000 }));
+    accepted(await platform.core.updateParticipant(operator, parties.recipient.guid, { feeBasisPoints: 5_000 }));
     expect((await close())[0]).toMatchObject({ totalFeeMinor: 100 });
   });
 
@@ -158,9 +160,9 @@ describe("closeRegisters", () => {
   ])("with nothing to pay after fees a register %s is Paid from the start", async (_, isInternal) => {
     const roles = { roles: ["initiator", "recipient"] as const, feeBasisPoints: 10_000 };
     const bank = accepted(
-      await platform.core.registerParticipant({ ...bankRegistration(), ...roles, roles: [...roles.roles] }),
+      await platform.core.registerParticipant(operator, { ...bankRegistration(), ...roles, roles: [...roles.roles] }),
     );
-    const merchant = accepted(await platform.core.registerParticipant(merchantRegistration(bank)));
+    const merchant = accepted(await platform.core.registerParticipant(operator, merchantRegistration(bank)));
     const initiator = isInternal ? bank : parties.initiator;
     await payWithSuccess(
       platform,
@@ -235,15 +237,15 @@ describe("closeRegisters", () => {
   });
 
   test("both sides are the same institution: the register is internal", async () => {
-    const both = accepted(await platform.core.registerParticipant(bankRegistration()));
-    const merchant = accepted(await platform.core.registerParticipant(merchantRegistration(both)));
+    const both = accepted(await platform.core.registerParticipant(operator, bankRegistration()));
+    const merchant = accepted(await platform.core.registerParticipant(operator, merchantRegistration(both)));
     await payWithSuccess(platform, { initiator: both, recipient: both, merchant }, { decidedAt: noonOf(day) });
     const internal = (await close()).find(({ debtorAgent }) => debtorAgent.guid === both.guid);
     expect(internal).toMatchObject({ status: "sent_internal", paymentCount: 1 });
   });
 
   test("fees are the recipient bank's basis points of each payment, half a kopiyka rounded up", async () => {
-    accepted(await platform.core.updateParticipant(parties.recipient.guid, { feeBasisPoints: 50 }));
+    accepted(await platform.core.updateParticipant(operator, parties.recipient.guid, { feeBasisPoints: 50 }));
     // 50 basis points: 100 → 0.5 → 1, 99 → 0.495 → 0, 150 075 → 750.375 → 750
     for (const amountMinor of [100, 99, 150_075]) await paid(amountMinor);
     const [register] = await close();
@@ -254,7 +256,7 @@ describe("closeRegisters", () => {
   });
 
   test("the largest amounts and the largest fee add up exactly", async () => {
-    accepted(await platform.core.updateParticipant(parties.recipient.guid, { feeBasisPoints: 10_000 }));
+    accepted(await platform.core.updateParticipant(operator, parties.recipient.guid, { feeBasisPoints: 10_000 }));
     await paid(99_999_999_999);
     await paid(99_999_999_999);
     expect((await close())[0]).toMatchObject({ totalAmountMinor: 199_999_999_998, totalFeeMinor: 199_999_999_998 });
@@ -264,16 +266,19 @@ describe("closeRegisters", () => {
     // 20:59:59 UTC is 23:59:59 in Kyiv in summer.
     await setClock(platform, new Date("2026-05-10T20:59:59Z"));
     await paid(100);
-    expect(reasonOf(await platform.core.closeRegisters(day, false))).toBe("DAY_IS_NOT_OVER");
-    expect(accepted(await platform.core.closeRegisters(day, true))).toHaveLength(1);
+    expect(reasonOf(await platform.core.closeRegisters(operator, day, false))).toBe("DAY_IS_NOT_OVER");
+    expect(accepted(await platform.core.closeRegisters(operator, day, true))).toHaveLength(1);
     await setClock(platform, new Date("2026-05-10T21:00:58Z"));
-    expect(reasonOf(await platform.core.closeRegisters(day, false))).toBe("DAY_IS_NOT_OVER");
+    expect(reasonOf(await platform.core.closeRegisters(operator, day, false))).toBe("DAY_IS_NOT_OVER");
     await setClock(platform, new Date("2026-05-10T21:01:00Z"));
-    expect(reasonOf(await platform.core.closeRegisters(day, false))).toBe("accepted");
+    expect(reasonOf(await platform.core.closeRegisters(operator, day, false))).toBe("accepted");
   });
 
   test.each(["2026-02-30", "10.05.2026", ""])("%j is no day", async (text) => {
-    expect(await platform.core.closeRegisters(text, false)).toMatchObject({ refused: "INVALID_REQUEST", field: "day" });
+    expect(await platform.core.closeRegisters(operator, text, false)).toMatchObject({
+      refused: "INVALID_REQUEST",
+      field: "day",
+    });
   });
 });
 
@@ -301,7 +306,7 @@ describe("the Kyiv day", () => {
 describe("closeOverdueDays", () => {
   /** The days that were closed; none may have failed. */
   async function overdueDays() {
-    const { days, failures } = await platform.core.closeOverdueDays();
+    const { days, failures } = await platform.core.closeOverdueDays(platformActor);
     expect(failures).toEqual([]);
     return days;
   }
@@ -357,7 +362,7 @@ describe("closeOverdueDays", () => {
       $$ begin raise exception 'this day is broken' using errcode = '${code}'; end $$`);
     await platform.rows(`create trigger broken before insert on settlement_register for each row
       when (new.day = '2026-05-11') execute function broken()`);
-    expect(await platform.core.closeOverdueDays()).toEqual({
+    expect(await platform.core.closeOverdueDays(platformActor)).toEqual({
       days: ["2026-05-10", "2026-05-12"],
       failures: [{ day: "2026-05-11", problem: expect.stringContaining("broken") }],
     });
@@ -393,7 +398,7 @@ describe("reconcileRegisters", () => {
 describe("Gross_Settlement", () => {
   test("only banks with a URL of its own for it are told, each register once", async () => {
     const callbackUrls = { base: "https://bank.example", gross_settlement: "https://bank.example/registers" };
-    accepted(await platform.core.updateParticipant(parties.recipient.guid, { callbackUrls }));
+    accepted(await platform.core.updateParticipant(operator, parties.recipient.guid, { callbackUrls }));
     await paid(100);
     const [register] = await close();
     await close();
@@ -414,7 +419,7 @@ describe("reading registers", () => {
     for (const bank of [parties.initiator, parties.recipient]) {
       expect(accepted(await platform.core.getRegister(bank.guid, id, all)).payments).toHaveLength(1);
     }
-    const stranger = accepted(await platform.core.registerParticipant(bankRegistration()));
+    const stranger = accepted(await platform.core.registerParticipant(operator, bankRegistration()));
     expect(reasonOf(await platform.core.getRegister(stranger.guid, id, all))).toBe("REGISTER_NOT_FOUND");
     expect(reasonOf(await platform.core.getRegister(stranger.guid, "9999991", all))).toBe("REGISTER_NOT_FOUND");
   });

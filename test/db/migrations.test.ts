@@ -22,6 +22,7 @@ const released: { readonly [name: string]: string } = {
   Migration20261127000001: "56a92efea02644f80c0c1c876d4eeb21e61c9454776bac9768458c86ef7ceec1",
   Migration20261127000002: "f8834aa91087524cd600baf0f672d676b5cc81207f1f9ebc9d7afa323aec58d5",
   Migration20261127000003: "bdbf0b77666aa218657ddf9197b5bc11dccc7dd41c1fddb648d670af2638c4af",
+  Migration20261127000004: "498bdc636a49bdb276353c5c750083bb292e4a34547831dbc161d1d8be2f3a1f",
 };
 
 test("no released migration was edited, and each has its digest here", () => {

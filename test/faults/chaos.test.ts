@@ -9,6 +9,7 @@ import {
   accepted,
   createOrder,
   openPlatform,
+  operator,
   type Parties,
   type Platform,
   paymentRequest,
@@ -149,7 +150,7 @@ describe("the core under chaos", () => {
       "select guid from callback where state = 'review' order by guid desc limit 5",
     );
     const guid = take(ended, pick)?.guid;
-    if (guid !== undefined) accepted(await platform.core.replayCallback(guid));
+    if (guid !== undefined) accepted(await platform.core.replayCallback(operator, guid));
   }
 
   /** One row a step: what happens then. */

@@ -1,7 +1,7 @@
 import pg from "pg";
 import { expect, onTestFinished, test } from "vitest";
 import { isUnavailable } from "../../src/core/failure.ts";
-import { accepted, bankRegistration, openPlatform, type Platform, poolSize } from "../core/platform.ts";
+import { accepted, bankRegistration, openPlatform, operator, type Platform, poolSize } from "../core/platform.ts";
 
 /** A session that holds a lock on the participants, and ends the session that waits for it. */
 async function lockParticipants(url: string, mode: string) {
@@ -23,8 +23,8 @@ async function lockParticipants(url: string, mode: string) {
 type Use = (platform: Platform, guid: string) => Promise<unknown>;
 
 test.each<[useCase: string, locked: string, use: Use]>([
-  ["registerParticipant", "exclusive", ({ core }) => core.registerParticipant(bankRegistration())],
-  ["updateParticipant", "exclusive", ({ core }, guid) => core.updateParticipant(guid, { name: "Renamed" })],
+  ["registerParticipant", "exclusive", ({ core }) => core.registerParticipant(operator, bankRegistration())],
+  ["updateParticipant", "exclusive", ({ core }, guid) => core.updateParticipant(operator, guid, { name: "Renamed" })],
   ["getParticipant", "access exclusive", ({ core }, guid) => core.getParticipant({ guid })],
   ["listParticipants", "access exclusive", ({ core }) => core.listParticipants({}, { limit: 1 })],
 ])(
@@ -32,7 +32,7 @@ test.each<[useCase: string, locked: string, use: Use]>([
   async (_, locked, use) => {
     const platform = await openPlatform();
     onTestFinished(() => platform.close());
-    const { guid } = accepted(await platform.core.registerParticipant(bankRegistration()));
+    const { guid } = accepted(await platform.core.registerParticipant(operator, bankRegistration()));
     const lock = await lockParticipants(platform.url, locked);
     for (let deaths = 0; deaths <= poolSize; deaths += 1) {
       const outcome = use(platform, guid).then(

@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { createCore } from "../../src/core/core.ts";
 import { isUnavailable } from "../../src/core/failure.ts";
 import { openDatabase } from "../../src/db/database.ts";
-import { accepted, bankRegistration, openPlatform } from "../core/platform.ts";
+import { accepted, bankRegistration, openPlatform, operator } from "../core/platform.ts";
 
 /** A way to PostgreSQL whose connections can fall silent: nothing comes through any more, and nobody is told. */
 async function wayTo(url: string) {
@@ -36,7 +36,7 @@ async function wayTo(url: string) {
 test("participants are found again after the one failure of a connection that fell silent", async () => {
   const platform = await openPlatform();
   onTestFinished(() => platform.close());
-  const { guid } = accepted(await platform.core.registerParticipant(bankRegistration()));
+  const { guid } = accepted(await platform.core.registerParticipant(operator, bankRegistration()));
   const way = await wayTo(platform.url);
   const db = await openDatabase({ url: way.url, maxConnections: 2, statementTimeoutMs: 100 });
   onTestFinished(() => db.close());

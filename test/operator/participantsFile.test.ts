@@ -5,7 +5,7 @@ import { pino } from "pino";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { loadParticipants } from "../../src/participantsFile.ts";
-import { iban, openPlatform, type Platform, serial } from "../core/platform.ts";
+import { iban, openPlatform, operator, type Platform, serial } from "../core/platform.ts";
 
 const unresolved = { text: "has a host name that does not resolve", ofHost: true };
 const nobodyAnswers = { problem: "could not be read: nobody answers" };
@@ -79,8 +79,8 @@ describe("participants of a file", () => {
     const content = { banks: [bank()], merchants: [merchant("one")] };
     await load(content);
     const { guid } = (await platform.core.listParticipants({ kind: "merchant" }, { limit: 1 }))[0] ?? { guid: "" };
-    await platform.core.updateParticipant(bankGuid, { signingJwks: [{ kid: "rotated" }], name: "Renamed" });
-    await platform.core.updateParticipant(guid, { signingJwks: [{ kid: "rotated too" }] });
+    await platform.core.updateParticipant(operator, bankGuid, { signingJwks: [{ kid: "rotated" }], name: "Renamed" });
+    await platform.core.updateParticipant(operator, guid, { signingJwks: [{ kid: "rotated too" }] });
     const { warnings, counts } = await load(content, cutOff);
     expect(warnings).toMatchObject([
       {

@@ -5,7 +5,7 @@ import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { ensureOperatorToken, operatorsToken, operatorTokenFile } from "../../src/operatorToken.ts";
 import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
-import { openPlatform } from "../core/platform.ts";
+import { openPlatform, operator } from "../core/platform.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 import { openConsole } from "./console.ts";
 
@@ -71,8 +71,8 @@ describe("the first operator's credential", () => {
   test("a secret that is taken is refused like a name that is, and ends no start", async () => {
     const { core } = await open();
     const wanted = { name: "first", scopes: ["reader"] as const, expiresAt: new Date(now.getTime() + 60_000) };
-    await core.addCredential(wanted, "dcm_the-same-secret");
-    const again = await core.addCredential({ ...wanted, name: "second" }, "dcm_the-same-secret");
+    await core.addCredential(operator, wanted, "dcm_the-same-secret");
+    const again = await core.addCredential(operator, { ...wanted, name: "second" }, "dcm_the-same-secret");
     expect(again).toMatchObject({ refused: "CREDENTIAL_EXISTS" });
   });
 

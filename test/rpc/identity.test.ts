@@ -7,7 +7,7 @@ import { type CoreClients, createClients } from "../../src/rpc/clients.ts";
 import { bodyDigest } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
-import { accepted, type Platform, serial } from "../core/platform.ts";
+import { accepted, type Platform, operator as person, serial } from "../core/platform.ts";
 import { errorOf } from "./errorOf.ts";
 import { transportOf } from "./inProcess.ts";
 import {
@@ -180,7 +180,7 @@ describe("who may call", () => {
 describe("what a bank lists", () => {
   beforeAll(async () => {
     for (const of of [sides, others]) await pays(gateway, of);
-    await platform.core.closeRegisters(new Date().toISOString().slice(0, 10), true);
+    await platform.core.closeRegisters(person, new Date().toISOString().slice(0, 10), true);
   });
 
   test("is its own, whether it says so or not; another bank's is forbidden", async () => {
@@ -255,7 +255,7 @@ describe("a key that was replaced a moment ago", () => {
   });
 
   const replaceKey = async (guid: string) =>
-    accepted(await platform.core.updateParticipant(guid, { signingJwks: [next.publicJwk] }));
+    accepted(await platform.core.updateParticipant(person, guid, { signingJwks: [next.publicJwk] }));
   const stored = async ({ jti }: Claims) =>
     (await platform.rows("select from payment_message where jti = $1", jti)).length;
 

@@ -211,7 +211,7 @@ describe("dead letters", () => {
     [7, 7],
     [20_000, 10_000],
   ])("RedriveDeadLetters: a limit of %i moves at most %i", async (limit, asked) => {
-    const core = { ...platform.core, redriveDeadLetters: async (most: number) => most } as Core;
+    const core = { ...platform.core, redriveDeadLetters: async (_actor: unknown, most: number) => most } as Core;
     const { callbacks } = createClients(transportOfAnybody(core, silent));
     expect((await callbacks.redriveDeadLetters({ limit })).redriven).toBe(asked);
   });

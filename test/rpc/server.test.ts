@@ -16,7 +16,7 @@ import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
 import type { Access } from "../../src/rpc/enums.ts";
 import { coreServices, routesOf } from "../../src/rpc/routes.ts";
 import { type RpcServer, type RpcTls, startRpcServer } from "../../src/rpc/server.ts";
-import { accepted, type Platform } from "../core/platform.ts";
+import { accepted, operator, type Platform } from "../core/platform.ts";
 import {
   asBank,
   merchantMessage,
@@ -45,7 +45,7 @@ const start = (core: Core, options: { drainTimeoutMs?: number; tls?: RpcTls } = 
 /** The secret of a new credential. */
 async function credential(name: string, ...scopes: Scope[]): Promise<string> {
   const expiresAt = new Date(Date.now() + 3_600_000);
-  return accepted(await platform.core.addCredential({ name, scopes, expiresAt })).secret;
+  return accepted(await platform.core.addCredential(operator, { name, scopes, expiresAt })).secret;
 }
 
 beforeAll(async () => {
@@ -210,7 +210,7 @@ describe("authentication", () => {
     const other = remoteTransport(server.url, secret);
     const { participants } = createClients(other);
     await participants.listParticipants({});
-    await platform.core.revokeCredential("short-lived");
+    await platform.core.revokeCredential(operator, "short-lived");
     await expect
       .poll(() => participants.listParticipants({}).catch((error: ConnectError) => error.code), { timeout: 5_000 })
       .toBe(Code.Unauthenticated);

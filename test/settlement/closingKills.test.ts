@@ -2,11 +2,13 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createCore } from "../../src/core/core.ts";
 import type { Database } from "../../src/db/database.ts";
 import type { Sql } from "../../src/db/pool.ts";
+import { platformActor } from "../../src/domain/actor.ts";
 import {
   accepted,
   bankRegistration,
   merchantRegistration,
   openPlatform,
+  operator,
   type Parties,
   type Platform,
   payWithSuccess,
@@ -21,13 +23,13 @@ let inside: Parties;
 beforeAll(async () => {
   platform = await openPlatform();
   between = await registerParties(platform);
-  const both = accepted(await platform.core.registerParticipant(bankRegistration()));
-  const merchant = accepted(await platform.core.registerParticipant(merchantRegistration(both)));
+  const both = accepted(await platform.core.registerParticipant(operator, bankRegistration()));
+  const merchant = accepted(await platform.core.registerParticipant(operator, merchantRegistration(both)));
   inside = { initiator: both, recipient: both, merchant };
   // One bank is idle on every day; one is told of its registers.
-  accepted(await platform.core.registerParticipant(bankRegistration({ roles: ["initiator"] })));
+  accepted(await platform.core.registerParticipant(operator, bankRegistration({ roles: ["initiator"] })));
   const callbackUrls = { base: "https://bank.example", gross_settlement: "https://bank.example/registers" };
-  accepted(await platform.core.updateParticipant(between.recipient.guid, { callbackUrls }));
+  accepted(await platform.core.updateParticipant(operator, between.recipient.guid, { callbackUrls }));
   await platform.rows("update participant set created_at = '2026-01-01T00:00:00Z'");
 });
 afterAll(() => platform.close());
@@ -76,7 +78,7 @@ test("a closing that is killed at any step is finished by the next one, and make
     await payWithSuccess(platform, inside, { amountMinor: 7, decidedAt });
     const { db, wasReached } = dyingAt(step);
     const dying = createCore({ ...platform.context, db });
-    await dying.closeRegisters(day, false).catch(() => undefined);
+    await dying.closeRegisters(operator, day, false).catch(() => undefined);
     isReached = wasReached();
     // Whatever was left: nobody has seen a register that is not whole.
     const shown = await platform.core.listRegisters({
@@ -90,7 +92,7 @@ test("a closing that is killed at any step is finished by the next one, and make
     const ofDay = shown.registers.filter((register) => register.day === day);
     expect([[], [123]], `step ${step}`).toContainEqual(ofDay.map(({ totalAmountMinor }) => totalAmountMinor));
 
-    accepted(await platform.core.closeRegisters(day, false));
+    accepted(await platform.core.closeRegisters(operator, day, false));
     const made = await platform.rows(
       `select r.status, r.total_amount_minor, r.payment_count, r.adjusts_day,
          (select count(*) from register_act a where a.register_id = r.id) as acts,
@@ -107,7 +109,7 @@ test("a closing that is killed at any step is finished by the next one, and make
   }
   // The steps of begin, two fills, publish and the reading afterwards: fewer would mean that the kills hit nothing.
   expect(step).toBeGreaterThan(25);
-  expect((await platform.core.closeOverdueDays()).failures).toEqual([]);
+  expect((await platform.core.closeOverdueDays(platformActor)).failures).toEqual([]);
   expect(await platform.core.reconcileRegisters(3_660)).toEqual([]);
 }, 120_000);
 
@@ -133,14 +135,14 @@ test("a closing publishes nothing that is not filled, also what another one has 
               return others === 1 ? platform.db.transaction(begin) : Promise.reject(new Error("killed"));
             },
           };
-          const dying = createCore({ ...platform.context, db: begins }).closeRegisters(day, false);
+          const dying = createCore({ ...platform.context, db: begins }).closeRegisters(operator, day, false);
           await expect(dying).rejects.toThrow("killed");
         }
         return platform.db.transaction(work);
       },
     };
-    const made = accepted(await createCore({ ...platform.context, db: slow }).closeRegisters(day, false));
-    made.push(...accepted(await platform.core.closeRegisters(day, false)));
+    const made = accepted(await createCore({ ...platform.context, db: slow }).closeRegisters(operator, day, false));
+    made.push(...accepted(await platform.core.closeRegisters(operator, day, false)));
     const full = made.filter(({ totalAmountMinor }) => totalAmountMinor > 0);
     const wasReached = transactions >= before;
     const expected = wasReached ? [7, 100] : [100];

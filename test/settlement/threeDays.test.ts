@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Register } from "../../src/core/settlements.ts";
+import { platformActor } from "../../src/domain/actor.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import {
   accepted,
@@ -9,6 +10,7 @@ import {
   iban,
   merchantRegistration,
   openPlatform,
+  operator,
   type Platform,
   pay,
   payWithSuccess,
@@ -85,13 +87,13 @@ test("three days of mixed payments agree with an independent computation, to the
   const at = (instant: string) => setClock(platform, new Date(instant));
   await at("2026-10-20T09:00:00Z");
   const register = async (changes: Parameters<typeof bankRegistration>[0]) =>
-    accepted(await platform.core.registerParticipant(bankRegistration(changes)));
+    accepted(await platform.core.registerParticipant(operator, bankRegistration(changes)));
   const north = await register({ roles: ["initiator", "recipient"], feeBasisPoints: 25 });
   const south = await register({ roles: ["initiator", "recipient"], feeBasisPoints: 0 });
   const idle = await register({ roles: ["initiator"] });
   const shops = new Map<Participant, Participant>();
   for (const bank of [north, south]) {
-    shops.set(bank, accepted(await platform.core.registerParticipant(merchantRegistration(bank))));
+    shops.set(bank, accepted(await platform.core.registerParticipant(operator, merchantRegistration(bank))));
   }
   rates[north.guid] = [["2026-10-20T09:00:00Z", 25n]];
   rates[south.guid] = [["2026-10-20T09:00:00Z", 0n]];
@@ -121,7 +123,7 @@ test("three days of mixed payments agree with an independent computation, to the
       await at(`${day}T08:00:00Z`);
       const change = { feeBasisPoints: 333, iban: iban(north.bic ?? "", "77") };
       // The same object, so that whoever holds it goes on as the new version.
-      Object.assign(north, accepted(await platform.core.updateParticipant(north.guid, change)));
+      Object.assign(north, accepted(await platform.core.updateParticipant(operator, north.guid, change)));
       rates[north.guid]?.push([`${day}T08:00:00Z`, 333n]);
     }
     await succeed(south, north, 1n, `${day}T07:30:00Z`);
@@ -141,7 +143,7 @@ test("three days of mixed payments agree with an independent computation, to the
   }
 
   await at("2026-10-27T08:00:00Z");
-  const closing = await platform.core.closeOverdueDays();
+  const closing = await platform.core.closeOverdueDays(platformActor);
   expect(closing.failures).toEqual([]);
   expect(closing.days.slice(-3)).toEqual([...days]);
 
@@ -171,7 +173,7 @@ test("three days of mixed payments agree with an independent computation, to the
   await succeed(north, south, 4_242n, "2026-10-25T15:00:00Z", "2026-10-25T15:00:05Z");
   const late = payments.at(-1) as Known;
   await at("2026-10-28T08:00:00Z");
-  const [adjustment, ...others] = accepted(await platform.core.closeRegisters(days[1], false));
+  const [adjustment, ...others] = accepted(await platform.core.closeRegisters(operator, days[1], false));
   expect(others).toEqual([]);
   expect(adjustment).toMatchObject({
     id: "2810261",

@@ -6,6 +6,7 @@ import { Migration20261127000000 } from "./Migration20261127000000.ts";
 import { Migration20261127000001 } from "./Migration20261127000001.ts";
 import { Migration20261127000002 } from "./Migration20261127000002.ts";
 import { Migration20261127000003 } from "./Migration20261127000003.ts";
+import { Migration20261127000004 } from "./Migration20261127000004.ts";
 
 /**
  * Every migration, oldest first. They are only ever added: one that was released may have run somewhere, and what is
@@ -20,6 +21,7 @@ export const migrationsList = [
   Migration20261127000001,
   Migration20261127000002,
   Migration20261127000003,
+  Migration20261127000004,
 ].map((migration) => ({
   name: migration.name,
   class: migration,

@@ -1,0 +1,26 @@
+import { type Actor, actorName } from "../domain/actor.ts";
+import { insertEntry } from "./audit.ts";
+import type { CoreContext } from "./context.ts";
+
+const insertAsked = {
+  name: "insert_redrive_asked",
+  text: insertEntry({ act: "redrive_asked", actor: "$1", object: "$2" }),
+};
+
+const insertDone = {
+  name: "insert_redrive_done",
+  text: insertEntry({ act: "redrive_done", actor: "$1", object: "$2" }),
+};
+
+/**
+ * Moves tickets of the system dead-letter queue back to the workers; 0 where no queue is known. The queue is in no transaction
+ * with the audit trail, so that somebody asked is written down before anything moves, and how much moved afterwards.
+ */
+export async function redriveDeadLetters(context: CoreContext, actor: Actor, limit: number): Promise<number> {
+  if (context.redriveDeadLetters === undefined) return 0;
+  const name = actorName(actor);
+  await context.db.sql(insertAsked, [name, String(limit)]);
+  const moved = await context.redriveDeadLetters(limit);
+  await context.db.sql(insertDone, [name, String(moved)]);
+  return moved;
+}

@@ -1,0 +1,29 @@
+/**
+ * Every change that is not a payment's own course, as the audit trail calls it. What the act was done to is its object: the
+ * guid of a participant or of a callback, the name of a credential, the id of a register, a day. Of the two about dead letters
+ * it is a number of tickets: how many were asked for at most, and how many were moved.
+ */
+export const auditActs = [
+  "participant_registered",
+  "participant_updated",
+  "credential_added",
+  "credential_revoked",
+  "callback_replayed",
+  "callback_resolved",
+  "redrive_asked",
+  "redrive_done",
+  "register_reopened",
+  "day_closed",
+] as const;
+
+export type AuditAct = (typeof auditActs)[number];
+
+/** Acts that make what was not there; the others about a row change one that was. */
+export const makingActs = [
+  "participant_registered",
+  "credential_added",
+  "day_closed",
+] as const satisfies readonly AuditAct[];
+
+/** Acts that change no row of the database: tickets lie in the queue. */
+export const actsElsewhere = ["redrive_asked", "redrive_done"] as const satisfies readonly AuditAct[];
