@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { pino } from "pino";
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { refuse } from "../../src/domain/errors.ts";
 import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
 import { startRpcServer } from "../../src/rpc/server.ts";
 import { signJws } from "../../src/sdk/jws.ts";
@@ -46,6 +47,7 @@ beforeAll(async () => {
       submitPaymentMessage: taken(() => ({ guid: MESSAGE_GUID })),
       payRegister: taken(() => ({ repeated: false })),
       confirmRegister: taken(() => ({ repeated: false })),
+      getPaymentMessage: async () => refuse("PAYMENT_MESSAGE_NOT_FOUND", "not found"),
     },
   });
 });
@@ -186,4 +188,20 @@ test("a refusal is heard from a core elsewhere, however long the name is that it
   const { status, json } = await ask(apart, ORDERS, postJson({ jwt }));
   expect([status, json.code]).toEqual([400, "INVALID_REQUEST"]);
   expect(name).toContain(json.field);
+});
+
+test("each signature is verified once: two of a payment message, one of an order and of a read", async () => {
+  const verify = vi.spyOn(crypto.subtle, "verify");
+  onTestFinished(() => void verify.mockRestore());
+  const verifications = async (work: () => Promise<{ status: number }>, status: number) => {
+    verify.mockClear();
+    expect((await work()).status).toBe(status);
+    return verify.mock.calls.length;
+  };
+  const message = { jwt: await signJws(exampleClaims("PaymentMessageClaims"), keys.bank) };
+  const order = { jwt: await signJws(exampleClaims("OrderClaims"), keys.merchant) };
+  const asBank = await access(keys.bank);
+  expect(await verifications(() => ask(rest, MESSAGES, postJson(message, asBank)), 201)).toBe(2);
+  expect(await verifications(() => ask(rest, ORDERS, postJson(order)), 201)).toBe(1);
+  expect(await verifications(() => ask(rest, `${MESSAGES}/${MESSAGE_GUID}`, { headers: asBank }), 400)).toBe(1);
 });
