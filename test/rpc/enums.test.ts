@@ -1,6 +1,7 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { AccessSchema } from "../../gen/dcm/v1/access_pb.ts";
+import { AuditActSchema } from "../../gen/dcm/v1/audit_service_pb.ts";
 import { CallbackKindSchema, CallbackStateSchema } from "../../gen/dcm/v1/callback_pb.ts";
 import { ErrorReasonSchema } from "../../gen/dcm/v1/error_pb.ts";
 import { OrderStatusSchema } from "../../gen/dcm/v1/order_pb.ts";
@@ -33,6 +34,7 @@ describe("every closed list holds the same on the wire and in the domain", () =>
     [CallbackStateSchema, enums.callbackStates],
     [ScopeSchema, enums.scopes],
     [AccessSchema, enums.accesses],
+    [AuditActSchema, enums.auditActs],
   ];
 
   test.each(tables.map(([schema, table]) => [schema.name, schema, table] as const))("%s", (_, schema, table) => {
