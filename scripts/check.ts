@@ -30,8 +30,8 @@ const steps: readonly Step[] = [
   },
   {
     group: "proto",
-    name: "Protobuf compatibility with version 0.2.0",
-    command: ["buf", "breaking", "--against", "proto/released/0.2.0.binpb"],
+    name: "Protobuf compatibility with the last release",
+    command: ["buf", "breaking", "--against", "contract/baseline/dcm.v1.binpb"],
     whatToDo: "Add fields or RPCs instead of changing or removing what clients already use.",
   },
   {

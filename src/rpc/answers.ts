@@ -85,6 +85,17 @@ export function toPaymentMessage(message: PaymentMessage): MessageInitShape<type
   };
 }
 
+/** What whoever knows an order's id sees of its payment: neither who paid, nor from where to where. */
+export function toPublicPaymentMessage(message: PaymentMessage): MessageInitShape<typeof PaymentMessageSchema> {
+  return {
+    guid: message.guid,
+    amount: money(message.amountMinor, message.currency),
+    orderId: message.orderGuid,
+    status: paymentMessageStatuses[message.status],
+    reason: message.reason,
+  };
+}
+
 export function toParticipant(participant: Participant): MessageInitShape<typeof ParticipantSchema> {
   const urls = participant.callbackUrls;
   return {

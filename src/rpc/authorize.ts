@@ -82,7 +82,8 @@ const sha256Bytes = 32;
 export function verifyBank(identity: Identity): Interceptor {
   return (next) => async (request) => {
     const token = request.header.get(bankTokenHeader);
-    if (token === null || request.stream) return next(request);
+    if (token === null) return next(request);
+    if (request.stream) throw new ConnectError("a bank's token comes with one message", Code.Unimplemented);
     const isChange = request.method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
     const actor = await identity.bankOf({
       token,

@@ -1,16 +1,27 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
-import { type Actor, type BankActor, platformActor } from "../domain/actor.ts";
+import type { Actor, BankActor } from "../domain/actor.ts";
 
 /** Who calls; the interceptors have seen to it before any handler runs. */
-export const actorKey = createContextKey<Actor>(platformActor, { description: "who calls" });
+export const actorKey = createContextKey<Actor | undefined>(undefined, { description: "who calls" });
 
-export const actorOf = ({ values }: HandlerContext): Actor => values.get(actorKey);
+/** Nothing is done for nobody: a handler without a caller is a fault of ours. */
+export function actorOf({ values }: HandlerContext): Actor {
+  const actor = values.get(actorKey);
+  if (actor === undefined) throw new Error("a handler was reached without a caller");
+  return actor;
+}
 
 /** The bank that calls; of a method that only banks may call. */
 export function bankOf(context: HandlerContext): BankActor {
   const actor = actorOf(context);
   if (actor.kind !== "bank") throw new Error("the method is not one for banks alone");
   return actor;
+}
+
+/** Whether whoever calls sees no more of an order than anybody who knows its id: a service that only brings what others sign. */
+export function seesPublicPart(context: HandlerContext): boolean {
+  const actor = actorOf(context);
+  return actor.kind === "service" && !actor.scopes.some((scope) => scope !== "gateway");
 }
 
 /** For whom a list or an object is read: the bank that calls; undefined for a service, which sees everything. */

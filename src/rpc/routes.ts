@@ -14,7 +14,7 @@ import type { Participant } from "../domain/participant.ts";
 import { orderDetailsClaims } from "../wire/order.ts";
 import * as answers from "./answers.ts";
 import { accessOf } from "./authorize.ts";
-import { actorOf, bankOf, readingBank } from "./caller.ts";
+import { actorOf, bankOf, readingBank, seesPublicPart } from "./caller.ts";
 import { bankRoles, participantKinds } from "./enums.ts";
 import { invalidRequest, unlessRefused } from "./errors.ts";
 import { optionalNamed, pageSize, pageToken, readPageToken } from "./fields.ts";
@@ -85,13 +85,13 @@ const auditHandlers = (core: Core): ServiceImpl<typeof AuditService> => ({
 });
 
 const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => {
-  const read = async (orderId: string, reader?: Participant) => {
+  const read = async (orderId: string, reader?: Participant, toMessage = answers.toPaymentMessage) => {
     const found = unlessRefused(await core.getOrder(orderId, reader));
     return create(GetOrderResponseSchema, {
       order: answers.toOrder(found.order),
       merchant: answers.toParticipant(found.merchant),
       creditorAgent: answers.toParticipant(found.creditorAgent),
-      paymentMessage: found.paymentMessage && answers.toPaymentMessage(found.paymentMessage),
+      paymentMessage: found.paymentMessage && toMessage(found.paymentMessage),
     });
   };
   return {
@@ -105,7 +105,12 @@ const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => {
         signedDetails: details ? await core.signAsPlatform(details) : "",
       };
     },
-    getOrder: ({ orderId }, context) => read(orderId, readingBank(context)),
+    getOrder: ({ orderId }, context) =>
+      read(
+        orderId,
+        readingBank(context),
+        seesPublicPart(context) ? answers.toPublicPaymentMessage : answers.toPaymentMessage,
+      ),
   };
 };
 

@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
+import { create } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Participant } from "../../gen/dcm/v1/participant_pb.ts";
+import { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { scopes } from "../../src/domain/credential.ts";
 import { type CoreClients, createClients } from "../../src/rpc/clients.ts";
 import { bodyDigest } from "../../src/sdk/access.ts";
@@ -175,6 +177,21 @@ describe("who may call", () => {
       expect(await errorOf(call)).toMatchObject(unauthenticated);
     }
   });
+});
+
+test("a gateway reads of an order's payment what anybody may see; its banks and a reader read all of it", async () => {
+  const orderId = await newOrder(gateway, sides.merchant);
+  const message = await signedPaymentMessage(sides, orderId);
+  const { guid } = await gateway.paymentMessages.submitPaymentMessage(message, await asBank(bank));
+  const read = async (clients: CoreClients, shown = {}) =>
+    (await clients.orders.getOrder({ orderId }, shown)).paymentMessage;
+  const whole = await read(reader);
+  expect(whole).toMatchObject({ guid, debtor: { account: expect.stringMatching(/^UA/) } });
+  expect(await read(gateway, await asBank(bank))).toEqual(whole);
+  const { amount, status, reason } = whole ?? {};
+  expect(await read(gateway)).toEqual(
+    create(PaymentMessageSchema, { guid, orderId, amount, status, reason } as object),
+  );
 });
 
 describe("what a bank lists", () => {

@@ -167,7 +167,8 @@ export const OrderService: GenService<{
   },
   /**
    * Reads an order with its merchant, the servicing bank and, if there is one, its payment message. A bank reads the orders that
-   * it may pay or whose merchant it services; any other is ORDER_NOT_FOUND to it.
+   * it may pay or whose merchant it services; any other is ORDER_NOT_FOUND to it. To a service that has only the scope `gateway`
+   * the payment message has its guid, amount, order, status and reason, and nothing else.
    *
    * @generated from rpc dcm.v1.OrderService.GetOrder
    */

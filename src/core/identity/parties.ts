@@ -17,7 +17,7 @@ export type Parties = {
 
 /**
  * Long enough for thousands of requests. Whatever changes something is decided again where its party was changed since it was
- * looked up, so nothing but reads can be as late as this.
+ * looked up, so a key that was withdrawn can only read so long; and so long a merchant's new key may not be known yet.
  */
 const lookUpMs = 2_000;
 const keySetMs = 5 * 60_000;
