@@ -1,10 +1,8 @@
 import type { Request } from "express";
+import { bankTokenHeader, counterpartyHeader, requestDigestHeader, requestIdHeader } from "../wire/metadata.ts";
 import { type CallMetadata, rpcOptions } from "./context.ts";
 import { RestRefusal } from "./errors.ts";
 import { requestDigest } from "./requestBytes.ts";
-
-/** The header that carries a bank's access token, here and at the core (proto/dcm/v1/access.proto). */
-const accessHeader = "cx-authorization";
 
 /** What shows the core whose request it is. Nothing of it is verified here: the core does that. */
 export function bankCall(
@@ -13,14 +11,15 @@ export function bankCall(
   isChange: boolean,
   counterpartyGuid: unknown,
 ): CallMetadata {
-  const token = request.get(accessHeader);
-  // The core takes a call without a token for one of this process itself.
+  // The header of the request is called as the metadata of the call is.
+  const token = request.get(bankTokenHeader);
+  // Without a token the core would take the call for one of the translator's own, which may read an order.
   if (token === undefined) throw new RestRefusal("AUTHORIZATION_FAILED");
   const headers = {
-    "dcm-request-id": requestId,
-    [accessHeader]: token,
-    ...(typeof counterpartyGuid === "string" && { "dcm-counterparty": counterpartyGuid }),
-    ...(isChange && { "dcm-request-digest": requestDigest(request).toString("base64url") }),
+    [requestIdHeader]: requestId,
+    [bankTokenHeader]: token,
+    ...(typeof counterpartyGuid === "string" && { [counterpartyHeader]: counterpartyGuid }),
+    ...(isChange && { [requestDigestHeader]: requestDigest(request).toString("base64url") }),
   };
   return { ...rpcOptions, headers };
 }

@@ -6,17 +6,11 @@ import type { Identity } from "../core/identity/identity.ts";
 import { PartyChanged } from "../core/identity/partyChanged.ts";
 import { refusedToken } from "../core/identity/signed.ts";
 import type { Service } from "../domain/credential.ts";
+import { bankTokenHeader, continuationHeader, counterpartyHeader, requestDigestHeader } from "../wire/metadata.ts";
 import { actorKey } from "./caller.ts";
 import { type Access, accesses } from "./enums.ts";
 import { invalidRequest, toConnectError, unlessRefused } from "./errors.ts";
 import { named } from "./fields.ts";
-
-// How a call shows who it is: the metadata of proto/dcm/v1/access.proto.
-export const bankTokenHeader = "cx-authorization";
-export const counterpartyHeader = "dcm-counterparty";
-export const requestDigestHeader = "dcm-request-digest";
-export const continuationHeader = "dcm-continuation";
-export const requestIdHeader = "dcm-request-id";
 
 /** Finds out which service calls, by the headers of the call; undefined for whoever shows no good credential. */
 export type Identify = (header: Headers) => Promise<Service | undefined>;

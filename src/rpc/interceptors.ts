@@ -2,7 +2,8 @@ import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Identity } from "../core/identity/identity.ts";
 import type { TokenSeen } from "../domain/errors.ts";
 import { noTracing, type Tracing } from "../tracing.ts";
-import { authorize, decideAgain, type Identify, requestIdHeader, verifyBank } from "./authorize.ts";
+import { requestIdHeader } from "../wire/metadata.ts";
+import { authorize, decideAgain, type Identify, verifyBank } from "./authorize.ts";
 import { errorForCaller, invalidRequest } from "./errors.ts";
 
 /** The part of a structured logger that the adapter uses; a pino logger is one. */

@@ -148,6 +148,8 @@ export type Fakes = {
   /** What the core's database answers beside the participants. */
   statements?: Statements;
   registered?: readonly Participant[];
+  /** The database's clock, where it is to move. */
+  now?: () => Date;
   /** Handlers in the place of the core's own, for what REST makes of their answers. */
   orders?: Partial<ServiceImpl<typeof OrderService>>;
   paymentMessages?: Partial<ServiceImpl<typeof PaymentMessageService>>;
@@ -157,13 +159,16 @@ export type Fakes = {
 
 const publicUrl = "https://api.admin.smaug.armenotech.dev";
 
-export function startCore(keys: Keys, { core, statements = {}, registered = participants(keys) }: Fakes): Core {
+export function startCore(
+  keys: Keys,
+  { core, statements = {}, registered = participants(keys), now = () => NOW }: Fakes,
+): Core {
   const platformKeys = {
     jwks: () => [{ kid: "platform" }],
     sign: async (claims: object) => JSON.stringify(claims),
     secret: new Uint8Array(32),
   };
-  const context = fakeContext(registered, { statements, now: () => NOW, publicUrl: () => publicUrl, platformKeys });
+  const context = fakeContext(registered, { statements, now, publicUrl: () => publicUrl, platformKeys });
   return { ...createCore(context), ...core };
 }
 

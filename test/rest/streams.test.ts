@@ -7,7 +7,8 @@ import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { PaymentType } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { RegisterPaymentSchema, RegisterSchema, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { RestDeps } from "../../src/rest/context.ts";
-import { access, ask, BANK_GUID, type Keys, makeKeys, startRest, timestamp } from "./fixture.ts";
+import { exampleRegister, exampleRegisterPayment } from "./examples.ts";
+import { access, ask, BANK_GUID, type Keys, makeKeys, NOW, startRest, timestamp } from "./fixture.ts";
 
 let keys: Keys;
 beforeAll(async () => {
@@ -116,6 +117,28 @@ test("getGrossSettlement: a register of 500 payments is answered with its length
     expect([status, json.error]).toEqual([400, "INVALID_REQUEST"]);
     expect(json.description).toContain(wrong.split("=")[0]);
   }
+});
+
+test("getGrossSettlement: a register is read to its end although the reader's token becomes too old after the first page", async () => {
+  const paymentCount = 600;
+  let now = NOW;
+  const rest = await startRest(keys, {
+    now: () => now,
+    core: {
+      async getRegister(_bank, _id, { limit, after }) {
+        const first = after === undefined ? 0 : Number(after.slice(-12)) + 1;
+        const members = Array.from({ length: Math.min(limit, paymentCount - first) }, (_, index) => first + index);
+        const payments = members.map((number) => ({ ...exampleRegisterPayment, guid: guidOf(number) }));
+        if (after === undefined) now = new Date(NOW.getTime() + 600_000);
+        return { register: { ...exampleRegister, paymentCount }, payments, hasMore: first + limit < paymentCount };
+      },
+    },
+  });
+  onTestFinished(() => rest.stop());
+  const headers = await access(keys.bank);
+  const { json } = await ask(rest, path, { headers });
+  expect(json.payments).toHaveLength(paymentCount);
+  expect((await ask(rest, path, { headers })).json).toMatchObject({ error: "TOKEN_STALE" });
 });
 
 test("getGrossSettlement: HEAD reads one page, whatever the size", async () => {

@@ -1,5 +1,6 @@
 import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import type { Handlers } from "../../../gen/rest/operations.ts";
+import { requestIdHeader } from "../../wire/metadata.ts";
 import { orderForBank } from "../../wire/order.ts";
 import { asBank, type RequestContext, rpcOptions } from "../context.ts";
 import { coreReason, RestRefusal } from "../errors.ts";
@@ -17,7 +18,7 @@ export const orderHandlers: OrderHandlers = {
     const wanted = { jws, signedDetails: query.custom ?? false };
     const { order, signedDetails } = await deps.clients.orders.createOrder(wanted, {
       ...rpcOptions,
-      headers: { "dcm-request-id": requestId },
+      headers: { [requestIdHeader]: requestId },
     });
     if (!order) throw new Error("the core answered no order");
     const created = { id: order.id, ...orderLinks(order.id, deps.publicUrl) };

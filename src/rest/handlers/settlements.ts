@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Register, RegisterRole } from "../../../gen/dcm/v1/settlement_pb.ts";
 import type { GetRegisterRequestSchema, GetRegisterResponse } from "../../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Handlers } from "../../../gen/rest/operations.ts";
+import { continuationHeader } from "../../wire/metadata.ts";
 import { asBank, type RequestContext } from "../context.ts";
 import { registerAnswer, registerPaymentAnswer, registerStatuses } from "../translate/settlement.ts";
 import { timestampOfQuery } from "../translate/time.ts";
@@ -110,7 +111,7 @@ async function* paymentPages(
 /** The reader may be slow, and its token become too old before the last page. */
 function goingOn(context: RequestContext, { continuation }: GetRegisterResponse) {
   const options = asBank(context);
-  return { ...options, headers: { ...options.headers, "dcm-continuation": continuation } };
+  return { ...options, headers: { ...options.headers, [continuationHeader]: continuation } };
 }
 
 const paymentsOf = ({ payments }: GetRegisterResponse, register: Register) =>
