@@ -155,31 +155,40 @@ export async function getCallback(
 export const replayLimit = 1000;
 
 /**
- * `$1` is how long the relay leaves the new tickets alone, in milliseconds, `$2` who replays. A dead callback goes on where we
- * failed it instead of beginning a new series: only the first series has effects, and its payment may still wait for them. Each
- * callback has an audit entry of its own, so that whoever looks at one sees what was done with it.
+ * Changes the callbacks of a condition, which locks them, in the name of `$2`. Each has an audit entry of its own, so that
+ * whoever looks at one sees what was done with it.
  */
-const newSeries = (which: string) => `
+const change = (act: "callback_replayed" | "callback_resolved", which: string, assignments: string) => `
   with before as (
     select c.guid, ${digestOf("c")} as digest from callback c where ${which}
-  ), replayed as (
-    update callback c
-    set state = 'waiting', series = case c.state when 'dead' then c.series else c.series + 1 end,
-      attempts = case c.state when 'dead' then c.attempts else 0 end,
-      refusals = case c.state when 'dead' then c.refusals else 0 end, due_at = now(),
-      wake_at = now() + $1 * interval '1 millisecond', resolved_by = null, resolution_note = null,
-      updated_at = now()
+  ), changed as (
+    update callback c set ${assignments}
     from before where c.guid = before.guid
     returning ${columns}, before.digest as digest_before, ${digestOf("c")} as digest_after
   ), entry as (${insertEntry({
-    act: "callback_replayed",
+    act,
     actor: "$2",
     object: "guid",
     digests: { before: "digest_before", after: "digest_after" },
-    from: "replayed",
+    from: "changed",
   })}
   )
-  select * from replayed`;
+  select * from changed`;
+
+/**
+ * `$1` is how long the relay leaves the new tickets alone, in milliseconds. A dead callback goes on where we failed it instead of
+ * beginning a new series: only the first series has effects, and its payment may still wait for them.
+ */
+const newSeries = (which: string) =>
+  change(
+    "callback_replayed",
+    which,
+    `state = 'waiting', series = case c.state when 'dead' then c.series else c.series + 1 end,
+      attempts = case c.state when 'dead' then c.attempts else 0 end,
+      refusals = case c.state when 'dead' then c.refusals else 0 end, due_at = now(),
+      wake_at = now() + $1 * interval '1 millisecond', resolved_by = null, resolution_note = null,
+      updated_at = now()`,
+  );
 
 /**
  * A Pay-in that ended is over: its payment was rejected with it, and telling its receiver `success` afterwards would be a lie
@@ -239,26 +248,14 @@ export async function replayCallbacks(context: CoreContext, actor: Actor, filter
 /** The same said again by the same leaves the row as it is. */
 const resolveStatement = {
   name: "resolve_callback",
-  text: `
-    with before as (
-      select c.guid, ${digestOf("c")} as digest from callback c
-      where c.guid = $1 and (c.state in ('review', 'resolved')
-        or c.state = 'dead' and c.kind not in ('pay_in_bank', 'pay_in_merchant')) for update
-    ), resolved as (
-      update callback c set state = 'resolved', resolved_by = $2, resolution_note = $3,
-        updated_at = case when c.state = 'resolved' and c.resolved_by = $2 and c.resolution_note = $3
-          then c.updated_at else now() end
-      from before where c.guid = before.guid
-      returning ${columns}, before.digest as digest_before, ${digestOf("c")} as digest_after
-    ), entry as (${insertEntry({
-      act: "callback_resolved",
-      actor: "$2",
-      object: "guid",
-      digests: { before: "digest_before", after: "digest_after" },
-      from: "resolved",
-    })}
-    )
-    select * from resolved`,
+  text: change(
+    "callback_resolved",
+    `c.guid = $1 and (c.state in ('review', 'resolved')
+      or c.state = 'dead' and c.kind not in ('pay_in_bank', 'pay_in_merchant')) for update`,
+    `state = 'resolved', resolved_by = $2, resolution_note = $3,
+      updated_at = case when c.state = 'resolved' and c.resolved_by = $2 and c.resolution_note = $3
+        then c.updated_at else now() end`,
+  ),
 };
 
 /**

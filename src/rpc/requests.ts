@@ -74,7 +74,7 @@ export function registerQuery(request: ListRegistersRequest, reader: Participant
   if (request.offset < 0) throw invalidRequest("offset", "is negative");
   const anySide = { [RegisterRole.UNSPECIFIED]: false, [RegisterRole.DEBTOR]: false, [RegisterRole.ALL]: true };
   return {
-    bankGuid: ofReader(request.bankGuid, reader, "bank_guid") || guid("", "bank_guid"),
+    bankGuid: present(ofReader(request.bankGuid, reader, "bank_guid"), "bank_guid"),
     anySide: present<boolean>(anySide[request.role as keyof typeof anySide], "role"),
     from: optionalInstant(request.from, "from"),
     to: optionalInstant(request.to, "to"),

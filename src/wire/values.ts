@@ -5,6 +5,9 @@ import { formatAmountText } from "../domain/money.ts";
 
 type Jwk = components["schemas"]["Jwk"];
 
+/** The last second of the year 9999, the end of what a Timestamp can say. Seconds beyond it are milliseconds. */
+export const MAX_UNIX_SECONDS = 253_402_300_799;
+
 /** Minor units as text with exactly two decimals. */
 export const amountText: (amountMinor: bigint) => string = formatAmountText;
 

@@ -4,6 +4,7 @@ import { type AmountProblem, MAX_AMOUNT_MINOR, MAX_TOTAL_MINOR, parseAmount } fr
 import type { OrderRequest, UltimateCreditor } from "../../domain/order.ts";
 import type { PaymentMessageRequest } from "../../domain/paymentMessage.ts";
 import type { SettlementPayment } from "../../domain/settlement.ts";
+import { MAX_UNIX_SECONDS } from "../../wire/values.ts";
 
 // From what was signed to what is processed. There is no other way from a bank or a merchant to a use-case that changes something.
 
@@ -92,13 +93,10 @@ function moneyOf(amount: number, currency: string, field: string, kind: AmountKi
   return { amountMinor: parsed.amountMinor, currency };
 }
 
-/** The last second of the year 9999, the end of what a Timestamp can say. Seconds beyond it are milliseconds. */
-const maxUnixSeconds = 253_402_300_799;
-
 /** A JWT time in seconds, given as a number or as digits. */
 function instantOf(claim: number | string, field: string, reason: RefusalReason): Date | Refusal {
   const seconds = Number(claim);
-  return seconds >= 0 && seconds <= maxUnixSeconds
+  return seconds >= 0 && seconds <= MAX_UNIX_SECONDS
     ? new Date(Math.floor(seconds * 1000))
     : refuse(reason, `${field} is not in Unix seconds (milliseconds?)`, { field });
 }

@@ -1,8 +1,6 @@
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { MAX_UNIX_SECONDS } from "../../wire/values.ts";
 import { RestRefusal } from "../errors.ts";
-
-/** The last second of the year 9999, the end of what a Timestamp can say. Seconds beyond it are milliseconds. */
-const MAX_UNIX_SECONDS = 253_402_300_799;
 
 /** An instant, or a calendar date that stands for its midnight in Kyiv. */
 export function timestampOfQuery(text: string, field: string): Timestamp {
