@@ -16,8 +16,9 @@ import {
   rpcRows,
   rpcServices,
 } from "../../scripts/access-table.ts";
+import type { Core } from "../../src/core/core.ts";
 import { remoteTransport } from "../../src/rpc/clients.ts";
-import { kyivTime } from "../../src/sandbox/samples.ts";
+import { coreServices } from "../../src/rpc/routes.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair, type SigningKey } from "../../src/sdk/keys.ts";
@@ -28,6 +29,11 @@ import { type Platform, startPlatform } from "../support/platform.ts";
 
 test("docs/access.md is what the contracts say (`node scripts/access-table.ts --write`)", () => {
   expect(readFileSync(ACCESS_PAGE, "utf8")).toBe(accessPage());
+});
+
+test("the page has every service of the core", () => {
+  const served = coreServices({} as Core).map(({ service }) => service.typeName);
+  expect(rpcServices.map(({ typeName }) => typeName).toSorted()).toEqual(served.toSorted());
 });
 
 let platform: Platform;
@@ -81,18 +87,16 @@ describe("REST operations", () => {
     const paid = { two: await merchant.order(), one: await atHome.order() };
     const messages = { two: await initiator.pays(paid.two), one: await both.pays(paid.one) };
     await platform.settles();
-    await platform.operators().settlements.closeRegisters({ day: kyivTime(new Date()).date, allowOpenDay: true });
     ofTwoBanks = await objects((await merchant.order()).id, paid.two.id, messages.two);
     ofOneBank = await objects((await atHome.order()).id, paid.one.id, messages.one);
   });
 
-  async function objects(orderId: string, paidOrderId: string, message: string): Promise<Objects> {
-    const found = await platform.rows<{ register_id: string }>(
-      "select register_id from payment_message where guid = $1",
-      message,
-    );
-    return { orderId, paidOrderId, message, register: found[0]?.register_id ?? "" };
-  }
+  const objects = async (orderId: string, paidOrderId: string, message: string): Promise<Objects> => ({
+    orderId,
+    paidOrderId,
+    message,
+    register: await platform.registerOf(message),
+  });
 
   type Asked = { path: string; body?: unknown };
   type Ask = (asker: { party: Party; about: Objects; caller: RestCaller }) => Asked | Promise<Asked>;

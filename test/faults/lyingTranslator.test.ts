@@ -5,7 +5,6 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
 import { Scope } from "../../gen/dcm/v1/scope_pb.ts";
 import type { SandboxBank } from "../../src/sandbox/participants.ts";
-import { kyivTime } from "../../src/sandbox/samples.ts";
 import { bodyDigest, createAccessToken } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import { acceptedClaims, orderClaims } from "../rest/forge.ts";
@@ -102,12 +101,7 @@ test("a translator that lies forges nothing: what is done is what was signed, by
   await using platform = await startPlatform();
   const paidGuid = await platform.pays();
   await platform.settles();
-  await platform.operators().settlements.closeRegisters({ day: kyivTime(new Date()).date, allowOpenDay: true });
-  const [row] = await platform.rows<{ register_id: string }>(
-    "select register_id from payment_message where guid = $1",
-    paidGuid,
-  );
-  const what = await captured(platform, row?.register_id ?? "");
+  const what = await captured(platform, await platform.registerOf(paidGuid));
   await platform.settles();
   const before = await everything(platform);
 

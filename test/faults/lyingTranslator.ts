@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { Code, ConnectError } from "@connectrpc/connect";
-import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
+import { Code } from "@connectrpc/connect";
 import { SubmitPaymentMessageRequestSchema } from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
 import { type Claims, peekJws, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
+import { errorOf } from "../rpc/errorOf.ts";
 
 // A captured translator: a process of its own that has a gateway's credential and whatever banks and merchants sent through it,
 // and nothing else. It tells the core whatever it likes, and reports what the core made of it.
@@ -138,18 +138,9 @@ async function lies(captured: Captured): Promise<Lie[]> {
   ];
 }
 
-const reasonName = (reason: ErrorReason) =>
-  Object.entries(ErrorReason).find(([, value]) => value === reason)?.[0] ?? "unknown";
-
 async function answerOf(tell: () => Promise<unknown>): Promise<string> {
-  try {
-    await tell();
-    return "done";
-  } catch (error) {
-    const refused = ConnectError.from(error);
-    const [detail] = refused.findDetails(ErrorDetailSchema);
-    return detail ? reasonName(detail.reason) : (Code[refused.code] ?? "unknown");
-  }
+  const { code, reason } = await errorOf(tell());
+  return code === undefined ? "done" : (reason ?? Code[code]);
 }
 
 process.once("message", async (captured: Captured) => {

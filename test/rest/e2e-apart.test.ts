@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { Scope } from "../../gen/dcm/v1/scope_pb.ts";
-import { kyivTime } from "../../src/sandbox/samples.ts";
 import { signJws, verifyJws } from "../../src/sdk/jws.ts";
 import { importKeySet } from "../../src/sdk/keys.ts";
 import { runGatewayProcess } from "../support/gatewayProcess.ts";
@@ -85,12 +84,7 @@ test("it holds no key: nothing is in its folder, and the platform's keys and sig
 test("a credential that is revoked while a register is read through it: the answer is cut off, and taken for whole by nobody", async () => {
   const guid = await platform.pays();
   await platform.settles();
-  await platform.operators().settlements.closeRegisters({ day: kyivTime(new Date()).date, allowOpenDay: true });
-  const [row] = await platform.rows<{ id: string }>(
-    "select register_id as id from payment_message where guid = $1",
-    guid,
-  );
-  const id = row?.id ?? "";
+  const id = await platform.registerOf(guid);
   const { remove } = await addPayments(platform.rows, id, 40_000);
   onTestFinished(remove);
   const name = `captured-${randomUUID()}`;

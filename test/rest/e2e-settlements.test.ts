@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import type { SandboxBank } from "../../src/sandbox/participants.ts";
-import { kyivTime } from "../../src/sandbox/samples.ts";
 import { signJws } from "../../src/sdk/jws.ts";
 import { addPayments } from "../support/manyPayments.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
@@ -36,12 +35,7 @@ async function newRegister(amount = 100.05): Promise<Register> {
 }
 
 async function closed(bank: SandboxBank, guid: string): Promise<Register> {
-  await platform.operators().settlements.closeRegisters({ day: kyivTime(new Date()).date, allowOpenDay: true });
-  const [row] = await platform.rows<{ register_id: string }>(
-    "select register_id from payment_message where guid = $1",
-    guid,
-  );
-  const { json } = await ask(bank, "GET", `/${row?.register_id}`);
+  const { json } = await ask(bank, "GET", `/${await platform.registerOf(guid)}`);
   return json as Register;
 }
 

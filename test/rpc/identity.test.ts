@@ -4,8 +4,11 @@ import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Participant } from "../../gen/dcm/v1/participant_pb.ts";
 import { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
+import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import { scopes } from "../../src/domain/credential.ts";
 import { type CoreClients, createClients } from "../../src/rpc/clients.ts";
+import { createInProcessTransport } from "../../src/rpc/inProcess.ts";
+import { coreServices } from "../../src/rpc/routes.ts";
 import { bodyDigest } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
@@ -192,6 +195,24 @@ test("a gateway reads of an order's payment what anybody may see; its banks and 
   expect(await read(gateway)).toEqual(
     create(PaymentMessageSchema, { guid, orderId, amount, status, reason } as object),
   );
+});
+
+test("a call whose signer is changed again and again is given up after five tries, and may come again", async () => {
+  let tried = 0;
+  const getPaymentMessage = async (): Promise<never> => {
+    tried += 1;
+    throw new PartyChanged();
+  };
+  const core = { ...platform.core, getPaymentMessage };
+  const { paymentMessages } = createClients(transportOf(core, silent, "a gateway", ["gateway"]));
+  const call = paymentMessages.getPaymentMessage({ by: { case: "guid", value: "" } }, await asBank(bank));
+  expect(await errorOf(call)).toMatchObject({ code: Code.ResourceExhausted, reason: "OVERLOADED" });
+  expect(tried).toBe(5);
+});
+
+test("nothing is done for nobody: a handler that is reached without a caller fails", async () => {
+  const { settlements } = createClients(createInProcessTransport(coreServices(platform.core), []));
+  await expect(settlements.getRegister({ registerId: "1" })).rejects.toThrow("without a caller");
 });
 
 describe("what a bank lists", () => {

@@ -12,6 +12,7 @@ import { type CoreClients, createClients, remoteTransport } from "../../src/rpc/
 import type { Call } from "../../src/sandbox/inbox.ts";
 import { registerBank, registerMerchant } from "../../src/sandbox/onboarding.ts";
 import { type SandboxBank, type SandboxMerchant, startBank, startMerchant } from "../../src/sandbox/participants.ts";
+import { kyivTime } from "../../src/sandbox/samples.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
 import { freshDatabase } from "./database.ts";
 import { type GatewayProcess, runGatewayProcess } from "./gatewayProcess.ts";
@@ -120,6 +121,16 @@ export async function startPlatform(options: PlatformOptions = {}) {
     async settles(timeoutMs = 30_000) {
       await vi.waitFor(async () => expect(await unfinished(rows)).toEqual([]), { timeout: timeoutMs, interval: 50 });
       await expectConsistent(rows, inboxes);
+    },
+    /** Closes the day as it stands; answers the register that a payment is in. */
+    async registerOf(messageGuid: string): Promise<string> {
+      const { settlements } = operators.clients();
+      await settlements.closeRegisters({ day: kyivTime(new Date()).date, allowOpenDay: true });
+      const found = await rows<{ id: string }>(
+        "select register_id as id from payment_message where guid = $1",
+        messageGuid,
+      );
+      return found[0]?.id ?? "";
     },
     /** What holds at any moment. */
     isConsistent: () => expectConsistent(rows, inboxes),
