@@ -1,9 +1,11 @@
 import { defineConfig } from "vitest/config";
 
-/** These need RabbitMQ, start and stop services themselves, or close many days, which takes its time; everything else is for daily work. */
-const withServices = ["callbacks", "queue", "sandbox", "faults", "operator", "db", "metrics", "settlement"].map(
-  (folder) => `test/${folder}/**/*.test.ts`,
-);
+/** These need RabbitMQ, start and stop processes, or take their time; everything else is for daily work. */
+const withServices = [
+  "{callbacks,queue,sandbox,faults,operator,db,metrics,settlement}/**/*",
+  "rest/{e2e-*,streams}",
+  "core/{audit,plans,registerActs,settlements}",
+].map((files) => `test/${files}.test.ts`);
 
 export default defineConfig({
   test: {
