@@ -55,7 +55,8 @@ export const Access = {
   ORDER_JWS: 2,
 
   /**
-   * A service with the scope `gateway`, for itself: what anybody may see who knows an order's id.
+   * A service with the scope `gateway`, for itself: what anybody may see who knows an order's id, the registered participants, and
+   * the platform's keys.
    *
    * @generated from enum value: ACCESS_GATEWAY = 3;
    */
