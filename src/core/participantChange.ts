@@ -1,6 +1,7 @@
 import { type Actor, actorName } from "../domain/actor.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
+  type CallbackAlg,
   type CallbackBodyFormat,
   type CallbackUrls,
   type Participant,
@@ -24,6 +25,7 @@ export type ParticipantChange = {
   callbackBodyFormat?: CallbackBodyFormat;
   iban?: string;
   requiresBodySha256?: boolean;
+  callbackAlg?: CallbackAlg;
 };
 
 /** Keys kept after their replacement; older ones are of no use to any message that can still be on its way. */

@@ -28,6 +28,8 @@ export const columnOf = {
   createdAt: "created_at",
   updatedAt: "updated_at",
   requiresBodySha256: "requires_body_sha256",
+  callbackAlg: "callback_alg",
+  status: "status",
 } as const satisfies Record<keyof Participant, string>;
 
 const members = Object.entries(columnOf) as [keyof Participant, string][];
@@ -108,6 +110,7 @@ const changing = (
     "logoUrl",
     "feeBasisPoints",
     "requiresBodySha256",
+    "callbackAlg",
     "version",
   ] as const satisfies ReadonlyArray<keyof Participant>
 ).map((member) => columnOf[member]);

@@ -18,7 +18,7 @@ import { columnOf, insertParticipant, rowOf, selectParticipantPage, selectPartic
 /** What an operator gives to register a participant; keys are JSON Web Keys as parsed JSON. */
 export type Registration = Omit<
   Participant,
-  "guid" | "signingJwks" | "encryptionJwk" | "pastJwks" | "version" | "createdAt" | "updatedAt"
+  "guid" | "signingJwks" | "encryptionJwk" | "pastJwks" | "version" | "createdAt" | "updatedAt" | "status"
 > & { guid: string | null; signingJwks: unknown[]; encryptionJwk: unknown | null };
 
 /**
@@ -84,6 +84,7 @@ async function statedParticipant(
     encryptionJwk: encryption,
     pastJwks: [],
     version: 1,
+    status: "active",
   };
   const keysToCome = publishesKeys(registration);
   return statedProblem(participant) ?? (keysToCome ? undefined : keysProblem(participant)) ?? participant;
@@ -111,6 +112,7 @@ const statedMembers = [
   "redirectUrl",
   "feeBasisPoints",
   "requiresBodySha256",
+  "callbackAlg",
 ] as const satisfies ReadonlyArray<keyof StatedParticipant>;
 
 /** Keys that a known party publishes are not asked for again, so they are not compared either. */

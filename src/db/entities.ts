@@ -14,12 +14,16 @@ import { type OrderStatus, orderStatuses, type UltimateCreditor } from "../domai
 import {
   type BankRole,
   bankRoles,
+  type CallbackAlg,
   type CallbackBodyFormat,
   type CallbackUrls,
+  callbackAlgs,
   callbackBodyFormats,
   type ParticipantKind,
+  type ParticipantStatus,
   type PublicJwk,
   participantKinds,
+  participantStatuses,
 } from "../domain/participant.ts";
 import {
   type PaymentMessageStatus,
@@ -64,6 +68,8 @@ export const ParticipantEntity = defineEntity({
   checks: [
     oneOf("participant", "kind", participantKinds),
     oneOf("participant", "callback_body_format", callbackBodyFormats),
+    oneOf("participant", "callback_alg", callbackAlgs),
+    oneOf("participant", "status", participantStatuses),
     check(
       "participant_bank_check",
       `kind <> 'bank' or (bic is not null and uid is null and servicing_bank_guid is null
@@ -107,6 +113,8 @@ export const ParticipantEntity = defineEntity({
     createdAt: instant(),
     updatedAt: instant(),
     requiresBodySha256: p.boolean().default(false),
+    callbackAlg: text().$type<CallbackAlg>().default("RS256"),
+    status: text().$type<ParticipantStatus>().default("active"),
   },
 });
 

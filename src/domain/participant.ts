@@ -10,6 +10,14 @@ export type BankRole = (typeof bankRoles)[number];
 export const callbackBodyFormats = ["json", "text"] as const;
 export type CallbackBodyFormat = (typeof callbackBodyFormats)[number];
 
+/** With which algorithms the platform signs what it sends; the first is what everybody gets who asks for nothing. */
+export const callbackAlgs = ["RS256", "ES256", "EdDSA"] as const;
+export type CallbackAlg = (typeof callbackAlgs)[number];
+
+/** What a participant may do now. Whoever is suspended can be resumed; closed is for ever. */
+export const participantStatuses = ["active", "suspended", "closed"] as const;
+export type ParticipantStatus = (typeof participantStatuses)[number];
+
 /** Where callbacks go; a kind without a URL of its own goes to `base`, except gross_settlement, which is optional. */
 export const callbackUrlNames = ["base", "pay_in", "pay_out", "credit", "expiration", "gross_settlement"] as const;
 export type CallbackUrlName = (typeof callbackUrlNames)[number];
@@ -51,6 +59,9 @@ export type Participant = {
   updatedAt: Date;
   /** Whether a bank's requests that change something must bind their body; banks only. */
   requiresBodySha256: boolean;
+  /** What the platform signs to it with. */
+  callbackAlg: CallbackAlg;
+  status: ParticipantStatus;
 };
 
 /** A participant as somebody states it; the database says when it was registered and changed. */

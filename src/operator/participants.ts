@@ -5,7 +5,14 @@ import {
   UpdateParticipantRequestSchema,
 } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { keysAsText } from "../participantsFile.ts";
-import { bankRoles, callbackBodyFormats, nameOf, participantKinds } from "../rpc/enums.ts";
+import {
+  bankRoles,
+  callbackAlgs,
+  callbackBodyFormats,
+  nameOf,
+  participantKinds,
+  participantStatuses,
+} from "../rpc/enums.ts";
 import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
 import { fields, table, when } from "./table.ts";
 import { countOf, guidIn, namedOf, yesOrNo } from "./values.ts";
@@ -72,6 +79,8 @@ function answerOf(participant: Participant | undefined, sentence?: string): Answ
         ["credit URL", urls?.credit ?? ""],
         ["expiration URL", urls?.expiration ?? ""],
         ["gross_settlement URL", urls?.grossSettlement ?? ""],
+        ["status", nameOf(participantStatuses, participant.status) ?? ""],
+        ["callback alg", nameOf(callbackAlgs, participant.callbackAlg) ?? ""],
         ["callback body", nameOf(callbackBodyFormats, participant.callbackBodyFormat) ?? ""],
         ["signing keys", participant.signingJwks.map(kidOf).join(", ")],
         ["encryption key", participant.encryptionJwk === "" ? "" : kidOf(participant.encryptionJwk)],

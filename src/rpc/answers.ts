@@ -18,11 +18,13 @@ import type { Participant, PublicJwk } from "../domain/participant.ts";
 import {
   auditActs,
   bankRoles,
+  callbackAlgs,
   callbackBodyFormats,
   callbackKinds,
   callbackStates,
   orderStatuses,
   participantKinds,
+  participantStatuses,
   paymentMessageStatuses,
   paymentTypes,
   registerActKinds,
@@ -130,6 +132,8 @@ export function toParticipant(participant: Participant): MessageInitShape<typeof
     createdAt: timestampFromDate(participant.createdAt),
     updatedAt: timestampFromDate(participant.updatedAt),
     requiresBodySha256: participant.requiresBodySha256,
+    callbackAlg: callbackAlgs[participant.callbackAlg],
+    status: participantStatuses[participant.status],
   };
 }
 

@@ -2,7 +2,13 @@ import { Access as AccessValue } from "../../gen/dcm/v1/access_pb.ts";
 import { AuditAct } from "../../gen/dcm/v1/audit_service_pb.ts";
 import * as pb from "../../gen/dcm/v1/callback_pb.ts";
 import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
-import { BankRole, CallbackBodyFormat, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
+import {
+  BankRole,
+  CallbackAlg,
+  CallbackBodyFormat,
+  ParticipantKind,
+  ParticipantStatus,
+} from "../../gen/dcm/v1/participant_pb.ts";
 import { PaymentMessageStatus, PaymentType, SenderAccountType } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { Scope } from "../../gen/dcm/v1/scope_pb.ts";
 import { RegisterActKind, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
@@ -73,6 +79,18 @@ export const callbackBodyFormats = {
   json: CallbackBodyFormat.JSON,
   text: CallbackBodyFormat.TEXT,
 } as const satisfies Record<participant.CallbackBodyFormat, CallbackBodyFormat>;
+
+export const callbackAlgs = {
+  RS256: CallbackAlg.RS256,
+  ES256: CallbackAlg.ES256,
+  EdDSA: CallbackAlg.EDDSA,
+} as const satisfies Record<participant.CallbackAlg, CallbackAlg>;
+
+export const participantStatuses = {
+  active: ParticipantStatus.ACTIVE,
+  suspended: ParticipantStatus.SUSPENDED,
+  closed: ParticipantStatus.CLOSED,
+} as const satisfies Record<participant.ParticipantStatus, ParticipantStatus>;
 
 export const registerStatuses = {
   sent: RegisterStatus.SENT,

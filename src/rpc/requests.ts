@@ -17,6 +17,7 @@ import type { CallbackUrls, Participant, ParticipantKind } from "../domain/parti
 import {
   auditActs,
   bankRoles,
+  callbackAlgs,
   callbackBodyFormats,
   callbackKinds,
   callbackStates,
@@ -137,6 +138,7 @@ export function registration(kind: ParticipantKind, given: PbParticipant | undef
     redirectUrl: textOrNull(participant.redirectUrl),
     feeBasisPoints: participant.feeBasisPoints,
     requiresBodySha256: participant.requiresBodySha256,
+    callbackAlg: optionalNamed(callbackAlgs, participant.callbackAlg, "callback_alg") ?? "RS256",
   };
 }
 
@@ -164,6 +166,7 @@ function jwkJson(text: string, field: string): unknown {
 export function participantChange(request: UpdateParticipantRequest): ParticipantChange {
   const { name, deepLinkPrefix, logoUrl, feeBasisPoints, iban, requiresBodySha256 } = request;
   const format = optionalNamed(callbackBodyFormats, request.callbackBodyFormat, "callback_body_format");
+  const alg = optionalNamed(callbackAlgs, request.callbackAlg, "callback_alg");
   return {
     ...(request.callbackUrls && { callbackUrls: callbackUrls(request.callbackUrls) }),
     ...(request.signingJwks.length > 0 && {
@@ -175,6 +178,7 @@ export function participantChange(request: UpdateParticipantRequest): Participan
     ...(logoUrl !== undefined && { logoUrl }),
     ...(feeBasisPoints !== undefined && { feeBasisPoints }),
     ...(format !== undefined && { callbackBodyFormat: format }),
+    ...(alg !== undefined && { callbackAlg: alg }),
     ...(iban !== undefined && { iban }),
     ...(requiresBodySha256 !== undefined && { requiresBodySha256 }),
   };

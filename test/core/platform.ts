@@ -182,6 +182,7 @@ export function bankRegistration(changes: Partial<Registration> = {}): Registrat
     redirectUrl: null,
     feeBasisPoints: 0,
     requiresBodySha256: false,
+    callbackAlg: "RS256",
     ...changes,
   };
 }

@@ -23,6 +23,7 @@ const released: { readonly [name: string]: string } = {
   Migration20261127000002: "f8834aa91087524cd600baf0f672d676b5cc81207f1f9ebc9d7afa323aec58d5",
   Migration20261127000003: "bdbf0b77666aa218657ddf9197b5bc11dccc7dd41c1fddb648d670af2638c4af",
   Migration20261127000004: "498bdc636a49bdb276353c5c750083bb292e4a34547831dbc161d1d8be2f3a1f",
+  Migration20261127000005: "61f91220b72d72e804d31f10a78838532dc0d34936588fae7c02d64b25a91d46",
 };
 
 test("no released migration was edited, and each has its digest here", () => {

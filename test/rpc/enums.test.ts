@@ -5,7 +5,13 @@ import { AuditActSchema } from "../../gen/dcm/v1/audit_service_pb.ts";
 import { CallbackKindSchema, CallbackStateSchema } from "../../gen/dcm/v1/callback_pb.ts";
 import { ErrorReasonSchema } from "../../gen/dcm/v1/error_pb.ts";
 import { OrderStatusSchema } from "../../gen/dcm/v1/order_pb.ts";
-import { BankRoleSchema, CallbackBodyFormatSchema, ParticipantKindSchema } from "../../gen/dcm/v1/participant_pb.ts";
+import {
+  BankRoleSchema,
+  CallbackAlgSchema,
+  CallbackBodyFormatSchema,
+  ParticipantKindSchema,
+  ParticipantStatusSchema,
+} from "../../gen/dcm/v1/participant_pb.ts";
 import {
   PaymentMessageStatusSchema,
   PaymentTypeSchema,
@@ -29,6 +35,8 @@ describe("every closed list holds the same on the wire and in the domain", () =>
     [ParticipantKindSchema, enums.participantKinds],
     [BankRoleSchema, enums.bankRoles],
     [CallbackBodyFormatSchema, enums.callbackBodyFormats],
+    [CallbackAlgSchema, enums.callbackAlgs],
+    [ParticipantStatusSchema, enums.participantStatuses],
     [RegisterStatusSchema, enums.registerStatuses],
     [CallbackKindSchema, enums.callbackKinds],
     [CallbackStateSchema, enums.callbackStates],

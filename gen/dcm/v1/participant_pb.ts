@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/participant.proto.
  */
 export const file_dcm_v1_participant: GenFile = /*@__PURE__*/
-  fileDesc("ChhkY20vdjEvcGFydGljaXBhbnQucHJvdG8SBmRjbS52MSJ7CgxDYWxsYmFja1VybHMSDAoEYmFzZRgBIAEoCRIOCgZwYXlfaW4YAiABKAkSDwoHcGF5X291dBgDIAEoCRIOCgZjcmVkaXQYBCABKAkSEgoKZXhwaXJhdGlvbhgFIAEoCRIYChBncm9zc19zZXR0bGVtZW50GAYgASgJIvYECgtQYXJ0aWNpcGFudBIMCgRndWlkGAEgASgJEiUKBGtpbmQYAiABKA4yFy5kY20udjEuUGFydGljaXBhbnRLaW5kEgwKBG5hbWUYAyABKAkSEAoIdGF4X2NvZGUYBCABKAkSCwoDYmljGAUgASgJEgsKA3VpZBgGIAEoCRIfCgVyb2xlcxgHIAMoDjIQLmRjbS52MS5CYW5rUm9sZRIMCgRpYmFuGAggASgJEgsKA21jYxgJIAEoCRIbChNzZXJ2aWNpbmdfYmFua19ndWlkGAogASgJEisKDWNhbGxiYWNrX3VybHMYCyABKAsyFC5kY20udjEuQ2FsbGJhY2tVcmxzEjgKFGNhbGxiYWNrX2JvZHlfZm9ybWF0GAwgASgOMhouZGNtLnYxLkNhbGxiYWNrQm9keUZvcm1hdBIUCgxzaWduaW5nX2p3a3MYDSADKAkSFgoOZW5jcnlwdGlvbl9qd2sYDiABKAkSEAoIandrc191cmwYDyABKAkSDQoFZW1haWwYECABKAkSGAoQZGVlcF9saW5rX3ByZWZpeBgRIAEoCRIQCghsb2dvX3VybBgSIAEoCRIUCgxyZWRpcmVjdF91cmwYEyABKAkSGAoQZmVlX2Jhc2lzX3BvaW50cxgUIAEoBRIPCgd2ZXJzaW9uGBUgASgDEi4KCmNyZWF0ZWRfYXQYFiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYFyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFHJlcXVpcmVzX2JvZHlfc2hhMjU2GBggASgIKm0KD1BhcnRpY2lwYW50S2luZBIgChxQQVJUSUNJUEFOVF9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVUEFSVElDSVBBTlRfS0lORF9CQU5LEAESHQoZUEFSVElDSVBBTlRfS0lORF9NRVJDSEFOVBACKlcKCEJhbmtSb2xlEhkKFUJBTktfUk9MRV9VTlNQRUNJRklFRBAAEhcKE0JBTktfUk9MRV9JTklUSUFUT1IQARIXChNCQU5LX1JPTEVfUkVDSVBJRU5UEAIqeAoSQ2FsbGJhY2tCb2R5Rm9ybWF0EiQKIENBTExCQUNLX0JPRFlfRk9STUFUX1VOU1BFQ0lGSUVEEAASHQoZQ0FMTEJBQ0tfQk9EWV9GT1JNQVRfSlNPThABEh0KGUNBTExCQUNLX0JPRFlfRk9STUFUX1RFWFQQAmIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChhkY20vdjEvcGFydGljaXBhbnQucHJvdG8SBmRjbS52MSJ7CgxDYWxsYmFja1VybHMSDAoEYmFzZRgBIAEoCRIOCgZwYXlfaW4YAiABKAkSDwoHcGF5X291dBgDIAEoCRIOCgZjcmVkaXQYBCABKAkSEgoKZXhwaXJhdGlvbhgFIAEoCRIYChBncm9zc19zZXR0bGVtZW50GAYgASgJIswFCgtQYXJ0aWNpcGFudBIMCgRndWlkGAEgASgJEiUKBGtpbmQYAiABKA4yFy5kY20udjEuUGFydGljaXBhbnRLaW5kEgwKBG5hbWUYAyABKAkSEAoIdGF4X2NvZGUYBCABKAkSCwoDYmljGAUgASgJEgsKA3VpZBgGIAEoCRIfCgVyb2xlcxgHIAMoDjIQLmRjbS52MS5CYW5rUm9sZRIMCgRpYmFuGAggASgJEgsKA21jYxgJIAEoCRIbChNzZXJ2aWNpbmdfYmFua19ndWlkGAogASgJEisKDWNhbGxiYWNrX3VybHMYCyABKAsyFC5kY20udjEuQ2FsbGJhY2tVcmxzEjgKFGNhbGxiYWNrX2JvZHlfZm9ybWF0GAwgASgOMhouZGNtLnYxLkNhbGxiYWNrQm9keUZvcm1hdBIUCgxzaWduaW5nX2p3a3MYDSADKAkSFgoOZW5jcnlwdGlvbl9qd2sYDiABKAkSEAoIandrc191cmwYDyABKAkSDQoFZW1haWwYECABKAkSGAoQZGVlcF9saW5rX3ByZWZpeBgRIAEoCRIQCghsb2dvX3VybBgSIAEoCRIUCgxyZWRpcmVjdF91cmwYEyABKAkSGAoQZmVlX2Jhc2lzX3BvaW50cxgUIAEoBRIPCgd2ZXJzaW9uGBUgASgDEi4KCmNyZWF0ZWRfYXQYFiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYFyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFHJlcXVpcmVzX2JvZHlfc2hhMjU2GBggASgIEikKDGNhbGxiYWNrX2FsZxgZIAEoDjITLmRjbS52MS5DYWxsYmFja0FsZxIpCgZzdGF0dXMYGiABKA4yGS5kY20udjEuUGFydGljaXBhbnRTdGF0dXMqbQoPUGFydGljaXBhbnRLaW5kEiAKHFBBUlRJQ0lQQU5UX0tJTkRfVU5TUEVDSUZJRUQQABIZChVQQVJUSUNJUEFOVF9LSU5EX0JBTksQARIdChlQQVJUSUNJUEFOVF9LSU5EX01FUkNIQU5UEAIqVwoIQmFua1JvbGUSGQoVQkFOS19ST0xFX1VOU1BFQ0lGSUVEEAASFwoTQkFOS19ST0xFX0lOSVRJQVRPUhABEhcKE0JBTktfUk9MRV9SRUNJUElFTlQQAip4ChJDYWxsYmFja0JvZHlGb3JtYXQSJAogQ0FMTEJBQ0tfQk9EWV9GT1JNQVRfVU5TUEVDSUZJRUQQABIdChlDQUxMQkFDS19CT0RZX0ZPUk1BVF9KU09OEAESHQoZQ0FMTEJBQ0tfQk9EWV9GT1JNQVRfVEVYVBACKnMKC0NhbGxiYWNrQWxnEhwKGENBTExCQUNLX0FMR19VTlNQRUNJRklFRBAAEhYKEkNBTExCQUNLX0FMR19SUzI1NhABEhYKEkNBTExCQUNLX0FMR19FUzI1NhACEhYKEkNBTExCQUNLX0FMR19FRERTQRADKpcBChFQYXJ0aWNpcGFudFN0YXR1cxIiCh5QQVJUSUNJUEFOVF9TVEFUVVNfVU5TUEVDSUZJRUQQABIdChlQQVJUSUNJUEFOVF9TVEFUVVNfQUNUSVZFEAESIAocUEFSVElDSVBBTlRfU1RBVFVTX1NVU1BFTkRFRBACEh0KGVBBUlRJQ0lQQU5UX1NUQVRVU19DTE9TRUQQA2IGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * Where callbacks go. A kind without a URL of its own goes to `base`;
@@ -247,6 +247,20 @@ export type Participant = Message<"dcm.v1.Participant"> & {
    * @generated from field: bool requires_body_sha256 = 24;
    */
   requiresBodySha256: boolean;
+
+  /**
+   * With which algorithm the platform signs what it sends to the participant.
+   *
+   * @generated from field: dcm.v1.CallbackAlg callback_alg = 25;
+   */
+  callbackAlg: CallbackAlg;
+
+  /**
+   * What the participant may do now. Set by the platform; at registration it is not looked at.
+   *
+   * @generated from field: dcm.v1.ParticipantStatus status = 26;
+   */
+  status: ParticipantStatus;
 };
 
 /**
@@ -378,4 +392,100 @@ export type CallbackBodyFormat = (typeof CallbackBodyFormat)[keyof typeof Callba
  */
 export const CallbackBodyFormatSchema: GenEnum<CallbackBodyFormat> = /*@__PURE__*/
   enumDesc(file_dcm_v1_participant, 2);
+
+/**
+ * With which algorithm the platform signs what it sends to a participant.
+ *
+ * @generated from enum dcm.v1.CallbackAlg
+ */
+export const CallbackAlg = {
+  /**
+   * The same as RS256.
+   *
+   * @generated from enum value: CALLBACK_ALG_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * RSASSA-PKCS1-v1_5 with SHA-256.
+   *
+   * @generated from enum value: CALLBACK_ALG_RS256 = 1;
+   */
+  RS256: 1,
+
+  /**
+   * ECDSA over P-256 with SHA-256.
+   *
+   * @generated from enum value: CALLBACK_ALG_ES256 = 2;
+   */
+  ES256: 2,
+
+  /**
+   * EdDSA with Ed25519.
+   *
+   * @generated from enum value: CALLBACK_ALG_EDDSA = 3;
+   */
+  EDDSA: 3,
+} as const;
+
+/**
+ * With which algorithm the platform signs what it sends to a participant.
+ *
+ * @generated from enum dcm.v1.CallbackAlg
+ */
+export type CallbackAlg = (typeof CallbackAlg)[keyof typeof CallbackAlg] | UnknownEnum;
+
+/**
+ * Describes the enum dcm.v1.CallbackAlg.
+ */
+export const CallbackAlgSchema: GenEnum<CallbackAlg> = /*@__PURE__*/
+  enumDesc(file_dcm_v1_participant, 3);
+
+/**
+ * What a participant may do now.
+ *
+ * @generated from enum dcm.v1.ParticipantStatus
+ */
+export const ParticipantStatus = {
+  /**
+   * Never stored.
+   *
+   * @generated from enum value: PARTICIPANT_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Takes part.
+   *
+   * @generated from enum value: PARTICIPANT_STATUS_ACTIVE = 1;
+   */
+  ACTIVE: 1,
+
+  /**
+   * Its requests are refused, but for those about gross settlement; its callbacks are not sent. It can be resumed.
+   *
+   * @generated from enum value: PARTICIPANT_STATUS_SUSPENDED = 2;
+   */
+  SUSPENDED: 2,
+
+  /**
+   * Takes part no more, for ever. None of its keys is good.
+   *
+   * @generated from enum value: PARTICIPANT_STATUS_CLOSED = 3;
+   */
+  CLOSED: 3,
+} as const;
+
+/**
+ * What a participant may do now.
+ *
+ * @generated from enum dcm.v1.ParticipantStatus
+ */
+export type ParticipantStatus = (typeof ParticipantStatus)[keyof typeof ParticipantStatus] | UnknownEnum;
+
+/**
+ * Describes the enum dcm.v1.ParticipantStatus.
+ */
+export const ParticipantStatusSchema: GenEnum<ParticipantStatus> = /*@__PURE__*/
+  enumDesc(file_dcm_v1_participant, 4);
 

@@ -7,6 +7,7 @@ import { Migration20261127000001 } from "./Migration20261127000001.ts";
 import { Migration20261127000002 } from "./Migration20261127000002.ts";
 import { Migration20261127000003 } from "./Migration20261127000003.ts";
 import { Migration20261127000004 } from "./Migration20261127000004.ts";
+import { Migration20261127000005 } from "./Migration20261127000005.ts";
 
 /**
  * Every migration, oldest first. They are only ever added: one that was released may have run somewhere, and what is
@@ -22,6 +23,7 @@ export const migrationsList = [
   Migration20261127000002,
   Migration20261127000003,
   Migration20261127000004,
+  Migration20261127000005,
 ].map((migration) => ({
   name: migration.name,
   class: migration,

@@ -34,6 +34,8 @@ export function registered(given: Partial<Participant> & Pick<Participant, "guid
     createdAt: new Date(0),
     updatedAt: new Date(0),
     requiresBodySha256: false,
+    callbackAlg: "RS256",
+    status: "active",
     ...given,
   };
 }
