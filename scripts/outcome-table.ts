@@ -46,6 +46,7 @@ const outcomeTitles = {
   connection_reset: "connection reset",
   malformed_http: "not HTTP",
   address_refused: "address refused by the guard",
+  suspended: "receiver suspended: nothing sent",
   lost: "worker died before recording",
 } satisfies Record<Outcome, string>;
 

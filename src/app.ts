@@ -194,7 +194,24 @@ async function startLocalCore(run: Run): Promise<LocalCore> {
   };
   const core = createCore(context);
   started.defer(() => core.drain());
+  keepSeenKeys(core, log, started);
   return { core, queue, database, clock: clock.now, key };
+}
+
+/** So old may be what operators read of when a key was used last. */
+const seenKeysEveryMs = 60_000;
+
+/** What was noted in the last minute is written down at the stop as well. */
+function keepSeenKeys({ identity }: Core, log: Logger, started: AsyncDisposableStack): void {
+  const keep = () =>
+    identity.keepSeenKeys().catch((error: Error) => {
+      log.warn({ problem: error.message }, "when keys were used last could not be written down");
+    });
+  const timer = setInterval(keep, seenKeysEveryMs).unref();
+  started.defer(async () => {
+    clearInterval(timer);
+    await keep();
+  });
 }
 
 /** What is configured, but never more than the server gives: the pools would be refused the rest again and again. */

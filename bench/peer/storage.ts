@@ -31,7 +31,8 @@ export async function storeSubmission(client: PoolClient, submission: Submission
   if (used.rowCount === 0) return { refused: "AUTHORIZATION_FAILED" };
   const found = await client.query<OrderRow>(
     `select o.guid, o.merchant_guid, o.status, o.expires_at, merchant.iban as merchant_account,
-       agent.guid as agent_guid, agent.bic as agent_bic, agent.signing_jwks->0->>'kid' as agent_kid
+       agent.guid as agent_guid, agent.bic as agent_bic, (select kid from participant_key k
+         where k.participant_guid = agent.guid and k.retire_at is null order by k.id limit 1) as agent_kid
      from payment_order o
      join participant merchant on merchant.guid = o.merchant_guid
      join participant agent on agent.guid = merchant.servicing_bank_guid

@@ -288,6 +288,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/counterparty/{counterparty_guid}/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add a key of the bank
+         * @description Adds a key to those that the bank has, as it has signed with one of them. The new key is good when the answer comes; the old
+         *     ones stay until they are retired. A bank has at most four keys of one use at once, and at most two of one `kid`. The usual
+         *     rotation: add the new key with `retire_others_at` some minutes ahead, sign with the new one from the answer on.
+         *
+         *     A retry is safe: a key that the bank has already is answered in the same way.
+         */
+        post: operations["addKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/counterparty/{counterparty_guid}/callbacks/missed": {
         parameters: {
             query?: never;
@@ -689,6 +713,43 @@ export interface components {
             /** @description In the token of an Expiration callback, `expiration`. */
             callback_kind?: components["schemas"]["CallbackKind"];
         };
+        /** @description A new key of a bank. */
+        NewKeyEnvelope: {
+            /** @description A compact JWS of NewKeyClaims, signed by the bank with a key that it has. */
+            jwt: string;
+        };
+        /**
+         * @description A key that a bank adds to those that it has.
+         * @example {
+         *       "jwk": {
+         *         "kty": "EC",
+         *         "crv": "P-256",
+         *         "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+         *         "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+         *         "kid": "bank-2026-2",
+         *         "alg": "ES256"
+         *       },
+         *       "retire_others_at": 1767225600
+         *     }
+         */
+        NewKeyClaims: {
+            /**
+             * @description The public key. Its `kid` is the thumbprint of RFC 7638 where it has none; `use: enc` says that it is for the encryption of
+             *     personal data alone.
+             */
+            jwk: Record<string, never>;
+            /**
+             * @description When the keys of the same use that the bank has already stop being good, in seconds. Without it they stay. An instant that
+             *     has passed means at once: whatever the old keys have signed and is still on its way is refused then, a repeat of this
+             *     request too.
+             */
+            retire_others_at?: components["schemas"]["NumericDate"];
+        };
+        /** @description The key that was added. */
+        KeyAdded: {
+            /** @description The key's identifier, by which tokens name it. */
+            kid: string;
+        };
         /**
          * @description What a merchant's order token says.
          * @example {
@@ -943,6 +1004,12 @@ export interface components {
             nonce: string;
             /** @description The message's AES-256 key, encrypted by RSA-OAEP with SHA-256 for the recipient bank, in standard base64 with padding. */
             encrypted_key: string;
+            /**
+             * @description The `kid` of the recipient bank's key that was used, which is the `public_key` of the order as it was read. Without it the
+             *     order's key counts: the one of its creation or, once that is retired, the bank's current one. A key that the bank has not
+             *     had since the order was made is refused.
+             */
+            kid?: string;
         };
         /** @description The accepted payment message. */
         PaymentMessageCreated: {
@@ -1710,7 +1777,7 @@ export interface components {
          * @description What was refused, for programs.
          * @enum {string}
          */
-        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE" | "TOKEN_STALE" | "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID" | "TOKEN_AUDIENCE";
+        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE" | "TOKEN_STALE" | "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID" | "TOKEN_AUDIENCE" | "PARTICIPANT_SUSPENDED" | "RECEIVER_COUNTERPARTY_SUSPENDED" | "INVALID_KEY";
         /** @description A refusal. */
         Error: {
             /** @description What was refused, for people. */
@@ -1867,16 +1934,25 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description The identifier in the path is not the caller's own. */
+        /** @description The identifier in the path is not the caller's own, or the caller is suspended. */
         Forbidden: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The caller is suspended. */
+        Suspended: {
             headers: {
                 [name: string]: unknown;
             };
             content: {
                 /**
                  * @example {
-                 *       "error": "the counterparty in the path is not the caller",
-                 *       "code": "FORBIDDEN"
+                 *       "error": "the participant is suspended",
+                 *       "code": "PARTICIPANT_SUSPENDED"
                  *     }
                  */
                 "application/json": components["schemas"]["Error"];
@@ -2204,6 +2280,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Suspended"];
             /** @description The merchant already has an order with this `ref` and other content. */
             409: {
                 headers: {
@@ -2854,6 +2931,52 @@ export interface operations {
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["SettlementInternalError"];
             503: components["responses"]["SettlementUnavailable"];
+        };
+    };
+    addKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The calling bank's own identifier. */
+                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+            };
+            cookie?: never;
+        };
+        /** @description A token with NewKeyClaims, signed by the bank with a key that it has. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6ImJhbmstMjAyNi0xIn0.eyJqd2siOnsia3R5IjoiRUMiLCJjcnYiOiJQLTI1NiIsIngiOiJmODNPSjNEMnhGMUJnOHZ1Yjl0TGUxZ0hNelY3NmU4VHVzOXVQSHZSVkVVIiwieSI6InhfRkV6UnU5bTM2SExOX3R1ZTY1OUxOcFhXNnBDeVN0aWtZaktJV0k1YTAiLCJraWQiOiJiYW5rLTIwMjYtMiIsImFsZyI6IkVTMjU2In0sInJldGlyZV9vdGhlcnNfYXQiOjE3NjcyMjU2MDB9.c2lnbmF0dXJl"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewKeyEnvelope"];
+            };
+        };
+        responses: {
+            /** @description The key is good. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kid": "bank-2026-2"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["KeyAdded"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listMissedCallbacks: {

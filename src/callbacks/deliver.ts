@@ -39,7 +39,8 @@ export type DeliveryContext = {
   tracing: Tracing;
 };
 
-type Prepared = { url: string; request: CallbackRequest };
+/** Nothing goes to a receiver that takes part no more for now, or ever. */
+type Prepared = { url: string; request: CallbackRequest } | "suspended";
 
 /**
  * Handles one ticket: at most one attempt, from the claim to the record (design, flow 2). The verdict is the answer to the
@@ -90,7 +91,7 @@ async function attemptIn(context: DeliveryContext, slot: Slot, ticket: Ticket, s
       context.log.warn(logFields(claimed), "an attempt began too late and is not made; it counts as lost");
       return "ack";
     }
-    const result = await post(context, claimed, prepared);
+    const result = prepared === "suspended" ? notSent : await post(context, claimed, prepared);
     answered = outcomeClasses[result.outcome] !== "unanswered" || result.httpStatus !== undefined;
     slot.release(answered);
     await record(context, claimed, result, ticket.trace);
@@ -102,7 +103,18 @@ async function attemptIn(context: DeliveryContext, slot: Slot, ticket: Ticket, s
 
 const paymentOf = (claimed: ClaimedCallback) => ({ "dcm.payment_message_guid": claimed.paymentMessage?.guid });
 
-function post(context: DeliveryContext, claimed: ClaimedCallback, { url, request }: Prepared): Promise<AttemptResult> {
+/** As if the receiver had answered nothing: what then follows is in the outcome table. */
+const notSent: AttemptResult = {
+  outcome: "suspended",
+  durationMs: 0,
+  problem: "the receiver is suspended; nothing was sent",
+};
+
+function post(
+  context: DeliveryContext,
+  claimed: ClaimedCallback,
+  { url, request }: Exclude<Prepared, "suspended">,
+): Promise<AttemptResult> {
   const attributes = { "dcm.kind": claimed.kind, "server.address": URL.parse(url)?.hostname };
   return context.tracing.inSpan({ name: "POST callback", kind: "client", attributes }, async (span) => {
     const result = await context.client.post(url, request);
@@ -120,6 +132,7 @@ async function prepare(context: DeliveryContext, claimed: ClaimedCallback): Prom
     claimed.registerId === null ? undefined : await readSettlement(context, claimed, claimed.registerId);
   try {
     if (isRefusal(receiver)) throw new Error("the receiver is not registered");
+    if (receiver.status !== "active") return "suspended";
     if (isRefusal(settlement)) throw new Error(`register ${claimed.registerId} does not exist`);
     return await prepareFor(context, { claimed, settlement }, receiver);
   } catch (error) {

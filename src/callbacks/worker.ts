@@ -47,6 +47,9 @@ const expireEveryMs = 1_000;
 const settleEveryMs = 30_000;
 const forgetEveryMs = 1_000;
 
+const keySetsEveryMs = 1_000;
+
+const keySetsAtOnce = 8;
 const expireAtOnce = 500;
 const forgetAtOnce = 5_000;
 const reconciledDays = 8;
@@ -79,6 +82,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     repeat("relay", relayEveryMs, log, () => relayOnce(core, queue, log)),
     repeat("expire orders", expireEveryMs, log, async () => (await core.expireOrders(expireAtOnce)) === expireAtOnce),
     repeat("close registers", settleEveryMs, log, settling(options)),
+    repeat("key sets", keySetsEveryMs, log, () => readKeySets(core, log)),
     repeat("forget access tokens", forgetEveryMs, log, () => core.forgetAccessTokens(forgetAtOnce)),
   ];
   return {
@@ -87,6 +91,17 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       await Promise.all([...consumers.map((consumer) => consumer.stop()), ...chores.map((chore) => chore.stop())]);
     },
   };
+}
+
+/** Answers whether there may be more. Each set that fails or changes is said: a merchant's orders hang on it. */
+async function readKeySets(core: Core, log: DeliveryLog): Promise<boolean> {
+  const read = await core.readKeySets(keySetsAtOnce, Math.random);
+  for (const { guid, changed, problem } of read) {
+    if (problem !== undefined)
+      log.warn({ party: guid, problem }, "a published key set is not as it should be; what was read last counts");
+    if (changed) log.info({ party: guid }, "a participant's keys are now those that it publishes");
+  }
+  return read.length === keySetsAtOnce;
 }
 
 /** Closes what is over and reconciles it; a reconciliation that failed is made up for the next time. */

@@ -9,9 +9,12 @@ import type { CoreContext } from "./context.ts";
 import { addCredential, listCredentials, revokeCredential, serviceOf } from "./credentials.ts";
 import { createIdentity } from "./identity/identity.ts";
 import { unlessChanged } from "./identity/partyChanged.ts";
+import { getKeySet, readKeySets } from "./keySets.ts";
 import { createOrders, expireOrders, getOrder } from "./orders.ts";
 import { recordLostAttempts, takeOverdueCallbacks } from "./overdue.ts";
 import { updateParticipant } from "./participantChange.ts";
+import { addOwnKey, addParticipantKey, listParticipantKeys, retireParticipantKey } from "./participantKeys.ts";
+import { closeParticipant, resumeParticipant, suspendParticipant } from "./participantStatus.ts";
 import { ensureParticipant, getParticipant, listParticipants, registerParticipant } from "./participants.ts";
 import { getPaymentMessage } from "./paymentMessages.ts";
 import { reconcileRegisters } from "./reconciliation.ts";
@@ -96,6 +99,15 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     registerParticipant: bind(registerParticipant),
     ensureParticipant: bind(ensureParticipant),
     updateParticipant: bind(updateParticipant),
+    suspendParticipant: bind(suspendParticipant),
+    resumeParticipant: bind(resumeParticipant),
+    closeParticipant: bind(closeParticipant),
+    addParticipantKey: bind(addParticipantKey),
+    retireParticipantKey: bind(retireParticipantKey),
+    addOwnKey: bind(addOwnKey),
+    listParticipantKeys: bind(listParticipantKeys),
+    getKeySet: bind(getKeySet),
+    readKeySets: bind(readKeySets),
     getParticipant: bind(getParticipant),
     listParticipants: bind(listParticipants),
     addCredential: bind(addCredential),

@@ -10,13 +10,15 @@ import {
   orderProblem,
   orderTimeProblem,
   orderTransitions,
+  suspendedSideProblem,
   type UltimateCreditor,
 } from "../domain/order.ts";
-import type { Participant } from "../domain/participant.ts";
+import type { Participant, PublicJwk } from "../domain/participant.ts";
 import { firstTickets, type Inserted, insertText } from "./cascade.ts";
 import type { CoreContext } from "./context.ts";
 import { isGuid } from "./guid.ts";
 import { PartyChanged } from "./identity/partyChanged.ts";
+import { currentEncryptionKey, orderEncryptionKey } from "./participantRows.ts";
 import { getParticipant } from "./participants.ts";
 import { findPaymentMessage, type PaymentMessage } from "./paymentMessages.ts";
 
@@ -38,26 +40,30 @@ export type OrderRow = {
 const columns =
   "guid, merchant_guid, ref, amount_minor, currency, purpose, redirect_url, ultimate_creditor, issued_at, expires_at, status, created_at";
 
-/** What the caller hands in; the statement adds two instants by the database's clock. */
-const givenColumns = columnsOf(PaymentOrderEntity)
-  .filter((column) => column !== "created_at" && column !== "updated_at")
-  .join(", ");
+/** What the statement adds: two instants by the database's clock, and what the order is paid to. */
+const addedColumns = ["created_at", "updated_at", "creditor_account", "creditor_agent_guid", "encryption_key_id"];
+
+/** What the caller hands in. */
+const givenColumns = columnsOf(PaymentOrderEntity).filter((column) => !addedColumns.includes(column));
 
 // Orders come in the order of their unique key, so that of two nodes with the same ones one waits for the other. An order
 // whose times are wrong as of now is not inserted, nor one whose merchant was changed since its signature was verified;
-// `judged_at` and `unchanged` tell the caller why, also when none was.
+// `judged_at` and `unchanged` tell the caller why, also when none was. What an order is paid to, and encrypted for, is what it is now.
 const insertOrders = {
   name: "insert_orders",
   text: `
-    with unchanged as (
-      select guid from unnest($4::uuid[], $5::int[]) as verified(guid, version) join participant using (guid, version)
+    with unchanged as materialized (
+      select merchant.guid, merchant.iban, merchant.servicing_bank_guid,
+        ${currentEncryptionKey("merchant.servicing_bank_guid")} as encryption_key_id
+      from unnest($4::uuid[], $5::int[]) as verified(guid, version) join participant merchant using (guid, version)
     ), inserted as (
-      insert into payment_order (${givenColumns}, created_at, updated_at)
-      select ${givenColumns}, now(), now() from json_populate_recordset(null::payment_order, $1::json)
-      where expires_at > now() and expires_at <= now() + $2 * interval '1 millisecond'
-        and issued_at <= now() + $3 * interval '1 millisecond'
-        and merchant_guid in (select guid from unchanged)
-      order by merchant_guid, ref
+      insert into payment_order (${[...givenColumns, ...addedColumns].join(", ")})
+      select ${givenColumns.map((column) => `o.${column}`).join(", ")}, now(), now(),
+        merchant.iban, merchant.servicing_bank_guid, merchant.encryption_key_id
+      from json_populate_recordset(null::payment_order, $1::json) o join unchanged merchant on merchant.guid = o.merchant_guid
+      where o.expires_at > now() and o.expires_at <= now() + $2 * interval '1 millisecond'
+        and o.issued_at <= now() + $3 * interval '1 millisecond'
+      order by o.merchant_guid, o.ref
       on conflict (merchant_guid, ref) do nothing
       returning ${columns}
     )
@@ -74,7 +80,22 @@ const selectByRef = {
       on merchant_guid = asked.merchant and ref = asked.reference`,
 };
 
-const selectByGuid = { name: "select_order", text: `select ${columns} from payment_order where guid = $1` };
+const selectByGuid = {
+  name: "select_order",
+  text: `
+    select ${columns}, paid_to.account as "creditorAccount", paid_to.bank as "creditorAgentGuid", key.jwk as "encryptionJwk"
+    from payment_order o
+    cross join lateral (
+      select coalesce(o.creditor_account, merchant.iban) as account,
+        coalesce(o.creditor_agent_guid, merchant.servicing_bank_guid) as bank
+      from participant merchant where merchant.guid = o.merchant_guid
+    ) paid_to
+    left join participant_key key on key.id = ${orderEncryptionKey("o", "paid_to.bank")}
+    where guid = $1`,
+};
+
+/** What an order is paid to, and encrypted for: as of its creation, whatever its merchant and its bank change later. */
+type PaidTo = { creditorAccount: string; creditorAgentGuid: string; encryptionJwk: PublicJwk | null };
 
 // One statement, so that no process can freeze between canceling orders and making their callbacks, with both locked.
 const expireOrdersStatement = {
@@ -237,29 +258,36 @@ export type OrderWithParties = {
   order: Order;
   merchant: Participant;
   creditorAgent: Participant;
+  creditorAccount: string;
+  /** For which the payer's data is encrypted; null: the bank has no such key any more. */
+  encryptionJwk: PublicJwk | null;
   paymentMessage: PaymentMessage | undefined;
 };
 
 /**
  * Reads an order with its merchant, the servicing bank and its payment message. `reader`: the bank that reads it; undefined for
- * a service.
+ * a service. An order that cannot be paid for now is not shown to a bank that would pay it.
  */
 export async function getOrder(
   context: CoreContext,
   orderGuid: string,
   reader?: Participant,
 ): Promise<OrderWithParties | Refusal> {
-  const [row] = isGuid(orderGuid) ? await context.db.hot<OrderRow>(selectByGuid, [orderGuid]) : [];
+  const [row] = isGuid(orderGuid) ? await context.db.hot<OrderRow & PaidTo>(selectByGuid, [orderGuid]) : [];
   const notFound = () => refuse("ORDER_NOT_FOUND", "order not found", { field: "id" });
   if (row === undefined) return notFound();
   const merchant = await getParticipant(context, { guid: row.merchant_guid });
   if (isRefusal(merchant)) return merchant;
-  const creditorAgent = await getParticipant(context, { guid: merchant.servicingBankGuid ?? "" });
+  const creditorAgent = await getParticipant(context, { guid: row.creditorAgentGuid });
   if (isRefusal(creditorAgent)) return creditorAgent;
+  const mayPay = reader !== undefined && reader.guid !== creditorAgent.guid;
   // Whoever may pay the order, or services its merchant; no other bank can ever be a side of it.
-  if (reader && !reader.roles.includes("initiator") && reader.guid !== creditorAgent.guid) return notFound();
+  if (mayPay && !reader.roles.includes("initiator")) return notFound();
+  const suspended = suspendedSideProblem({ merchant: merchant.status, creditorAgent: creditorAgent.status });
+  if (mayPay && row.status === "created" && suspended !== undefined) return suspended;
   const paymentMessage = await findPaymentMessage(context, { orderGuid: row.guid });
-  return { order: toOrder(row), merchant, creditorAgent, paymentMessage };
+  const { creditorAccount, encryptionJwk } = row;
+  return { order: toOrder(row), merchant, creditorAgent, creditorAccount, encryptionJwk, paymentMessage };
 }
 
 /** Cancels at most `limit` orders whose time is up, each with its Expiration callback; answers how many. */

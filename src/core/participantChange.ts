@@ -1,85 +1,95 @@
 import { type Actor, actorName } from "../domain/actor.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
-  type CallbackAlg,
-  type CallbackBodyFormat,
-  type CallbackUrls,
+  keysProblem,
   type Participant,
   type PublicJwk,
-  participantProblem,
+  type StatedParticipant,
+  statedKeysOf,
+  statedProblem,
 } from "../domain/participant.ts";
 import type { CoreContext } from "./context.ts";
-import { callbackUrlsProblem, encryptionKey, publicKeys, sharedKeyProblem } from "./participantChecks.ts";
+import { followKeySet } from "./keySets.ts";
+import {
+  callbackUrlsProblem,
+  encryptionKey,
+  keySetUrlProblem,
+  publicKeys,
+  sharedKeyProblem,
+} from "./participantChecks.ts";
+import { addKeys, keyDifference, keysChanged, retireKeys } from "./participantKeys.ts";
+import { changeParticipant } from "./participantLock.ts";
 import { replaceParticipant, rowOf } from "./participantRows.ts";
-import { getParticipant } from "./participants.ts";
+import { servicingBankProblem } from "./participants.ts";
 
-/** What can change; members that are absent stay as they are. */
-export type ParticipantChange = {
-  callbackUrls?: CallbackUrls;
-  signingJwks?: unknown[];
-  encryptionJwk?: unknown;
-  name?: string;
-  deepLinkPrefix?: string;
-  logoUrl?: string;
-  feeBasisPoints?: number;
-  callbackBodyFormat?: CallbackBodyFormat;
-  iban?: string;
-  requiresBodySha256?: boolean;
-  callbackAlg?: CallbackAlg;
-};
+/** Fields that change as they are given; members that are absent stay as they are. */
+type PlainChange = Partial<Omit<StatedParticipant, "guid" | "kind" | "version" | "status">>;
 
-/** Keys kept after their replacement; older ones are of no use to any message that can still be on its way. */
-const maxPastKeys = 20;
+/** What can change. Keys that are given replace all of their use; `encryptionJwk: null` leaves the signing keys to encrypt for. */
+export type ParticipantChange = PlainChange & { signingJwks?: unknown[]; encryptionJwk?: unknown | null };
 
-/** Of changes at the same moment one takes effect in each round; so many at once are no operators at work any more. */
-const maxTries = 20;
-
-/**
- * Changes a participant; replaced keys are remembered, so that messages that were encrypted for them still show theirs.
- * It reads, decides, and replaces the version that it read; when another change came first, it decides again.
- */
+/** Changes a participant by name, in an operator's name. */
 export async function updateParticipant(
   context: CoreContext,
   actor: Actor,
   guid: string,
   change: ParticipantChange,
+  expectedVersion?: number,
 ): Promise<Participant | Refusal> {
+  if (Object.keys(change).length === 0) return refuse("INVALID_REQUEST", "nothing is given that would change");
   const checked = await checkedChange(context, change);
   if (isRefusal(checked)) return checked;
-  for (let tries = 0; tries < maxTries; tries += 1) {
-    const found = await getParticipant(context, { guid });
-    if (isRefusal(found)) return refuse("PARTICIPANT_NOT_FOUND", "no such participant", { field: "guid" });
-    const changed = changedParticipant(found, checked);
-    const problem = participantProblem(changed) ?? (checked.signingJwks && (await sharedKeyProblem(context, changed)));
+  return changeParticipant(context, guid, expectedVersion, async (sql, found) => {
+    const { signingJwks, encryptionJwk, ...plain } = checked;
+    const changed = { ...found, ...plain, version: found.version + 1 };
+    const keys = statedKeysOf(found);
+    const wanted = {
+      signingJwks: signingJwks ?? keys.signingJwks,
+      encryptionJwk: encryptionJwk === undefined ? keys.encryptionJwk : encryptionJwk,
+    };
+    const problem =
+      statedProblem(changed) ??
+      // A merchant that publishes its keys may have withdrawn all of them.
+      (changed.jwksUrl === null ? keysProblem(changed, wanted) : undefined) ??
+      (plain.servicingBankGuid === undefined ? undefined : await servicingBankProblem(context, changed)) ??
+      (signingJwks && (await sharedKeyProblem(sql, found, signingJwks)));
     if (problem !== undefined) return problem;
-    const [replaced] = await context.db.sql<Participant>(replaceParticipant, [rowOf(changed), actorName(actor)]);
-    if (replaced !== undefined) return replaced;
-  }
-  return refuse("OVERLOADED", "the participant is being changed by others; try again");
+    const by = { name: actorName(actor) };
+    if (Object.keys(plain).length === 0) await keysChanged(sql, found);
+    else {
+      const replaced = await sql(replaceParticipant("participant_updated"), [rowOf(changed), by.name]);
+      // Only a node of the version before changes participants without the lock.
+      if (replaced.length === 0) return refuse("OVERLOADED", "the participant is being changed; try again");
+      await followKeySet(sql, changed);
+    }
+    const differences = [
+      keyDifference(found, "sig", wanted.signingJwks),
+      keyDifference(found, "enc", wanted.encryptionJwk === null ? [] : [wanted.encryptionJwk]),
+    ];
+    for (const { missing, superfluous } of differences) {
+      await addKeys(sql, found, missing, by);
+      await retireKeys(sql, found, superfluous, null, by);
+    }
+    return undefined;
+  });
 }
 
 /** A change whose parts that need cryptography and name resolution have been looked at. */
-type CheckedChange = Partial<Participant>;
+type CheckedChange = PlainChange & { signingJwks?: PublicJwk[]; encryptionJwk?: PublicJwk | null };
 
 async function checkedChange(context: CoreContext, change: ParticipantChange): Promise<CheckedChange | Refusal> {
   const { signingJwks, encryptionJwk, ...plain } = change;
   const signing = signingJwks && (await publicKeys(context, signingJwks));
   if (isRefusal(signing)) return signing;
-  const encryption = encryptionJwk === undefined ? undefined : await encryptionKey(context, encryptionJwk);
+  const encryption = encryptionJwk ? await encryptionKey(context, encryptionJwk) : encryptionJwk;
   if (isRefusal(encryption)) return encryption;
   const urls = plain.callbackUrls && (await callbackUrlsProblem(context, plain.callbackUrls));
-  if (urls !== undefined) return urls;
-  return { ...plain, ...(signing && { signingJwks: signing }), ...(encryption && { encryptionJwk: encryption }) };
+  const keySet = plain.jwksUrl ? await keySetUrlProblem(context, plain.jwksUrl) : undefined;
+  const problem = urls ?? keySet;
+  if (problem !== undefined) return problem;
+  return {
+    ...plain,
+    ...(signing !== undefined && { signingJwks: signing }),
+    ...(encryption !== undefined && { encryptionJwk: encryption as PublicJwk | null }),
+  };
 }
-
-function changedParticipant(found: Participant, change: CheckedChange): Participant {
-  const changed = { ...found, ...change, version: found.version + 1 };
-  const current = new Set(keysOf(changed).map(({ kid }) => kid));
-  const replaced = keysOf(found).filter(({ kid }) => !current.has(kid));
-  return { ...changed, pastJwks: [...replaced, ...found.pastJwks].slice(0, maxPastKeys) };
-}
-
-const keysOf = ({ signingJwks, encryptionJwk }: Participant): PublicJwk[] => [
-  ...signingJwks,
-  ...(encryptionJwk === null ? [] : [encryptionJwk]),
-];

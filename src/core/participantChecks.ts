@@ -1,20 +1,17 @@
+import type { Sql } from "../db/pool.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
-import {
-  type CallbackUrls,
-  callbackUrlNames,
-  type Participant,
-  type PublicJwk,
-  type StatedParticipant,
-} from "../domain/participant.ts";
-import type { CoreContext } from "./context.ts";
-import { selectBanksWithKid, selectKeyHolders } from "./participantRows.ts";
+import { type CallbackUrls, callbackUrlNames, type Participant, type PublicJwk } from "../domain/participant.ts";
+import type { CoreContext, UrlProblem } from "./context.ts";
+import { isNotRetired } from "./participantRows.ts";
 
-/** Keys as they are stored, or what is wrong with the first one that cannot be. */
+/** Keys as they are stored, or what is wrong with the first one that cannot be. Of two with one kid nobody knew which is meant. */
 export async function publicKeys(context: CoreContext, given: readonly unknown[]): Promise<PublicJwk[] | Refusal> {
+  const field = "signing_jwks";
   const keys: PublicJwk[] = [];
   for (const jwk of given) {
-    const key = await storableKey(context, jwk, "signing_jwks");
+    const key = await storableKey(context, jwk, field);
     if (isRefusal(key)) return key;
+    if (keys.some(({ kid }) => kid === key.kid)) return refuse("INVALID_KEY", `${field} has a kid twice`, { field });
     keys.push(key);
   }
   return keys;
@@ -24,43 +21,44 @@ export function encryptionKey(context: CoreContext, given: unknown): Promise<Pub
   return storableKey(context, given, "encryption_jwk");
 }
 
-async function storableKey(context: CoreContext, jwk: unknown, field: string): Promise<PublicJwk | Refusal> {
+export async function storableKey(context: CoreContext, jwk: unknown, field: string): Promise<PublicJwk | Refusal> {
   const key = await context.publicKey(jwk);
   return "problem" in key ? refuse("INVALID_KEY", `${field} ${key.problem}`, { field }) : (key as PublicJwk);
 }
 
+const selectOtherHolders = {
+  name: "select_other_holders",
+  text: `
+    select exists (
+      select from participant_key k where k.jwk - '{kid,alg,use}'::text[] = any($2::jsonb[])
+        and k.participant_guid <> $1 and ${isNotRetired("k")}
+    ) as "haveKey", $4 = 'bank' and exists (
+      select from participant_key k where k.kid = any($3) and k.participant_kind = 'bank' and k.use = 'sig'
+        and k.participant_guid <> $1 and ${isNotRetired("k")}
+    ) as "haveKid"`,
+};
+
 /**
- * What is wrong with a participant's keys beside those of others, or undefined. A key that two parties have proves neither.
+ * What is wrong with keys of a participant beside those of others, or undefined. A key that two parties have proves neither.
  * Without a guid in its path a request names its bank by the kid alone, so a second holder would shut the first one out.
  */
 export async function sharedKeyProblem(
-  context: CoreContext,
-  participant: StatedParticipant,
+  sql: Sql,
+  { guid, kind }: Pick<Participant, "guid" | "kind">,
+  jwks: readonly PublicJwk[],
+  field = "signing_jwks",
 ): Promise<Refusal | undefined> {
-  const { kind, signingJwks } = participant;
-  const problem = (what: string) => refuse("INVALID_KEY", `signing_jwks has ${what}`, { field: "signing_jwks" });
-  const holders = await context.db.sql<Participant>(selectKeyHolders, [signingJwks.map(keyItself)]);
-  if (holders.some((holder) => !isSame(holder, participant))) return problem("a key that another party has");
-  if (kind !== "bank") return undefined;
-  const named = await Promise.all(signingJwks.map(({ kid }) => banksWithKid(context, kid)));
-  if (named.flat().some((holder) => !isSame(holder, participant))) return problem("the kid of another bank's key");
-  return undefined;
+  const kids = jwks.filter(({ use }) => use !== "enc").map(({ kid }) => kid);
+  const values = [guid, jwks.map(numbersJson), kids, kind];
+  const [others] = await sql<{ haveKey: boolean; haveKid: boolean }>(selectOtherHolders, values);
+  const problem = (what: string) => refuse("INVALID_KEY", `${field} has ${what}`, { field });
+  if (others?.haveKey) return problem("a key that another party has");
+  return others?.haveKid ? problem("the kid of another bank's key") : undefined;
 }
 
-/** An equal registration that came first at this very moment is the same party under another guid. */
-function isSame(one: StatedParticipant, other: StatedParticipant): boolean {
-  // A merchant's uid may read like a bank's code.
-  const isNamedAlike = one.kind === other.kind && (one.bic ?? one.uid) === (other.bic ?? other.uid);
-  return one.guid === other.guid || isNamedAlike;
-}
-
-/** A list with the key's numbers alone, as a key set contains it. */
-function keyItself({ kid: _kid, alg: _alg, use: _use, ...numbers }: PublicJwk): string {
-  return JSON.stringify([numbers]);
-}
-
-export function banksWithKid(context: CoreContext, kid: string): Promise<Participant[]> {
-  return context.db.sql<Participant>(selectBanksWithKid, [JSON.stringify([{ kid }])]);
+/** The key without what it is called. */
+function numbersJson({ kid: _kid, alg: _alg, use: _use, ...numbers }: PublicJwk): string {
+  return JSON.stringify(numbers);
 }
 
 /** What is wrong with the URLs; a text that can never be right is told before a host that may be right tomorrow. */
@@ -80,8 +78,19 @@ async function callbackUrlProblem(
   const problem = isLong
     ? { text: "is longer than 2000 characters", ofHost: false }
     : await context.callbackUrlProblem(url);
-  if (problem === undefined) return undefined;
-  const field = `callback_urls.${name}`;
-  const message = `${field} ${problem.text}`;
-  return refuse("INVALID_CALLBACK_URL", message, { field, ...(problem.ofHost && { elsewhere: true }) });
+  return problem && ofUrl("INVALID_CALLBACK_URL", `callback_urls.${name}`, problem);
+}
+
+/** What is wrong with the address of a key set, or undefined: it must lie where callbacks may go as well. */
+export async function keySetUrlProblem(context: CoreContext, url: string | null): Promise<Refusal | undefined> {
+  const problem = url === null ? undefined : await context.callbackUrlProblem(url);
+  return problem && ofUrl("INVALID_REQUEST", "jwks_url", problem);
+}
+
+function ofUrl(
+  reason: "INVALID_CALLBACK_URL" | "INVALID_REQUEST",
+  field: string,
+  { text, ofHost }: UrlProblem,
+): Refusal {
+  return refuse(reason, `${field} ${text}`, { field, ...(ofHost && { elsewhere: true }) });
 }

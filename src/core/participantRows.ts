@@ -1,4 +1,5 @@
-import type { Participant, StatedParticipant } from "../domain/participant.ts";
+import type { Sql, Statement } from "../db/pool.ts";
+import type { Participant, ParticipantKey, StatedParticipant } from "../domain/participant.ts";
 import { digestOf, insertEntry } from "./audit.ts";
 
 /** The column of every member, which is also its name in the documents. */
@@ -15,9 +16,6 @@ export const columnOf = {
   servicingBankGuid: "servicing_bank_guid",
   callbackUrls: "callback_urls",
   callbackBodyFormat: "callback_body_format",
-  signingJwks: "signing_jwks",
-  encryptionJwk: "encryption_jwk",
-  pastJwks: "past_jwks",
   jwksUrl: "jwks_url",
   email: "email",
   deepLinkPrefix: "deep_link_prefix",
@@ -30,9 +28,9 @@ export const columnOf = {
   requiresBodySha256: "requires_body_sha256",
   callbackAlg: "callback_alg",
   status: "status",
-} as const satisfies Record<keyof Participant, string>;
+} as const satisfies Record<Exclude<keyof Participant, "keys">, string>;
 
-const members = Object.entries(columnOf) as [keyof Participant, string][];
+const members = Object.entries(columnOf) as [keyof typeof columnOf, string][];
 
 /** The columns that somebody states; the database adds two instants by its own clock. */
 const statedColumns = members
@@ -40,8 +38,38 @@ const statedColumns = members
   .filter((column) => column !== "created_at" && column !== "updated_at")
   .join(", ");
 
+/** SQL: the key of this alias is not retired. */
+export const isNotRetired = (key: string) => `(${key}.retire_at is null or ${key}.retire_at > now())`;
+
+/** SQL: a key as JSON, with its instants in milliseconds. */
+export const keyJson = (
+  key: string,
+) => `json_build_object('id', ${key}.id, 'use', ${key}.use, 'kid', ${key}.kid, 'jwk', ${key}.jwk,
+  'activeFrom', extract(epoch from ${key}.active_from) * 1000, 'retireAt', extract(epoch from ${key}.retire_at) * 1000,
+  'seenAt', extract(epoch from ${key}.seen_at) * 1000, 'addedBy', ${key}.added_by, 'addedWith', ${key}.added_with)`;
+
+/** The newest first; those of one moment as they were given. */
+export const newestKeyFirst = (key: string) => `${key}.active_from desc, ${key}.id`;
+
+/**
+ * SQL: the number of the key that personal data is encrypted for now, of the bank with this guid: one that is for that alone, or
+ * else its newest signing key (wire contract, section 8). The only place that says so.
+ */
+export const currentEncryptionKey = (bankGuid: string) => `(
+    select k.id from participant_key k
+    where k.participant_guid = ${bankGuid} and k.jwk->>'kty' = 'RSA' and ${isNotRetired("k")}
+    order by k.use = 'enc' desc, ${newestKeyFirst("k")} limit 1)`;
+
+/** SQL: the same of an order, whose own key stays as long as it is not retired (wire contract, section 3). */
+export const orderEncryptionKey = (order: string, bankGuid: string) => `coalesce(
+    (select k.id from participant_key k where k.id = ${order}.encryption_key_id and ${isNotRetired("k")}),
+    ${currentEncryptionKey(bankGuid)})`;
+
 /** A participant as an object of its members. By name: `*` would fail in a prepared statement once a migration added one. */
-const selection = members.map(([member, column]) => `${column} as "${member}"`).join(", ");
+const selection = `${members.map(([member, column]) => `participant.${column} as "${member}"`).join(", ")}, (
+    select coalesce(json_agg(${keyJson("k")} order by ${newestKeyFirst("k")}), '[]') from participant_key k
+    where k.participant_guid = participant.guid and ${isNotRetired("k")}
+  ) as keys`;
 
 // These statements run alone (`Database.sql`) and not through MikroORM. Its transactions keep a connection for ever that
 // died inside one, and even its single statements hand one that has died, or that answers nothing, to the next caller.
@@ -55,13 +83,11 @@ export const selectParticipants = {
 /** Two at most: of a kid that two banks hold nobody is the holder. */
 export const selectBanksWithKid = {
   name: "select_banks_with_kid",
-  text: `select ${selection} from participant where kind = 'bank' and signing_jwks @> $1::jsonb limit 2`,
-};
-
-/** Whoever signs with a key of these members, whatever it is called there. */
-export const selectKeyHolders = {
-  name: "select_key_holders",
-  text: `select ${selection} from participant where signing_jwks @> any($1::jsonb[])`,
+  text: `
+    select ${selection} from participant where guid in (
+      select k.participant_guid from participant_key k
+      where k.kid = $1 and k.participant_kind = 'bank' and k.use = 'sig' and ${isNotRetired("k")}
+    ) limit 2`,
 };
 
 /** The page after a name and guid; every restriction may be null. */
@@ -74,14 +100,14 @@ export const selectParticipantPage = {
     order by name, guid limit $5`,
 };
 
-/** `$2` is who registers. Fails as a lost race when the guid, the bank code or the uid is known; answers what is stored. */
+/** `$2` is who registers. Fails as a lost race when the guid, the bank code or the uid is known. */
 export const insertParticipant = {
   name: "insert_participant",
   text: `
     with inserted as (
       insert into participant (${statedColumns}, created_at, updated_at)
       select ${statedColumns}, now(), now() from json_populate_record(null::participant, $1::json)
-      returning ${Object.values(columnOf).join(", ")}, ${digestOf("participant")} as digest
+      returning guid, kind, fee_basis_points, ${digestOf("participant")} as digest
     ), rate as (
       insert into fee_rate (bank_guid, effective_from, basis_points)
       select guid, now(), fee_basis_points from inserted where kind = 'bank'
@@ -93,36 +119,22 @@ export const insertParticipant = {
       from: "inserted",
     })}
     )
-    select ${selection} from inserted`,
+    select guid from inserted`,
 };
 
-/** What an update may change. */
-const changing = (
-  [
-    "name",
-    "iban",
-    "callbackUrls",
-    "callbackBodyFormat",
-    "signingJwks",
-    "encryptionJwk",
-    "pastJwks",
-    "deepLinkPrefix",
-    "logoUrl",
-    "feeBasisPoints",
-    "requiresBodySha256",
-    "callbackAlg",
-    "version",
-  ] as const satisfies ReadonlyArray<keyof Participant>
-).map((member) => columnOf[member]);
+/** What changes never: who it is, when it came, and when the database changed it last. */
+const changing = Object.values(columnOf).filter(
+  (column) => !["guid", "kind", "created_at", "updated_at"].includes(column),
+);
 
 /**
- * Replaces the version before this one, in the name of `$2`, and answers what is stored now; nothing when somebody else has
- * replaced it already. What was is read under the lock, so that it is what the update replaces. A bank's new fee counts from
+ * Replaces the version before this one, in the name of `$2`, by what happened to it; answers its guid, nothing when somebody else
+ * has replaced it already. What was is read under the lock, so that it is what the update replaces. A bank's new fee counts from
  * now on: what was accepted before keeps the rate of its instant. (A bank that a node of the version before registered has no
  * rate yet.)
  */
-export const replaceParticipant = {
-  name: "replace_participant",
+export const replaceParticipant = (act: ChangeOfParticipant): Statement => ({
+  name: act,
   text: `
     with before as (
       select guid, created_at, fee_basis_points, ${digestOf("participant")} as digest from participant
@@ -132,9 +144,7 @@ export const replaceParticipant = {
       from (select ${["guid", ...changing].join(", ")} from json_populate_record(null::participant, $1::json)) new
       join before on before.guid = new.guid
       where participant.guid = new.guid and participant.version = new.version - 1
-      returning ${Object.values(columnOf)
-        .map((column) => `participant.${column}`)
-        .join(", ")}, ${digestOf("participant")} as digest
+      returning participant.guid, participant.kind, participant.fee_basis_points, ${digestOf("participant")} as digest
     ), rate as (
       insert into fee_rate (bank_guid, effective_from, basis_points)
       select guid, now(), fee_basis_points from replaced
@@ -145,15 +155,45 @@ export const replaceParticipant = {
       where replaced.kind = 'bank' and not exists (select from fee_rate f where f.bank_guid = before.guid)
       on conflict (bank_guid, effective_from) do update set basis_points = excluded.basis_points
     ), entry as (${insertEntry({
-      act: "participant_updated",
+      act,
       actor: "$2",
       object: "replaced.guid",
       digests: { before: "before.digest", after: "replaced.digest" },
       from: "replaced join before on before.guid = replaced.guid",
     })}
     )
-    select ${selection} from replaced`,
+    select guid from replaced`,
+});
+
+/** A participant as the database answers it. */
+export type ParticipantRow = Omit<Participant, "keys"> & { keys: readonly KeyRow[] };
+export type KeyRow = Omit<ParticipantKey, "activeFrom" | "retireAt" | "seenAt"> & {
+  activeFrom: number;
+  retireAt: number | null;
+  seenAt: number | null;
 };
+
+/** Reads participants by one of the statements above. */
+export async function readParticipants(sql: Sql, statement: Statement, values: readonly unknown[]) {
+  const rows = await sql<ParticipantRow>(statement, values);
+  return rows.map((row): Participant => ({ ...row, keys: row.keys.map(toKey) }));
+}
+
+export const toKey = (row: KeyRow): ParticipantKey => ({
+  ...row,
+  activeFrom: new Date(row.activeFrom),
+  retireAt: dateOrNull(row.retireAt),
+  seenAt: dateOrNull(row.seenAt),
+});
+
+const dateOrNull = (ms: number | null) => (ms === null ? null : new Date(ms));
+
+/** What can happen to the row of a participant; each is an act of the audit trail. */
+export type ChangeOfParticipant =
+  | "participant_updated"
+  | "participant_suspended"
+  | "participant_resumed"
+  | "participant_closed";
 
 /** A participant as the statements above take it. */
 export function rowOf(participant: StatedParticipant): string {

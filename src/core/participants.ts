@@ -7,19 +7,42 @@ import {
   type Participant,
   type ParticipantKind,
   type PublicJwk,
+  type StatedKeys,
   type StatedParticipant,
+  statedKeysOf,
   statedProblem,
 } from "../domain/participant.ts";
 import type { CoreContext } from "./context.ts";
 import { isGuid } from "./guid.ts";
-import { banksWithKid, callbackUrlsProblem, encryptionKey, publicKeys, sharedKeyProblem } from "./participantChecks.ts";
-import { columnOf, insertParticipant, rowOf, selectParticipantPage, selectParticipants } from "./participantRows.ts";
+import { followKeySet } from "./keySets.ts";
+import {
+  callbackUrlsProblem,
+  encryptionKey,
+  keySetUrlProblem,
+  publicKeys,
+  sharedKeyProblem,
+} from "./participantChecks.ts";
+import { addKeys, type NewKey } from "./participantKeys.ts";
+import { changingParticipants } from "./participantLock.ts";
+import {
+  columnOf,
+  insertParticipant,
+  readParticipants,
+  rowOf,
+  selectBanksWithKid,
+  selectParticipantPage,
+  selectParticipants,
+} from "./participantRows.ts";
 
 /** What an operator gives to register a participant; keys are JSON Web Keys as parsed JSON. */
-export type Registration = Omit<
-  Participant,
-  "guid" | "signingJwks" | "encryptionJwk" | "pastJwks" | "version" | "createdAt" | "updatedAt" | "status"
-> & { guid: string | null; signingJwks: unknown[]; encryptionJwk: unknown | null };
+export type Registration = Omit<Participant, "guid" | "keys" | "version" | "createdAt" | "updatedAt" | "status"> & {
+  guid: string | null;
+  signingJwks: unknown[];
+  encryptionJwk: unknown | null;
+};
+
+/** The same, looked at. */
+type Stated = { participant: StatedParticipant; keys: StatedKeys };
 
 /**
  * Registers a bank or a merchant (wire-contract section 8). The same content again answers what is stored, so a retry is
@@ -45,49 +68,68 @@ export async function ensureParticipant(
 ): Promise<{ participant: Participant; alreadyExisted: boolean } | Refusal> {
   const stated = await statedParticipant(context, registration);
   if (isRefusal(stated)) return stated;
-  const [found] = await context.db.sql<Participant>(selectParticipants, [stated.guid, stated.bic, stated.uid]);
+  const { participant } = stated;
+  const sought = [participant.guid, participant.bic, participant.uid];
+  const [found] = await readParticipants(context.db.sql, selectParticipants, sought);
   if (found !== undefined) {
     return differenceFrom(found, stated, registration) ?? { participant: found, alreadyExisted: true };
   }
-  const participant = await completed(context, stated, publishesKeys(registration));
-  if (isRefusal(participant)) return participant;
+  const keysToCome = publishesKeys(registration);
+  const keys = await keysOfNew(context, stated, keysToCome);
+  if (isRefusal(keys)) return keys;
   try {
-    const [stored] = await context.db.sql<Participant>(insertParticipant, [rowOf(participant), actorName(actor)]);
-    if (stored === undefined) throw new Error("the database answered no participant");
-    return { participant: stored, alreadyExisted: false };
+    const shared = await insert(context, actor, { participant, keys });
+    if (shared !== undefined) return keysToCome ? ofPublisher(shared) : shared;
   } catch (error) {
     // Somebody registered the same participant at the same moment; now it can be compared.
     if (databaseFailure(error) === "lost_race") return ensureParticipant(context, actor, registration);
     throw error;
   }
+  const [stored] = await readParticipants(context.db.sql, selectParticipants, [participant.guid, null, null]);
+  if (stored === undefined) throw new Error("the database answered no participant");
+  return { participant: stored, alreadyExisted: false };
+}
+
+/** Stores a new participant; answers what is wrong with its keys beside those of others. */
+function insert(context: CoreContext, actor: Actor, { participant, keys }: Stated): Promise<Refusal | undefined> {
+  const by = { name: actorName(actor) };
+  const newKeys: NewKey[] = keys.signingJwks.map((jwk) => ({ use: "sig", jwk }));
+  if (keys.encryptionJwk !== null) newKeys.push({ use: "enc", jwk: keys.encryptionJwk });
+  return changingParticipants(context, async (sql) => {
+    const sought = [participant.guid, participant.bic, participant.uid];
+    // Known since a moment ago: the insert tells whether it is the same participant.
+    const isKnown = (await readParticipants(sql, selectParticipants, sought)).length > 0;
+    const shared = isKnown ? undefined : await sharedKeyProblem(sql, participant, keys.signingJwks);
+    if (shared !== undefined) return shared;
+    await sql(insertParticipant, [rowOf(participant), by.name]);
+    await addKeys(sql, participant, newKeys, by);
+    await followKeySet(sql, participant);
+    return undefined;
+  });
 }
 
 const publishesKeys = ({ signingJwks, jwksUrl }: Registration) => signingJwks.length === 0 && jwksUrl !== null;
 
 /** What the registration says, once everything in it is right that can be judged from it alone. */
-async function statedParticipant(
-  context: CoreContext,
-  registration: Registration,
-): Promise<StatedParticipant | Refusal> {
-  const keys = await publicKeys(context, registration.signingJwks);
-  if (isRefusal(keys)) return keys;
-  const given = registration.encryptionJwk;
-  const encryption: PublicJwk | null | Refusal = given === null ? null : await encryptionKey(context, given);
-  if (isRefusal(encryption)) return encryption;
-  const guid = registration.guid ?? context.newGuid();
+async function statedParticipant(context: CoreContext, registration: Registration): Promise<Stated | Refusal> {
+  const { signingJwks: givenKeys, encryptionJwk: givenKey, ...given } = registration;
+  const signingJwks = await publicKeys(context, givenKeys);
+  if (isRefusal(signingJwks)) return signingJwks;
+  const encryptionJwk: PublicJwk | null | Refusal = givenKey === null ? null : await encryptionKey(context, givenKey);
+  if (isRefusal(encryptionJwk)) return encryptionJwk;
+  const guid = given.guid ?? context.newGuid();
   if (!isGuid(guid)) return refuse("INVALID_REQUEST", "guid is not a UUID", { field: "guid" });
   const participant: StatedParticipant = {
-    ...registration,
+    ...given,
     guid: guid.toLowerCase(),
-    uid: registration.kind === "merchant" ? (registration.uid ?? guid) : registration.uid,
-    signingJwks: keys,
-    encryptionJwk: encryption,
-    pastJwks: [],
+    uid: given.kind === "merchant" ? (given.uid ?? guid) : given.uid,
     version: 1,
     status: "active",
   };
+  const keys = { signingJwks, encryptionJwk };
   const keysToCome = publishesKeys(registration);
-  return statedProblem(participant) ?? (keysToCome ? undefined : keysProblem(participant)) ?? participant;
+  const problem = statedProblem(participant) ?? (keysToCome ? undefined : keysProblem(participant, keys));
+  return problem ?? { participant, keys };
 }
 
 /** The members that a registration states; the rest (guid, version, times) is the platform's. */
@@ -103,8 +145,6 @@ const statedMembers = [
   "servicingBankGuid",
   "callbackUrls",
   "callbackBodyFormat",
-  "signingJwks",
-  "encryptionJwk",
   "jwksUrl",
   "email",
   "deepLinkPrefix",
@@ -115,25 +155,32 @@ const statedMembers = [
   "callbackAlg",
 ] as const satisfies ReadonlyArray<keyof StatedParticipant>;
 
-/** Keys that a known party publishes are not asked for again, so they are not compared either. */
-function differenceFrom(
-  found: Participant,
-  wanted: StatedParticipant,
-  registration: Registration,
-): Refusal | undefined {
+/**
+ * Which fields of a known participant differ from what is wanted. Keys that it publishes are not asked for again, so they are
+ * not compared either.
+ */
+function differenceFrom(found: Participant, wanted: Stated, registration: Registration): Refusal | undefined {
   const isOtherGuid = registration.guid !== null && registration.guid.toLowerCase() !== found.guid;
-  const unstated = {
-    // A uid that the platform made at the first registration is not stated by the second one.
-    ...(registration.uid === null && { uid: found.uid }),
-    ...(publishesKeys(registration) && { signingJwks: found.signingJwks }),
-  };
-  const expected = { ...wanted, ...unstated };
+  // A uid that the platform made at the first registration is not stated by the second one.
+  const expected = { ...wanted.participant, ...(registration.uid === null && { uid: found.uid }) };
   const differing = statedMembers.filter((member) => canonical(found[member]) !== canonical(expected[member]));
-  const fields = [...differing.map((member) => columnOf[member]), ...(isOtherGuid ? ["guid"] : [])];
+  const fields = [
+    ...differing.map((member) => columnOf[member]),
+    ...(registration.jwksUrl === null ? differingKeys(statedKeysOf(found), wanted.keys) : []),
+    ...(isOtherGuid ? ["guid"] : []),
+  ];
   const [field] = fields;
   if (field === undefined) return undefined;
   const message = "a participant with this guid, bic or uid is registered with other content";
   return refuse("PARTICIPANT_EXISTS", message, { field, fields });
+}
+
+function differingKeys(found: StatedKeys, wanted: StatedKeys): string[] {
+  const inOrder = (jwks: readonly PublicJwk[]) => jwks.map(canonical).sort().join();
+  return [
+    ...(inOrder(found.signingJwks) === inOrder(wanted.signingJwks) ? [] : ["signing_jwks"]),
+    ...(canonical(found.encryptionJwk) === canonical(wanted.encryptionJwk) ? [] : ["encryption_jwk"]),
+  ];
 }
 
 /** JSON with sorted members: jsonb does not keep their order. */
@@ -145,21 +192,23 @@ function canonical(value: unknown): string {
   );
 }
 
-/** A new participant with the keys that it publishes; whatever others can have got wrong is told last. */
-async function completed(
+/** The keys of a new participant, also those that it publishes; whatever others can have got wrong is told last. */
+async function keysOfNew(
   context: CoreContext,
-  stated: StatedParticipant,
+  { participant, keys }: Stated,
   keysToCome: boolean,
-): Promise<StatedParticipant | Refusal> {
-  const urls = await callbackUrlsProblem(context, stated.callbackUrls);
-  const problem = (urls?.elsewhere ? undefined : urls) ?? (await servicingBankProblem(context, stated)) ?? urls;
+): Promise<StatedKeys | Refusal> {
+  const urls =
+    (await callbackUrlsProblem(context, participant.callbackUrls)) ??
+    (await keySetUrlProblem(context, participant.jwksUrl));
+  const problem = (urls?.elsewhere ? undefined : urls) ?? (await servicingBankProblem(context, participant)) ?? urls;
   if (problem !== undefined) return problem;
-  if (!keysToCome) return (await sharedKeyProblem(context, stated)) ?? stated;
-  const keys = await publishedKeys(context, stated.jwksUrl ?? "");
-  if (isRefusal(keys)) return keys;
-  const participant = { ...stated, signingJwks: keys };
-  const wrong = keysProblem(participant) ?? (await sharedKeyProblem(context, participant));
-  return wrong === undefined ? participant : ofPublisher(wrong);
+  if (!keysToCome) return keys;
+  const published = await publishedKeys(context, participant.jwksUrl ?? "");
+  if (isRefusal(published)) return published;
+  const all = { ...keys, signingJwks: published };
+  const wrong = keysProblem(participant, all);
+  return wrong === undefined ? all : ofPublisher(wrong);
 }
 
 /** What a party publishes may hold keys for encryption as well; they are no keys to sign with. */
@@ -176,7 +225,10 @@ async function publishedKeys(context: CoreContext, url: string): Promise<PublicJ
 const ofPublisher = (refusal: Refusal): Refusal =>
   refuse(refusal.refused, `jwks_url ${refusal.message}`, { field: "jwks_url", elsewhere: true });
 
-async function servicingBankProblem(context: CoreContext, merchant: StatedParticipant): Promise<Refusal | undefined> {
+export async function servicingBankProblem(
+  context: CoreContext,
+  merchant: StatedParticipant,
+): Promise<Refusal | undefined> {
   if (merchant.kind !== "merchant") return undefined;
   const bank = await getParticipant(context, { guid: merchant.servicingBankGuid ?? "" });
   if (!isRefusal(bank) && bank.kind === "bank" && bank.roles.includes("recipient")) return undefined;
@@ -185,20 +237,22 @@ async function servicingBankProblem(context: CoreContext, merchant: StatedPartic
   });
 }
 
-export type ParticipantKey = { guid: string } | { bic: string } | { uid: string } | { kid: string };
+export type ParticipantName = { guid: string } | { bic: string } | { uid: string } | { kid: string };
 
 /** Finds one participant. A kid that two banks share finds nobody: it proves nothing. */
-export async function getParticipant(context: CoreContext, key: ParticipantKey): Promise<Participant | Refusal> {
-  const found = "kid" in key ? await banksWithKid(context, key.kid) : await findByKey(context, key);
+export async function getParticipant(context: CoreContext, key: ParticipantName): Promise<Participant | Refusal> {
+  const found = await findByKey(context, key);
   const [only] = found;
   return only !== undefined && found.length === 1 ? only : refuse("PARTICIPANT_NOT_FOUND", "no such participant");
 }
 
-type StoredKey = { guid?: string; bic?: string; uid?: string };
+type AnyKey = { guid?: string; bic?: string; uid?: string; kid?: string };
 
-async function findByKey(context: CoreContext, { guid, bic, uid }: StoredKey): Promise<Participant[]> {
+async function findByKey({ db }: CoreContext, { guid, bic, uid, kid }: AnyKey): Promise<Participant[]> {
   if (guid !== undefined && !isGuid(guid)) return [];
-  return context.db.hot<Participant>(selectParticipants, [guid ?? null, bic ?? null, uid ?? null]);
+  return kid === undefined
+    ? readParticipants(db.hot, selectParticipants, [guid ?? null, bic ?? null, uid ?? null])
+    : readParticipants(db.hot, selectBanksWithKid, [kid]);
 }
 
 export type ParticipantFilter = { kind?: ParticipantKind | undefined; role?: BankRole | undefined };
@@ -210,5 +264,5 @@ export async function listParticipants(
   { limit, after }: { limit: number; after?: { name: string; guid: string } | undefined },
 ): Promise<Participant[]> {
   const values = [kind ?? null, role ?? null, after?.name ?? null, after?.guid ?? null, limit];
-  return context.db.sql<Participant>(selectParticipantPage, values);
+  return readParticipants(context.db.sql, selectParticipantPage, values);
 }

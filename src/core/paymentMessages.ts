@@ -32,13 +32,9 @@ export const messageColumns = `
   coalesce(m.fee_minor, 0) as fee_minor, o.ultimate_creditor, merchant.uid as creditor_uid,
   debtor_agent.name as debtor_agent_name, debtor_agent.bic as debtor_agent_bic,
   creditor_agent.name as creditor_agent_name, creditor_agent.bic as creditor_agent_bic,
-  -- The look through every key is only for messages that are older than the bank's last change of keys.
-  case m.creditor_agent_kid
-    when creditor_agent.encryption_jwk->>'kid' then creditor_agent.encryption_jwk
-    when creditor_agent.signing_jwks->0->>'kid' then creditor_agent.signing_jwks->0
-    else (select key from jsonb_array_elements(creditor_agent.signing_jwks || creditor_agent.past_jwks) as key
-      where key->>'kid' = m.creditor_agent_kid limit 1)
-  end as creditor_agent_jwk`;
+  -- Of a message that a node of the version before stored, only the name of the key is known.
+  (select k.jwk from participant_key k where k.participant_guid = m.creditor_agent_guid and k.kid = m.creditor_agent_kid
+    order by k.id = m.creditor_agent_key_id desc nulls last, k.id desc limit 1) as creditor_agent_jwk`;
 
 export const messageJoins = `
   join payment_order o on o.guid = m.order_guid

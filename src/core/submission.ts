@@ -3,13 +3,14 @@ import type { Sql } from "../db/pool.ts";
 import type { UsedFor } from "../domain/accessToken.ts";
 import type { Refusal } from "../domain/errors.ts";
 import { type OrderStatus, orderTransitions } from "../domain/order.ts";
-import type { BankRole } from "../domain/participant.ts";
+import type { BankRole, ParticipantStatus } from "../domain/participant.ts";
 import { type PaymentMessageRequest, type SubmissionFacts, submissionProblem } from "../domain/paymentMessage.ts";
 import { type PartyToken, rememberedUntil } from "./accessTokens.ts";
 import { firstTickets, followingCallbacks, type Inserted, insertFollowingText } from "./cascade.ts";
 import type { CoreContext, DueCallback, Traced } from "./context.ts";
 import { isGuid } from "./guid.ts";
 import { PartyChanged } from "./identity/partyChanged.ts";
+import { orderEncryptionKey } from "./participantRows.ts";
 
 // Everything that a group of submissions is judged by, as of one instant, which is the database's: a few index look-ups a
 // request.
@@ -23,13 +24,19 @@ const selectFacts = {
       from unnest($2::uuid[], $5::text[]) as token(participant, jti)
       join used_access_token u on u.participant_guid = token.participant and u.jti = token.jti
     ), ordered as (
-      select o.guid, o.status, extract(epoch from o.expires_at) * 1000 as expires_at_ms, o.merchant_guid,
-        merchant.iban as merchant_account, agent.guid as creditor_agent_guid, agent.bic as creditor_agent_bic,
-        coalesce(agent.encryption_jwk->>'kid', agent.signing_jwks->0->>'kid', '') as creditor_agent_kid
+      select o.guid, o.status, extract(epoch from o.expires_at) * 1000 as expires_at_ms, o.created_at, o.merchant_guid,
+        merchant.version as merchant_version, merchant.status as merchant_status,
+        coalesce(o.creditor_account, merchant.iban) as creditor_account,
+        agent.guid as creditor_agent_guid, agent.version as creditor_agent_version, agent.status as creditor_agent_status,
+        agent.bic as creditor_agent_bic, ${orderEncryptionKey("o", "agent.guid")} as encryption_key_id
       from payment_order o
       join participant merchant on merchant.guid = o.merchant_guid
-      join participant agent on agent.guid = merchant.servicing_bank_guid
+      join participant agent on agent.guid = coalesce(o.creditor_agent_guid, merchant.servicing_bank_guid)
       where o.guid = any($1::uuid[])
+    ), encryption_key as (
+      select distinct k.id, k.participant_guid, k.kid, extract(epoch from k.retire_at) * 1000 as retire_at_ms
+      from ordered join participant_key k on k.participant_guid = ordered.creditor_agent_guid
+      where k.jwk->>'kty' = 'RSA' and (k.retire_at is null or k.retire_at > ordered.created_at)
     ), caller as (
       select guid, version, bic, roles from participant where guid = any($2::uuid[]) and kind = 'bank'
     ), duplicate as (
@@ -43,16 +50,16 @@ const selectFacts = {
         join payment_message m on m.debtor_agent_guid = asked.agent and m.external_id = asked.external_id
     )
     select now() as judged_at, (select json_agg(used) from used) as used, (select json_agg(ordered) from ordered) as orders,
+      (select json_agg(encryption_key order by id) from encryption_key) as keys,
       (select json_agg(caller) from caller) as callers, (select json_agg(duplicate) from duplicate) as duplicates`,
 };
 
 const messageColumnNames = columnsOf(PaymentMessageEntity).join(", ");
 
 // Whatever has changed since the facts were read makes this fail as a whole and be decided again: tokens, orders and
-// identifiers are unique, and an order that is not open any more (it expired) is a lost race as well, as is a bank that was
-// changed: its key may have been withdrawn. Orders come first, so
-// that of two groups with the same orders one waits for the other. Columns are named, because a newer node may have added
-// one that this node does not know.
+// identifiers are unique, and an order that is not open any more (it expired) is a lost race as well, as is a participant that was
+// changed: its key may have been withdrawn, or it was suspended. Orders come first, so that of two groups with the same orders one
+// waits for the other. Columns are named, because a newer node may have added one that this node does not know.
 const storeStatement = {
   name: "store_submissions",
   text: `
@@ -73,7 +80,7 @@ const storeStatement = {
       where ((select count(*) from moved) = cardinality($4::uuid[]) or lost_race('an order is not open any more'))
         and (not exists (select from unnest($13::uuid[], $14::int[]) as verified(guid, version)
             where not exists (select from participant p where p.guid = verified.guid and p.version = verified.version))
-          or lost_race('a bank was changed'))
+          or lost_race('a participant was changed'))
       order by debtor_agent_guid, jti
       returning guid, order_guid, merchant_guid, debtor_agent_guid, creditor_agent_guid
     )
@@ -86,16 +93,25 @@ type OrderFacts = {
   status: OrderStatus;
   expires_at_ms: number;
   merchant_guid: string;
-  merchant_account: string;
+  merchant_version: number;
+  merchant_status: ParticipantStatus;
+  creditor_account: string;
   creditor_agent_guid: string;
+  creditor_agent_version: number;
+  creditor_agent_status: ParticipantStatus;
   creditor_agent_bic: string;
-  creditor_agent_kid: string;
+  /** What is encrypted for when the message does not say: the order's key. Null: the bank has none. */
+  encryption_key_id: number | null;
+  created_at: string;
 };
+/** A key that may have been shown as one to encrypt for. */
+type KeyRow = { id: number; participant_guid: string; kid: string; retire_at_ms: number | null };
 type DuplicateRow = { guid: string; order_guid: string; debtor_agent_guid: string; jti: string; external_id: string };
 type FactsRow = {
   judged_at: Date;
   used: { participant_guid: string; jti: string; request_digest: string | null }[] | null;
   orders: OrderFacts[] | null;
+  keys: KeyRow[] | null;
   callers: CallerRow[] | null;
   duplicates: DuplicateRow[] | null;
 };
@@ -125,6 +141,8 @@ type KnownFacts = {
   /** Tokens that the accepted requests of this group use up. */
   newTokens: PartyToken[];
   orders: Map<string, OrderFacts>;
+  /** By their bank, the oldest first. */
+  keys: Map<string, KeyRow[]>;
   byOrder: Map<string, string>;
   byJti: Map<string, string>;
   byExternalId: Map<string, string>;
@@ -153,6 +171,7 @@ async function readFacts(sql: Sql, requests: readonly PaymentMessageRequest[]): 
     ),
     newTokens: [],
     orders: new Map((facts.orders ?? []).map((row) => [row.guid, row])),
+    keys: Map.groupBy(facts.keys ?? [], (row) => row.participant_guid),
     byOrder: new Map(duplicates.map((row) => [row.order_guid, row.guid])),
     byJti: new Map(duplicates.map((row) => [keyOf(row.debtor_agent_guid, row.jti), row.guid])),
     byExternalId: new Map(duplicates.map((row) => [keyOf(row.debtor_agent_guid, row.external_id), row.guid])),
@@ -170,7 +189,7 @@ function useToken(known: KnownFacts, { callerGuid, accessToken }: PaymentMessage
 /** The columns of a message when it is accepted. */
 export type MessageJson = ReturnType<typeof messageJson>;
 type Submission = PaymentMessageRequest & Traced;
-type Accepted = { row: MessageJson; request: Submission };
+type Accepted = { row: MessageJson; request: Submission; order: OrderFacts };
 
 type Refused = { refused: Refusal | PartyChanged };
 
@@ -180,14 +199,17 @@ function decide(context: CoreContext, request: Submission, known: KnownFacts): A
   const order = known.orders.get(request.orderGuid.toLowerCase());
   const caller = known.callers.get(callerGuid);
   if (caller?.version !== request.callerVersion) return { refused: new PartyChanged() };
+  const key = order && encryptionKeyFor(request.encryptionKid, order, known);
   const facts: SubmissionFacts = {
     caller: { bic: caller.bic, isInitiator: caller.roles.includes("initiator") },
     tokenUsedFor: known.usedTokens.get(keyOf(callerGuid, accessToken.jti)),
     order: order && {
       status: order.status,
       expiresAt: new Date(order.expires_at_ms),
-      merchantAccount: order.merchant_account,
+      creditorAccount: order.creditor_account,
       creditorAgentBic: order.creditor_agent_bic,
+      sides: { merchant: order.merchant_status, creditorAgent: order.creditor_agent_status },
+      hasStatedKey: key !== undefined,
     },
     existing: {
       byOrder: known.byOrder.get(request.orderGuid.toLowerCase()),
@@ -198,15 +220,28 @@ function decide(context: CoreContext, request: Submission, known: KnownFacts): A
   const refusal = submissionProblem(request, facts, known.now, context.supportedCurrencies);
   if (refusal !== undefined) return { refused: refusal };
   if (order === undefined) throw new Error("a payment message was accepted without an order");
-  const row = messageJson(context.newGuid(), request, order, known.now);
+  const row = messageJson(context.newGuid(), request, { order, key }, known.now);
   useToken(known, request);
   known.byOrder.set(order.guid, row.guid);
   known.byJti.set(keyOf(callerGuid, request.jti), row.guid);
   known.byExternalId.set(keyOf(callerGuid, request.externalId), row.guid);
-  return { row, request };
+  return { row, request, order };
 }
 
-function messageJson(guid: string, request: PaymentMessageRequest, order: OrderFacts, receivedAt: Date) {
+/**
+ * The key that a message is encrypted for: the one of the kid that it states, of several of that kid the order's and else the
+ * newest; without a statement the order's. Undefined: the bank has had no such key since the order was made.
+ */
+function encryptionKeyFor(stated: string | undefined, order: OrderFacts, { keys }: KnownFacts): KeyRow | undefined {
+  const ofBank = keys.get(order.creditor_agent_guid) ?? [];
+  const ofOrder = ofBank.find(({ id }) => id === order.encryption_key_id);
+  if (stated === undefined || stated === ofOrder?.kid) return ofOrder;
+  return ofBank.findLast(({ kid }) => kid === stated);
+}
+
+type PaidTo = { order: OrderFacts; key: KeyRow | undefined };
+
+function messageJson(guid: string, request: PaymentMessageRequest, { order, key }: PaidTo, receivedAt: Date) {
   return {
     guid,
     order_guid: order.guid,
@@ -230,16 +265,25 @@ function messageJson(guid: string, request: PaymentMessageRequest, order: OrderF
     sender_account_type: request.senderAccountType,
     nonce: request.nonce,
     encrypted_key: request.encryptedKey,
-    creditor_agent_kid: order.creditor_agent_kid,
+    creditor_agent_kid: key?.kid ?? "",
+    creditor_agent_key_id: key?.id ?? null,
     status: "pending",
     reason: "",
     received_at: receivedAt,
   };
 }
 
-/** The banks whose signatures are accepted, each once, and as which version of them they were verified. */
+/**
+ * Everybody by whom it was decided, each once, and as which version: the banks whose signatures were verified, the merchants and
+ * their banks, which could be suspended.
+ */
 function versionsOf(accepted: readonly Accepted[]): [string[], number[]] {
-  const versions = new Map(accepted.map(({ request }) => [request.callerGuid, request.callerVersion]));
+  const versions = new Map<string, number>();
+  for (const { request, order } of accepted) {
+    versions.set(request.callerGuid, request.callerVersion);
+    versions.set(order.merchant_guid, order.merchant_version);
+    versions.set(order.creditor_agent_guid, order.creditor_agent_version);
+  }
   return [[...versions.keys()], [...versions.values()]];
 }
 

@@ -19,6 +19,8 @@ import {
   type CallbackUrls,
   callbackAlgs,
   callbackBodyFormats,
+  type KeyUse,
+  keyUses,
   type ParticipantKind,
   type ParticipantStatus,
   type PublicJwk,
@@ -57,14 +59,6 @@ const payable = (table: string) =>
 export const ParticipantEntity = defineEntity({
   name: "Participant",
   tableName: "participant",
-  indexes: [
-    // Anybody may send a kid: looking for its bank must not read every merchant.
-    {
-      name: "participant_bank_kid",
-      expression:
-        "create index participant_bank_kid on participant using gin (signing_jwks jsonb_path_ops) where kind = 'bank'",
-    },
-  ],
   checks: [
     oneOf("participant", "kind", participantKinds),
     oneOf("participant", "callback_body_format", callbackBodyFormats),
@@ -100,9 +94,6 @@ export const ParticipantEntity = defineEntity({
         .strictNullable(),
     callbackUrls: p.json<CallbackUrls>(),
     callbackBodyFormat: text().$type<CallbackBodyFormat>(),
-    signingJwks: p.json<PublicJwk[]>(),
-    encryptionJwk: p.json<PublicJwk>().strictNullable(),
-    pastJwks: p.json<PublicJwk[]>(),
     jwksUrl: text().strictNullable(),
     email: text(),
     deepLinkPrefix: text().strictNullable(),
@@ -115,6 +106,70 @@ export const ParticipantEntity = defineEntity({
     requiresBodySha256: p.boolean().default(false),
     callbackAlg: text().$type<CallbackAlg>().default("RS256"),
     status: text().$type<ParticipantStatus>().default("active"),
+  },
+});
+
+/** A key of a participant. Rows are added and retired; which of them are good, their instants say. */
+export const ParticipantKeyEntity = defineEntity({
+  name: "ParticipantKey",
+  tableName: "participant_key",
+  indexes: [
+    { name: "participant_key_kid", properties: ["participantGuid", "kid"] },
+    // Anybody may send a kid: looking for its bank must not read every merchant.
+    {
+      name: "participant_key_bank_kid",
+      expression:
+        "create index participant_key_bank_kid on participant_key (kid) where participant_kind = 'bank' and use = 'sig'",
+    },
+    // No two parties have one key, whatever they call it.
+    {
+      name: "participant_key_numbers",
+      expression: "create index participant_key_numbers on participant_key ((jwk - '{kid,alg,use}'::text[]))",
+    },
+  ],
+  checks: [
+    oneOf("participant_key", "participant_kind", participantKinds),
+    oneOf("participant_key", "use", keyUses),
+    check("participant_key_kid_check", "kid = jwk->>'kid'"),
+    check("participant_key_retire_check", "retire_at >= active_from"),
+  ],
+  properties: {
+    id: p.bigint("number").primary().autoincrement().generated("identity"),
+    participantGuid: () =>
+      p.manyToOne(ParticipantEntity).mapToPk().fieldName("participant_guid").deleteRule("no action"),
+    /** That of its participant, which never changes. */
+    participantKind: text().$type<ParticipantKind>(),
+    use: text().$type<KeyUse>(),
+    kid: text(),
+    jwk: p.json<PublicJwk>(),
+    activeFrom: instant(),
+    retireAt: instant().strictNullable(),
+    seenAt: instant().strictNullable(),
+    /** As the audit trail names who acted. */
+    addedBy: text(),
+    addedWith: text().strictNullable(),
+  },
+});
+
+/** The key set that a merchant publishes: when it was read, and when it will be read next. */
+export const PublishedKeySetEntity = defineEntity({
+  name: "PublishedKeySet",
+  tableName: "published_key_set",
+  indexes: [{ name: "published_key_set_next", properties: ["nextAt"] }],
+  checks: [check("published_key_set_failures_check", "failures >= 0 and (failures = 0 or problem is not null)")],
+  properties: {
+    participantGuid: () =>
+      p.manyToOne(ParticipantEntity).mapToPk().fieldName("participant_guid").deleteRule("no action").primary(),
+    url: text(),
+    nextAt: instant(),
+    /** When somebody began to read it. */
+    askedAt: instant().strictNullable(),
+    /** When it was read with success. */
+    readAt: instant().strictNullable(),
+    /** Readings that failed since then. */
+    failures: p.integer(),
+    /** What was wrong with the address or the set. */
+    problem: text().strictNullable(),
   },
 });
 
@@ -146,6 +201,11 @@ export const PaymentOrderEntity = defineEntity({
     createdAt: instant(),
     updatedAt: instant(),
     jws: text(),
+    // What the order is paid to and encrypted for, as of its creation, whatever changes later; null where a node of the version
+    // before created it.
+    creditorAccount: text().strictNullable(),
+    creditorAgentGuid: p.uuid().strictNullable(),
+    encryptionKeyId: p.bigint("number").columnType("bigint").strictNullable(),
   },
 });
 
@@ -209,7 +269,7 @@ export const PaymentMessageEntity = defineEntity({
     senderAccountType: text().$type<SenderAccountType>(),
     nonce: text(),
     encryptedKey: text(),
-    /** Names the recipient bank's key at the time of submission, so that a later rotation does not rewrite the past. */
+    /** Names the recipient bank's key that the personal data is encrypted for. */
     creditorAgentKid: text(),
     status: text().$type<PaymentMessageStatus>(),
     reason: text(),
@@ -217,6 +277,8 @@ export const PaymentMessageEntity = defineEntity({
     decidedAt: instant().strictNullable(),
     registerId: text().strictNullable(),
     feeMinor: amountMinor().strictNullable(),
+    /** That key itself; null where a node of the version before stored the message. */
+    creditorAgentKeyId: p.bigint("number").columnType("bigint").strictNullable(),
   },
 });
 
@@ -552,6 +614,8 @@ export const AuditEntryEntity = defineEntity({
 
 export const entities = [
   ParticipantEntity,
+  ParticipantKeyEntity,
+  PublishedKeySetEntity,
   PaymentOrderEntity,
   PaymentMessageEntity,
   PaymentEvidenceEntity,

@@ -6,6 +6,11 @@
 export const auditActs = [
   "participant_registered",
   "participant_updated",
+  "participant_suspended",
+  "participant_resumed",
+  "participant_closed",
+  "participant_key_added",
+  "participant_key_retired",
   "credential_added",
   "credential_revoked",
   "callback_replayed",
@@ -21,6 +26,7 @@ export type AuditAct = (typeof auditActs)[number];
 /** Acts that make what was not there; the others about a row change one that was. */
 export const makingActs = [
   "participant_registered",
+  "participant_key_added",
   "credential_added",
   "day_closed",
 ] as const satisfies readonly AuditAct[];

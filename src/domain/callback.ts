@@ -62,6 +62,8 @@ export const OUTCOMES = [
   "malformed_http",
   /** The address guard refused where the endpoint's name points to. */
   "address_refused",
+  /** The receiver is suspended or closed: nothing was sent, and it counts as if it had answered nothing. */
+  "suspended",
   /** The process died before it recorded what happened: the receiver may or may not have the callback. */
   "lost",
 ] as const;
@@ -174,6 +176,7 @@ export const outcomeClasses = {
   connection_reset: "unanswered",
   malformed_http: "unanswered",
   address_refused: "unanswered",
+  suspended: "unanswered",
   lost: "unanswered",
 } as const satisfies Record<Outcome, OutcomeClass>;
 

@@ -61,6 +61,13 @@ export const refusalReasons = [
   "REGISTER_ALREADY_PAID",
   "PAYMENT_ID_USED",
   "STATUS_NOT_FINAL",
+  "PARTICIPANT_SUSPENDED",
+  "RECEIVER_COUNTERPARTY_SUSPENDED",
+  "PARTICIPANT_CHANGED",
+  "PARTICIPANT_CLOSED",
+  "PARTICIPANT_NOT_SUSPENDED",
+  "PARTICIPANT_IN_USE",
+  "KEY_NOT_FOUND",
 ] as const;
 
 export type RefusalReason = (typeof refusalReasons)[number];

@@ -1,5 +1,6 @@
 import { type Refusal, refuse } from "./errors.ts";
 import { currencyProblem, MAX_AMOUNT_MINOR } from "./money.ts";
+import type { ParticipantStatus } from "./participant.ts";
 
 export const orderStatuses = ["created", "in_progress", "success", "canceled"] as const;
 export type OrderStatus = (typeof orderStatuses)[number];
@@ -95,6 +96,20 @@ export function orderTimeProblem(order: OrderRequest, now: Date): Refusal | unde
     return refuse("INVALID_ISSUE_TIME", "iat lies in the future", { field: "iat" });
   }
   return undefined;
+}
+
+/** Why an order cannot be paid for now, or undefined (wire contract, section 8): neither side of its creditor may be suspended. */
+export function suspendedSideProblem(status: {
+  merchant: ParticipantStatus;
+  creditorAgent: ParticipantStatus;
+}): Refusal | undefined {
+  const [side] = [
+    status.merchant === "active" ? [] : ["merchant"],
+    status.creditorAgent === "active" ? [] : ["bank that services the merchant"],
+  ].flat();
+  if (side === undefined) return undefined;
+  const message = `the order cannot be paid now: the ${side} is suspended`;
+  return refuse("RECEIVER_COUNTERPARTY_SUSPENDED", message, { field: "order_id" });
 }
 
 export const currencySentence = {

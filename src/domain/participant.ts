@@ -26,6 +26,38 @@ export type CallbackUrls = Partial<Record<CallbackUrlName, string>>;
 /** A public JSON Web Key as registered: only public members are ever stored. */
 export type PublicJwk = { kty: string; kid: string; alg: string; use?: string; [member: string]: unknown };
 
+/** What a key of a participant is for: to verify what it signs, or to encrypt personal data for it. */
+export const keyUses = ["sig", "enc"] as const;
+export type KeyUse = (typeof keyUses)[number];
+
+/** At most so many keys that are good at the same time, of one use: the one in use, the next one, and two by mistake. */
+export const maxKeysAtOnce = 4;
+
+/** Of keys that are good at the same time so many may have one name: the old and the new one of a rotation that keeps it. */
+export const maxKeysOfOneKid = 2;
+
+/** A key of a participant, from when it was added on; it is good until it is retired. */
+export type ParticipantKey = {
+  id: number;
+  use: KeyUse;
+  kid: string;
+  jwk: PublicJwk;
+  activeFrom: Date;
+  /** Null: nothing is planned. */
+  retireAt: Date | null;
+  /** When something that it signs was accepted last, to the minute; null: never. */
+  seenAt: Date | null;
+  /** As the audit trail names who acted. */
+  addedBy: string;
+  /** The kid of the key that signed the wish, where the participant added it itself. */
+  addedWith: string | null;
+};
+
+/** Whether a key verifies, or is encrypted for, at this instant. It is good from the moment at which it was added. */
+export function isGood({ retireAt }: Pick<ParticipantKey, "retireAt">, now: Date): boolean {
+  return retireAt === null || retireAt > now;
+}
+
 /** A registered bank or merchant (wire-contract section 8). */
 export type Participant = {
   guid: string;
@@ -43,11 +75,8 @@ export type Participant = {
   servicingBankGuid: string | null;
   callbackUrls: CallbackUrls;
   callbackBodyFormat: CallbackBodyFormat;
-  signingJwks: PublicJwk[];
-  /** The key personal data is encrypted for; null: the first signing key (wire-contract section 8). */
-  encryptionJwk: PublicJwk | null;
-  /** Keys that were replaced: messages encrypted for them may still be on their way. */
-  pastJwks: PublicJwk[];
+  /** Those that are not retired: the newest first, those of one moment as they were given. */
+  keys: ParticipantKey[];
   jwksUrl: string | null;
   email: string;
   deepLinkPrefix: string | null;
@@ -64,12 +93,24 @@ export type Participant = {
   status: ParticipantStatus;
 };
 
-/** A participant as somebody states it; the database says when it was registered and changed. */
-export type StatedParticipant = Omit<Participant, "createdAt" | "updatedAt">;
+/** The keys that somebody states. */
+export type StatedKeys = {
+  signingJwks: PublicJwk[];
+  /** The key personal data is encrypted for; null: a signing key (wire-contract section 8). */
+  encryptionJwk: PublicJwk | null;
+};
 
-/** The key that initiator banks encrypt personal data for (wire-contract section 4, `public_key`). */
-export function encryptionKeyOf(bank: Pick<Participant, "encryptionJwk" | "signingJwks">): PublicJwk | undefined {
-  return bank.encryptionJwk ?? bank.signingJwks[0];
+/** A participant as somebody states it; the database says when it was registered and changed. */
+export type StatedParticipant = Omit<Participant, "createdAt" | "updatedAt" | "keys">;
+
+/** The JWKs of a participant's keys of one use, the newest first. */
+export function jwksOf({ keys }: Pick<Participant, "keys">, use: KeyUse): PublicJwk[] {
+  return keys.filter((key) => key.use === use).map(({ jwk }) => jwk);
+}
+
+/** The same as they are stated. */
+export function statedKeysOf(participant: Pick<Participant, "keys">): StatedKeys {
+  return { signingJwks: jwksOf(participant, "sig"), encryptionJwk: jwksOf(participant, "enc")[0] ?? null };
 }
 
 /** An opaque name of a merchant: 1 to 64 characters, none of them a control character or half of one. */
@@ -99,11 +140,6 @@ const documentedName: Partial<Record<keyof Participant, string>> = {
  * What is wrong with a participant's own fields, or undefined. Keys and callback addresses need
  * cryptography and name resolution; they are checked where those are at hand.
  */
-export function participantProblem(participant: StatedParticipant): Refusal | undefined {
-  return statedProblem(participant) ?? keysProblem(participant);
-}
-
-/** The same without its keys: what can be told before a key set was read that the participant publishes. */
 export function statedProblem(participant: StatedParticipant): Refusal | undefined {
   if (participant.name === "") return refuse("INVALID_REQUEST", "name is missing", { field: "name" });
   for (const [field, limit] of limits) {
@@ -124,36 +160,77 @@ export function statedProblem(participant: StatedParticipant): Refusal | undefin
     return refuse("INVALID_REQUEST", "fee_basis_points is not between 0 and 10000", { field: "fee_basis_points" });
   }
   return (
+    linkProblem(participant) ??
     (participant.kind === "bank" ? bankProblem(participant) : merchantProblem(participant)) ??
     callbackUrlsProblem(participant)
   );
 }
 
 /** What is wrong with how many keys there are and what they are for, or undefined. */
-export function keysProblem(participant: StatedParticipant): Refusal | undefined {
-  const { kind, roles, signingJwks, encryptionJwk } = participant;
-  if (signingJwks.length > 2) {
-    return refuse("INVALID_KEY", "signing_jwks has more than two keys", { field: "signing_jwks" });
+export function keysProblem(
+  { kind, roles }: Pick<Participant, "kind" | "roles">,
+  { signingJwks, encryptionJwk }: StatedKeys,
+): Refusal | undefined {
+  const problem = (text: string) => refuse("INVALID_KEY", `signing_jwks ${text}`, { field: "signing_jwks" });
+  if (signingJwks.length === 0) return problem("has no key and jwks_url gave none");
+  if (signingJwks.some((key) => key.use === "enc")) return problem("has a key for encryption");
+  const tooMany = numberOfKeysProblem(signingJwks);
+  if (tooMany !== undefined) return problem(tooMany);
+  if (kind === "bank" && encryptionJwk !== null && encryptionJwk.kty !== "RSA") {
+    return refuse("INVALID_KEY", "encryption_jwk is not an RSA key", { field: "encryption_jwk" });
   }
-  if (signingJwks.length === 0) {
-    return refuse("INVALID_KEY", "signing_jwks has no key and jwks_url gave none", { field: "signing_jwks" });
-  }
-  if (signingJwks.some((key) => key.use === "enc")) {
-    return refuse("INVALID_KEY", "signing_jwks has a key for encryption", { field: "signing_jwks" });
-  }
-  // Personal data is encrypted by RSA-OAEP: without an RSA key nobody could send this bank a payment message.
-  const needsEncryptionKey = kind === "bank" && (encryptionJwk !== null || roles.includes("recipient"));
-  if (needsEncryptionKey && encryptionKeyOf(participant)?.kty !== "RSA") {
-    const message = "encryption_jwk is not an RSA key, or is missing while the first key of signing_jwks is none";
-    return refuse("INVALID_KEY", message, { field: "encryption_jwk" });
-  }
-  return undefined;
+  const lacking = encryptionProblem({ roles }, encryptionJwk === null ? signingJwks : [encryptionJwk]);
+  return lacking === undefined ? undefined : refuse("INVALID_KEY", lacking, { field: "encryption_jwk" });
 }
+
+/** Personal data is encrypted by RSA-OAEP: without an RSA key nobody could send a recipient bank a payment message. */
+export function encryptionProblem(
+  { roles }: Pick<Participant, "roles">,
+  jwks: readonly PublicJwk[],
+): string | undefined {
+  return roles.includes("recipient") && !jwks.some(({ kty }) => kty === "RSA")
+    ? "a recipient bank would be left without an RSA key that payments can be encrypted for"
+    : undefined;
+}
+
+/** What is wrong with keys of one use that are to be good at the same time, or undefined. */
+export function numberOfKeysProblem(jwks: readonly PublicJwk[]): string | undefined {
+  if (jwks.length > maxKeysAtOnce) return `has more than ${maxKeysAtOnce} keys`;
+  const ofOneKid = Map.groupBy(jwks, ({ kid }) => kid);
+  return [...ofOneKid.values()].some(({ length }) => length > maxKeysOfOneKid)
+    ? `has more than ${maxKeysOfOneKid} keys of one kid`
+    : undefined;
+}
+
+/** What browsers follow must be what it looks like: no script, no file, no data. */
+function linkProblem({ logoUrl, redirectUrl, deepLinkPrefix }: StatedParticipant): Refusal | undefined {
+  const isWebUrl = (text: string) => ["http:", "https:"].includes(URL.parse(text)?.protocol ?? "");
+  for (const [field, text] of [
+    ["logo_url", logoUrl],
+    ["redirect_url", redirectUrl],
+  ] as const) {
+    if (text !== null && !isWebUrl(text)) {
+      return refuse("INVALID_REQUEST", `${field} is not an http or https URL`, { field });
+    }
+  }
+  if (deepLinkPrefix === null || isDeepLinkPrefix(deepLinkPrefix)) return undefined;
+  const message = "deep_link_prefix does not begin like a link to an application (bank:// or https://)";
+  return refuse("INVALID_REQUEST", message, { field: "deep_link_prefix" });
+}
+
+/** Schemes of applications are their own choice, but these run or show what the link itself contains. */
+export const isDeepLinkPrefix = (text: string) =>
+  /^[a-z][a-z0-9+.-]*:/i.test(text) && !/^(javascript|data|vbscript|file|blob|about):/i.test(text);
 
 function bankProblem(bank: StatedParticipant): Refusal | undefined {
   if (!/^\d{6}$/.test(bank.bic ?? "")) return refuse("INVALID_REQUEST", "bic is not six digits", { field: "bic" });
   if (bank.roles.length === 0) return refuse("INVALID_REQUEST", "roles names no role", { field: "roles" });
   if (bank.uid !== null) return refuse("INVALID_REQUEST", "uid is for merchants only", { field: "uid" });
+  if (bank.jwksUrl !== null) {
+    return refuse("INVALID_REQUEST", "jwks_url is for merchants only: a bank hands over its keys", {
+      field: "jwks_url",
+    });
+  }
   return undefined;
 }
 

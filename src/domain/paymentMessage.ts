@@ -2,7 +2,7 @@ import { type AccessToken, accessTokenProblem, type UsedFor } from "./accessToke
 import { type Refusal, type RefusalReason, refuse } from "./errors.ts";
 import { ibanProblem, ibanSentence } from "./iban.ts";
 import { currencyProblem, MAX_AMOUNT_MINOR } from "./money.ts";
-import { currencySentence, type OrderStatus } from "./order.ts";
+import { currencySentence, type OrderStatus, suspendedSideProblem } from "./order.ts";
 import { isCalendarDay } from "./settlement.ts";
 
 export const paymentMessageStatuses = ["pending", "success", "reject"] as const;
@@ -44,6 +44,8 @@ export type PaymentMessageRequest = PaymentMessageContent & {
   accessToken: AccessToken;
   debtorAgentBic: string;
   debtorPhone: string;
+  /** Which key of the recipient bank was used; undefined: the order's. */
+  encryptionKid: string | undefined;
   creditorAgentBic: string;
   jws: string;
 };
@@ -57,8 +59,11 @@ export type SubmissionFacts = {
     | {
         status: OrderStatus;
         expiresAt: Date;
-        merchantAccount: string;
+        creditorAccount: string;
         creditorAgentBic: string;
+        sides: Parameters<typeof suspendedSideProblem>[0];
+        /** Whether the recipient bank has the key that the message says it is encrypted for. */
+        hasStatedKey: boolean;
       }
     | undefined;
   /** Guids of messages that already hold what must be unique. */
@@ -186,14 +191,18 @@ function orderSideProblem(
     const message = "creditor_agent_bic is not the code of the bank that services the order's merchant";
     return refuse("RECEIVER_COUNTERPARTY_NOT_FOUND", message, { field: "creditor_agent_bic" });
   }
-  if (request.creditorAccount !== order.merchantAccount) {
+  if (request.creditorAccount !== order.creditorAccount) {
     const message = "creditor.creditor_account is not the account of the order's merchant";
     return refuse("INVALID_CREDITOR_ACCOUNT", message, { field: "creditor.creditor_account" });
+  }
+  if (request.encryptionKid !== undefined && !order.hasStatedKey) {
+    const message = "encryption.kid names no key that the recipient bank has had since the order was made";
+    return refuse("INVALID_ENCRYPTED_KEY", message, { field: "encryption.kid" });
   }
   if (order.status !== "created" || order.expiresAt.getTime() <= now.getTime()) {
     return refuse("ORDER_IS_EXPIRED", "the order has expired or was canceled", { field: "order_id" });
   }
-  return undefined;
+  return suspendedSideProblem(order.sides);
 }
 
 /** The advisory flags of the merchant's Pay-in (wire-contract section 5). */

@@ -71,6 +71,9 @@ export const answers = {
   TOKEN_EXPIRED: invalidCredentials,
   TOKEN_NOT_YET_VALID: invalidCredentials,
   TOKEN_AUDIENCE: invalidCredentials,
+  PARTICIPANT_SUSPENDED: { status: 403 },
+  RECEIVER_COUNTERPARTY_SUSPENDED: { status: 400 },
+  INVALID_KEY: { status: 400 },
 } as const satisfies Record<ErrorCode, Answer>;
 
 /** As the documents have it: it may have happened all the same, and a repeat hears 208. */
@@ -95,13 +98,17 @@ const otherCodes = {
   WRONG_DATA: "wrong_data",
   PARTICIPANT_NOT_FOUND: "INTERNAL_ERROR",
   PARTICIPANT_EXISTS: "INTERNAL_ERROR",
-  INVALID_KEY: "INTERNAL_ERROR",
   INVALID_CALLBACK_URL: "INTERNAL_ERROR",
   CALLBACK_NOT_FOUND: "INTERNAL_ERROR",
   CALLBACK_NOT_REPLAYABLE: "INTERNAL_ERROR",
   DAY_IS_NOT_OVER: "INTERNAL_ERROR",
   CREDENTIAL_EXISTS: "INTERNAL_ERROR",
   CREDENTIAL_NOT_FOUND: "INTERNAL_ERROR",
+  PARTICIPANT_CHANGED: "INTERNAL_ERROR",
+  PARTICIPANT_CLOSED: "INTERNAL_ERROR",
+  PARTICIPANT_NOT_SUSPENDED: "INTERNAL_ERROR",
+  PARTICIPANT_IN_USE: "INTERNAL_ERROR",
+  KEY_NOT_FOUND: "INTERNAL_ERROR",
 } as const satisfies Record<Exclude<ReasonName, ErrorCode>, ErrorCode>;
 
 /** What the core's transport says when there is no reason from the core itself. */

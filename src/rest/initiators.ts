@@ -1,4 +1,5 @@
-import { BankRole, type Participant, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
+import { BankRole, type Participant, ParticipantKind, ParticipantStatus } from "../../gen/dcm/v1/participant_pb.ts";
+import { isDeepLinkPrefix } from "../domain/participant.ts";
 import { type CoreClients, rpcOptions } from "./context.ts";
 
 /** The banks that payers can pay with, by name. */
@@ -32,10 +33,6 @@ async function listInitiators(participants: CoreClients["participants"]): Promis
     pageToken = answer.nextPageToken;
     if (pageToken === "") break;
   }
-  return found.filter((bank) => isDeepLink(bank.deepLinkPrefix));
-}
-
-/** A bank's own scheme or https; never one that a browser would run, on our page or on a merchant's. */
-function isDeepLink(prefix: string): boolean {
-  return /^[a-z][a-z0-9+.-]*:/i.test(prefix) && !/^(?:javascript|data|vbscript|blob|file):/i.test(prefix);
+  // What a bank registered before the rule came must not run on our page or on a merchant's.
+  return found.filter((bank) => isDeepLinkPrefix(bank.deepLinkPrefix) && bank.status === ParticipantStatus.ACTIVE);
 }

@@ -7,6 +7,7 @@ import { bankCall } from "./bankCall.ts";
 import type { RequestContext, RestDeps } from "./context.ts";
 import { asRefusal, errorAnswer, RestRefusal } from "./errors.ts";
 import { callbackHandlers } from "./handlers/callbacks.ts";
+import { keyHandlers } from "./handlers/keys.ts";
 import { orderHandlers } from "./handlers/orders.ts";
 import { paymentMessageHandlers } from "./handlers/paymentMessages.ts";
 import { platformHandlers } from "./handlers/platform.ts";
@@ -38,6 +39,7 @@ export function createRestApp(deps: RestDeps): RequestListener {
     ...paymentMessageHandlers,
     ...settlementHandlers,
     ...callbackHandlers,
+    ...keyHandlers,
     ...platformHandlers(deps.openapiPath),
   };
   const app = express();

@@ -4,17 +4,19 @@ import type { AuditEntrySchema } from "../../gen/dcm/v1/audit_service_pb.ts";
 import type { CallbackAttemptSchema, CallbackSchema } from "../../gen/dcm/v1/callback_pb.ts";
 import type { CredentialSchema } from "../../gen/dcm/v1/credential_service_pb.ts";
 import type { OrderSchema } from "../../gen/dcm/v1/order_pb.ts";
-import type { ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
+import type { ParticipantKeySchema, ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
+import type { PublishedKeySetSchema } from "../../gen/dcm/v1/participant_service_pb.ts";
 import type { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
 import type { RegisterActSchema, RegisterPaymentSchema, RegisterSchema } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { AuditEntry } from "../core/audit.ts";
+import type { KeySet } from "../core/keySets.ts";
 import type { PaymentMessage } from "../core/paymentMessages.ts";
 import type { RegisterAct } from "../core/registerActs.ts";
 import type { CallbackAttempt, CallbackView } from "../core/review.ts";
 import type { Register, RegisterPayment } from "../core/settlements.ts";
 import type { Credential } from "../domain/credential.ts";
 import type { Order } from "../domain/order.ts";
-import type { Participant, PublicJwk } from "../domain/participant.ts";
+import { type Participant, type ParticipantKey, type PublicJwk, statedKeysOf } from "../domain/participant.ts";
 import {
   auditActs,
   bankRoles,
@@ -22,6 +24,7 @@ import {
   callbackBodyFormats,
   callbackKinds,
   callbackStates,
+  keyUses,
   orderStatuses,
   participantKinds,
   participantStatuses,
@@ -38,7 +41,7 @@ import {
 const money = (amountMinor: number, currency: string) => ({ amountMinor: BigInt(amountMinor), currency });
 
 /** The same key is always the same text: the database does not keep the order of members. */
-const jwkText = (jwk: PublicJwk | null) => (jwk === null ? "" : JSON.stringify(jwk, Object.keys(jwk).sort()));
+export const jwkText = (jwk: PublicJwk | null) => (jwk === null ? "" : JSON.stringify(jwk, Object.keys(jwk).sort()));
 
 export function toOrder(order: Order): MessageInitShape<typeof OrderSchema> {
   return {
@@ -100,6 +103,7 @@ export function toPublicPaymentMessage(message: PaymentMessage): MessageInitShap
 
 export function toParticipant(participant: Participant): MessageInitShape<typeof ParticipantSchema> {
   const urls = participant.callbackUrls;
+  const { signingJwks, encryptionJwk } = statedKeysOf(participant);
   return {
     guid: participant.guid,
     kind: participantKinds[participant.kind],
@@ -120,8 +124,8 @@ export function toParticipant(participant: Participant): MessageInitShape<typeof
       grossSettlement: urls.gross_settlement ?? "",
     },
     callbackBodyFormat: callbackBodyFormats[participant.callbackBodyFormat],
-    signingJwks: participant.signingJwks.map(jwkText),
-    encryptionJwk: jwkText(participant.encryptionJwk),
+    signingJwks: signingJwks.map(jwkText),
+    encryptionJwk: jwkText(encryptionJwk),
     jwksUrl: participant.jwksUrl ?? "",
     email: participant.email,
     deepLinkPrefix: participant.deepLinkPrefix ?? "",
@@ -136,6 +140,32 @@ export function toParticipant(participant: Participant): MessageInitShape<typeof
     status: participantStatuses[participant.status],
   };
 }
+
+export function toParticipantKey(key: ParticipantKey): MessageInitShape<typeof ParticipantKeySchema> {
+  return {
+    id: BigInt(key.id),
+    use: keyUses[key.use],
+    kid: key.kid,
+    jwk: jwkText(key.jwk),
+    activeFrom: timestampFromDate(key.activeFrom),
+    retireAt: instantOrUnset(key.retireAt),
+    seenAt: instantOrUnset(key.seenAt),
+    addedBy: key.addedBy,
+    addedWith: key.addedWith ?? "",
+  };
+}
+
+export function toKeySet(set: KeySet): MessageInitShape<typeof PublishedKeySetSchema> {
+  return {
+    url: set.url,
+    readAt: instantOrUnset(set.readAt),
+    nextAt: timestampFromDate(set.nextAt),
+    failures: set.failures,
+    problem: set.problem ?? "",
+  };
+}
+
+const instantOrUnset = (date: Date | null) => (date === null ? undefined : timestampFromDate(date));
 
 export function toRegister(register: Register): MessageInitShape<typeof RegisterSchema> {
   const { creditorAgent } = register;

@@ -1,7 +1,7 @@
 import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
-import { access as accessOption } from "../../gen/dcm/v1/access_pb.ts";
+import { access as accessOption, for_suspended as forSuspendedOption } from "../../gen/dcm/v1/access_pb.ts";
 import type { Identity } from "../core/identity/identity.ts";
 import { PartyChanged } from "../core/identity/partyChanged.ts";
 import { refusedToken } from "../core/identity/signed.ts";
@@ -69,6 +69,15 @@ export function accessOf(method: DescMethod): readonly Access[] {
   return access;
 }
 
+const forSuspended = new WeakMap<DescMethod, boolean>();
+
+/** Whether a suspended bank may call a method as well, as the contract says at the method. */
+function isForSuspended(method: DescMethod): boolean {
+  const known = forSuspended.get(method) ?? getOption(method, forSuspendedOption);
+  forSuspended.set(method, known);
+  return known;
+}
+
 const noBody = new Uint8Array();
 const sha256Bytes = 32;
 
@@ -83,6 +92,7 @@ export function verifyBank(identity: Identity): Interceptor {
       token,
       counterpartyGuid: request.header.get(counterpartyHeader) ?? undefined,
       isChange,
+      isForSuspended: isForSuspended(request.method),
       body: (request.message as { body?: Uint8Array }).body ?? noBody,
       requestDigest: isChange ? digestOf(request.header) : noBody,
       continuation: request.header.get(continuationHeader) ?? undefined,

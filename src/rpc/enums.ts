@@ -6,6 +6,7 @@ import {
   BankRole,
   CallbackAlg,
   CallbackBodyFormat,
+  KeyUse,
   ParticipantKind,
   ParticipantStatus,
 } from "../../gen/dcm/v1/participant_pb.ts";
@@ -86,6 +87,11 @@ export const callbackAlgs = {
   EdDSA: CallbackAlg.EDDSA,
 } as const satisfies Record<participant.CallbackAlg, CallbackAlg>;
 
+export const keyUses = {
+  sig: KeyUse.SIG,
+  enc: KeyUse.ENC,
+} as const satisfies Record<participant.KeyUse, KeyUse>;
+
 export const participantStatuses = {
   active: ParticipantStatus.ACTIVE,
   suspended: ParticipantStatus.SUSPENDED,
@@ -133,6 +139,11 @@ export const callbackStates = {
 export const auditActs = {
   participant_registered: AuditAct.PARTICIPANT_REGISTERED,
   participant_updated: AuditAct.PARTICIPANT_UPDATED,
+  participant_suspended: AuditAct.PARTICIPANT_SUSPENDED,
+  participant_resumed: AuditAct.PARTICIPANT_RESUMED,
+  participant_closed: AuditAct.PARTICIPANT_CLOSED,
+  participant_key_added: AuditAct.PARTICIPANT_KEY_ADDED,
+  participant_key_retired: AuditAct.PARTICIPANT_KEY_RETIRED,
   credential_added: AuditAct.CREDENTIAL_ADDED,
   credential_revoked: AuditAct.CREDENTIAL_REVOKED,
   callback_replayed: AuditAct.CALLBACK_REPLAYED,

@@ -65,6 +65,13 @@ export const codeOfReason = {
   REGISTER_ALREADY_PAID: Code.FailedPrecondition,
   PAYMENT_ID_USED: Code.AlreadyExists,
   STATUS_NOT_FINAL: Code.InvalidArgument,
+  PARTICIPANT_SUSPENDED: Code.PermissionDenied,
+  RECEIVER_COUNTERPARTY_SUSPENDED: Code.FailedPrecondition,
+  PARTICIPANT_CHANGED: Code.Aborted,
+  PARTICIPANT_CLOSED: Code.FailedPrecondition,
+  PARTICIPANT_NOT_SUSPENDED: Code.FailedPrecondition,
+  PARTICIPANT_IN_USE: Code.FailedPrecondition,
+  KEY_NOT_FOUND: Code.NotFound,
 } as const satisfies Record<RefusalReason, Code>;
 
 /** A refusal travels in the trailers of a call, which has no answer at all where these are larger than a frame. */

@@ -2,14 +2,20 @@ import type { ListAuditEntriesRequest } from "../../gen/dcm/v1/audit_service_pb.
 import type { CallbackFilter as PbCallbackFilter } from "../../gen/dcm/v1/callback_service_pb.ts";
 import type { AddCredentialRequest } from "../../gen/dcm/v1/credential_service_pb.ts";
 import type { CallbackUrls as PbCallbackUrls, Participant as PbParticipant } from "../../gen/dcm/v1/participant_pb.ts";
-import type { GetParticipantRequest, UpdateParticipantRequest } from "../../gen/dcm/v1/participant_service_pb.ts";
+import type {
+  AddParticipantKeyRequest,
+  GetParticipantRequest,
+  RetireParticipantKeyRequest,
+  UpdateParticipantRequest,
+} from "../../gen/dcm/v1/participant_service_pb.ts";
 import type { GetPaymentMessageRequest } from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import { RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { GetRegisterRequest, ListRegistersRequest } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { AuditFilter } from "../core/audit.ts";
 import type { WantedCredential } from "../core/credentials.ts";
 import type { ParticipantChange } from "../core/participantChange.ts";
-import type { ParticipantKey, Registration } from "../core/participants.ts";
+import type { KeyWish, RetiredKey } from "../core/participantKeys.ts";
+import type { ParticipantName, Registration } from "../core/participants.ts";
 import type { CallbackFilter } from "../core/review.ts";
 import type { PaymentsPage, RegisterQuery } from "../core/settlements.ts";
 import { refuse } from "../domain/errors.ts";
@@ -86,7 +92,7 @@ export function registerQuery(request: ListRegistersRequest, reader: Participant
   };
 }
 
-export function participantKey({ by }: GetParticipantRequest): ParticipantKey {
+export function participantKey({ by }: GetParticipantRequest): ParticipantName {
   switch (by.case) {
     case "guid":
       return { guid: by.value };
@@ -122,7 +128,7 @@ export function registration(kind: ParticipantKind, given: PbParticipant | undef
     taxCode: participant.taxCode,
     bic: textOrNull(participant.bic),
     uid: textOrNull(participant.uid),
-    roles: [...new Set(participant.roles.map((role) => named(bankRoles, role, "roles")))],
+    roles: rolesOf(participant.roles),
     iban: participant.iban,
     mcc: textOrNull(participant.mcc),
     servicingBankGuid: textOrNull(participant.servicingBankGuid)?.toLowerCase() ?? null,
@@ -141,6 +147,8 @@ export function registration(kind: ParticipantKind, given: PbParticipant | undef
     callbackAlg: optionalNamed(callbackAlgs, participant.callbackAlg, "callback_alg") ?? "RS256",
   };
 }
+
+const rolesOf = (roles: readonly number[]) => [...new Set(roles.map((role) => named(bankRoles, role, "roles")))];
 
 function callbackUrls(given: PbCallbackUrls | undefined): CallbackUrls {
   if (given === undefined) return {};
@@ -163,25 +171,43 @@ function jwkJson(text: string, field: string): unknown {
   }
 }
 
+/** Texts that a change takes as they are, and texts that may be missing: empty takes them away. */
+const changedTexts = ["name", "taxCode", "bic", "uid", "iban", "mcc", "email"] as const;
+const removableTexts = ["deepLinkPrefix", "logoUrl", "redirectUrl", "jwksUrl"] as const;
+
+/** Only what is given, so that the rest stays as it is. */
 export function participantChange(request: UpdateParticipantRequest): ParticipantChange {
-  const { name, deepLinkPrefix, logoUrl, feeBasisPoints, iban, requiresBodySha256 } = request;
   const format = optionalNamed(callbackBodyFormats, request.callbackBodyFormat, "callback_body_format");
   const alg = optionalNamed(callbackAlgs, request.callbackAlg, "callback_alg");
-  return {
-    ...(request.callbackUrls && { callbackUrls: callbackUrls(request.callbackUrls) }),
-    ...(request.signingJwks.length > 0 && {
-      signingJwks: request.signingJwks.map((jwk) => jwkJson(jwk, "signing_jwks")),
-    }),
-    ...(request.encryptionJwk !== undefined && { encryptionJwk: jwkJson(request.encryptionJwk, "encryption_jwk") }),
-    ...(name !== undefined && { name }),
-    ...(deepLinkPrefix !== undefined && { deepLinkPrefix }),
-    ...(logoUrl !== undefined && { logoUrl }),
-    ...(feeBasisPoints !== undefined && { feeBasisPoints }),
-    ...(format !== undefined && { callbackBodyFormat: format }),
-    ...(alg !== undefined && { callbackAlg: alg }),
-    ...(iban !== undefined && { iban }),
-    ...(requiresBodySha256 !== undefined && { requiresBodySha256 }),
+  const { signingJwks, encryptionJwk, feeBasisPoints, requiresBodySha256, servicingBankGuid, roles } = request;
+  const given = {
+    ...Object.fromEntries(changedTexts.map((member) => [member, request[member]])),
+    ...Object.fromEntries(removableTexts.map((member) => [member, request[member] === "" ? null : request[member]])),
+    servicingBankGuid: servicingBankGuid?.toLowerCase(),
+    roles: roles.length === 0 ? undefined : rolesOf(roles),
+    callbackUrls: request.callbackUrls && callbackUrls(request.callbackUrls),
+    signingJwks: signingJwks.length === 0 ? undefined : signingJwks.map((jwk) => jwkJson(jwk, "signing_jwks")),
+    encryptionJwk: encryptionJwk === "" ? null : encryptionJwk && jwkJson(encryptionJwk, "encryption_jwk"),
+    feeBasisPoints,
+    requiresBodySha256,
+    callbackBodyFormat: format,
+    callbackAlg: alg,
   };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+/** The version that a participant must still have; 0 is any. */
+export const expectedVersion = (version: bigint): number | undefined => (version === 0n ? undefined : Number(version));
+
+export function keyWish({ jwk, retireOthersAt }: AddParticipantKeyRequest): KeyWish {
+  return {
+    jwk: jwkJson(present(textOrNull(jwk) ?? undefined, "jwk"), "jwk"),
+    retireOthersAt: optionalInstant(retireOthersAt, "retire_others_at") ?? null,
+  };
+}
+
+export function retiredKey({ kid, id, at }: RetireParticipantKeyRequest): RetiredKey {
+  return { kid, id: id === 0n ? undefined : Number(id), at: optionalInstant(at, "at") ?? null };
 }
 
 export function wantedCredential(request: AddCredentialRequest): WantedCredential {

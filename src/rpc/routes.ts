@@ -91,6 +91,8 @@ const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => {
       order: answers.toOrder(found.order),
       merchant: answers.toParticipant(found.merchant),
       creditorAgent: answers.toParticipant(found.creditorAgent),
+      creditorAccount: found.creditorAccount,
+      encryptionJwk: answers.jwkText(found.encryptionJwk),
       paymentMessage: found.paymentMessage && toMessage(found.paymentMessage),
     });
   };
@@ -239,8 +241,41 @@ const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService>
   },
   async updateParticipant(request, context) {
     const change = requests.participantChange(request);
-    const changed = await core.updateParticipant(actorOf(context), request.guid, change);
+    const version = requests.expectedVersion(request.version);
+    const changed = await core.updateParticipant(actorOf(context), request.guid, change, version);
     return { participant: answers.toParticipant(unlessRefused(changed)) };
+  },
+  async suspendParticipant({ guid, version }, context) {
+    const whom = { guid, version: requests.expectedVersion(version) };
+    const suspended = await core.suspendParticipant(actorOf(context), whom);
+    return { participant: answers.toParticipant(unlessRefused(suspended)) };
+  },
+  async resumeParticipant({ guid, version }, context) {
+    const whom = { guid, version: requests.expectedVersion(version) };
+    return { participant: answers.toParticipant(unlessRefused(await core.resumeParticipant(actorOf(context), whom))) };
+  },
+  async closeParticipant({ guid, version }, context) {
+    const whom = { guid, version: requests.expectedVersion(version) };
+    return { participant: answers.toParticipant(unlessRefused(await core.closeParticipant(actorOf(context), whom))) };
+  },
+  async listParticipantKeys({ guid }) {
+    const holder = unlessRefused(await core.getParticipant({ guid }));
+    const [keys, keySet] = await Promise.all([core.listParticipantKeys(holder.guid), core.getKeySet(holder.guid)]);
+    return { keys: keys.map(answers.toParticipantKey), ...(keySet && { keySet: answers.toKeySet(keySet) }) };
+  },
+  async addParticipantKey(request, context) {
+    const wish = requests.keyWish(request);
+    return unlessRefused(await core.addParticipantKey(actorOf(context), request.guid, wish));
+  },
+  async retireParticipantKey(request, context) {
+    const key = requests.retiredKey(request);
+    const retired = await core.retireParticipantKey(actorOf(context), request.guid, key);
+    return { participant: answers.toParticipant(unlessRefused(retired)) };
+  },
+  async addOwnKey({ body }, context) {
+    const bank = bankOf(context);
+    const wish = unlessRefused(await core.identity.ownKeyOf(bank, body));
+    return unlessRefused(await core.addOwnKey(bank, wish));
   },
 });
 

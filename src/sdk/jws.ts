@@ -12,8 +12,8 @@ export type JwsProblem =
   | "critical"
   | "too_large"
   | "named_twice";
-export type VerifiedJws =
-  | { ok: true; claims: Claims; header: JwsHeader; kid: string }
+export type VerifiedJws<Key extends VerificationKey = VerificationKey> =
+  | { ok: true; claims: Claims; header: JwsHeader; kid: string; by: Key }
   /** `member`: the claim that a good signature covers twice. */
   | { ok: false; problem: JwsProblem; member?: string };
 
@@ -50,17 +50,20 @@ export async function signJws(claims: Claims, key: SigningKey, options: { typ?: 
  * Verifies a compact JWS against the keys of one party. The caller chooses the party first, so a kid can only ever name
  * one of that party's keys. Key material or addresses inside the header (jwk, jku, x5c, x5u) are never looked at.
  */
-export async function verifyJws(
+export async function verifyJws<Key extends VerificationKey>(
   token: unknown,
-  keys: readonly VerificationKey[],
+  keys: readonly Key[],
   maxChars = MAX_TOKEN_CHARS,
-): Promise<VerifiedJws> {
+): Promise<VerifiedJws<Key>> {
   const parsed = parseJws(token, maxChars);
   return parsed.ok ? verifyParsedJws(parsed, keys) : parsed;
 }
 
 /** The same for a token that `peekJws` has read. */
-export async function verifyParsedJws(parsed: ParsedJws, keys: readonly VerificationKey[]): Promise<VerifiedJws> {
+export async function verifyParsedJws<Key extends VerificationKey>(
+  parsed: ParsedJws,
+  keys: readonly Key[],
+): Promise<VerifiedJws<Key>> {
   const { token, header, claims, claimsText } = parsed;
   // An extension that must be understood is not understood here, and an unencoded payload is not a compact JWS.
   if (Object.hasOwn(header, "crit") || Object.hasOwn(header, "b64")) return failed("critical");
@@ -77,7 +80,7 @@ export async function verifyParsedJws(parsed: ParsedJws, keys: readonly Verifica
     // What is kept as evidence must mean the same to every reader of it.
     const member = memberNamedTwice(claimsText, claims);
     return member === undefined
-      ? { ok: true, claims, header, kid: candidate.kid }
+      ? { ok: true, claims, header, kid: candidate.kid, by: candidate }
       : { ok: false, problem: "named_twice", member };
   }
   return failed("signature");

@@ -9,7 +9,7 @@ type Schemas = components["schemas"];
 /** An order as a bank reads it (wire contract, section 4, "Order for a bank"). */
 export function orderForBank(found: GetOrderResponse): Schemas["OrderForBank"] {
   const { order, merchant, creditorAgent } = complete(found);
-  const key = publicJwk(creditorAgent.encryptionJwk || (creditorAgent.signingJwks[0] ?? ""), { alg: true });
+  const key = publicJwk(found.encryptionJwk, { alg: true });
   return {
     id: order.id,
     exp: unixSeconds(order.expiresAt),
@@ -20,7 +20,7 @@ export function orderForBank(found: GetOrderResponse): Schemas["OrderForBank"] {
     uid: merchant.uid,
     recn: merchant.name,
     recc: merchant.taxCode,
-    acc: merchant.iban,
+    acc: found.creditorAccount,
     mcc: Number(merchant.mcc),
     ...(merchant.logoUrl === "" ? {} : { logo_url: merchant.logoUrl }),
     bic: creditorAgent.bic,

@@ -21,7 +21,7 @@ import { remoteTransport } from "../../src/rpc/clients.ts";
 import { coreServices } from "../../src/rpc/routes.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
-import { generateKeyPair, type SigningKey } from "../../src/sdk/keys.ts";
+import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
 import { acceptedClaims, access, orderClaims } from "../rest/forge.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 
@@ -57,7 +57,7 @@ const messageClaims = (bic: string, orderId: string, changes: Claims = {}): Clai
 });
 
 describe("REST operations", () => {
-  type Party = { guid: string; bic: string; key: SigningKey };
+  type Party = { guid: string; bic: string; key: KeyPair };
   /** An order that is open, a payment that is done, and the register that it is in. */
   type Objects = { orderId: string; paidOrderId: string; message: string; register: string };
   let parties: Record<RestCaller, Party>;
@@ -156,6 +156,11 @@ describe("REST operations", () => {
     confirmInternalGrossSettlement: ({ party, about }) => ({
       path: `${ofBank(party)}/gross-settlement/confirm_internal/${about.register}`,
     }),
+    addKey: async ({ party }) => ({
+      path: `${ofBank(party)}/keys`,
+      // A key that it has already: nothing changes.
+      body: { jwt: await signJws({ jwk: party.key.publicJwk }, party.key) },
+    }),
     listMissedCallbacks: ({ party }) => ({ path: `${ofBank(party)}/callbacks/missed?since=2023-12-10T00:00:00Z` }),
     getJwks: () => ({ path: "/api/v1/.well-known/jwks.json" }),
     getOpenapiYaml: () => ({ path: "/openapi.yaml" }),
@@ -166,7 +171,7 @@ describe("REST operations", () => {
     getMetrics: () => ({ path: "/metrics" }),
   };
 
-  const changes = /^(create|submit|pay|confirm)/;
+  const changes = /^(create|submit|pay|confirm|add)/;
 
   async function mayCall(name: OperationId, caller: RestCaller): Promise<boolean> {
     const party = parties[caller];

@@ -33,7 +33,15 @@ function worker(answer: ClaimAnswer, { claimMs = 0, slots = createSlots(), recor
     },
     queue: { park: async (_lane, tickets) => void parked.push(...tickets) } satisfies Partial<CallbackQueue>,
     client: { post: posted },
-    receivers: { find: async () => ({ uid: "m", callbackUrls: { base: "https://m.example" } }), forget() {} },
+    receivers: {
+      find: async () => ({
+        uid: "m",
+        status: "active",
+        callbackAlg: "RS256",
+        callbackUrls: { base: "https://m.example" },
+      }),
+      forget() {},
+    },
     slots,
     maxParks: 3,
     random: () => 0,

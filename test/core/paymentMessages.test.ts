@@ -3,6 +3,7 @@ import { type Core, createCore } from "../../src/core/core.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { Sql } from "../../src/db/pool.ts";
 import type { Order } from "../../src/domain/order.ts";
+import { jwksOf } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import {
   accepted,
@@ -50,7 +51,7 @@ describe("submitPaymentMessage", () => {
       debtorAgent: { guid: parties.initiator.guid, name: parties.initiator.name },
       creditorAgent: { guid: parties.recipient.guid },
       creditorUid: parties.merchant.uid,
-      creditorAgentJwk: parties.recipient.signingJwks[0],
+      creditorAgentJwk: parties.recipient.keys[0]?.jwk,
     });
     expect(accepted(await platform.core.getOrder(mine.guid)).order.status).toBe("in_progress");
     const [callback, ...others] = await callbacksOf(platform, guid);
@@ -502,7 +503,7 @@ describe("getPaymentMessage", () => {
 
   test("it shows the key of the recipient bank at the time of the submission, whatever the bank uses now", async () => {
     const guid = await pay(platform, parties);
-    const [before] = parties.recipient.signingJwks;
+    const [before] = jwksOf(parties.recipient, "sig");
     accepted(
       await platform.core.updateParticipant(operator, parties.recipient.guid, { signingJwks: [{ kid: "rotated" }] }),
     );

@@ -285,6 +285,7 @@ export function paymentRequest(
     senderAccountType: "limit-related",
     nonce: "AAAAAAAAAAAAAAAA",
     encryptedKey: "a2V5",
+    encryptionKid: undefined,
     jws: "payment.jws.text",
     ...changes,
   };

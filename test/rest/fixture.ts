@@ -88,7 +88,6 @@ export function participants(keys: Keys): [bank: Participant, secondBank: Partic
       bic: "380816",
       signingJwks: [jwk(keys.secondBank)],
       deepLinkPrefix: "javascript:alert(1)//",
-      encryptionJwk: exampleKey,
     }),
     registered({
       kind: "merchant",
@@ -139,7 +138,8 @@ export function exampleOrder(keys: Keys, change: Partial<Order> = {}): OrderWith
     createdAt: NOW,
     ...change,
   };
-  return { order, merchant, creditorAgent, paymentMessage: undefined };
+  const paidTo = { creditorAccount: merchant.iban, encryptionJwk: exampleKey };
+  return { order, merchant, creditorAgent, ...paidTo, paymentMessage: undefined };
 }
 
 export type Fakes = {

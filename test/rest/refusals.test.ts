@@ -234,9 +234,11 @@ describe("what the core refuses", () => {
     "nbu/json: to a bank %s",
     async (_what, role, servicingBankGuid, expected) => {
       const [bank, secondBank, merchant] = participants(keys);
+      const paidTo = { creditorAccount: merchant.iban, creditorAgentGuid: servicingBankGuid, encryptionJwk: null };
+      const order = { ...orderRow(keys), ...paidTo };
       const own = await startRest(keys, {
-        registered: [{ ...bank, roles: [role] }, secondBank, { ...merchant, servicingBankGuid }],
-        statements: { select_order: () => [orderRow(keys)], select_payment_message_by_order: () => [] },
+        registered: [{ ...bank, roles: [role] }, secondBank, merchant],
+        statements: { select_order: () => [order], select_payment_message_by_order: () => [] },
       });
       const { status, json } = await ask(own, `${ORDERS}/nbu/json?id=${ORDER_ID}`, {
         headers: await access(keys.bank),

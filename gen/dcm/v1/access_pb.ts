@@ -25,7 +25,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/access.proto.
  */
 export const file_dcm_v1_access: GenFile = /*@__PURE__*/
-  fileDesc("ChNkY20vdjEvYWNjZXNzLnByb3RvEgZkY20udjEqgwEKBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIPCgtBQ0NFU1NfQkFOSxABEhQKEEFDQ0VTU19PUkRFUl9KV1MQAhISCg5BQ0NFU1NfR0FURVdBWRADEhEKDUFDQ0VTU19SRUFERVIQBBITCg9BQ0NFU1NfT1BFUkFUT1IQBTpICgZhY2Nlc3MSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjRhgMgAygOMg4uZGNtLnYxLkFjY2Vzc1IGYWNjZXNzYgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("ChNkY20vdjEvYWNjZXNzLnByb3RvEgZkY20udjEqgwEKBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIPCgtBQ0NFU1NfQkFOSxABEhQKEEFDQ0VTU19PUkRFUl9KV1MQAhISCg5BQ0NFU1NfR0FURVdBWRADEhEKDUFDQ0VTU19SRUFERVIQBBITCg9BQ0NFU1NfT1BFUkFUT1IQBTpICgZhY2Nlc3MSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjRhgMgAygOMg4uZGNtLnYxLkFjY2Vzc1IGYWNjZXNzOkUKDWZvcl9zdXNwZW5kZWQSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjShgMgASgIUgxmb3JTdXNwZW5kZWRiBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
  * Who may call a method. A method names every kind of caller that it is for.
@@ -97,4 +97,12 @@ export const AccessSchema: GenEnum<Access> = /*@__PURE__*/
  */
 export const access: GenExtension<MethodOptions, Access[]> = /*@__PURE__*/
   extDesc(file_dcm_v1_access, 0);
+
+/**
+ * Whether a bank that is suspended may call the method as well: what is owed can be paid.
+ *
+ * @generated from extension: bool for_suspended = 50002;
+ */
+export const for_suspended: GenExtension<MethodOptions, boolean> = /*@__PURE__*/
+  extDesc(file_dcm_v1_access, 1);
 

@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/order_service.proto.
  */
 export const file_dcm_v1_order_service: GenFile = /*@__PURE__*/
-  fileDesc("ChpkY20vdjEvb3JkZXJfc2VydmljZS5wcm90bxIGZGNtLnYxIj8KEkNyZWF0ZU9yZGVyUmVxdWVzdBILCgNqd3MYCSABKAkSFgoOc2lnbmVkX2RldGFpbHMYCiABKAhKBAgBEAkiZAoTQ3JlYXRlT3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIXCg9hbHJlYWR5X2V4aXN0ZWQYAiABKAgSFgoOc2lnbmVkX2RldGFpbHMYAyABKAkiIwoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJIrUBChBHZXRPcmRlclJlc3BvbnNlEhwKBW9yZGVyGAEgASgLMg0uZGNtLnYxLk9yZGVyEiUKCG1lcmNoYW50GAIgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50EisKDmNyZWRpdG9yX2FnZW50GAMgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50Ei8KD3BheW1lbnRfbWVzc2FnZRgEIAEoCzIWLmRjbS52MS5QYXltZW50TWVzc2FnZTKsAQoMT3JkZXJTZXJ2aWNlElAKC0NyZWF0ZU9yZGVyEhouZGNtLnYxLkNyZWF0ZU9yZGVyUmVxdWVzdBobLmRjbS52MS5DcmVhdGVPcmRlclJlc3BvbnNlIgiQAgKKtRgBAhJKCghHZXRPcmRlchIXLmRjbS52MS5HZXRPcmRlclJlcXVlc3QaGC5kY20udjEuR2V0T3JkZXJSZXNwb25zZSILkAIBirUYBAEDBAViBnByb3RvMw", [file_dcm_v1_access, file_dcm_v1_order, file_dcm_v1_participant, file_dcm_v1_payment_message]);
+  fileDesc("ChpkY20vdjEvb3JkZXJfc2VydmljZS5wcm90bxIGZGNtLnYxIj8KEkNyZWF0ZU9yZGVyUmVxdWVzdBILCgNqd3MYCSABKAkSFgoOc2lnbmVkX2RldGFpbHMYCiABKAhKBAgBEAkiZAoTQ3JlYXRlT3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIXCg9hbHJlYWR5X2V4aXN0ZWQYAiABKAgSFgoOc2lnbmVkX2RldGFpbHMYAyABKAkiIwoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJIucBChBHZXRPcmRlclJlc3BvbnNlEhwKBW9yZGVyGAEgASgLMg0uZGNtLnYxLk9yZGVyEiUKCG1lcmNoYW50GAIgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50EisKDmNyZWRpdG9yX2FnZW50GAMgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50Ei8KD3BheW1lbnRfbWVzc2FnZRgEIAEoCzIWLmRjbS52MS5QYXltZW50TWVzc2FnZRIYChBjcmVkaXRvcl9hY2NvdW50GAUgASgJEhYKDmVuY3J5cHRpb25fandrGAYgASgJMqwBCgxPcmRlclNlcnZpY2USUAoLQ3JlYXRlT3JkZXISGi5kY20udjEuQ3JlYXRlT3JkZXJSZXF1ZXN0GhsuZGNtLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2UiCJACAoq1GAECEkoKCEdldE9yZGVyEhcuZGNtLnYxLkdldE9yZGVyUmVxdWVzdBoYLmRjbS52MS5HZXRPcmRlclJlc3BvbnNlIguQAgGKtRgEAQMEBWIGcHJvdG8z", [file_dcm_v1_access, file_dcm_v1_order, file_dcm_v1_participant, file_dcm_v1_payment_message]);
 
 /**
  * An order as the merchant signed it.
@@ -139,6 +139,21 @@ export type GetOrderResponse = Message<"dcm.v1.GetOrderResponse"> & {
    * @generated from field: dcm.v1.PaymentMessage payment_message = 4;
    */
   paymentMessage?: PaymentMessage | undefined;
+
+  /**
+   * The account that the order is paid to: the merchant's when the order was created.
+   *
+   * @generated from field: string creditor_account = 5;
+   */
+  creditorAccount: string;
+
+  /**
+   * The public key that the payer's data is encrypted for, as a JSON Web Key text: the bank's when the order was created, or, once
+   * that is retired, the bank's current one. Empty: the bank has none.
+   *
+   * @generated from field: string encryption_jwk = 6;
+   */
+  encryptionJwk: string;
 };
 
 /**

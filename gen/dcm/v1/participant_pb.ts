@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/participant.proto.
  */
 export const file_dcm_v1_participant: GenFile = /*@__PURE__*/
-  fileDesc("ChhkY20vdjEvcGFydGljaXBhbnQucHJvdG8SBmRjbS52MSJ7CgxDYWxsYmFja1VybHMSDAoEYmFzZRgBIAEoCRIOCgZwYXlfaW4YAiABKAkSDwoHcGF5X291dBgDIAEoCRIOCgZjcmVkaXQYBCABKAkSEgoKZXhwaXJhdGlvbhgFIAEoCRIYChBncm9zc19zZXR0bGVtZW50GAYgASgJIswFCgtQYXJ0aWNpcGFudBIMCgRndWlkGAEgASgJEiUKBGtpbmQYAiABKA4yFy5kY20udjEuUGFydGljaXBhbnRLaW5kEgwKBG5hbWUYAyABKAkSEAoIdGF4X2NvZGUYBCABKAkSCwoDYmljGAUgASgJEgsKA3VpZBgGIAEoCRIfCgVyb2xlcxgHIAMoDjIQLmRjbS52MS5CYW5rUm9sZRIMCgRpYmFuGAggASgJEgsKA21jYxgJIAEoCRIbChNzZXJ2aWNpbmdfYmFua19ndWlkGAogASgJEisKDWNhbGxiYWNrX3VybHMYCyABKAsyFC5kY20udjEuQ2FsbGJhY2tVcmxzEjgKFGNhbGxiYWNrX2JvZHlfZm9ybWF0GAwgASgOMhouZGNtLnYxLkNhbGxiYWNrQm9keUZvcm1hdBIUCgxzaWduaW5nX2p3a3MYDSADKAkSFgoOZW5jcnlwdGlvbl9qd2sYDiABKAkSEAoIandrc191cmwYDyABKAkSDQoFZW1haWwYECABKAkSGAoQZGVlcF9saW5rX3ByZWZpeBgRIAEoCRIQCghsb2dvX3VybBgSIAEoCRIUCgxyZWRpcmVjdF91cmwYEyABKAkSGAoQZmVlX2Jhc2lzX3BvaW50cxgUIAEoBRIPCgd2ZXJzaW9uGBUgASgDEi4KCmNyZWF0ZWRfYXQYFiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYFyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFHJlcXVpcmVzX2JvZHlfc2hhMjU2GBggASgIEikKDGNhbGxiYWNrX2FsZxgZIAEoDjITLmRjbS52MS5DYWxsYmFja0FsZxIpCgZzdGF0dXMYGiABKA4yGS5kY20udjEuUGFydGljaXBhbnRTdGF0dXMqbQoPUGFydGljaXBhbnRLaW5kEiAKHFBBUlRJQ0lQQU5UX0tJTkRfVU5TUEVDSUZJRUQQABIZChVQQVJUSUNJUEFOVF9LSU5EX0JBTksQARIdChlQQVJUSUNJUEFOVF9LSU5EX01FUkNIQU5UEAIqVwoIQmFua1JvbGUSGQoVQkFOS19ST0xFX1VOU1BFQ0lGSUVEEAASFwoTQkFOS19ST0xFX0lOSVRJQVRPUhABEhcKE0JBTktfUk9MRV9SRUNJUElFTlQQAip4ChJDYWxsYmFja0JvZHlGb3JtYXQSJAogQ0FMTEJBQ0tfQk9EWV9GT1JNQVRfVU5TUEVDSUZJRUQQABIdChlDQUxMQkFDS19CT0RZX0ZPUk1BVF9KU09OEAESHQoZQ0FMTEJBQ0tfQk9EWV9GT1JNQVRfVEVYVBACKnMKC0NhbGxiYWNrQWxnEhwKGENBTExCQUNLX0FMR19VTlNQRUNJRklFRBAAEhYKEkNBTExCQUNLX0FMR19SUzI1NhABEhYKEkNBTExCQUNLX0FMR19FUzI1NhACEhYKEkNBTExCQUNLX0FMR19FRERTQRADKpcBChFQYXJ0aWNpcGFudFN0YXR1cxIiCh5QQVJUSUNJUEFOVF9TVEFUVVNfVU5TUEVDSUZJRUQQABIdChlQQVJUSUNJUEFOVF9TVEFUVVNfQUNUSVZFEAESIAocUEFSVElDSVBBTlRfU1RBVFVTX1NVU1BFTkRFRBACEh0KGVBBUlRJQ0lQQU5UX1NUQVRVU19DTE9TRUQQA2IGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChhkY20vdjEvcGFydGljaXBhbnQucHJvdG8SBmRjbS52MSJ7CgxDYWxsYmFja1VybHMSDAoEYmFzZRgBIAEoCRIOCgZwYXlfaW4YAiABKAkSDwoHcGF5X291dBgDIAEoCRIOCgZjcmVkaXQYBCABKAkSEgoKZXhwaXJhdGlvbhgFIAEoCRIYChBncm9zc19zZXR0bGVtZW50GAYgASgJIoYCCg5QYXJ0aWNpcGFudEtleRIKCgJpZBgBIAEoAxIbCgN1c2UYAiABKA4yDi5kY20udjEuS2V5VXNlEgsKA2tpZBgDIAEoCRILCgNqd2sYBCABKAkSLwoLYWN0aXZlX2Zyb20YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXJldGlyZV9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIYWRkZWRfYnkYCCABKAkSEgoKYWRkZWRfd2l0aBgJIAEoCSLMBQoLUGFydGljaXBhbnQSDAoEZ3VpZBgBIAEoCRIlCgRraW5kGAIgASgOMhcuZGNtLnYxLlBhcnRpY2lwYW50S2luZBIMCgRuYW1lGAMgASgJEhAKCHRheF9jb2RlGAQgASgJEgsKA2JpYxgFIAEoCRILCgN1aWQYBiABKAkSHwoFcm9sZXMYByADKA4yEC5kY20udjEuQmFua1JvbGUSDAoEaWJhbhgIIAEoCRILCgNtY2MYCSABKAkSGwoTc2VydmljaW5nX2JhbmtfZ3VpZBgKIAEoCRIrCg1jYWxsYmFja191cmxzGAsgASgLMhQuZGNtLnYxLkNhbGxiYWNrVXJscxI4ChRjYWxsYmFja19ib2R5X2Zvcm1hdBgMIAEoDjIaLmRjbS52MS5DYWxsYmFja0JvZHlGb3JtYXQSFAoMc2lnbmluZ19qd2tzGA0gAygJEhYKDmVuY3J5cHRpb25fandrGA4gASgJEhAKCGp3a3NfdXJsGA8gASgJEg0KBWVtYWlsGBAgASgJEhgKEGRlZXBfbGlua19wcmVmaXgYESABKAkSEAoIbG9nb191cmwYEiABKAkSFAoMcmVkaXJlY3RfdXJsGBMgASgJEhgKEGZlZV9iYXNpc19wb2ludHMYFCABKAUSDwoHdmVyc2lvbhgVIAEoAxIuCgpjcmVhdGVkX2F0GBYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GBcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcChRyZXF1aXJlc19ib2R5X3NoYTI1NhgYIAEoCBIpCgxjYWxsYmFja19hbGcYGSABKA4yEy5kY20udjEuQ2FsbGJhY2tBbGcSKQoGc3RhdHVzGBogASgOMhkuZGNtLnYxLlBhcnRpY2lwYW50U3RhdHVzKm0KD1BhcnRpY2lwYW50S2luZBIgChxQQVJUSUNJUEFOVF9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVUEFSVElDSVBBTlRfS0lORF9CQU5LEAESHQoZUEFSVElDSVBBTlRfS0lORF9NRVJDSEFOVBACKlcKCEJhbmtSb2xlEhkKFUJBTktfUk9MRV9VTlNQRUNJRklFRBAAEhcKE0JBTktfUk9MRV9JTklUSUFUT1IQARIXChNCQU5LX1JPTEVfUkVDSVBJRU5UEAIqeAoSQ2FsbGJhY2tCb2R5Rm9ybWF0EiQKIENBTExCQUNLX0JPRFlfRk9STUFUX1VOU1BFQ0lGSUVEEAASHQoZQ0FMTEJBQ0tfQk9EWV9GT1JNQVRfSlNPThABEh0KGUNBTExCQUNLX0JPRFlfRk9STUFUX1RFWFQQAipzCgtDYWxsYmFja0FsZxIcChhDQUxMQkFDS19BTEdfVU5TUEVDSUZJRUQQABIWChJDQUxMQkFDS19BTEdfUlMyNTYQARIWChJDQUxMQkFDS19BTEdfRVMyNTYQAhIWChJDQUxMQkFDS19BTEdfRUREU0EQAyqXAQoRUGFydGljaXBhbnRTdGF0dXMSIgoeUEFSVElDSVBBTlRfU1RBVFVTX1VOU1BFQ0lGSUVEEAASHQoZUEFSVElDSVBBTlRfU1RBVFVTX0FDVElWRRABEiAKHFBBUlRJQ0lQQU5UX1NUQVRVU19TVVNQRU5ERUQQAhIdChlQQVJUSUNJUEFOVF9TVEFUVVNfQ0xPU0VEEAMqQwoGS2V5VXNlEhcKE0tFWV9VU0VfVU5TUEVDSUZJRUQQABIPCgtLRVlfVVNFX1NJRxABEg8KC0tFWV9VU0VfRU5DEAJiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Where callbacks go. A kind without a URL of its own goes to `base`;
@@ -72,6 +72,83 @@ export type CallbackUrls = Message<"dcm.v1.CallbackUrls"> & {
  */
 export const CallbackUrlsSchema: GenMessage<CallbackUrls> = /*@__PURE__*/
   messageDesc(file_dcm_v1_participant, 0);
+
+/**
+ * A public key that a participant has, or has had.
+ *
+ * @generated from message dcm.v1.ParticipantKey
+ */
+export type ParticipantKey = Message<"dcm.v1.ParticipantKey"> & {
+  /**
+   * The platform's number of the key, which tells keys of one kid apart.
+   *
+   * @generated from field: int64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * What it is for.
+   *
+   * @generated from field: dcm.v1.KeyUse use = 2;
+   */
+  use: KeyUse;
+
+  /**
+   * Its name, as tokens carry it.
+   *
+   * @generated from field: string kid = 3;
+   */
+  kid: string;
+
+  /**
+   * The key as a JSON Web Key text.
+   *
+   * @generated from field: string jwk = 4;
+   */
+  jwk: string;
+
+  /**
+   * When it was added; it is good from then on.
+   *
+   * @generated from field: google.protobuf.Timestamp active_from = 5;
+   */
+  activeFrom?: Timestamp | undefined;
+
+  /**
+   * When it stops being good; not set: nothing is planned. An instant that has passed: it is retired, for ever.
+   *
+   * @generated from field: google.protobuf.Timestamp retire_at = 6;
+   */
+  retireAt?: Timestamp | undefined;
+
+  /**
+   * When something that it signs was accepted last, give or take a minute; not set: never.
+   *
+   * @generated from field: google.protobuf.Timestamp seen_at = 7;
+   */
+  seenAt?: Timestamp | undefined;
+
+  /**
+   * Who added it: the name of a credential, the guid of the participant, or `platform`.
+   *
+   * @generated from field: string added_by = 8;
+   */
+  addedBy: string;
+
+  /**
+   * The kid of the key that signed the wish, where the participant added the key itself; otherwise empty.
+   *
+   * @generated from field: string added_with = 9;
+   */
+  addedWith: string;
+};
+
+/**
+ * Describes the message dcm.v1.ParticipantKey.
+ * Use `create(ParticipantKeySchema)` to create a new message.
+ */
+export const ParticipantKeySchema: GenMessage<ParticipantKey> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant, 1);
 
 /**
  * A registered bank or merchant.
@@ -164,21 +241,22 @@ export type Participant = Message<"dcm.v1.Participant"> & {
   callbackBodyFormat: CallbackBodyFormat;
 
   /**
-   * The public signing keys as JSON Web Keys, each a JSON text; one or two.
+   * The public signing keys that are good, as JSON Web Keys, each a JSON text; one to four, the newest first.
    *
    * @generated from field: repeated string signing_jwks = 13;
    */
   signingJwks: string[];
 
   /**
-   * The public key that personal data is encrypted for, as a JSON Web Key text; empty: the first signing key.
+   * The public key that personal data is encrypted for, as a JSON Web Key text; empty: the newest RSA key of the signing keys.
    *
    * @generated from field: string encryption_jwk = 14;
    */
   encryptionJwk: string;
 
   /**
-   * Where the merchant publishes its keys; empty when keys are registered directly.
+   * Where a merchant publishes its keys; empty when keys are registered directly. The set is read every five minutes and soon
+   * after an unknown key was met; what was read last counts, also while the address is down. Merchants only.
    *
    * @generated from field: string jwks_url = 15;
    */
@@ -268,7 +346,7 @@ export type Participant = Message<"dcm.v1.Participant"> & {
  * Use `create(ParticipantSchema)` to create a new message.
  */
 export const ParticipantSchema: GenMessage<Participant> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant, 1);
+  messageDesc(file_dcm_v1_participant, 2);
 
 /**
  * What a participant is.
@@ -488,4 +566,46 @@ export type ParticipantStatus = (typeof ParticipantStatus)[keyof typeof Particip
  */
 export const ParticipantStatusSchema: GenEnum<ParticipantStatus> = /*@__PURE__*/
   enumDesc(file_dcm_v1_participant, 4);
+
+/**
+ * What a key is for.
+ *
+ * @generated from enum dcm.v1.KeyUse
+ */
+export const KeyUse = {
+  /**
+   * Never stored.
+   *
+   * @generated from enum value: KEY_USE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It verifies what its participant signs. While a bank has no key for encryption alone, personal data is encrypted for the newest
+   * RSA key of this use.
+   *
+   * @generated from enum value: KEY_USE_SIG = 1;
+   */
+  SIG: 1,
+
+  /**
+   * Personal data is encrypted for it.
+   *
+   * @generated from enum value: KEY_USE_ENC = 2;
+   */
+  ENC: 2,
+} as const;
+
+/**
+ * What a key is for.
+ *
+ * @generated from enum dcm.v1.KeyUse
+ */
+export type KeyUse = (typeof KeyUse)[keyof typeof KeyUse] | UnknownEnum;
+
+/**
+ * Describes the enum dcm.v1.KeyUse.
+ */
+export const KeyUseSchema: GenEnum<KeyUse> = /*@__PURE__*/
+  enumDesc(file_dcm_v1_participant, 5);
 

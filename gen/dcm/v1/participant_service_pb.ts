@@ -7,15 +7,17 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_dcm_v1_access } from "./access_pb.ts";
-import type { BankRole, CallbackAlg, CallbackBodyFormat, CallbackUrls, Participant, ParticipantKind } from "./participant_pb.ts";
+import type { BankRole, CallbackAlg, CallbackBodyFormat, CallbackUrls, Participant, ParticipantKey, ParticipantKind } from "./participant_pb.ts";
 import { file_dcm_v1_participant } from "./participant_pb.ts";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file dcm/v1/participant_service.proto.
  */
 export const file_dcm_v1_participant_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBkY20vdjEvcGFydGljaXBhbnRfc2VydmljZS5wcm90bxIGZGNtLnYxIjgKE1JlZ2lzdGVyQmFua1JlcXVlc3QSIQoEYmFuaxgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCI5ChRSZWdpc3RlckJhbmtSZXNwb25zZRIhCgRiYW5rGAEgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50IkAKF1JlZ2lzdGVyTWVyY2hhbnRSZXF1ZXN0EiUKCG1lcmNoYW50GAEgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50IkEKGFJlZ2lzdGVyTWVyY2hhbnRSZXNwb25zZRIlCghtZXJjaGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCKHAQoXTGlzdFBhcnRpY2lwYW50c1JlcXVlc3QSJQoEa2luZBgBIAEoDjIXLmRjbS52MS5QYXJ0aWNpcGFudEtpbmQSHgoEcm9sZRgCIAEoDjIQLmRjbS52MS5CYW5rUm9sZRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJeChhMaXN0UGFydGljaXBhbnRzUmVzcG9uc2USKQoMcGFydGljaXBhbnRzGAEgAygLMhMuZGNtLnYxLlBhcnRpY2lwYW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJaChVHZXRQYXJ0aWNpcGFudFJlcXVlc3QSDgoEZ3VpZBgBIAEoCUgAEg0KA2JpYxgCIAEoCUgAEg0KA3VpZBgDIAEoCUgAEg0KA2tpZBgEIAEoCUgAQgQKAmJ5IkIKFkdldFBhcnRpY2lwYW50UmVzcG9uc2USKAoLcGFydGljaXBhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQilwQKGFVwZGF0ZVBhcnRpY2lwYW50UmVxdWVzdBIMCgRndWlkGAEgASgJEjAKDWNhbGxiYWNrX3VybHMYAiABKAsyFC5kY20udjEuQ2FsbGJhY2tVcmxzSACIAQESFAoMc2lnbmluZ19qd2tzGAMgAygJEhsKDmVuY3J5cHRpb25fandrGAQgASgJSAGIAQESEQoEbmFtZRgFIAEoCUgCiAEBEh0KEGRlZXBfbGlua19wcmVmaXgYBiABKAlIA4gBARIVCghsb2dvX3VybBgHIAEoCUgEiAEBEh0KEGZlZV9iYXNpc19wb2ludHMYCCABKAVIBYgBARI4ChRjYWxsYmFja19ib2R5X2Zvcm1hdBgJIAEoDjIaLmRjbS52MS5DYWxsYmFja0JvZHlGb3JtYXQSEQoEaWJhbhgKIAEoCUgGiAEBEiEKFHJlcXVpcmVzX2JvZHlfc2hhMjU2GAsgASgISAeIAQESKQoMY2FsbGJhY2tfYWxnGAwgASgOMhMuZGNtLnYxLkNhbGxiYWNrQWxnQhAKDl9jYWxsYmFja191cmxzQhEKD19lbmNyeXB0aW9uX2p3a0IHCgVfbmFtZUITChFfZGVlcF9saW5rX3ByZWZpeEILCglfbG9nb191cmxCEwoRX2ZlZV9iYXNpc19wb2ludHNCBwoFX2liYW5CFwoVX3JlcXVpcmVzX2JvZHlfc2hhMjU2IkUKGVVwZGF0ZVBhcnRpY2lwYW50UmVzcG9uc2USKAoLcGFydGljaXBhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQy7QMKElBhcnRpY2lwYW50U2VydmljZRJTCgxSZWdpc3RlckJhbmsSGy5kY20udjEuUmVnaXN0ZXJCYW5rUmVxdWVzdBocLmRjbS52MS5SZWdpc3RlckJhbmtSZXNwb25zZSIIkAICirUYAQUSXwoQUmVnaXN0ZXJNZXJjaGFudBIfLmRjbS52MS5SZWdpc3Rlck1lcmNoYW50UmVxdWVzdBogLmRjbS52MS5SZWdpc3Rlck1lcmNoYW50UmVzcG9uc2UiCJACAoq1GAEFEmEKEExpc3RQYXJ0aWNpcGFudHMSHy5kY20udjEuTGlzdFBhcnRpY2lwYW50c1JlcXVlc3QaIC5kY20udjEuTGlzdFBhcnRpY2lwYW50c1Jlc3BvbnNlIgqQAgGKtRgDAwQFEloKDkdldFBhcnRpY2lwYW50Eh0uZGNtLnYxLkdldFBhcnRpY2lwYW50UmVxdWVzdBoeLmRjbS52MS5HZXRQYXJ0aWNpcGFudFJlc3BvbnNlIgmQAgGKtRgCBAUSYgoRVXBkYXRlUGFydGljaXBhbnQSIC5kY20udjEuVXBkYXRlUGFydGljaXBhbnRSZXF1ZXN0GiEuZGNtLnYxLlVwZGF0ZVBhcnRpY2lwYW50UmVzcG9uc2UiCJACAoq1GAEFYgZwcm90bzM", [file_dcm_v1_access, file_dcm_v1_participant]);
+  fileDesc("CiBkY20vdjEvcGFydGljaXBhbnRfc2VydmljZS5wcm90bxIGZGNtLnYxIjgKE1JlZ2lzdGVyQmFua1JlcXVlc3QSIQoEYmFuaxgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCI5ChRSZWdpc3RlckJhbmtSZXNwb25zZRIhCgRiYW5rGAEgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50IkAKF1JlZ2lzdGVyTWVyY2hhbnRSZXF1ZXN0EiUKCG1lcmNoYW50GAEgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50IkEKGFJlZ2lzdGVyTWVyY2hhbnRSZXNwb25zZRIlCghtZXJjaGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCKHAQoXTGlzdFBhcnRpY2lwYW50c1JlcXVlc3QSJQoEa2luZBgBIAEoDjIXLmRjbS52MS5QYXJ0aWNpcGFudEtpbmQSHgoEcm9sZRgCIAEoDjIQLmRjbS52MS5CYW5rUm9sZRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJeChhMaXN0UGFydGljaXBhbnRzUmVzcG9uc2USKQoMcGFydGljaXBhbnRzGAEgAygLMhMuZGNtLnYxLlBhcnRpY2lwYW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJaChVHZXRQYXJ0aWNpcGFudFJlcXVlc3QSDgoEZ3VpZBgBIAEoCUgAEg0KA2JpYxgCIAEoCUgAEg0KA3VpZBgDIAEoCUgAEg0KA2tpZBgEIAEoCUgAQgQKAmJ5IkIKFkdldFBhcnRpY2lwYW50UmVzcG9uc2USKAoLcGFydGljaXBhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQi4wYKGFVwZGF0ZVBhcnRpY2lwYW50UmVxdWVzdBIMCgRndWlkGAEgASgJEjAKDWNhbGxiYWNrX3VybHMYAiABKAsyFC5kY20udjEuQ2FsbGJhY2tVcmxzSACIAQESFAoMc2lnbmluZ19qd2tzGAMgAygJEhsKDmVuY3J5cHRpb25fandrGAQgASgJSAGIAQESEQoEbmFtZRgFIAEoCUgCiAEBEh0KEGRlZXBfbGlua19wcmVmaXgYBiABKAlIA4gBARIVCghsb2dvX3VybBgHIAEoCUgEiAEBEh0KEGZlZV9iYXNpc19wb2ludHMYCCABKAVIBYgBARI4ChRjYWxsYmFja19ib2R5X2Zvcm1hdBgJIAEoDjIaLmRjbS52MS5DYWxsYmFja0JvZHlGb3JtYXQSEQoEaWJhbhgKIAEoCUgGiAEBEiEKFHJlcXVpcmVzX2JvZHlfc2hhMjU2GAsgASgISAeIAQESKQoMY2FsbGJhY2tfYWxnGAwgASgOMhMuZGNtLnYxLkNhbGxiYWNrQWxnEhUKCHRheF9jb2RlGA0gASgJSAiIAQESEAoDYmljGA4gASgJSAmIAQESEAoDdWlkGA8gASgJSAqIAQESHwoFcm9sZXMYECADKA4yEC5kY20udjEuQmFua1JvbGUSEAoDbWNjGBEgASgJSAuIAQESIAoTc2VydmljaW5nX2JhbmtfZ3VpZBgSIAEoCUgMiAEBEhUKCGp3a3NfdXJsGBMgASgJSA2IAQESEgoFZW1haWwYFCABKAlIDogBARIZCgxyZWRpcmVjdF91cmwYFSABKAlID4gBARIPCgd2ZXJzaW9uGBYgASgDQhAKDl9jYWxsYmFja191cmxzQhEKD19lbmNyeXB0aW9uX2p3a0IHCgVfbmFtZUITChFfZGVlcF9saW5rX3ByZWZpeEILCglfbG9nb191cmxCEwoRX2ZlZV9iYXNpc19wb2ludHNCBwoFX2liYW5CFwoVX3JlcXVpcmVzX2JvZHlfc2hhMjU2QgsKCV90YXhfY29kZUIGCgRfYmljQgYKBF91aWRCBgoEX21jY0IWChRfc2VydmljaW5nX2JhbmtfZ3VpZEILCglfandrc191cmxCCAoGX2VtYWlsQg8KDV9yZWRpcmVjdF91cmwiRQoZVXBkYXRlUGFydGljaXBhbnRSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCI6ChlTdXNwZW5kUGFydGljaXBhbnRSZXF1ZXN0EgwKBGd1aWQYASABKAkSDwoHdmVyc2lvbhgCIAEoAyJGChpTdXNwZW5kUGFydGljaXBhbnRSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCI5ChhSZXN1bWVQYXJ0aWNpcGFudFJlcXVlc3QSDAoEZ3VpZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgDIkUKGVJlc3VtZVBhcnRpY2lwYW50UmVzcG9uc2USKAoLcGFydGljaXBhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQiOAoXQ2xvc2VQYXJ0aWNpcGFudFJlcXVlc3QSDAoEZ3VpZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgDIkQKGENsb3NlUGFydGljaXBhbnRSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCIqChpMaXN0UGFydGljaXBhbnRLZXlzUmVxdWVzdBIMCgRndWlkGAEgASgJIm0KG0xpc3RQYXJ0aWNpcGFudEtleXNSZXNwb25zZRIkCgRrZXlzGAEgAygLMhYuZGNtLnYxLlBhcnRpY2lwYW50S2V5EigKB2tleV9zZXQYAiABKAsyFy5kY20udjEuUHVibGlzaGVkS2V5U2V0IpsBCg9QdWJsaXNoZWRLZXlTZXQSCwoDdXJsGAEgASgJEisKB3JlYWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB25leHRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGZhaWx1cmVzGAQgASgFEg8KB3Byb2JsZW0YBSABKAkiawoYQWRkUGFydGljaXBhbnRLZXlSZXF1ZXN0EgwKBGd1aWQYASABKAkSCwoDandrGAIgASgJEjQKEHJldGlyZV9vdGhlcnNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIigKGUFkZFBhcnRpY2lwYW50S2V5UmVzcG9uc2USCwoDa2lkGAEgASgJImwKG1JldGlyZVBhcnRpY2lwYW50S2V5UmVxdWVzdBIMCgRndWlkGAEgASgJEgsKA2tpZBgCIAEoCRIKCgJpZBgDIAEoAxImCgJhdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiSAocUmV0aXJlUGFydGljaXBhbnRLZXlSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCIgChBBZGRPd25LZXlSZXF1ZXN0EgwKBGJvZHkYASABKAwiIAoRQWRkT3duS2V5UmVzcG9uc2USCwoDa2lkGAEgASgJMqEJChJQYXJ0aWNpcGFudFNlcnZpY2USUwoMUmVnaXN0ZXJCYW5rEhsuZGNtLnYxLlJlZ2lzdGVyQmFua1JlcXVlc3QaHC5kY20udjEuUmVnaXN0ZXJCYW5rUmVzcG9uc2UiCJACAoq1GAEFEl8KEFJlZ2lzdGVyTWVyY2hhbnQSHy5kY20udjEuUmVnaXN0ZXJNZXJjaGFudFJlcXVlc3QaIC5kY20udjEuUmVnaXN0ZXJNZXJjaGFudFJlc3BvbnNlIgiQAgKKtRgBBRJhChBMaXN0UGFydGljaXBhbnRzEh8uZGNtLnYxLkxpc3RQYXJ0aWNpcGFudHNSZXF1ZXN0GiAuZGNtLnYxLkxpc3RQYXJ0aWNpcGFudHNSZXNwb25zZSIKkAIBirUYAwMEBRJaCg5HZXRQYXJ0aWNpcGFudBIdLmRjbS52MS5HZXRQYXJ0aWNpcGFudFJlcXVlc3QaHi5kY20udjEuR2V0UGFydGljaXBhbnRSZXNwb25zZSIJkAIBirUYAgQFEmIKEVVwZGF0ZVBhcnRpY2lwYW50EiAuZGNtLnYxLlVwZGF0ZVBhcnRpY2lwYW50UmVxdWVzdBohLmRjbS52MS5VcGRhdGVQYXJ0aWNpcGFudFJlc3BvbnNlIgiQAgKKtRgBBRJlChJTdXNwZW5kUGFydGljaXBhbnQSIS5kY20udjEuU3VzcGVuZFBhcnRpY2lwYW50UmVxdWVzdBoiLmRjbS52MS5TdXNwZW5kUGFydGljaXBhbnRSZXNwb25zZSIIkAICirUYAQUSYgoRUmVzdW1lUGFydGljaXBhbnQSIC5kY20udjEuUmVzdW1lUGFydGljaXBhbnRSZXF1ZXN0GiEuZGNtLnYxLlJlc3VtZVBhcnRpY2lwYW50UmVzcG9uc2UiCJACAoq1GAEFEl8KEENsb3NlUGFydGljaXBhbnQSHy5kY20udjEuQ2xvc2VQYXJ0aWNpcGFudFJlcXVlc3QaIC5kY20udjEuQ2xvc2VQYXJ0aWNpcGFudFJlc3BvbnNlIgiQAgKKtRgBBRJpChNMaXN0UGFydGljaXBhbnRLZXlzEiIuZGNtLnYxLkxpc3RQYXJ0aWNpcGFudEtleXNSZXF1ZXN0GiMuZGNtLnYxLkxpc3RQYXJ0aWNpcGFudEtleXNSZXNwb25zZSIJkAIBirUYAgQFEmIKEUFkZFBhcnRpY2lwYW50S2V5EiAuZGNtLnYxLkFkZFBhcnRpY2lwYW50S2V5UmVxdWVzdBohLmRjbS52MS5BZGRQYXJ0aWNpcGFudEtleVJlc3BvbnNlIgiQAgKKtRgBBRJrChRSZXRpcmVQYXJ0aWNpcGFudEtleRIjLmRjbS52MS5SZXRpcmVQYXJ0aWNpcGFudEtleVJlcXVlc3QaJC5kY20udjEuUmV0aXJlUGFydGljaXBhbnRLZXlSZXNwb25zZSIIkAICirUYAQUSSgoJQWRkT3duS2V5EhguZGNtLnYxLkFkZE93bktleVJlcXVlc3QaGS5kY20udjEuQWRkT3duS2V5UmVzcG9uc2UiCJACAoq1GAEBYgZwcm90bzM", [file_dcm_v1_access, file_dcm_v1_participant, file_google_protobuf_timestamp]);
 
 /**
  * A bank to register.
@@ -266,14 +268,14 @@ export type UpdateParticipantRequest = Message<"dcm.v1.UpdateParticipantRequest"
   callbackUrls?: CallbackUrls | undefined;
 
   /**
-   * New signing keys, replacing all of them; empty: unchanged.
+   * New signing keys, replacing all of them; none: unchanged.
    *
    * @generated from field: repeated string signing_jwks = 3;
    */
   signingJwks: string[];
 
   /**
-   * New encryption key as a JSON Web Key text.
+   * New encryption key as a JSON Web Key text; empty: from now on the signing keys are encrypted for.
    *
    * @generated from field: optional string encryption_jwk = 4;
    */
@@ -287,14 +289,14 @@ export type UpdateParticipantRequest = Message<"dcm.v1.UpdateParticipantRequest"
   name?: string | undefined;
 
   /**
-   * New deep-link prefix.
+   * New deep-link prefix; empty: none.
    *
    * @generated from field: optional string deep_link_prefix = 6;
    */
   deepLinkPrefix?: string | undefined;
 
   /**
-   * New logo URL.
+   * New logo URL; empty: none.
    *
    * @generated from field: optional string logo_url = 7;
    */
@@ -315,7 +317,7 @@ export type UpdateParticipantRequest = Message<"dcm.v1.UpdateParticipantRequest"
   callbackBodyFormat: CallbackBodyFormat;
 
   /**
-   * New account.
+   * New account. Orders that were created before are paid to the account that they were created with.
    *
    * @generated from field: optional string iban = 10;
    */
@@ -334,6 +336,77 @@ export type UpdateParticipantRequest = Message<"dcm.v1.UpdateParticipantRequest"
    * @generated from field: dcm.v1.CallbackAlg callback_alg = 12;
    */
   callbackAlg: CallbackAlg;
+
+  /**
+   * New tax code.
+   *
+   * @generated from field: optional string tax_code = 13;
+   */
+  taxCode?: string | undefined;
+
+  /**
+   * New bank code. Banks only.
+   *
+   * @generated from field: optional string bic = 14;
+   */
+  bic?: string | undefined;
+
+  /**
+   * New uid; the old one is unknown from then on. Merchants only.
+   *
+   * @generated from field: optional string uid = 15;
+   */
+  uid?: string | undefined;
+
+  /**
+   * New roles, replacing all of them; none: unchanged. Banks only.
+   *
+   * @generated from field: repeated dcm.v1.BankRole roles = 16;
+   */
+  roles: BankRole[];
+
+  /**
+   * New merchant category code. Merchants only.
+   *
+   * @generated from field: optional string mcc = 17;
+   */
+  mcc?: string | undefined;
+
+  /**
+   * New servicing bank. Orders that were created before stay with the bank that they were created with. Merchants only.
+   *
+   * @generated from field: optional string servicing_bank_guid = 18;
+   */
+  servicingBankGuid?: string | undefined;
+
+  /**
+   * New address of the key set, whose keys replace the others once it was read; empty: from now on keys are registered directly.
+   * Merchants only.
+   *
+   * @generated from field: optional string jwks_url = 19;
+   */
+  jwksUrl?: string | undefined;
+
+  /**
+   * New e-mail address.
+   *
+   * @generated from field: optional string email = 20;
+   */
+  email?: string | undefined;
+
+  /**
+   * New address that buyers return to; empty: none.
+   *
+   * @generated from field: optional string redirect_url = 21;
+   */
+  redirectUrl?: string | undefined;
+
+  /**
+   * The version that the participant must still have; 0: any.
+   *
+   * @generated from field: int64 version = 22;
+   */
+  version: bigint;
 };
 
 /**
@@ -363,6 +436,413 @@ export type UpdateParticipantResponse = Message<"dcm.v1.UpdateParticipantRespons
  */
 export const UpdateParticipantResponseSchema: GenMessage<UpdateParticipantResponse> = /*@__PURE__*/
   messageDesc(file_dcm_v1_participant_service, 9);
+
+/**
+ * Whom to suspend.
+ *
+ * @generated from message dcm.v1.SuspendParticipantRequest
+ */
+export type SuspendParticipantRequest = Message<"dcm.v1.SuspendParticipantRequest"> & {
+  /**
+   * The participant.
+   *
+   * @generated from field: string guid = 1;
+   */
+  guid: string;
+
+  /**
+   * The version that it must still have; 0: any.
+   *
+   * @generated from field: int64 version = 2;
+   */
+  version: bigint;
+};
+
+/**
+ * Describes the message dcm.v1.SuspendParticipantRequest.
+ * Use `create(SuspendParticipantRequestSchema)` to create a new message.
+ */
+export const SuspendParticipantRequestSchema: GenMessage<SuspendParticipantRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 10);
+
+/**
+ * The participant, suspended.
+ *
+ * @generated from message dcm.v1.SuspendParticipantResponse
+ */
+export type SuspendParticipantResponse = Message<"dcm.v1.SuspendParticipantResponse"> & {
+  /**
+   * The participant as stored.
+   *
+   * @generated from field: dcm.v1.Participant participant = 1;
+   */
+  participant?: Participant | undefined;
+};
+
+/**
+ * Describes the message dcm.v1.SuspendParticipantResponse.
+ * Use `create(SuspendParticipantResponseSchema)` to create a new message.
+ */
+export const SuspendParticipantResponseSchema: GenMessage<SuspendParticipantResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 11);
+
+/**
+ * Whom to resume.
+ *
+ * @generated from message dcm.v1.ResumeParticipantRequest
+ */
+export type ResumeParticipantRequest = Message<"dcm.v1.ResumeParticipantRequest"> & {
+  /**
+   * The participant.
+   *
+   * @generated from field: string guid = 1;
+   */
+  guid: string;
+
+  /**
+   * The version that it must still have; 0: any.
+   *
+   * @generated from field: int64 version = 2;
+   */
+  version: bigint;
+};
+
+/**
+ * Describes the message dcm.v1.ResumeParticipantRequest.
+ * Use `create(ResumeParticipantRequestSchema)` to create a new message.
+ */
+export const ResumeParticipantRequestSchema: GenMessage<ResumeParticipantRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 12);
+
+/**
+ * The participant, active again.
+ *
+ * @generated from message dcm.v1.ResumeParticipantResponse
+ */
+export type ResumeParticipantResponse = Message<"dcm.v1.ResumeParticipantResponse"> & {
+  /**
+   * The participant as stored.
+   *
+   * @generated from field: dcm.v1.Participant participant = 1;
+   */
+  participant?: Participant | undefined;
+};
+
+/**
+ * Describes the message dcm.v1.ResumeParticipantResponse.
+ * Use `create(ResumeParticipantResponseSchema)` to create a new message.
+ */
+export const ResumeParticipantResponseSchema: GenMessage<ResumeParticipantResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 13);
+
+/**
+ * Whom to close.
+ *
+ * @generated from message dcm.v1.CloseParticipantRequest
+ */
+export type CloseParticipantRequest = Message<"dcm.v1.CloseParticipantRequest"> & {
+  /**
+   * The participant.
+   *
+   * @generated from field: string guid = 1;
+   */
+  guid: string;
+
+  /**
+   * The version that it must still have; 0: any.
+   *
+   * @generated from field: int64 version = 2;
+   */
+  version: bigint;
+};
+
+/**
+ * Describes the message dcm.v1.CloseParticipantRequest.
+ * Use `create(CloseParticipantRequestSchema)` to create a new message.
+ */
+export const CloseParticipantRequestSchema: GenMessage<CloseParticipantRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 14);
+
+/**
+ * The participant, closed.
+ *
+ * @generated from message dcm.v1.CloseParticipantResponse
+ */
+export type CloseParticipantResponse = Message<"dcm.v1.CloseParticipantResponse"> & {
+  /**
+   * The participant as stored.
+   *
+   * @generated from field: dcm.v1.Participant participant = 1;
+   */
+  participant?: Participant | undefined;
+};
+
+/**
+ * Describes the message dcm.v1.CloseParticipantResponse.
+ * Use `create(CloseParticipantResponseSchema)` to create a new message.
+ */
+export const CloseParticipantResponseSchema: GenMessage<CloseParticipantResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 15);
+
+/**
+ * Whose keys to list.
+ *
+ * @generated from message dcm.v1.ListParticipantKeysRequest
+ */
+export type ListParticipantKeysRequest = Message<"dcm.v1.ListParticipantKeysRequest"> & {
+  /**
+   * The participant.
+   *
+   * @generated from field: string guid = 1;
+   */
+  guid: string;
+};
+
+/**
+ * Describes the message dcm.v1.ListParticipantKeysRequest.
+ * Use `create(ListParticipantKeysRequestSchema)` to create a new message.
+ */
+export const ListParticipantKeysRequestSchema: GenMessage<ListParticipantKeysRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 16);
+
+/**
+ * The keys of a participant.
+ *
+ * @generated from message dcm.v1.ListParticipantKeysResponse
+ */
+export type ListParticipantKeysResponse = Message<"dcm.v1.ListParticipantKeysResponse"> & {
+  /**
+   * Good and retired ones, the newest first.
+   *
+   * @generated from field: repeated dcm.v1.ParticipantKey keys = 1;
+   */
+  keys: ParticipantKey[];
+
+  /**
+   * What is known of the key set that the participant publishes; not set: it publishes none.
+   *
+   * @generated from field: dcm.v1.PublishedKeySet key_set = 2;
+   */
+  keySet?: PublishedKeySet | undefined;
+};
+
+/**
+ * Describes the message dcm.v1.ListParticipantKeysResponse.
+ * Use `create(ListParticipantKeysResponseSchema)` to create a new message.
+ */
+export const ListParticipantKeysResponseSchema: GenMessage<ListParticipantKeysResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 17);
+
+/**
+ * The key set that a merchant publishes, as it was read last.
+ *
+ * @generated from message dcm.v1.PublishedKeySet
+ */
+export type PublishedKeySet = Message<"dcm.v1.PublishedKeySet"> & {
+  /**
+   * Where it is.
+   *
+   * @generated from field: string url = 1;
+   */
+  url: string;
+
+  /**
+   * When it was read last with success; not set: never.
+   *
+   * @generated from field: google.protobuf.Timestamp read_at = 2;
+   */
+  readAt?: Timestamp | undefined;
+
+  /**
+   * When it will be read next.
+   *
+   * @generated from field: google.protobuf.Timestamp next_at = 3;
+   */
+  nextAt?: Timestamp | undefined;
+
+  /**
+   * Readings that failed since the last success.
+   *
+   * @generated from field: int32 failures = 4;
+   */
+  failures: number;
+
+  /**
+   * What was wrong with the address or with a key of the set; empty: nothing.
+   *
+   * @generated from field: string problem = 5;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message dcm.v1.PublishedKeySet.
+ * Use `create(PublishedKeySetSchema)` to create a new message.
+ */
+export const PublishedKeySetSchema: GenMessage<PublishedKeySet> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 18);
+
+/**
+ * A key to add.
+ *
+ * @generated from message dcm.v1.AddParticipantKeyRequest
+ */
+export type AddParticipantKeyRequest = Message<"dcm.v1.AddParticipantKeyRequest"> & {
+  /**
+   * Whose key it is.
+   *
+   * @generated from field: string guid = 1;
+   */
+  guid: string;
+
+  /**
+   * The public key as a JSON Web Key text; `use: "enc"` says that it is for encryption alone.
+   *
+   * @generated from field: string jwk = 2;
+   */
+  jwk: string;
+
+  /**
+   * When the keys of the same use that the participant has already stop being good; not set: they stay. An instant that has passed
+   * means at once.
+   *
+   * @generated from field: google.protobuf.Timestamp retire_others_at = 3;
+   */
+  retireOthersAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message dcm.v1.AddParticipantKeyRequest.
+ * Use `create(AddParticipantKeyRequestSchema)` to create a new message.
+ */
+export const AddParticipantKeyRequestSchema: GenMessage<AddParticipantKeyRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 19);
+
+/**
+ * The key that was added.
+ *
+ * @generated from message dcm.v1.AddParticipantKeyResponse
+ */
+export type AddParticipantKeyResponse = Message<"dcm.v1.AddParticipantKeyResponse"> & {
+  /**
+   * Its kid: as given, or the thumbprint of the key (RFC 7638).
+   *
+   * @generated from field: string kid = 1;
+   */
+  kid: string;
+};
+
+/**
+ * Describes the message dcm.v1.AddParticipantKeyResponse.
+ * Use `create(AddParticipantKeyResponseSchema)` to create a new message.
+ */
+export const AddParticipantKeyResponseSchema: GenMessage<AddParticipantKeyResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 20);
+
+/**
+ * Which key to retire.
+ *
+ * @generated from message dcm.v1.RetireParticipantKeyRequest
+ */
+export type RetireParticipantKeyRequest = Message<"dcm.v1.RetireParticipantKeyRequest"> & {
+  /**
+   * Whose key it is.
+   *
+   * @generated from field: string guid = 1;
+   */
+  guid: string;
+
+  /**
+   * The kid of the key.
+   *
+   * @generated from field: string kid = 2;
+   */
+  kid: string;
+
+  /**
+   * The number of the key, where the participant has two of this kid; otherwise 0.
+   *
+   * @generated from field: int64 id = 3;
+   */
+  id: bigint;
+
+  /**
+   * When; not set: at once.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 4;
+   */
+  at?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message dcm.v1.RetireParticipantKeyRequest.
+ * Use `create(RetireParticipantKeyRequestSchema)` to create a new message.
+ */
+export const RetireParticipantKeyRequestSchema: GenMessage<RetireParticipantKeyRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 21);
+
+/**
+ * The participant without the key.
+ *
+ * @generated from message dcm.v1.RetireParticipantKeyResponse
+ */
+export type RetireParticipantKeyResponse = Message<"dcm.v1.RetireParticipantKeyResponse"> & {
+  /**
+   * The participant as stored.
+   *
+   * @generated from field: dcm.v1.Participant participant = 1;
+   */
+  participant?: Participant | undefined;
+};
+
+/**
+ * Describes the message dcm.v1.RetireParticipantKeyResponse.
+ * Use `create(RetireParticipantKeyResponseSchema)` to create a new message.
+ */
+export const RetireParticipantKeyResponseSchema: GenMessage<RetireParticipantKeyResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 22);
+
+/**
+ * A key that the calling bank adds to itself.
+ *
+ * @generated from message dcm.v1.AddOwnKeyRequest
+ */
+export type AddOwnKeyRequest = Message<"dcm.v1.AddOwnKeyRequest"> & {
+  /**
+   * The body as it arrived: {"jwt": "<JWS>"}, whose payload is the OpenAPI schema `NewKeyClaims`.
+   *
+   * @generated from field: bytes body = 1;
+   */
+  body: Uint8Array;
+};
+
+/**
+ * Describes the message dcm.v1.AddOwnKeyRequest.
+ * Use `create(AddOwnKeyRequestSchema)` to create a new message.
+ */
+export const AddOwnKeyRequestSchema: GenMessage<AddOwnKeyRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 23);
+
+/**
+ * The key that was added.
+ *
+ * @generated from message dcm.v1.AddOwnKeyResponse
+ */
+export type AddOwnKeyResponse = Message<"dcm.v1.AddOwnKeyResponse"> & {
+  /**
+   * Its kid: as given, or the thumbprint of the key (RFC 7638).
+   *
+   * @generated from field: string kid = 1;
+   */
+  kid: string;
+};
+
+/**
+ * Describes the message dcm.v1.AddOwnKeyResponse.
+ * Use `create(AddOwnKeyResponseSchema)` to create a new message.
+ */
+export const AddOwnKeyResponseSchema: GenMessage<AddOwnKeyResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 24);
 
 /**
  * Registers participants and answers who they are.
@@ -413,8 +893,9 @@ export const ParticipantService: GenService<{
     output: typeof GetParticipantResponseSchema;
   },
   /**
-   * Replaces the given parts of a participant: keys, URLs, and other details. Fields that are
-   * not set stay as they are. Retry-safe.
+   * Replaces the given parts of a participant: details, URLs, and keys, of which those that are not given any more are retired at
+   * once. Fields that are not set stay as they are; a text that is set and empty takes away what may be missing. With `version` it
+   * happens only if the participant still has that version, otherwise it is PARTICIPANT_CHANGED. Retry-safe without `version`.
    *
    * @generated from rpc dcm.v1.ParticipantService.UpdateParticipant
    */
@@ -422,6 +903,81 @@ export const ParticipantService: GenService<{
     methodKind: "unary";
     input: typeof UpdateParticipantRequestSchema;
     output: typeof UpdateParticipantResponseSchema;
+  },
+  /**
+   * Suspends a participant: its requests are refused but for those about gross settlement, its merchants' orders cannot be paid,
+   * and callbacks to it are not sent: each counts as if the participant had answered nothing. Again changes nothing.
+   *
+   * @generated from rpc dcm.v1.ParticipantService.SuspendParticipant
+   */
+  suspendParticipant: {
+    methodKind: "unary";
+    input: typeof SuspendParticipantRequestSchema;
+    output: typeof SuspendParticipantResponseSchema;
+  },
+  /**
+   * Lets a suspended participant take part again. Callbacks that wait in manual review wait until they are replayed. Again changes
+   * nothing.
+   *
+   * @generated from rpc dcm.v1.ParticipantService.ResumeParticipant
+   */
+  resumeParticipant: {
+    methodKind: "unary";
+    input: typeof ResumeParticipantRequestSchema;
+    output: typeof ResumeParticipantResponseSchema;
+  },
+  /**
+   * Closes a suspended participant for ever: its keys are retired, and nothing about it changes any more. Refused as
+   * PARTICIPANT_IN_USE while it has payments under way, registers that are not paid, open orders, or merchants that are not closed.
+   * Again changes nothing.
+   *
+   * @generated from rpc dcm.v1.ParticipantService.CloseParticipant
+   */
+  closeParticipant: {
+    methodKind: "unary";
+    input: typeof CloseParticipantRequestSchema;
+    output: typeof CloseParticipantResponseSchema;
+  },
+  /**
+   * Lists the keys that a participant has or has had, the newest first, at most a hundred.
+   *
+   * @generated from rpc dcm.v1.ParticipantService.ListParticipantKeys
+   */
+  listParticipantKeys: {
+    methodKind: "unary";
+    input: typeof ListParticipantKeysRequestSchema;
+    output: typeof ListParticipantKeysResponseSchema;
+  },
+  /**
+   * Adds a key to a participant, beside those that it has: at most four of one use, two of one kid. A key that it has already is
+   * answered as it is, so a retry is safe.
+   *
+   * @generated from rpc dcm.v1.ParticipantService.AddParticipantKey
+   */
+  addParticipantKey: {
+    methodKind: "unary";
+    input: typeof AddParticipantKeyRequestSchema;
+    output: typeof AddParticipantKeyResponseSchema;
+  },
+  /**
+   * Retires a key, at once or at an instant to come: from then on it verifies nothing and nothing is encrypted for it.
+   *
+   * @generated from rpc dcm.v1.ParticipantService.RetireParticipantKey
+   */
+  retireParticipantKey: {
+    methodKind: "unary";
+    input: typeof RetireParticipantKeyRequestSchema;
+    output: typeof RetireParticipantKeyResponseSchema;
+  },
+  /**
+   * Adds a key to the bank that calls, as it has signed with a key that it has. As AddParticipantKey.
+   *
+   * @generated from rpc dcm.v1.ParticipantService.AddOwnKey
+   */
+  addOwnKey: {
+    methodKind: "unary";
+    input: typeof AddOwnKeyRequestSchema;
+    output: typeof AddOwnKeyResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_dcm_v1_participant_service, 0);

@@ -3,8 +3,8 @@ import { isRefusal, type Refusal, type RefusalReason, refuse, type TokenSeen } f
 import type { Participant } from "../../domain/participant.ts";
 import { type AccessProblem, bodyDigest, checkAccessClaims } from "../../sdk/access.ts";
 import { type Claims, type ParsedJws, peekJws } from "../../sdk/jws.ts";
-import type { Parties, Party } from "./parties.ts";
-import { type NotTheirs, refusedToken, seenOf, verifiedBy } from "./signed.ts";
+import type { Party } from "./parties.ts";
+import { type NotTheirs, refusedToken, seenOf, suspendedCaller, type Verification, verifiedBy } from "./signed.ts";
 
 /** By which name a token may call the platform, beside its public address. */
 const platformAudience = "dcm";
@@ -28,6 +28,8 @@ export type PresentedToken = {
   counterpartyGuid: string | undefined;
   /** Whether the operation changes something. */
   isChange: boolean;
+  /** Whether the operation is there for a bank that is suspended as well. */
+  isForSuspended: boolean;
   /** The request's body, byte by byte; empty where it has none. */
   body: Uint8Array;
   /** By which a retry is told from another request; of reads it is not looked at. */
@@ -36,8 +38,8 @@ export type PresentedToken = {
   continuation?: string | undefined;
 };
 
-/** By what a token is judged beside its keys: the database's clock, and the platform's public address. */
-export type Judgement = { now: Date; publicUrl: string };
+/** By what a token is judged beside its keys: an instant of the database's clock, and the platform's public address. */
+export type Judgement = { asOf: Date; publicUrl: string };
 
 /**
  * Verifies a bank's Cx-Authorization (wire contract, section 3). With a guid in the path the token must be signed by that bank;
@@ -45,20 +47,27 @@ export type Judgement = { now: Date; publicUrl: string };
  */
 export async function bankOfToken(
   presented: PresentedToken,
-  parties: Parties,
+  verification: Verification,
   judgement: Judgement,
 ): Promise<BankActor | Refusal> {
+  const { parties } = verification;
   const counterpartyGuid = presented.counterpartyGuid?.toLowerCase();
   const parsed = peekJws(presented.token);
   if (!parsed.ok) return refusedToken({ tokenProblem: parsed.problem, party: counterpartyGuid });
-  const examine = (party: Party) => examined({ presented, parsed, judgement }, party);
+  const examine = (party: Party) => examined({ presented, parsed, verification, judgement }, party);
   const { kid } = parsed.header;
   let seen: TokenSeen = { tokenProblem: kid === undefined ? "no_kid" : "unknown_party", kid, party: counterpartyGuid };
   if (counterpartyGuid !== undefined) {
     const named = await parties.find({ guid: counterpartyGuid });
     const answer = named && (await examine(named));
     if (answer && !("notTheirs" in answer)) return answer;
-    if (named && answer) seen = seenOf(parsed, named, answer.notTheirs);
+    if (named && answer) {
+      // It may have a key since a moment ago.
+      const changed = await parties.changed(named);
+      const anew = changed && (await examine(changed));
+      if (anew && !("notTheirs" in anew)) return anew;
+      seen = seenOf(parsed, named, answer.notTheirs);
+    }
   }
   const signer = kid === undefined ? undefined : await parties.find({ kid });
   const answer = signer && (await examine(signer));
@@ -69,26 +78,27 @@ export async function bankOfToken(
   });
 }
 
-type Examined = { presented: PresentedToken; parsed: ParsedJws; judgement: Judgement };
+type Examined = { presented: PresentedToken; parsed: ParsedJws; verification: Verification; judgement: Judgement };
 
 async function examined(
-  { presented, parsed, judgement }: Examined,
+  { presented, parsed, verification, judgement }: Examined,
   party: Party,
 ): Promise<BankActor | Refusal | NotTheirs> {
   const bank = party.participant;
   if (bank.kind !== "bank") return { notTheirs: "unknown_key" };
-  const verified = await verifiedBy(party, parsed);
+  const verified = await verifiedBy(party, parsed, verification);
   if (!("claims" in verified)) return verified;
   const { claims } = verified;
-  const check = checkAccessClaims(claims, judgement.now, [platformAudience, judgement.publicUrl]);
+  const check = checkAccessClaims(claims, judgement.asOf, [platformAudience, judgement.publicUrl]);
   if (!check.ok) return { ...refusalOfProblem[check.problem], seen: seenOf(parsed, party, check.problem) };
+  if (bank.status === "suspended" && !presented.isForSuspended) return suspendedCaller(bank);
   const unbound = bodyProblem(claims, bank, presented);
   if (unbound !== undefined) return { ...unbound, seen: seenOf(parsed, party, "body") };
   const issuedAt = new Date(Math.floor(check.iat * 1000));
   const { token, requestDigest } = presented;
   const access = { jti: check.jti, issuedAt, requestDigest };
   const bindsBody = claims.body_sha256 !== undefined;
-  return { kind: "bank", bank, access, token, judgedAt: judgement.now, bindsBody };
+  return { kind: "bank", bank, access, token, judgedAt: judgement.asOf, bindsBody };
 }
 
 /** A token that binds another body, or none where its bank wants every change to be bound. */

@@ -4,12 +4,14 @@ import type { OrderRequest } from "../../domain/order.ts";
 import type { PaymentMessageRequest } from "../../domain/paymentMessage.ts";
 import type { Claims } from "../../sdk/jws.ts";
 import type { CoreContext } from "../context.ts";
+import type { KeyWish } from "../participantKeys.ts";
 import type { BankStatement, ConfirmStatement, PayStatement } from "../registerActs.ts";
 import { bankOfToken, type PresentedToken } from "./bankToken.ts";
 import { validClaims } from "./claims.ts";
 import { beganAt, continuationOf } from "./continuation.ts";
 import { createParties } from "./parties.ts";
-import { orderContent, paymentMessageContent, settlementPayment } from "./requests.ts";
+import { keyWish, orderContent, paymentMessageContent, settlementPayment } from "./requests.ts";
+import { createSeenKeys } from "./seenKeys.ts";
 import { signedByBank, signedByMerchant } from "./signed.ts";
 
 /**
@@ -29,13 +31,22 @@ export type Identity = {
   payStatementOf(actor: BankActor, registerId: string, body: Uint8Array): Promise<PayStatement | Refusal>;
   /** How that payment ended, as its body says. */
   confirmStatementOf(actor: BankActor, registerId: string, body: Uint8Array): Promise<ConfirmStatement | Refusal>;
+  /** The key that a bank has signed with one of its keys. */
+  ownKeyOf(actor: BankActor, body: Uint8Array): Promise<OwnKeyWish | Refusal>;
   /** Somebody was changed since the last look: everybody is looked up anew. */
   forget(): void;
+  /** Writes down which keys were used since the last time. */
+  keepSeenKeys(): Promise<void>;
 };
+
+/** A new key of a bank, and the kid of the key that signed the wish. */
+export type OwnKeyWish = KeyWish & { signedWith: string };
 
 export function createIdentity(context: CoreContext): Identity {
   const parties = createParties(context);
   const { secret } = context.platformKeys;
+  const seenKeys = createSeenKeys(context);
+  const verification = () => ({ parties, now: context.now(), seen: seenKeys.note });
 
   /** What the bank says in a body, and what of the request it has signed: the body itself, or only that it is the caller. */
   async function stated(actor: BankActor, body: Uint8Array): Promise<{ claims: Claims; jws: string } | Refusal> {
@@ -43,7 +54,7 @@ export function createIdentity(context: CoreContext): Identity {
     if (isRefusal(said)) return said;
     const { jwt } = said.claims;
     if (typeof jwt !== "string") return { claims: said.claims, jws: actor.token };
-    const signed = await signedByBank(actor.bank, jwt, parties);
+    const signed = await signedByBank(actor.bank, jwt, verification());
     return isRefusal(signed) ? signed : { claims: signed.claims, jws: jwt };
   }
 
@@ -52,13 +63,13 @@ export function createIdentity(context: CoreContext): Identity {
       const { token, isChange, continuation } = presented;
       const now = context.now();
       const began = continuation === undefined || isChange ? undefined : beganAt(secret, token, continuation, now);
-      return bankOfToken(presented, parties, { now: began ?? now, publicUrl: context.publicUrl() });
+      return bankOfToken(presented, verification(), { asOf: began ?? now, publicUrl: context.publicUrl() });
     },
 
     continuationOf: ({ token, judgedAt }) => continuationOf(secret, token, judgedAt),
 
     async orderOf(jws) {
-      const signed = await signedByMerchant(jws, parties);
+      const signed = await signedByMerchant(jws, verification());
       if (isRefusal(signed)) return signed;
       const valid = validClaims("OrderClaims", signed.claims);
       if (isRefusal(valid)) return valid;
@@ -71,7 +82,7 @@ export function createIdentity(context: CoreContext): Identity {
     async paymentMessageOf(actor, jws, body) {
       const elsewhere = actor.bindsBody ? outsideOf(body, jws) : undefined;
       if (elsewhere !== undefined) return elsewhere;
-      const signed = await signedByBank(actor.bank, jws, parties);
+      const signed = await signedByBank(actor.bank, jws, verification());
       if (isRefusal(signed)) return signed;
       const valid = validClaims("PaymentMessageClaims", signed.claims);
       if (isRefusal(valid)) return valid;
@@ -103,7 +114,21 @@ export function createIdentity(context: CoreContext): Identity {
       return { ...bankStatement(actor, registerId, said.jws), payment, paymentStatus: valid.claims.status };
     },
 
+    async ownKeyOf(actor, body) {
+      const said = objectIn(body);
+      if (isRefusal(said)) return said;
+      const { jwt } = said.claims;
+      if (typeof jwt !== "string") return refuse("INVALID_REQUEST", "jwt is missing", { field: "jwt" });
+      const signed = await signedByBank(actor.bank, jwt, verification());
+      if (isRefusal(signed)) return signed;
+      const valid = validClaims("NewKeyClaims", signed.claims);
+      if (isRefusal(valid)) return valid;
+      const wish = keyWish(valid.claims);
+      return isRefusal(wish) ? wish : { ...wish, signedWith: signed.kid };
+    },
+
     forget: parties.forget,
+    keepSeenKeys: seenKeys.keep,
   };
 }
 

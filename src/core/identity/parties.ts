@@ -1,66 +1,73 @@
 import { isRefusal } from "../../domain/errors.ts";
-import type { Participant, PublicJwk } from "../../domain/participant.ts";
-import { importKeySet, importPublicKey, type VerificationKey } from "../../sdk/keys.ts";
+import { isGood, type Participant, type ParticipantKey } from "../../domain/participant.ts";
+import { importPublicKey, type VerificationKey } from "../../sdk/keys.ts";
 import type { CoreContext } from "../context.ts";
-import { getParticipant, type ParticipantKey } from "../participants.ts";
+import { hurryKeySet, rereadOnDemandMs } from "../keySets.ts";
+import { getParticipant, type ParticipantName } from "../participants.ts";
+
+/** A key that verifies a party's signatures as long as it is good. */
+export type PartyKey = VerificationKey & Pick<ParticipantKey, "id" | "retireAt">;
 
 /** A participant with the keys that verify its signatures. */
-export type Party = { participant: Participant; keys: readonly VerificationKey[] };
+export type Party = { participant: Participant; keys: readonly PartyKey[] };
 
 export type Parties = {
-  find(by: ParticipantKey): Promise<Party | undefined>;
-  /** A merchant may have changed its published keys: reads them again, unless that was done just now. */
-  refreshed(party: Party): Promise<Party>;
+  find(by: ParticipantName): Promise<Party | undefined>;
+  /**
+   * What a party signed does not verify: it may have a new key since it was looked up, so it is looked up anew; undefined when it
+   * is what it was. If it publishes its keys, it may have changed those, and they are read soon; nobody waits for that.
+   */
+  changed(party: Party): Promise<Party | undefined>;
   /** Looks everybody up anew: somebody was changed since. */
   forget(): void;
 };
 
 /**
  * Long enough for thousands of requests. Whatever changes something is decided again where its party was changed since it was
- * looked up, so a key that was withdrawn can only read so long; and so long a merchant's new key may not be known yet.
+ * looked up, so a key that was withdrawn can only read so long; and so long a new key may not be known yet.
  */
 const lookUpMs = 2_000;
-const keySetMs = 5 * 60_000;
-/** A stranger who sends unknown kids must not make us read a merchant's address over and over. */
-const keySetRetryMs = 30_000;
 const maxCached = 10_000;
 
 type Aged<T> = { value: Promise<T>; at: number };
 
 export function createParties(context: CoreContext): Parties {
   const parties = new Map<string, Aged<Party | undefined>>();
-  const imported = new Map<string, { version: number; keys: Promise<VerificationKey[]> }>();
-  const published = new Map<string, Aged<VerificationKey[] | undefined>>();
+  const imported = new Map<string, { version: number; keys: Promise<PartyKey[]> }>();
+  const hurried = new Map<string, Aged<void>>();
+  const asked = new Map<string, Promise<Party | undefined>>();
+  const asking = new Map<string, Promise<Party | undefined>>();
 
-  function registeredKeys(participant: Participant): Promise<VerificationKey[]> {
+  function importedKeys(participant: Participant): Promise<PartyKey[]> {
     const known = imported.get(participant.guid);
     if (known?.version === participant.version) return known.keys;
-    const keys = importAll(participant.signingJwks);
+    const keys = importAll(participant.keys.filter(({ use }) => use === "sig"));
     remember(imported, participant.guid, { version: participant.version, keys });
     return keys;
   }
 
-  /** Undefined while the address has never answered with a key set. */
-  function publishedKeys(url: string | null, maxAgeMs: number): Promise<VerificationKey[] | undefined> {
-    if (url === null) return Promise.resolve(undefined);
-    // When the address fails, what it answered last still counts: an outage must not bring back keys that were withdrawn.
-    const last = published.get(url)?.value;
-    return aged(published, url, maxAgeMs, async () => {
-      const keys = await context.fetchJwks(url);
-      // A set may well be empty: then the party has withdrawn every key.
-      return "problem" in keys ? last : importKeySet({ keys });
-    });
-  }
-
-  async function withKeys(participant: Participant, keySetMaxAgeMs: number): Promise<Party> {
-    const published = await publishedKeys(participant.jwksUrl, keySetMaxAgeMs);
-    // What a party publishes replaces what was registered: a key that it withdrew must not go on signing.
-    return { participant, keys: published ?? (await registeredKeys(participant)) };
-  }
-
-  async function lookUp(by: ParticipantKey): Promise<Party | undefined> {
+  async function lookUp(by: ParticipantName): Promise<Party | undefined> {
     const participant = await getParticipant(context, by);
-    return isRefusal(participant) ? undefined : await withKeys(participant, keySetMs);
+    return isRefusal(participant) ? undefined : { participant, keys: await importedKeys(participant) };
+  }
+
+  /** Asks after this call, not before, and never twice at a time for one party, whatever strangers send in its name. */
+  function askedNow(guid: string): Promise<Party | undefined> {
+    const waiting = asked.get(guid);
+    if (waiting !== undefined) return waiting;
+    const next = (asking.get(guid) ?? Promise.resolve(undefined))
+      .catch(() => undefined)
+      .then(async () => {
+        asked.delete(guid);
+        asking.set(guid, next);
+        try {
+          return await lookUp({ guid });
+        } finally {
+          if (asking.get(guid) === next) asking.delete(guid);
+        }
+      });
+    asked.set(guid, next);
+    return next;
   }
 
   return {
@@ -72,14 +79,29 @@ export function createParties(context: CoreContext): Parties {
       if (party === undefined) parties.delete(key);
       return party;
     },
-    refreshed: ({ participant }) => withKeys(participant, keySetRetryMs),
+    async changed({ participant: { guid, jwksUrl, version } }) {
+      const party = await askedNow(guid);
+      if (party !== undefined && party.participant.version !== version) {
+        parties.clear();
+        return party;
+      }
+      // Whoever sends unknown kids all day costs one statement in this time.
+      if (jwksUrl !== null)
+        aged(hurried, guid, rereadOnDemandMs, () => hurryKeySet(context, guid)).catch(() => undefined);
+      return undefined;
+    },
     forget: () => parties.clear(),
   };
 }
 
-async function importAll(jwks: readonly PublicJwk[]): Promise<VerificationKey[]> {
-  const results = await Promise.all(jwks.map(importPublicKey));
-  return results.flatMap((result) => (result.ok ? [result.key] : []));
+/** The keys of a party that are good at this instant. */
+export const goodKeys = ({ keys }: Party, now: Date): PartyKey[] => keys.filter((key) => isGood(key, now));
+
+async function importAll(keys: readonly ParticipantKey[]): Promise<PartyKey[]> {
+  const results = await Promise.all(
+    keys.map(async ({ id, jwk, retireAt }) => ({ result: await importPublicKey(jwk), id, retireAt })),
+  );
+  return results.flatMap(({ result, ...about }) => (result.ok ? [{ ...result.key, ...about }] : []));
 }
 
 /** The remembered value while it is young, otherwise a new one; concurrent askers share one question. */

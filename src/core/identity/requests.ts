@@ -5,6 +5,7 @@ import type { OrderRequest, UltimateCreditor } from "../../domain/order.ts";
 import type { PaymentMessageRequest } from "../../domain/paymentMessage.ts";
 import type { SettlementPayment } from "../../domain/settlement.ts";
 import { MAX_UNIX_SECONDS } from "../../wire/values.ts";
+import type { KeyWish } from "../participantKeys.ts";
 
 // From what was signed to what is processed. There is no other way from a bank or a merchant to a use-case that changes something.
 
@@ -57,6 +58,7 @@ export function paymentMessageContent(claims: Schemas["PaymentMessageClaims"]): 
     senderAccountType: claims.sender_account_type,
     nonce: encryption.nonce,
     encryptedKey: encryption.encrypted_key,
+    encryptionKid: encryption.kid,
   };
 }
 
@@ -71,6 +73,12 @@ export function settlementPayment(claims: Schemas["GrossSettlementPaymentClaims"
     purpose: claims.purpose,
     creationDate: claims.creation_date,
   };
+}
+
+/** A new key of a bank, as it was signed. */
+export function keyWish({ jwk, retire_others_at: at }: Schemas["NewKeyClaims"]): KeyWish | Refusal {
+  const retireOthersAt = at === undefined ? null : instantOf(at, "retire_others_at", "INVALID_REQUEST");
+  return isRefusal(retireOthersAt) ? retireOthersAt : { jwk, retireOthersAt };
 }
 
 /** What an amount may be, and how it is refused where it is something else. */

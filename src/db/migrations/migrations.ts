@@ -8,6 +8,9 @@ import { Migration20261127000002 } from "./Migration20261127000002.ts";
 import { Migration20261127000003 } from "./Migration20261127000003.ts";
 import { Migration20261127000004 } from "./Migration20261127000004.ts";
 import { Migration20261127000005 } from "./Migration20261127000005.ts";
+import { Migration20261127000006 } from "./Migration20261127000006.ts";
+import { Migration20261127000007 } from "./Migration20261127000007.ts";
+import { Migration20261127000008 } from "./Migration20261127000008.ts";
 
 /**
  * Every migration, oldest first. They are only ever added: one that was released may have run somewhere, and what is
@@ -24,6 +27,9 @@ export const migrationsList = [
   Migration20261127000003,
   Migration20261127000004,
   Migration20261127000005,
+  Migration20261127000006,
+  Migration20261127000007,
+  Migration20261127000008,
 ].map((migration) => ({
   name: migration.name,
   class: migration,

@@ -38,6 +38,7 @@ async function bankWith(given: Buffer, claims: Claims) {
     token,
     counterpartyGuid: bankGuid,
     isChange: true,
+    isForSuspended: false,
     body: given,
     requestDigest: new Uint8Array(32),
   });

@@ -38,6 +38,7 @@ beforeAll(async () => {
 const presented = {
   counterpartyGuid: bankGuid,
   isChange: false,
+  isForSuspended: false,
   body: new Uint8Array(),
   requestDigest: new Uint8Array(),
 };

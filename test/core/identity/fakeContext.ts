@@ -1,16 +1,26 @@
 import { randomUUID } from "node:crypto";
+import type { JWK } from "jose";
 import type { CoreContext } from "../../../src/core/context.ts";
 import { selectBanksWithKid, selectParticipantPage, selectParticipants } from "../../../src/core/participantRows.ts";
 import type { Database } from "../../../src/db/database.ts";
 import type { Sql } from "../../../src/db/pool.ts";
 import { defaultRetryPolicy } from "../../../src/domain/callback.ts";
-import type { Participant } from "../../../src/domain/participant.ts";
+import type { Participant, ParticipantKey, PublicJwk } from "../../../src/domain/participant.ts";
 
 /** What a statement answers, by the statement's name. */
 export type Statements = Record<string, (values: readonly unknown[]) => unknown[]>;
 
+/** A key that was added at the beginning of time. */
+export function keyOf(jwk: JWK, changes: Partial<ParticipantKey> = {}): ParticipantKey {
+  const { kid = "" } = jwk;
+  const about = { activeFrom: new Date(0), retireAt: null, seenAt: null, addedBy: "tests", addedWith: null };
+  return { id: 1, use: "sig", kid, jwk: jwk as PublicJwk, ...about, ...changes };
+}
+
+type Given = Partial<Participant> & Pick<Participant, "guid" | "kind" | "name"> & { signingJwks?: JWK[] };
+
 /** A party that was registered at the beginning of time and has only what the test gives it. */
-export function registered(given: Partial<Participant> & Pick<Participant, "guid" | "kind" | "name">): Participant {
+export function registered({ signingJwks = [], ...given }: Given): Participant {
   return {
     taxCode: "12345678",
     bic: null,
@@ -21,9 +31,7 @@ export function registered(given: Partial<Participant> & Pick<Participant, "guid
     servicingBankGuid: null,
     callbackUrls: {},
     callbackBodyFormat: "json",
-    signingJwks: [],
-    encryptionJwk: null,
-    pastJwks: [],
+    keys: signingJwks.map((jwk, place) => keyOf(jwk, { id: place + 1 })),
     jwksUrl: null,
     email: "",
     deepLinkPrefix: null,
@@ -75,8 +83,7 @@ const lookUps = (parties: readonly Participant[]): Statements => ({
   [selectParticipants.name]: ([guid, bic, uid]) =>
     parties.filter((party) => party.guid === guid || (bic && party.bic === bic) || (uid && party.uid === uid)),
   [selectBanksWithKid.name]: ([wanted]) => {
-    const [{ kid }] = JSON.parse(String(wanted));
-    return parties.filter(({ kind, signingJwks }) => kind === "bank" && signingJwks.some((jwk) => jwk.kid === kid));
+    return parties.filter(({ kind, keys }) => kind === "bank" && keys.some(({ kid }) => kid === wanted));
   },
   [selectParticipantPage.name]: ([kind, role]) =>
     parties.filter(

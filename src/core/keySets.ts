@@ -1,0 +1,158 @@
+import type { Sql } from "../db/pool.ts";
+import { isRefusal } from "../domain/errors.ts";
+import { maxKeysOfOneKid, type Participant, type PublicJwk } from "../domain/participant.ts";
+import type { CoreContext } from "./context.ts";
+import { sharedKeyProblem, storableKey } from "./participantChecks.ts";
+import { addKeys, keyDifference, keysChanged, retireKeys } from "./participantKeys.ts";
+import { changingParticipants, storedParticipant } from "./participantLock.ts";
+
+// The key sets that merchants publish (wire contract, sections 3 and 8). They are read by the clock, never while somebody waits
+// for an answer, and what was read last is what counts, for every process: an address that is down brings nothing back.
+
+/** So old what was read may become, give or take a tenth, so that sets that came together do not stay together. */
+const rereadMs = 5 * 60_000;
+/** An unknown key has a set read again no sooner than this after its last reading: a stranger could send unknown kids all day. */
+export const rereadOnDemandMs = 30_000;
+/** The waits after failures: doubled each time, up to an hour. */
+const firstRetryMs = 30_000;
+const lastRetryMs = 60 * 60_000;
+/** Longer than the reading of one set takes; a process that died in the middle keeps the set no longer. */
+const leaseMs = 60_000;
+/** Of a larger set only the first keys are looked at: nobody's signature is tried against more than a handful anyway. */
+const maxPublishedKeys = 16;
+
+const follow = {
+  name: "follow_key_set",
+  text: `
+    insert into published_key_set as known (participant_guid, url, next_at, failures) values ($1, $2, now(), 0)
+    on conflict (participant_guid) do update set url = excluded.url, next_at = now(), failures = 0, problem = null
+    where known.url <> excluded.url`,
+};
+
+const unfollow = { name: "unfollow_key_set", text: "delete from published_key_set where participant_guid = $1" };
+
+/** From now on the participant's keys are those that it publishes; of one that publishes none, those that it is given. */
+export async function followKeySet(sql: Sql, { guid, jwksUrl }: Pick<Participant, "guid" | "jwksUrl">): Promise<void> {
+  if (jwksUrl === null) await sql(unfollow, [guid]);
+  else await sql(follow, [guid, jwksUrl]);
+}
+
+const hurry = {
+  name: "hurry_key_set",
+  text: `
+    update published_key_set
+    set next_at = least(next_at, greatest(now(), asked_at + $2 * interval '1 millisecond'))
+    where participant_guid = $1 and failures = 0 and next_at > now()`,
+};
+
+/** Has a set read soon, because its party may have changed it. While its address fails, its waits count. */
+export async function hurryKeySet({ db }: CoreContext, guid: string): Promise<void> {
+  await db.hot(hurry, [guid, rereadOnDemandMs]);
+}
+
+const take = {
+  name: "take_key_sets",
+  text: `
+    update published_key_set s set asked_at = now(), next_at = now() + $2 * interval '1 millisecond'
+    from (
+      select participant_guid from published_key_set where next_at <= now() order by next_at limit $1
+      for update skip locked
+    ) due where s.participant_guid = due.participant_guid
+    returning s.participant_guid as "guid", s.url, s.failures`,
+};
+
+const keep = {
+  name: "keep_key_set",
+  text: `
+    update published_key_set set failures = $3, problem = $4, next_at = now() + $5 * interval '1 millisecond',
+      read_at = case when $3 = 0 then now() else read_at end
+    where participant_guid = $1 and url = $2`,
+};
+
+type DueSet = { guid: string; url: string; failures: number };
+
+/** What came of a reading, for the log. */
+export type ReadKeySet = { guid: string; changed: boolean; problem?: string };
+
+/**
+ * Reads the sets whose time has come, at most `limit`, all at once; each by one process alone. `random`, 0 to 1, spreads the
+ * next readings.
+ */
+export async function readKeySets(context: CoreContext, limit: number, random: () => number): Promise<ReadKeySet[]> {
+  const due = await context.db.sql<DueSet>(take, [limit, leaseMs]);
+  return Promise.all(due.map((set) => readKeySet(context, set, random())));
+}
+
+async function readKeySet(context: CoreContext, set: DueSet, random: number): Promise<ReadKeySet> {
+  const { guid, url } = set;
+  const jwks = await context.fetchJwks(url);
+  if ("problem" in jwks) {
+    const failures = set.failures + 1;
+    const waitMs = Math.min(firstRetryMs * 2 ** (failures - 1), lastRetryMs);
+    await context.db.sql(keep, [guid, url, failures, jwks.problem, waitMs]);
+    return { guid, changed: false, problem: jwks.problem };
+  }
+  const { keys, problem } = await usableKeys(context, jwks);
+  return changingParticipants(context, async (sql) => {
+    const waitMs = rereadMs * (0.9 + 0.2 * random);
+    const holder = await storedParticipant(sql, guid);
+    if (holder === undefined || holder.jwksUrl !== url || holder.status === "closed") return { guid, changed: false };
+    const { own, problem: foreign } = await ownKeys(sql, holder, keys);
+    const said = problem ?? foreign;
+    await sql(keep, [guid, url, 0, said ?? null, waitMs]);
+    const changed = await replaceKeys(sql, holder, own);
+    return { guid, changed, ...(said !== undefined && { problem: said }) };
+  });
+}
+
+/** Keys that verify nothing here, or too many of them, are left out; the others count. */
+async function usableKeys(context: CoreContext, jwks: readonly unknown[]) {
+  const keys: PublicJwk[] = [];
+  let problem = jwks.length > maxPublishedKeys ? `has more than ${maxPublishedKeys} keys` : undefined;
+  for (const jwk of jwks.slice(0, maxPublishedKeys)) {
+    if ((jwk as { use?: unknown } | null)?.use === "enc") continue;
+    const key = await storableKey(context, jwk, "a key of the set");
+    if (isRefusal(key)) problem ??= key.message;
+    else if (keys.filter(({ kid }) => kid === key.kid).length < maxKeysOfOneKid) keys.push(key);
+  }
+  return { keys, problem };
+}
+
+/** Without the keys that another party has. */
+async function ownKeys(sql: Sql, holder: Participant, keys: readonly PublicJwk[]) {
+  const own: PublicJwk[] = [];
+  let problem: string | undefined;
+  for (const key of keys) {
+    const shared = await sharedKeyProblem(sql, holder, [key], "the set");
+    if (shared === undefined) own.push(key);
+    else problem ??= shared.message;
+  }
+  return { own, problem };
+}
+
+/** A set may well be empty: then its party has withdrawn every key. */
+async function replaceKeys(sql: Sql, holder: Participant, keys: readonly PublicJwk[]): Promise<boolean> {
+  const { missing, superfluous } = keyDifference(holder, "sig", keys);
+  if (missing.length === 0 && superfluous.length === 0) return false;
+  const by = { name: holder.guid };
+  await addKeys(sql, holder, missing, by);
+  await retireKeys(sql, holder, superfluous, null, by);
+  await keysChanged(sql, holder);
+  return true;
+}
+
+/** What is known of the key set that a participant publishes. */
+export type KeySet = { url: string; readAt: Date | null; nextAt: Date; failures: number; problem: string | null };
+
+const selectKeySet = {
+  name: "select_key_set",
+  text: `
+    select url, read_at as "readAt", next_at as "nextAt", failures, problem from published_key_set
+    where participant_guid = $1`,
+};
+
+/** Undefined for whoever publishes none. */
+export async function getKeySet({ db }: CoreContext, guid: string): Promise<KeySet | undefined> {
+  const [found] = await db.sql<KeySet>(selectKeySet, [guid]);
+  return found;
+}

@@ -1,0 +1,244 @@
+import type { Sql } from "../db/pool.ts";
+import { type Actor, actorName, type BankActor } from "../domain/actor.ts";
+import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
+import {
+  encryptionProblem,
+  isGood,
+  type KeyUse,
+  numberOfKeysProblem,
+  type Participant,
+  type ParticipantKey,
+  type PublicJwk,
+} from "../domain/participant.ts";
+import { keepToken, type PartyToken, tokenProblem } from "./accessTokens.ts";
+import { digestOf, insertEntry } from "./audit.ts";
+import type { CoreContext } from "./context.ts";
+import { sharedKeyProblem, storableKey } from "./participantChecks.ts";
+import { changeParticipant } from "./participantLock.ts";
+import { type KeyRow, keyJson, newestKeyFirst, toKey } from "./participantRows.ts";
+
+// The keys of participants: added, retired, never changed. Whatever they are good for counts from the version of their
+// participant, which grows with each of these changes: what was verified against an older one is decided again.
+
+/** A key to be added to a participant, for a use. */
+export type NewKey = { use: KeyUse; jwk: PublicJwk };
+
+/** Whose keys they are. */
+type Holder = Pick<Participant, "guid" | "kind">;
+
+/** In whose name keys change; `with`: the kid of the key that signed the wish. */
+export type KeyChanger = { name: string; with?: string | undefined };
+
+const insertKeys = {
+  name: "insert_participant_keys",
+  text: `
+    with added as (
+      insert into participant_key (participant_guid, participant_kind, use, kid, jwk, active_from, added_by, added_with)
+      select $1, $2, given.use, given.jwk->>'kid', given.jwk, (select clock_timestamp()), $4, $5
+      from rows from (json_to_recordset($3::json) as (use text, jwk jsonb)) with ordinality as given(use, jwk, place)
+      order by place
+      returning participant_guid, ${digestOf("participant_key")} as digest
+    ), entry as (${insertEntry({
+      act: "participant_key_added",
+      actor: "$4",
+      object: "participant_guid",
+      digests: { after: "digest" },
+      from: "added",
+    })}
+    )
+    select from added`,
+};
+
+export async function addKeys(sql: Sql, holder: Holder, keys: readonly NewKey[], by: KeyChanger): Promise<void> {
+  if (keys.length === 0) return;
+  await sql(insertKeys, [holder.guid, holder.kind, JSON.stringify(keys), by.name, by.with ?? null]);
+}
+
+const retireKeysStatement = {
+  name: "retire_participant_keys",
+  text: `
+    with before as (
+      select id, ${digestOf("k")} as digest from participant_key k
+      where k.participant_guid = $1 and k.id = any($2::bigint[]) for no key update
+    ), retired as (
+      update participant_key k set retire_at = greatest($3::timestamptz, clock_timestamp())
+      from before where k.id = before.id
+      returning k.id, k.participant_guid, ${digestOf("k")} as digest
+    ), entry as (${insertEntry({
+      act: "participant_key_retired",
+      actor: "$4",
+      object: "retired.participant_guid",
+      digests: { before: "before.digest", after: "retired.digest" },
+      from: "retired join before on before.id = retired.id",
+    })}
+    )
+    select from retired`,
+};
+
+/** Retires keys of a participant, at once or at an instant that is to come. */
+export async function retireKeys(
+  sql: Sql,
+  { guid }: Holder,
+  keys: readonly ParticipantKey[],
+  at: Date | null,
+  by: KeyChanger,
+): Promise<void> {
+  if (keys.length === 0) return;
+  await sql(retireKeysStatement, [guid, keys.map(({ id }) => id), at, by.name]);
+}
+
+const countVersion = {
+  name: "count_participant_version",
+  text: "update participant set version = version + 1, updated_at = now() where guid = $1",
+};
+
+/** Whatever was verified against the keys as they were is decided again. */
+export async function keysChanged(sql: Sql, { guid }: Holder): Promise<void> {
+  await sql(countVersion, [guid]);
+}
+
+const isSameKey = (one: PublicJwk, other: PublicJwk) => one.kid === other.kid && numbersOf(one) === numbersOf(other);
+
+/** What a key is beside its name: jsonb does not keep the order of members. */
+function numbersOf({ kid: _kid, alg: _alg, use: _use, ...numbers }: PublicJwk): string {
+  return JSON.stringify(Object.entries(numbers).sort(([one], [other]) => (one < other ? -1 : 1)));
+}
+
+/** What has to be done so that a participant has these keys of one use and no others. */
+export function keyDifference(participant: Participant, use: KeyUse, wanted: readonly PublicJwk[]) {
+  const held = participant.keys.filter((key) => key.use === use);
+  return {
+    missing: wanted.filter((jwk) => !held.some((key) => isSameKey(key.jwk, jwk))).map((jwk): NewKey => ({ use, jwk })),
+    superfluous: held.filter((key) => !wanted.some((jwk) => isSameKey(key.jwk, jwk))),
+  };
+}
+
+// ---------------------------------------------------------------------------------------------------- one key at a time
+
+/** A key to be added; `retireOthersAt`: when those of the same use that are there already stop being good. */
+export type KeyWish = { jwk: unknown; retireOthersAt: Date | null };
+
+/** Whose wish it is, and what makes it his. */
+type AddedBy = KeyChanger & { token?: PartyToken & { participantVersion: number } };
+
+/** Adds a key in an operator's name. A key that is there already is answered as it is, so a retry is safe. */
+export async function addParticipantKey(
+  context: CoreContext,
+  actor: Actor,
+  guid: string,
+  wish: KeyWish,
+): Promise<{ kid: string } | Refusal> {
+  return addKey(context, guid, wish, { name: actorName(actor) });
+}
+
+/**
+ * Adds a key that a bank has signed with one of its keys (wire contract, section 2). Uses its access token up. Throws
+ * `PartyChanged` when the bank is not what its signatures were verified against.
+ */
+export function addOwnKey(
+  context: CoreContext,
+  { bank, access }: BankActor,
+  { signedWith, ...wish }: KeyWish & { signedWith: string },
+): Promise<{ kid: string } | Refusal> {
+  const token = { ...access, participantGuid: bank.guid, participantVersion: bank.version };
+  return addKey(context, bank.guid, wish, { name: bank.guid, with: signedWith, token });
+}
+
+async function addKey(
+  context: CoreContext,
+  guid: string,
+  wish: KeyWish,
+  { token, ...by }: AddedBy,
+): Promise<{ kid: string } | Refusal> {
+  const jwk = await storableKey(context, wish.jwk, "jwk");
+  if (isRefusal(jwk)) return jwk;
+  const use: KeyUse = jwk.use === "enc" ? "enc" : "sig";
+  if (use === "enc" && jwk.kty !== "RSA") {
+    return refuse("INVALID_KEY", "jwk is for encryption and not an RSA key", { field: "jwk" });
+  }
+  const changed = await changeParticipant(context, guid, undefined, async (sql, holder) => {
+    const replayed = token && (await tokenProblem(sql, token));
+    if (replayed !== undefined) return replayed;
+    const others = holder.keys.filter((key) => key.use === use);
+    // There already: a repeat changes nothing.
+    if (others.some((key) => isSameKey(key.jwk, jwk))) return undefined;
+    const problem =
+      additionProblem(context, holder, { use, jwk }, wish.retireOthersAt) ??
+      (await sharedKeyProblem(sql, holder, [jwk], "jwk"));
+    if (problem !== undefined) return problem;
+    if (token !== undefined) await keepToken(sql, token);
+    await addKeys(sql, holder, [{ use, jwk }], by);
+    // Never later than what was planned before.
+    const sooner = others.filter(
+      ({ retireAt }) => wish.retireOthersAt && (retireAt ?? wish.retireOthersAt) >= wish.retireOthersAt,
+    );
+    await retireKeys(sql, holder, sooner, wish.retireOthersAt, by);
+    await keysChanged(sql, holder);
+    return undefined;
+  });
+  return isRefusal(changed) ? changed : { kid: jwk.kid };
+}
+
+/** Why a participant may not have this key beside, or instead of, its others, or undefined. */
+function additionProblem(
+  context: CoreContext,
+  holder: Participant,
+  { use, jwk }: NewKey,
+  retireOthersAt: Date | null,
+): Refusal | undefined {
+  const jwksWith = (keys: readonly ParticipantKey[]) => [...keys.map((key) => key.jwk), jwk];
+  const staying = retireOthersAt === null || retireOthersAt > context.now() ? holder.keys : [];
+  const tooMany = numberOfKeysProblem(jwksWith(staying.filter((key) => key.use === use)));
+  if (tooMany !== undefined) return refuse("INVALID_KEY", `with jwk the participant ${tooMany}`, { field: "jwk" });
+  const lasting = holder.keys.filter((key) => retireOthersAt === null || key.use !== use);
+  const lacking = encryptionProblem(holder, jwksWith(lasting));
+  return lacking === undefined ? undefined : refuse("INVALID_KEY", lacking, { field: "retire_others_at" });
+}
+
+/** Which key of a participant is retired; the number tells keys of one kid apart. */
+export type RetiredKey = { kid: string; id?: number | undefined; at: Date | null };
+
+/** Retires a key of a participant, at once or at an instant that is to come. */
+export function retireParticipantKey(
+  context: CoreContext,
+  actor: Actor,
+  guid: string,
+  { kid, id, at }: RetiredKey,
+): Promise<Participant | Refusal> {
+  return changeParticipant(context, guid, undefined, async (sql, holder) => {
+    const named = holder.keys.filter((key) => key.kid === kid && (id === undefined || key.id === id));
+    const [key] = named;
+    if (key === undefined)
+      return refuse("KEY_NOT_FOUND", "the participant has no such key that is good", { field: "kid" });
+    if (named.length > 1) {
+      return refuse("KEY_NOT_FOUND", "the participant has several keys of this kid: give the number of one", {
+        field: "id",
+      });
+    }
+    const left = holder.keys.filter((other) => other !== key && isGood(other, at ?? context.now()));
+    const lacking = encryptionProblem(
+      holder,
+      left.map(({ jwk }) => jwk),
+    );
+    if (lacking !== undefined) return refuse("INVALID_KEY", lacking, { field: "kid" });
+    await retireKeys(sql, holder, [key], at, { name: actorName(actor) });
+    await keysChanged(sql, holder);
+    return undefined;
+  });
+}
+
+/** The newest of a participant's keys, also those that are retired; far more than any party has in a year. */
+const maxListedKeys = 100;
+
+const selectKeys = {
+  name: "select_participant_keys",
+  text: `
+    select ${keyJson("k")} as key from participant_key k where k.participant_guid = $1
+    order by ${newestKeyFirst("k")} limit $2`,
+};
+
+/** Every key that a participant has had, the newest first, at most a hundred. */
+export async function listParticipantKeys(context: CoreContext, guid: string): Promise<ParticipantKey[]> {
+  const rows = await context.db.sql<{ key: KeyRow }>(selectKeys, [guid, maxListedKeys]);
+  return rows.map(({ key }) => toKey(key));
+}

@@ -1,0 +1,51 @@
+import type { Sql } from "../db/pool.ts";
+import { type Refusal, refuse } from "../domain/errors.ts";
+import type { Participant } from "../domain/participant.ts";
+import type { CoreContext } from "./context.ts";
+import { isGuid } from "./guid.ts";
+import { readParticipants, selectParticipants } from "./participantRows.ts";
+
+/**
+ * One change of participants at a time, whatever the process: no two of them may take the same key or kid, and each decides
+ * over what it reads. Changes are rare; nothing slow happens under the lock.
+ */
+const lockParticipants = { name: "lock_participants", text: "select pg_advisory_xact_lock(7203042)" };
+
+/** Runs a change of participants, alone. A statement of its own takes the lock: what follows sees what others have done. */
+export function changingParticipants<T>(context: CoreContext, work: (sql: Sql) => Promise<T>): Promise<T> {
+  return context.db.transaction(async (sql) => {
+    await sql(lockParticipants);
+    return work(sql);
+  });
+}
+
+/** The participant as it stands. */
+export async function storedParticipant(sql: Sql, guid: string): Promise<Participant | undefined> {
+  const [found] = await readParticipants(sql, selectParticipants, [guid, null, null]);
+  return found;
+}
+
+/**
+ * One change of a participant, decided over what stands, as long as that has the expected version (undefined: any); answers what
+ * stands then. `change` refuses before it writes anything.
+ */
+export async function changeParticipant(
+  context: CoreContext,
+  guid: string,
+  expectedVersion: number | undefined,
+  change: (sql: Sql, found: Participant) => Promise<Refusal | undefined>,
+): Promise<Participant | Refusal> {
+  const unknown = () => refuse("PARTICIPANT_NOT_FOUND", "no such participant", { field: "guid" });
+  if (!isGuid(guid)) return unknown();
+  const refused = await changingParticipants(context, async (sql) => {
+    const found = await storedParticipant(sql, guid);
+    if (found === undefined) return unknown();
+    if (found.status === "closed") return refuse("PARTICIPANT_CLOSED", "the participant is closed", { field: "guid" });
+    if (expectedVersion !== undefined && expectedVersion !== found.version) {
+      const message = `the participant has version ${found.version} and not ${expectedVersion}: somebody else has changed it`;
+      return refuse("PARTICIPANT_CHANGED", message, { field: "version" });
+    }
+    return change(sql, found);
+  });
+  return refused ?? (await storedParticipant(context.db.sql, guid)) ?? unknown();
+}

@@ -1,0 +1,95 @@
+import type { Sql } from "../db/pool.ts";
+import { type Actor, actorName } from "../domain/actor.ts";
+import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
+import type { Participant, ParticipantStatus } from "../domain/participant.ts";
+import type { CoreContext } from "./context.ts";
+import { retireKeys } from "./participantKeys.ts";
+import { changeParticipant } from "./participantLock.ts";
+import { type ChangeOfParticipant, replaceParticipant, rowOf } from "./participantRows.ts";
+import { getParticipant } from "./participants.ts";
+
+/** Whom, and as which version; undefined: as any. */
+export type ParticipantVersion = { guid: string; version: number | undefined };
+
+/** Suspends a participant (wire contract, section 8); again changes nothing. */
+export function suspendParticipant(context: CoreContext, actor: Actor, whom: ParticipantVersion) {
+  return changeStatus(context, actor, whom, { act: "participant_suspended", from: "active", to: "suspended" });
+}
+
+/** Lets a suspended participant take part again; again changes nothing. */
+export function resumeParticipant(context: CoreContext, actor: Actor, whom: ParticipantVersion) {
+  return changeStatus(context, actor, whom, { act: "participant_resumed", from: "suspended", to: "active" });
+}
+
+/**
+ * Closes a suspended participant for ever, with all its keys; again changes nothing. Refused while anything waits for it: since it
+ * was suspended nothing new can have begun, so what is looked for here can only become less.
+ */
+export async function closeParticipant(
+  context: CoreContext,
+  actor: Actor,
+  whom: ParticipantVersion,
+): Promise<Participant | Refusal> {
+  const found = await getParticipant(context, { guid: whom.guid });
+  if (!isRefusal(found) && found.status === "closed") return found;
+  return changeStatus(context, actor, whom, { act: "participant_closed", from: "suspended", to: "closed" });
+}
+
+type StatusChange = { act: ChangeOfParticipant; from: ParticipantStatus; to: ParticipantStatus };
+
+function changeStatus(
+  context: CoreContext,
+  actor: Actor,
+  { guid, version }: ParticipantVersion,
+  { act, from, to }: StatusChange,
+): Promise<Participant | Refusal> {
+  return changeParticipant(context, guid, version, async (sql, found) => {
+    if (found.status === to) return undefined;
+    if (found.status !== from) {
+      return refuse("PARTICIPANT_NOT_SUSPENDED", "the participant is not suspended", { field: "guid" });
+    }
+    const inUse = to === "closed" ? await inUseProblem(sql, found) : undefined;
+    if (inUse !== undefined) return inUse;
+    const by = { name: actorName(actor) };
+    const changed = { ...found, status: to, version: found.version + 1 };
+    const replaced = await sql(replaceParticipant(act), [rowOf(changed), by.name]);
+    if (replaced.length === 0) return refuse("OVERLOADED", "the participant is being changed; try again");
+    if (to === "closed") await retireKeys(sql, found, found.keys, null, by);
+    return undefined;
+  });
+}
+
+// Each by an index: payments that are not decided have a callback that is not finished, of which there are few.
+const selectUses = {
+  name: "select_participant_uses",
+  text: `
+    select
+      (select count(distinct m.guid)::int from callback c join payment_message m on m.guid = c.payment_message_guid
+        where c.state in ('waiting', 'in_flight', 'dead') and m.status = 'pending'
+          and $1 in (m.debtor_agent_guid, m.creditor_agent_guid, m.merchant_guid)) as payments,
+      (select count(*)::int from payment_message m where m.status = 'success' and m.register_id is null
+        and $1 in (m.debtor_agent_guid, m.creditor_agent_guid)) as unsettled,
+      (select count(*)::int from settlement_register r where $1 in (r.debtor_agent_guid, r.creditor_agent_guid)
+        and r.status in ('closing', 'sent', 'sent_internal', 'processing')) as registers,
+      (select count(*)::int from payment_order o where o.status = 'created'
+        and $1 in (o.merchant_guid, o.creditor_agent_guid)) as orders,
+      (select count(*)::int from participant p where p.servicing_bank_guid = $1 and p.status <> 'closed') as merchants`,
+};
+
+const useSentences = {
+  payments: "payments under way",
+  unsettled: "payments that are in no register yet",
+  registers: "registers that are not paid",
+  orders: "orders that can still be paid",
+  merchants: "merchants that are not closed",
+} as const;
+
+async function inUseProblem(sql: Sql, { guid }: Participant): Promise<Refusal | undefined> {
+  const [uses] = await sql<Record<keyof typeof useSentences, number>>(selectUses, [guid]);
+  const found = Object.entries(useSentences).flatMap(([use, sentence]) => {
+    const count = uses?.[use as keyof typeof useSentences] ?? 0;
+    return count === 0 ? [] : [`${count} ${sentence}`];
+  });
+  if (found.length === 0) return undefined;
+  return refuse("PARTICIPANT_IN_USE", `the participant still has ${found.join(", ")}`, { field: "guid" });
+}
