@@ -6,7 +6,8 @@ import type { CryptoKey, JWK } from "jose";
 export const PERSONAL_FIELDS = ["debtor_name", "debtor_id", "creditor_name", "creditor_id"] as const;
 export type PersonalField = (typeof PERSONAL_FIELDS)[number];
 export type PersonalData = Partial<Record<PersonalField, string>>;
-export type Encryption = { nonce: string; encrypted_key: string };
+/** `kid`: which key of the recipient it is encrypted for, where that key has a name. */
+export type Encryption = { nonce: string; encrypted_key: string; kid?: string };
 
 const NONCE_BYTES = 12;
 const TAG_BITS = 128;
@@ -39,7 +40,7 @@ export async function encryptPersonalData<T extends PersonalData>(
   const encryptedKey = await subtle.encrypt(OAEP, wrappingKey as webcrypto.CryptoKey, rawKey);
   return {
     fields: Object.fromEntries(encrypted) as { [name in keyof T]: string },
-    encryption: { nonce: toBase64(nonce), encrypted_key: toBase64(encryptedKey) },
+    encryption: { nonce: toBase64(nonce), encrypted_key: toBase64(encryptedKey), ...kidOf(recipientKey) },
   };
 }
 
@@ -93,6 +94,8 @@ function gcm(nonce: Uint8Array) {
 function presentFields(fields: PersonalData): [string, string][] {
   return Object.entries(fields).filter((entry): entry is [string, string] => typeof entry[1] === "string");
 }
+
+const kidOf = (key: JWK | CryptoKey) => (isCryptoKey(key) || key.kid === undefined ? {} : { kid: key.kid });
 
 function isCryptoKey(key: JWK | CryptoKey): key is CryptoKey {
   return types.isCryptoKey(key);

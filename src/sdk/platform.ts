@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { JWK } from "jose";
 import type { components, operations } from "../../gen/rest/types.ts";
 import { ACCESS_HEADER, bodyDigest, createAccessToken } from "./access.ts";
 import { type Claims, signJws } from "./jws.ts";
@@ -106,6 +107,16 @@ export function bankClient(caller: Caller & { guid: string; key: SigningKey }) {
       ask<SettlementAccepted>("POST", `${settlements}/pay/${segment(id)}/confirm`, confirmation),
     /** States that a register between the bank and itself is settled. */
     confirmInternal: (id: string) => ask<SettlementAccepted>("POST", `${settlements}/confirm_internal/${segment(id)}`),
+    /**
+     * Adds a key to those that the bank has, signed with the key of this client; a repeat is answered in the same way. From
+     * `retireOthersAt` on the others of the same use are not good any more; without it they stay.
+     */
+    async addKey(jwk: JWK, retireOthersAt?: Date): Promise<Answer<Schemas["KeyAdded"]>> {
+      const at = retireOthersAt && { retire_others_at: Math.floor(retireOthersAt.getTime() / 1000) };
+      return ask<Schemas["KeyAdded"]>("POST", `${counterparty}/keys`, {
+        jwt: await signJws({ jwk, ...at }, caller.key),
+      });
+    },
     /** What the platform could not deliver to this bank since an instant. */
     listMissedCallbacks: (query: QueryOf<"listMissedCallbacks">) =>
       ask<MissedCallbacks>("GET", `${counterparty}/callbacks/missed?${queryText(query)}`),
