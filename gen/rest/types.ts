@@ -562,6 +562,29 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    ping: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A test of an address, and a proof of keys
+         * @description Sent when an operator asks for it: at the registration of a participant, or to see whether an address works. It is about no
+         *     payment. Any 2xx answer says that the address works, and nothing else has to be done.
+         *
+         *     A receiver that shows that the address and its keys belong together answers with the challenge, signed by each of its keys.
+         */
+        post: operations["ping"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     expiration: {
         parameters: {
             query?: never;
@@ -1124,12 +1147,42 @@ export interface components {
          * @description What a callback tells.
          * @enum {string}
          */
-        CallbackKind: "pay-in" | "pay-out" | "credit" | "expiration" | "gross-settlement";
+        CallbackKind: "pay-in" | "pay-out" | "credit" | "expiration" | "gross-settlement" | "ping";
         /**
          * @description How the payment ended, as far as this callback knows.
          * @enum {string}
          */
         CallbackStatus: "success" | "reject";
+        /** @description A test of an address. */
+        PingEnvelope: {
+            /** @description A compact JWS of PingClaims, signed by the platform. */
+            jwt: string;
+        };
+        /**
+         * @description The claims of a test.
+         * @example {
+         *       "challenge": "b2e1c0oPtJdmMfgk2uPS0Wb4e8nYvXbhxP6m3Kq1r5s"
+         *     }
+         */
+        PingClaims: components["schemas"]["CallbackClaims"] & {
+            /** @description 32 random bytes in base64url, new for every test. */
+            challenge: string;
+        };
+        /** @description What shows that an address and keys belong together. */
+        PingProof: {
+            /** @description For each key of the receiver a compact JWS of PingProofClaims, signed by it. */
+            jwts?: string[];
+        };
+        /**
+         * @description What a receiver signs with each of its keys.
+         * @example {
+         *       "challenge": "b2e1c0oPtJdmMfgk2uPS0Wb4e8nYvXbhxP6m3Kq1r5s"
+         *     }
+         */
+        PingProofClaims: {
+            /** @description The challenge of the test, letter by letter. */
+            challenge: string;
+        };
         /**
          * @description The claims of the Pay-in callback for the recipient bank.
          * @example {
@@ -3454,6 +3507,66 @@ export interface operations {
                 content?: never;
             };
             /** @description A passing problem; the callback is retried. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    ping: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
+                "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
+                /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+                "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+                /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
+                "X-Callback-Kind": components["parameters"]["CallbackKind"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A token with PingClaims, signed by the platform. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJjaGFsbGVuZ2UiOiJiMmUxYzBvUHRKZG1NZmdrMnVQUzBXYjRlOG5ZdlhiaHhQNm0zS3ExcjVzIn0.c2lnbmF0dXJl"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PingEnvelope"];
+                /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJjaGFsbGVuZ2UiOiJiMmUxYzBvUHRKZG1NZmdrMnVQUzBXYjRlOG5ZdlhiaHhQNm0zS3ExcjVzIn0.c2lnbmF0dXJl */
+                "text/plain": components["schemas"]["CallbackJws"];
+            };
+        };
+        responses: {
+            /** @description The address works. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "jwts": [
+                     *         "eyJhbGciOiJSUzI1NiIsImtpZCI6ImJhbmstMjAyNi0xIn0.eyJjaGFsbGVuZ2UiOiJiMmUxYzBvUHRKZG1NZmdrMnVQUzBXYjRlOG5ZdlhiaHhQNm0zS3ExcjVzIn0.c2lnbmF0dXJl"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PingProof"];
+                };
+            };
+            /** @description The address does not take callbacks. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The address does not work at this moment. */
             "5XX": {
                 headers: {
                     [name: string]: unknown;

@@ -1,6 +1,6 @@
 import type { Database } from "../db/database.ts";
-import type { CallbackKind, RetryPolicy } from "../domain/callback.ts";
-import type { PublicJwk } from "../domain/participant.ts";
+import type { CallbackKind, Outcome, RetryPolicy } from "../domain/callback.ts";
+import type { PublicJwk, StatedParticipant } from "../domain/participant.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
 
 /** What the queue needs to know of a callback that is due; `attempt` counts those already made in the series. */
@@ -58,8 +58,25 @@ export type CoreContext = {
   callbackUrlProblem: (url: string) => Promise<UrlProblem | undefined>;
   /** Turns a JWK into what is stored (public members, kid and alg always there), or says what is wrong. */
   publicKey: (jwk: unknown) => Promise<PublicJwk | { problem: string }>;
+  /** Sends a test to an address of a participant. */
+  ping: (receiver: PingedParticipant, url: string, challenge: string) => Promise<PingAnswer>;
   /** The keys that a merchant publishes. */
   fetchJwks: (url: string) => Promise<unknown[] | { problem: string }>;
+};
+
+/** What a test needs to know of its receiver, which need not be registered yet. */
+export type PingedParticipant = Pick<
+  StatedParticipant,
+  "guid" | "uid" | "callbackUrls" | "callbackBodyFormat" | "callbackAlg"
+>;
+
+/** What came of a test, as of an attempt to deliver a callback; `body` is what was answered, safe to show. */
+export type PingAnswer = {
+  outcome: Outcome;
+  durationMs: number;
+  httpStatus?: number;
+  problem?: string;
+  body?: string;
 };
 
 export type PlatformKeys = {

@@ -17,6 +17,7 @@ import { addOwnKey, addParticipantKey, listParticipantKeys, retireParticipantKey
 import { closeParticipant, resumeParticipant, suspendParticipant } from "./participantStatus.ts";
 import { ensureParticipant, getParticipant, listParticipants, registerParticipant } from "./participants.ts";
 import { getPaymentMessage } from "./paymentMessages.ts";
+import { pingParticipant } from "./ping.ts";
 import { reconcileRegisters } from "./reconciliation.ts";
 import { redriveDeadLetters } from "./redrive.ts";
 import {
@@ -106,6 +107,7 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     retireParticipantKey: bind(retireParticipantKey),
     addOwnKey: bind(addOwnKey),
     listParticipantKeys: bind(listParticipantKeys),
+    pingParticipant: bind(pingParticipant),
     getKeySet: bind(getKeySet),
     readKeySets: bind(readKeySets),
     getParticipant: bind(getParticipant),

@@ -14,8 +14,9 @@ import { keepToken, type PartyToken, tokenProblem } from "./accessTokens.ts";
 import { digestOf, insertEntry } from "./audit.ts";
 import type { CoreContext } from "./context.ts";
 import { sharedKeyProblem, storableKey } from "./participantChecks.ts";
-import { changeParticipant } from "./participantLock.ts";
+import { changeParticipant, storedParticipant, unknownParticipant } from "./participantLock.ts";
 import { type KeyRow, keyJson, newestKeyFirst, toKey } from "./participantRows.ts";
+import { proofProblem } from "./ping.ts";
 
 // The keys of participants: added, retired, never changed. Whatever they are good for counts from the version of their
 // participant, which grows with each of these changes: what was verified against an older one is decided again.
@@ -115,8 +116,11 @@ export function keyDifference(participant: Participant, use: KeyUse, wanted: rea
 
 // ---------------------------------------------------------------------------------------------------- one key at a time
 
-/** A key to be added; `retireOthersAt`: when those of the same use that are there already stop being good. */
-export type KeyWish = { jwk: unknown; retireOthersAt: Date | null };
+/**
+ * A key to be added. `retireOthersAt`: when those of the same use that are there already stop being good. `prove`: the addresses of
+ * its participant must prove it first.
+ */
+export type KeyWish = { jwk: unknown; retireOthersAt: Date | null; prove?: boolean };
 
 /** Whose wish it is, and what makes it his. */
 type AddedBy = KeyChanger & { token?: PartyToken & { participantVersion: number } };
@@ -156,6 +160,8 @@ async function addKey(
   if (use === "enc" && jwk.kty !== "RSA") {
     return refuse("INVALID_KEY", "jwk is for encryption and not an RSA key", { field: "jwk" });
   }
+  const unproven = wish.prove ? await unprovenProblem(context, guid, jwk) : undefined;
+  if (unproven !== undefined) return unproven;
   const changed = await changeParticipant(context, guid, undefined, async (sql, holder) => {
     const replayed = token && (await tokenProblem(sql, token));
     if (replayed !== undefined) return replayed;
@@ -177,6 +183,12 @@ async function addKey(
     return undefined;
   });
   return isRefusal(changed) ? changed : { kid: jwk.kid };
+}
+
+/** Before the change: nothing slow happens under its lock. */
+async function unprovenProblem(context: CoreContext, guid: string, jwk: PublicJwk): Promise<Refusal | undefined> {
+  const holder = await storedParticipant(context.db.sql, guid);
+  return holder === undefined ? unknownParticipant() : proofProblem(context, holder, [jwk]);
 }
 
 /** Why a participant may not have this key beside, or instead of, its others, or undefined. */

@@ -21,9 +21,12 @@ export function changingParticipants<T>(context: CoreContext, work: (sql: Sql) =
 
 /** The participant as it stands. */
 export async function storedParticipant(sql: Sql, guid: string): Promise<Participant | undefined> {
+  if (!isGuid(guid)) return undefined;
   const [found] = await readParticipants(sql, selectParticipants, [guid, null, null]);
   return found;
 }
+
+export const unknownParticipant = () => refuse("PARTICIPANT_NOT_FOUND", "no such participant", { field: "guid" });
 
 /**
  * One change of a participant, decided over what stands, as long as that has the expected version (undefined: any); answers what
@@ -35,11 +38,9 @@ export async function changeParticipant(
   expectedVersion: number | undefined,
   change: (sql: Sql, found: Participant) => Promise<Refusal | undefined>,
 ): Promise<Participant | Refusal> {
-  const unknown = () => refuse("PARTICIPANT_NOT_FOUND", "no such participant", { field: "guid" });
-  if (!isGuid(guid)) return unknown();
   const refused = await changingParticipants(context, async (sql) => {
     const found = await storedParticipant(sql, guid);
-    if (found === undefined) return unknown();
+    if (found === undefined) return unknownParticipant();
     if (found.status === "closed") return refuse("PARTICIPANT_CLOSED", "the participant is closed", { field: "guid" });
     if (expectedVersion !== undefined && expectedVersion !== found.version) {
       const message = `the participant has version ${found.version} and not ${expectedVersion}: somebody else has changed it`;
@@ -47,5 +48,5 @@ export async function changeParticipant(
     }
     return change(sql, found);
   });
-  return refused ?? (await storedParticipant(context.db.sql, guid)) ?? unknown();
+  return refused ?? (await storedParticipant(context.db.sql, guid)) ?? unknownParticipant();
 }

@@ -1,12 +1,11 @@
 import type { Sql } from "../db/pool.ts";
 import { type Actor, actorName } from "../domain/actor.ts";
-import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
+import { type Refusal, refuse } from "../domain/errors.ts";
 import type { Participant, ParticipantStatus } from "../domain/participant.ts";
 import type { CoreContext } from "./context.ts";
 import { retireKeys } from "./participantKeys.ts";
-import { changeParticipant } from "./participantLock.ts";
+import { changeParticipant, storedParticipant } from "./participantLock.ts";
 import { type ChangeOfParticipant, replaceParticipant, rowOf } from "./participantRows.ts";
-import { getParticipant } from "./participants.ts";
 
 /** Whom, and as which version; undefined: as any. */
 export type ParticipantVersion = { guid: string; version: number | undefined };
@@ -30,8 +29,8 @@ export async function closeParticipant(
   actor: Actor,
   whom: ParticipantVersion,
 ): Promise<Participant | Refusal> {
-  const found = await getParticipant(context, { guid: whom.guid });
-  if (!isRefusal(found) && found.status === "closed") return found;
+  const found = await storedParticipant(context.db.sql, whom.guid);
+  if (found?.status === "closed") return found;
   return changeStatus(context, actor, whom, { act: "participant_closed", from: "suspended", to: "closed" });
 }
 

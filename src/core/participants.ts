@@ -33,6 +33,7 @@ import {
   selectParticipantPage,
   selectParticipants,
 } from "./participantRows.ts";
+import { proofProblem } from "./ping.ts";
 
 /** What an operator gives to register a participant; keys are JSON Web Keys as parsed JSON. */
 export type Registration = Omit<Participant, "guid" | "keys" | "version" | "createdAt" | "updatedAt" | "status"> & {
@@ -52,10 +53,14 @@ export async function registerParticipant(
   context: CoreContext,
   actor: Actor,
   registration: Registration,
+  options?: RegistrationOptions,
 ): Promise<Participant | Refusal> {
-  const answer = await ensureParticipant(context, actor, registration);
+  const answer = await ensureParticipant(context, actor, registration, options);
   return isRefusal(answer) ? answer : answer.participant;
 }
+
+/** `prove`: a new participant's addresses must prove its signing keys first. */
+export type RegistrationOptions = { prove?: boolean };
 
 /**
  * The same, and tells whether the participant was known before. What the party itself publishes, its key set and the
@@ -65,6 +70,7 @@ export async function ensureParticipant(
   context: CoreContext,
   actor: Actor,
   registration: Registration,
+  { prove = false }: RegistrationOptions = {},
 ): Promise<{ participant: Participant; alreadyExisted: boolean } | Refusal> {
   const stated = await statedParticipant(context, registration);
   if (isRefusal(stated)) return stated;
@@ -77,12 +83,14 @@ export async function ensureParticipant(
   const keysToCome = publishesKeys(registration);
   const keys = await keysOfNew(context, stated, keysToCome);
   if (isRefusal(keys)) return keys;
+  const unproven = prove ? await proofProblem(context, participant, keys.signingJwks) : undefined;
+  if (unproven !== undefined) return unproven;
   try {
     const shared = await insert(context, actor, { participant, keys });
     if (shared !== undefined) return keysToCome ? ofPublisher(shared) : shared;
   } catch (error) {
     // Somebody registered the same participant at the same moment; now it can be compared.
-    if (databaseFailure(error) === "lost_race") return ensureParticipant(context, actor, registration);
+    if (databaseFailure(error) === "lost_race") return ensureParticipant(context, actor, registration, { prove });
     throw error;
   }
   const [stored] = await readParticipants(context.db.sql, selectParticipants, [participant.guid, null, null]);

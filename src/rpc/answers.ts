@@ -5,12 +5,13 @@ import type { CallbackAttemptSchema, CallbackSchema } from "../../gen/dcm/v1/cal
 import type { CredentialSchema } from "../../gen/dcm/v1/credential_service_pb.ts";
 import type { OrderSchema } from "../../gen/dcm/v1/order_pb.ts";
 import type { ParticipantKeySchema, ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
-import type { PublishedKeySetSchema } from "../../gen/dcm/v1/participant_service_pb.ts";
+import type { PingResultSchema, PublishedKeySetSchema } from "../../gen/dcm/v1/participant_service_pb.ts";
 import type { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
 import type { RegisterActSchema, RegisterPaymentSchema, RegisterSchema } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { AuditEntry } from "../core/audit.ts";
 import type { KeySet } from "../core/keySets.ts";
 import type { PaymentMessage } from "../core/paymentMessages.ts";
+import type { PingResult } from "../core/ping.ts";
 import type { RegisterAct } from "../core/registerActs.ts";
 import type { CallbackAttempt, CallbackView } from "../core/review.ts";
 import type { Register, RegisterPayment } from "../core/settlements.ts";
@@ -162,6 +163,19 @@ export function toKeySet(set: KeySet): MessageInitShape<typeof PublishedKeySetSc
     nextAt: timestampFromDate(set.nextAt),
     failures: set.failures,
     problem: set.problem ?? "",
+  };
+}
+
+export function toPingResult(result: PingResult): MessageInitShape<typeof PingResultSchema> {
+  return {
+    urlNames: result.urlNames,
+    url: result.url,
+    outcome: result.outcome,
+    httpStatus: result.httpStatus ?? 0,
+    durationMs: Math.round(result.durationMs),
+    answer: result.answer,
+    problem: result.problem ?? "",
+    provenKids: result.provenKids,
   };
 }
 

@@ -199,10 +199,11 @@ export function participantChange(request: UpdateParticipantRequest): Participan
 /** The version that a participant must still have; 0 is any. */
 export const expectedVersion = (version: bigint): number | undefined => (version === 0n ? undefined : Number(version));
 
-export function keyWish({ jwk, retireOthersAt }: AddParticipantKeyRequest): KeyWish {
+export function keyWish({ jwk, retireOthersAt, prove }: AddParticipantKeyRequest): KeyWish {
   return {
     jwk: jwkJson(present(textOrNull(jwk) ?? undefined, "jwk"), "jwk"),
     retireOthersAt: optionalInstant(retireOthersAt, "retire_others_at") ?? null,
+    prove,
   };
 }
 

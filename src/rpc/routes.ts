@@ -215,12 +215,12 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
 const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService> => ({
   async registerBank(request, context) {
     const registration = requests.registration("bank", request.bank);
-    const registered = await core.registerParticipant(actorOf(context), registration);
+    const registered = await core.registerParticipant(actorOf(context), registration, { prove: request.prove });
     return { bank: answers.toParticipant(unlessRefused(registered)) };
   },
   async registerMerchant(request, context) {
     const registration = requests.registration("merchant", request.merchant);
-    const registered = await core.registerParticipant(actorOf(context), registration);
+    const registered = await core.registerParticipant(actorOf(context), registration, { prove: request.prove });
     return { merchant: answers.toParticipant(unlessRefused(registered)) };
   },
   async listParticipants(request) {
@@ -271,6 +271,9 @@ const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService>
     const key = requests.retiredKey(request);
     const retired = await core.retireParticipantKey(actorOf(context), request.guid, key);
     return { participant: answers.toParticipant(unlessRefused(retired)) };
+  },
+  async pingParticipant({ guid }) {
+    return { results: unlessRefused(await core.pingParticipant(guid)).map(answers.toPingResult) };
   },
   async addOwnKey({ body }, context) {
     const bank = bankOf(context);

@@ -1,6 +1,6 @@
 import { ACCESS_HEADER, type AccessProblem, bodyDigest, checkAccessClaims } from "./access.ts";
-import { type Claims, type JwsProblem, verifyJws } from "./jws.ts";
-import type { VerificationKey } from "./keys.ts";
+import { type Claims, type JwsProblem, signJws, verifyJws } from "./jws.ts";
+import type { SigningKey, VerificationKey } from "./keys.ts";
 
 /** Carries the callback's guid outside the body, so that a receiver can discard a repeat before it reads anything. */
 export const CALLBACK_GUID_HEADER = "X-Callback-Guid";
@@ -68,6 +68,17 @@ function verifyOpenBody(incoming: IncomingCallback, access: Claims, receiver: Re
   if (!bound.ok) return bound;
   const claims = parseObject(incoming.rawBody);
   return claims ? { ok: true, guid: bound.guid, form: "open", claims } : failed("body_malformed");
+}
+
+/** What `callback_kind` says of a test of the receiver's address, which is about no payment. */
+export const PING_KIND = "ping";
+
+/**
+ * The body that answers a ping and proves that the receiver's address and its keys belong together: the challenge, signed by each
+ * of them. A receiver that has nothing to prove answers 200 with any body.
+ */
+export async function pingProof({ challenge }: Claims, keys: readonly SigningKey[]): Promise<{ jwts: string[] }> {
+  return { jwts: await Promise.all(keys.map((key) => signJws({ challenge }, key))) };
 }
 
 /** The claims that tie a token to this receiver, this moment and this callback. */

@@ -74,6 +74,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
         if (weak) return { problem: "has fewer than 2048 bits" };
         return isKeyId(kid) ? { kty: "RSA", alg: "RS256", kid, n: n ?? `n of ${kid}` } : { problem: "has no good kid" };
       },
+      ping: async () => ({ outcome: "accepted", durationMs: 1, httpStatus: 200, body: "" }),
       fetchJwks: async () => [
         { kid: "published", n: uuidV7() },
         { kid: "for encryption", use: "enc" },

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/participant_service.proto.
  */
 export const file_dcm_v1_participant_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBkY20vdjEvcGFydGljaXBhbnRfc2VydmljZS5wcm90bxIGZGNtLnYxIjgKE1JlZ2lzdGVyQmFua1JlcXVlc3QSIQoEYmFuaxgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCI5ChRSZWdpc3RlckJhbmtSZXNwb25zZRIhCgRiYW5rGAEgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50IkAKF1JlZ2lzdGVyTWVyY2hhbnRSZXF1ZXN0EiUKCG1lcmNoYW50GAEgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50IkEKGFJlZ2lzdGVyTWVyY2hhbnRSZXNwb25zZRIlCghtZXJjaGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCKHAQoXTGlzdFBhcnRpY2lwYW50c1JlcXVlc3QSJQoEa2luZBgBIAEoDjIXLmRjbS52MS5QYXJ0aWNpcGFudEtpbmQSHgoEcm9sZRgCIAEoDjIQLmRjbS52MS5CYW5rUm9sZRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJeChhMaXN0UGFydGljaXBhbnRzUmVzcG9uc2USKQoMcGFydGljaXBhbnRzGAEgAygLMhMuZGNtLnYxLlBhcnRpY2lwYW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJaChVHZXRQYXJ0aWNpcGFudFJlcXVlc3QSDgoEZ3VpZBgBIAEoCUgAEg0KA2JpYxgCIAEoCUgAEg0KA3VpZBgDIAEoCUgAEg0KA2tpZBgEIAEoCUgAQgQKAmJ5IkIKFkdldFBhcnRpY2lwYW50UmVzcG9uc2USKAoLcGFydGljaXBhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQi4wYKGFVwZGF0ZVBhcnRpY2lwYW50UmVxdWVzdBIMCgRndWlkGAEgASgJEjAKDWNhbGxiYWNrX3VybHMYAiABKAsyFC5kY20udjEuQ2FsbGJhY2tVcmxzSACIAQESFAoMc2lnbmluZ19qd2tzGAMgAygJEhsKDmVuY3J5cHRpb25fandrGAQgASgJSAGIAQESEQoEbmFtZRgFIAEoCUgCiAEBEh0KEGRlZXBfbGlua19wcmVmaXgYBiABKAlIA4gBARIVCghsb2dvX3VybBgHIAEoCUgEiAEBEh0KEGZlZV9iYXNpc19wb2ludHMYCCABKAVIBYgBARI4ChRjYWxsYmFja19ib2R5X2Zvcm1hdBgJIAEoDjIaLmRjbS52MS5DYWxsYmFja0JvZHlGb3JtYXQSEQoEaWJhbhgKIAEoCUgGiAEBEiEKFHJlcXVpcmVzX2JvZHlfc2hhMjU2GAsgASgISAeIAQESKQoMY2FsbGJhY2tfYWxnGAwgASgOMhMuZGNtLnYxLkNhbGxiYWNrQWxnEhUKCHRheF9jb2RlGA0gASgJSAiIAQESEAoDYmljGA4gASgJSAmIAQESEAoDdWlkGA8gASgJSAqIAQESHwoFcm9sZXMYECADKA4yEC5kY20udjEuQmFua1JvbGUSEAoDbWNjGBEgASgJSAuIAQESIAoTc2VydmljaW5nX2JhbmtfZ3VpZBgSIAEoCUgMiAEBEhUKCGp3a3NfdXJsGBMgASgJSA2IAQESEgoFZW1haWwYFCABKAlIDogBARIZCgxyZWRpcmVjdF91cmwYFSABKAlID4gBARIPCgd2ZXJzaW9uGBYgASgDQhAKDl9jYWxsYmFja191cmxzQhEKD19lbmNyeXB0aW9uX2p3a0IHCgVfbmFtZUITChFfZGVlcF9saW5rX3ByZWZpeEILCglfbG9nb191cmxCEwoRX2ZlZV9iYXNpc19wb2ludHNCBwoFX2liYW5CFwoVX3JlcXVpcmVzX2JvZHlfc2hhMjU2QgsKCV90YXhfY29kZUIGCgRfYmljQgYKBF91aWRCBgoEX21jY0IWChRfc2VydmljaW5nX2JhbmtfZ3VpZEILCglfandrc191cmxCCAoGX2VtYWlsQg8KDV9yZWRpcmVjdF91cmwiRQoZVXBkYXRlUGFydGljaXBhbnRSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCI6ChlTdXNwZW5kUGFydGljaXBhbnRSZXF1ZXN0EgwKBGd1aWQYASABKAkSDwoHdmVyc2lvbhgCIAEoAyJGChpTdXNwZW5kUGFydGljaXBhbnRSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCI5ChhSZXN1bWVQYXJ0aWNpcGFudFJlcXVlc3QSDAoEZ3VpZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgDIkUKGVJlc3VtZVBhcnRpY2lwYW50UmVzcG9uc2USKAoLcGFydGljaXBhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQiOAoXQ2xvc2VQYXJ0aWNpcGFudFJlcXVlc3QSDAoEZ3VpZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgDIkQKGENsb3NlUGFydGljaXBhbnRSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCIqChpMaXN0UGFydGljaXBhbnRLZXlzUmVxdWVzdBIMCgRndWlkGAEgASgJIm0KG0xpc3RQYXJ0aWNpcGFudEtleXNSZXNwb25zZRIkCgRrZXlzGAEgAygLMhYuZGNtLnYxLlBhcnRpY2lwYW50S2V5EigKB2tleV9zZXQYAiABKAsyFy5kY20udjEuUHVibGlzaGVkS2V5U2V0IpsBCg9QdWJsaXNoZWRLZXlTZXQSCwoDdXJsGAEgASgJEisKB3JlYWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB25leHRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGZhaWx1cmVzGAQgASgFEg8KB3Byb2JsZW0YBSABKAkiawoYQWRkUGFydGljaXBhbnRLZXlSZXF1ZXN0EgwKBGd1aWQYASABKAkSCwoDandrGAIgASgJEjQKEHJldGlyZV9vdGhlcnNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIigKGUFkZFBhcnRpY2lwYW50S2V5UmVzcG9uc2USCwoDa2lkGAEgASgJImwKG1JldGlyZVBhcnRpY2lwYW50S2V5UmVxdWVzdBIMCgRndWlkGAEgASgJEgsKA2tpZBgCIAEoCRIKCgJpZBgDIAEoAxImCgJhdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiSAocUmV0aXJlUGFydGljaXBhbnRLZXlSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCIgChBBZGRPd25LZXlSZXF1ZXN0EgwKBGJvZHkYASABKAwiIAoRQWRkT3duS2V5UmVzcG9uc2USCwoDa2lkGAEgASgJMqEJChJQYXJ0aWNpcGFudFNlcnZpY2USUwoMUmVnaXN0ZXJCYW5rEhsuZGNtLnYxLlJlZ2lzdGVyQmFua1JlcXVlc3QaHC5kY20udjEuUmVnaXN0ZXJCYW5rUmVzcG9uc2UiCJACAoq1GAEFEl8KEFJlZ2lzdGVyTWVyY2hhbnQSHy5kY20udjEuUmVnaXN0ZXJNZXJjaGFudFJlcXVlc3QaIC5kY20udjEuUmVnaXN0ZXJNZXJjaGFudFJlc3BvbnNlIgiQAgKKtRgBBRJhChBMaXN0UGFydGljaXBhbnRzEh8uZGNtLnYxLkxpc3RQYXJ0aWNpcGFudHNSZXF1ZXN0GiAuZGNtLnYxLkxpc3RQYXJ0aWNpcGFudHNSZXNwb25zZSIKkAIBirUYAwMEBRJaCg5HZXRQYXJ0aWNpcGFudBIdLmRjbS52MS5HZXRQYXJ0aWNpcGFudFJlcXVlc3QaHi5kY20udjEuR2V0UGFydGljaXBhbnRSZXNwb25zZSIJkAIBirUYAgQFEmIKEVVwZGF0ZVBhcnRpY2lwYW50EiAuZGNtLnYxLlVwZGF0ZVBhcnRpY2lwYW50UmVxdWVzdBohLmRjbS52MS5VcGRhdGVQYXJ0aWNpcGFudFJlc3BvbnNlIgiQAgKKtRgBBRJlChJTdXNwZW5kUGFydGljaXBhbnQSIS5kY20udjEuU3VzcGVuZFBhcnRpY2lwYW50UmVxdWVzdBoiLmRjbS52MS5TdXNwZW5kUGFydGljaXBhbnRSZXNwb25zZSIIkAICirUYAQUSYgoRUmVzdW1lUGFydGljaXBhbnQSIC5kY20udjEuUmVzdW1lUGFydGljaXBhbnRSZXF1ZXN0GiEuZGNtLnYxLlJlc3VtZVBhcnRpY2lwYW50UmVzcG9uc2UiCJACAoq1GAEFEl8KEENsb3NlUGFydGljaXBhbnQSHy5kY20udjEuQ2xvc2VQYXJ0aWNpcGFudFJlcXVlc3QaIC5kY20udjEuQ2xvc2VQYXJ0aWNpcGFudFJlc3BvbnNlIgiQAgKKtRgBBRJpChNMaXN0UGFydGljaXBhbnRLZXlzEiIuZGNtLnYxLkxpc3RQYXJ0aWNpcGFudEtleXNSZXF1ZXN0GiMuZGNtLnYxLkxpc3RQYXJ0aWNpcGFudEtleXNSZXNwb25zZSIJkAIBirUYAgQFEmIKEUFkZFBhcnRpY2lwYW50S2V5EiAuZGNtLnYxLkFkZFBhcnRpY2lwYW50S2V5UmVxdWVzdBohLmRjbS52MS5BZGRQYXJ0aWNpcGFudEtleVJlc3BvbnNlIgiQAgKKtRgBBRJrChRSZXRpcmVQYXJ0aWNpcGFudEtleRIjLmRjbS52MS5SZXRpcmVQYXJ0aWNpcGFudEtleVJlcXVlc3QaJC5kY20udjEuUmV0aXJlUGFydGljaXBhbnRLZXlSZXNwb25zZSIIkAICirUYAQUSSgoJQWRkT3duS2V5EhguZGNtLnYxLkFkZE93bktleVJlcXVlc3QaGS5kY20udjEuQWRkT3duS2V5UmVzcG9uc2UiCJACAoq1GAEBYgZwcm90bzM", [file_dcm_v1_access, file_dcm_v1_participant, file_google_protobuf_timestamp]);
+  fileDesc("CiBkY20vdjEvcGFydGljaXBhbnRfc2VydmljZS5wcm90bxIGZGNtLnYxIkcKE1JlZ2lzdGVyQmFua1JlcXVlc3QSIQoEYmFuaxgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBINCgVwcm92ZRgCIAEoCCI5ChRSZWdpc3RlckJhbmtSZXNwb25zZRIhCgRiYW5rGAEgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50Ik8KF1JlZ2lzdGVyTWVyY2hhbnRSZXF1ZXN0EiUKCG1lcmNoYW50GAEgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50Eg0KBXByb3ZlGAIgASgIIkEKGFJlZ2lzdGVyTWVyY2hhbnRSZXNwb25zZRIlCghtZXJjaGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCKHAQoXTGlzdFBhcnRpY2lwYW50c1JlcXVlc3QSJQoEa2luZBgBIAEoDjIXLmRjbS52MS5QYXJ0aWNpcGFudEtpbmQSHgoEcm9sZRgCIAEoDjIQLmRjbS52MS5CYW5rUm9sZRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJeChhMaXN0UGFydGljaXBhbnRzUmVzcG9uc2USKQoMcGFydGljaXBhbnRzGAEgAygLMhMuZGNtLnYxLlBhcnRpY2lwYW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJaChVHZXRQYXJ0aWNpcGFudFJlcXVlc3QSDgoEZ3VpZBgBIAEoCUgAEg0KA2JpYxgCIAEoCUgAEg0KA3VpZBgDIAEoCUgAEg0KA2tpZBgEIAEoCUgAQgQKAmJ5IkIKFkdldFBhcnRpY2lwYW50UmVzcG9uc2USKAoLcGFydGljaXBhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQi4wYKGFVwZGF0ZVBhcnRpY2lwYW50UmVxdWVzdBIMCgRndWlkGAEgASgJEjAKDWNhbGxiYWNrX3VybHMYAiABKAsyFC5kY20udjEuQ2FsbGJhY2tVcmxzSACIAQESFAoMc2lnbmluZ19qd2tzGAMgAygJEhsKDmVuY3J5cHRpb25fandrGAQgASgJSAGIAQESEQoEbmFtZRgFIAEoCUgCiAEBEh0KEGRlZXBfbGlua19wcmVmaXgYBiABKAlIA4gBARIVCghsb2dvX3VybBgHIAEoCUgEiAEBEh0KEGZlZV9iYXNpc19wb2ludHMYCCABKAVIBYgBARI4ChRjYWxsYmFja19ib2R5X2Zvcm1hdBgJIAEoDjIaLmRjbS52MS5DYWxsYmFja0JvZHlGb3JtYXQSEQoEaWJhbhgKIAEoCUgGiAEBEiEKFHJlcXVpcmVzX2JvZHlfc2hhMjU2GAsgASgISAeIAQESKQoMY2FsbGJhY2tfYWxnGAwgASgOMhMuZGNtLnYxLkNhbGxiYWNrQWxnEhUKCHRheF9jb2RlGA0gASgJSAiIAQESEAoDYmljGA4gASgJSAmIAQESEAoDdWlkGA8gASgJSAqIAQESHwoFcm9sZXMYECADKA4yEC5kY20udjEuQmFua1JvbGUSEAoDbWNjGBEgASgJSAuIAQESIAoTc2VydmljaW5nX2JhbmtfZ3VpZBgSIAEoCUgMiAEBEhUKCGp3a3NfdXJsGBMgASgJSA2IAQESEgoFZW1haWwYFCABKAlIDogBARIZCgxyZWRpcmVjdF91cmwYFSABKAlID4gBARIPCgd2ZXJzaW9uGBYgASgDQhAKDl9jYWxsYmFja191cmxzQhEKD19lbmNyeXB0aW9uX2p3a0IHCgVfbmFtZUITChFfZGVlcF9saW5rX3ByZWZpeEILCglfbG9nb191cmxCEwoRX2ZlZV9iYXNpc19wb2ludHNCBwoFX2liYW5CFwoVX3JlcXVpcmVzX2JvZHlfc2hhMjU2QgsKCV90YXhfY29kZUIGCgRfYmljQgYKBF91aWRCBgoEX21jY0IWChRfc2VydmljaW5nX2JhbmtfZ3VpZEILCglfandrc191cmxCCAoGX2VtYWlsQg8KDV9yZWRpcmVjdF91cmwiRQoZVXBkYXRlUGFydGljaXBhbnRSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCI6ChlTdXNwZW5kUGFydGljaXBhbnRSZXF1ZXN0EgwKBGd1aWQYASABKAkSDwoHdmVyc2lvbhgCIAEoAyJGChpTdXNwZW5kUGFydGljaXBhbnRSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCI5ChhSZXN1bWVQYXJ0aWNpcGFudFJlcXVlc3QSDAoEZ3VpZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgDIkUKGVJlc3VtZVBhcnRpY2lwYW50UmVzcG9uc2USKAoLcGFydGljaXBhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQiOAoXQ2xvc2VQYXJ0aWNpcGFudFJlcXVlc3QSDAoEZ3VpZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgDIkQKGENsb3NlUGFydGljaXBhbnRSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCIqChpMaXN0UGFydGljaXBhbnRLZXlzUmVxdWVzdBIMCgRndWlkGAEgASgJIm0KG0xpc3RQYXJ0aWNpcGFudEtleXNSZXNwb25zZRIkCgRrZXlzGAEgAygLMhYuZGNtLnYxLlBhcnRpY2lwYW50S2V5EigKB2tleV9zZXQYAiABKAsyFy5kY20udjEuUHVibGlzaGVkS2V5U2V0IpsBCg9QdWJsaXNoZWRLZXlTZXQSCwoDdXJsGAEgASgJEisKB3JlYWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB25leHRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGZhaWx1cmVzGAQgASgFEg8KB3Byb2JsZW0YBSABKAkiegoYQWRkUGFydGljaXBhbnRLZXlSZXF1ZXN0EgwKBGd1aWQYASABKAkSCwoDandrGAIgASgJEjQKEHJldGlyZV9vdGhlcnNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXByb3ZlGAQgASgIIigKGUFkZFBhcnRpY2lwYW50S2V5UmVzcG9uc2USCwoDa2lkGAEgASgJImwKG1JldGlyZVBhcnRpY2lwYW50S2V5UmVxdWVzdBIMCgRndWlkGAEgASgJEgsKA2tpZBgCIAEoCRIKCgJpZBgDIAEoAxImCgJhdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiSAocUmV0aXJlUGFydGljaXBhbnRLZXlSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCImChZQaW5nUGFydGljaXBhbnRSZXF1ZXN0EgwKBGd1aWQYASABKAkiPgoXUGluZ1BhcnRpY2lwYW50UmVzcG9uc2USIwoHcmVzdWx0cxgBIAMoCzISLmRjbS52MS5QaW5nUmVzdWx0Ip0BCgpQaW5nUmVzdWx0EhEKCXVybF9uYW1lcxgBIAMoCRILCgN1cmwYAiABKAkSDwoHb3V0Y29tZRgDIAEoCRITCgtodHRwX3N0YXR1cxgEIAEoBRITCgtkdXJhdGlvbl9tcxgFIAEoBRIOCgZhbnN3ZXIYBiABKAkSDwoHcHJvYmxlbRgHIAEoCRITCgtwcm92ZW5fa2lkcxgIIAMoCSIgChBBZGRPd25LZXlSZXF1ZXN0EgwKBGJvZHkYASABKAwiIAoRQWRkT3duS2V5UmVzcG9uc2USCwoDa2lkGAEgASgJMv8JChJQYXJ0aWNpcGFudFNlcnZpY2USUwoMUmVnaXN0ZXJCYW5rEhsuZGNtLnYxLlJlZ2lzdGVyQmFua1JlcXVlc3QaHC5kY20udjEuUmVnaXN0ZXJCYW5rUmVzcG9uc2UiCJACAoq1GAEFEl8KEFJlZ2lzdGVyTWVyY2hhbnQSHy5kY20udjEuUmVnaXN0ZXJNZXJjaGFudFJlcXVlc3QaIC5kY20udjEuUmVnaXN0ZXJNZXJjaGFudFJlc3BvbnNlIgiQAgKKtRgBBRJhChBMaXN0UGFydGljaXBhbnRzEh8uZGNtLnYxLkxpc3RQYXJ0aWNpcGFudHNSZXF1ZXN0GiAuZGNtLnYxLkxpc3RQYXJ0aWNpcGFudHNSZXNwb25zZSIKkAIBirUYAwMEBRJaCg5HZXRQYXJ0aWNpcGFudBIdLmRjbS52MS5HZXRQYXJ0aWNpcGFudFJlcXVlc3QaHi5kY20udjEuR2V0UGFydGljaXBhbnRSZXNwb25zZSIJkAIBirUYAgQFEmIKEVVwZGF0ZVBhcnRpY2lwYW50EiAuZGNtLnYxLlVwZGF0ZVBhcnRpY2lwYW50UmVxdWVzdBohLmRjbS52MS5VcGRhdGVQYXJ0aWNpcGFudFJlc3BvbnNlIgiQAgKKtRgBBRJlChJTdXNwZW5kUGFydGljaXBhbnQSIS5kY20udjEuU3VzcGVuZFBhcnRpY2lwYW50UmVxdWVzdBoiLmRjbS52MS5TdXNwZW5kUGFydGljaXBhbnRSZXNwb25zZSIIkAICirUYAQUSYgoRUmVzdW1lUGFydGljaXBhbnQSIC5kY20udjEuUmVzdW1lUGFydGljaXBhbnRSZXF1ZXN0GiEuZGNtLnYxLlJlc3VtZVBhcnRpY2lwYW50UmVzcG9uc2UiCJACAoq1GAEFEl8KEENsb3NlUGFydGljaXBhbnQSHy5kY20udjEuQ2xvc2VQYXJ0aWNpcGFudFJlcXVlc3QaIC5kY20udjEuQ2xvc2VQYXJ0aWNpcGFudFJlc3BvbnNlIgiQAgKKtRgBBRJpChNMaXN0UGFydGljaXBhbnRLZXlzEiIuZGNtLnYxLkxpc3RQYXJ0aWNpcGFudEtleXNSZXF1ZXN0GiMuZGNtLnYxLkxpc3RQYXJ0aWNpcGFudEtleXNSZXNwb25zZSIJkAIBirUYAgQFEmIKEUFkZFBhcnRpY2lwYW50S2V5EiAuZGNtLnYxLkFkZFBhcnRpY2lwYW50S2V5UmVxdWVzdBohLmRjbS52MS5BZGRQYXJ0aWNpcGFudEtleVJlc3BvbnNlIgiQAgKKtRgBBRJrChRSZXRpcmVQYXJ0aWNpcGFudEtleRIjLmRjbS52MS5SZXRpcmVQYXJ0aWNpcGFudEtleVJlcXVlc3QaJC5kY20udjEuUmV0aXJlUGFydGljaXBhbnRLZXlSZXNwb25zZSIIkAICirUYAQUSXAoPUGluZ1BhcnRpY2lwYW50Eh4uZGNtLnYxLlBpbmdQYXJ0aWNpcGFudFJlcXVlc3QaHy5kY20udjEuUGluZ1BhcnRpY2lwYW50UmVzcG9uc2UiCJACAoq1GAEFEkoKCUFkZE93bktleRIYLmRjbS52MS5BZGRPd25LZXlSZXF1ZXN0GhkuZGNtLnYxLkFkZE93bktleVJlc3BvbnNlIgiQAgKKtRgBAWIGcHJvdG8z", [file_dcm_v1_access, file_dcm_v1_participant, file_google_protobuf_timestamp]);
 
 /**
  * A bank to register.
@@ -31,6 +31,14 @@ export type RegisterBankRequest = Message<"dcm.v1.RegisterBankRequest"> & {
    * @generated from field: dcm.v1.Participant bank = 1;
    */
   bank?: Participant | undefined;
+
+  /**
+   * Whether each of its callback URLs must prove each of its signing keys first, by its answer to a ping. For a bank that is
+   * registered already nothing is asked.
+   *
+   * @generated from field: bool prove = 2;
+   */
+  prove: boolean;
 };
 
 /**
@@ -73,6 +81,13 @@ export type RegisterMerchantRequest = Message<"dcm.v1.RegisterMerchantRequest"> 
    * @generated from field: dcm.v1.Participant merchant = 1;
    */
   merchant?: Participant | undefined;
+
+  /**
+   * As for a bank.
+   *
+   * @generated from field: bool prove = 2;
+   */
+  prove: boolean;
 };
 
 /**
@@ -709,6 +724,13 @@ export type AddParticipantKeyRequest = Message<"dcm.v1.AddParticipantKeyRequest"
    * @generated from field: google.protobuf.Timestamp retire_others_at = 3;
    */
   retireOthersAt?: Timestamp | undefined;
+
+  /**
+   * Whether each of the participant's callback URLs must prove the key first, by its answer to a ping.
+   *
+   * @generated from field: bool prove = 4;
+   */
+  prove: boolean;
 };
 
 /**
@@ -803,6 +825,118 @@ export const RetireParticipantKeyResponseSchema: GenMessage<RetireParticipantKey
   messageDesc(file_dcm_v1_participant_service, 22);
 
 /**
+ * Whom to test.
+ *
+ * @generated from message dcm.v1.PingParticipantRequest
+ */
+export type PingParticipantRequest = Message<"dcm.v1.PingParticipantRequest"> & {
+  /**
+   * The participant.
+   *
+   * @generated from field: string guid = 1;
+   */
+  guid: string;
+};
+
+/**
+ * Describes the message dcm.v1.PingParticipantRequest.
+ * Use `create(PingParticipantRequestSchema)` to create a new message.
+ */
+export const PingParticipantRequestSchema: GenMessage<PingParticipantRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 23);
+
+/**
+ * What came of a test.
+ *
+ * @generated from message dcm.v1.PingParticipantResponse
+ */
+export type PingParticipantResponse = Message<"dcm.v1.PingParticipantResponse"> & {
+  /**
+   * One for each address, in the order in which the URLs are documented.
+   *
+   * @generated from field: repeated dcm.v1.PingResult results = 1;
+   */
+  results: PingResult[];
+};
+
+/**
+ * Describes the message dcm.v1.PingParticipantResponse.
+ * Use `create(PingParticipantResponseSchema)` to create a new message.
+ */
+export const PingParticipantResponseSchema: GenMessage<PingParticipantResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 24);
+
+/**
+ * What came of the test of one address.
+ *
+ * @generated from message dcm.v1.PingResult
+ */
+export type PingResult = Message<"dcm.v1.PingResult"> & {
+  /**
+   * The names of the callback URLs that have this address.
+   *
+   * @generated from field: repeated string url_names = 1;
+   */
+  urlNames: string[];
+
+  /**
+   * The address.
+   *
+   * @generated from field: string url = 2;
+   */
+  url: string;
+
+  /**
+   * What came of it, as of an attempt to deliver a callback: `accepted` when it works.
+   *
+   * @generated from field: string outcome = 3;
+   */
+  outcome: string;
+
+  /**
+   * The status that it answered; 0: none.
+   *
+   * @generated from field: int32 http_status = 4;
+   */
+  httpStatus: number;
+
+  /**
+   * How long it took, in milliseconds.
+   *
+   * @generated from field: int32 duration_ms = 5;
+   */
+  durationMs: number;
+
+  /**
+   * The beginning of the answer, at most 4 KiB.
+   *
+   * @generated from field: string answer = 6;
+   */
+  answer: string;
+
+  /**
+   * What went wrong, in one sentence; empty: nothing.
+   *
+   * @generated from field: string problem = 7;
+   */
+  problem: string;
+
+  /**
+   * The kids of the keys that the answer proves.
+   *
+   * @generated from field: repeated string proven_kids = 8;
+   */
+  provenKids: string[];
+};
+
+/**
+ * Describes the message dcm.v1.PingResult.
+ * Use `create(PingResultSchema)` to create a new message.
+ */
+export const PingResultSchema: GenMessage<PingResult> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 25);
+
+/**
  * A key that the calling bank adds to itself.
  *
  * @generated from message dcm.v1.AddOwnKeyRequest
@@ -821,7 +955,7 @@ export type AddOwnKeyRequest = Message<"dcm.v1.AddOwnKeyRequest"> & {
  * Use `create(AddOwnKeyRequestSchema)` to create a new message.
  */
 export const AddOwnKeyRequestSchema: GenMessage<AddOwnKeyRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 23);
+  messageDesc(file_dcm_v1_participant_service, 26);
 
 /**
  * The key that was added.
@@ -842,7 +976,7 @@ export type AddOwnKeyResponse = Message<"dcm.v1.AddOwnKeyResponse"> & {
  * Use `create(AddOwnKeyResponseSchema)` to create a new message.
  */
 export const AddOwnKeyResponseSchema: GenMessage<AddOwnKeyResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 24);
+  messageDesc(file_dcm_v1_participant_service, 27);
 
 /**
  * Registers participants and answers who they are.
@@ -968,6 +1102,17 @@ export const ParticipantService: GenService<{
     methodKind: "unary";
     input: typeof RetireParticipantKeyRequestSchema;
     output: typeof RetireParticipantKeyResponseSchema;
+  },
+  /**
+   * Sends a test to the registered callback URLs of a participant, as the OpenAPI document's webhook `ping` says, and answers what
+   * came of it. Changes nothing.
+   *
+   * @generated from rpc dcm.v1.ParticipantService.PingParticipant
+   */
+  pingParticipant: {
+    methodKind: "unary";
+    input: typeof PingParticipantRequestSchema;
+    output: typeof PingParticipantResponseSchema;
   },
   /**
    * Adds a key to the bank that calls, as it has signed with a key that it has. As AddParticipantKey.

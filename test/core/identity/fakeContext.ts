@@ -65,6 +65,7 @@ export function fakeContext(
     platformKeys: { jwks: () => [], sign: async (claims) => JSON.stringify(claims), secret: new Uint8Array(32) },
     callbackUrlProblem: async () => undefined,
     publicKey: async () => ({ problem: "is not looked at here" }),
+    ping: async () => ({ outcome: "connect_refused", durationMs: 1 }),
     fetchJwks: async () => ({ problem: "does not answer" }),
     ...changes,
   };
