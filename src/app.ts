@@ -11,19 +11,21 @@ import { fetchKeySet, keysOf } from "./callbacks/keySet.ts";
 import { publishDue } from "./callbacks/relay.ts";
 import { attemptsAtOnce, startWorker } from "./callbacks/worker.ts";
 import type { Config, Role } from "./config.ts";
-import type { CoreContext, DueCallback } from "./core/context.ts";
+import type { CoreContext, DueCallback, PlatformKeys } from "./core/context.ts";
 import { type Core, createCore } from "./core/core.ts";
+import { followPlatformKeys } from "./core/platformKeyRing.ts";
+import { ensurePlatformKeys, type MasterKeys } from "./core/platformKeyStart.ts";
 import { followDatabaseClock } from "./db/clock.ts";
 import { connectionLimit, type Database, migrate, openDatabase } from "./db/database.ts";
 import { startEmbeddedPostgres } from "./db/embedded.ts";
 import { databaseFailure } from "./db/failure.ts";
 import type { PublicJwk } from "./domain/participant.ts";
 import type { Logger } from "./log.ts";
+import { masterKeysOf, olderKey, platformKeyFileOf } from "./masterKey.ts";
 import { createMetrics, type Metrics, metricsReaders } from "./metrics.ts";
 import { callersToken, ensureOperatorToken } from "./operatorToken.ts";
 import { startOpsServer } from "./opsServer.ts";
 import { loadParticipants } from "./participantsFile.ts";
-import { platformKey, platformSecret } from "./platformKey.ts";
 import { createLocalQueue } from "./queue/local.ts";
 import type { CallbackQueue } from "./queue/queue.ts";
 import { createRabbitmqQueue } from "./queue/rabbitmq.ts";
@@ -32,8 +34,7 @@ import type { DependencyState } from "./rest/context.ts";
 import { createRestApp } from "./rest/server.ts";
 import { type CoreClients, createClients, inProcessTransport, remoteTransport } from "./rpc/clients.ts";
 import { startRpcServer } from "./rpc/server.ts";
-import { signJws } from "./sdk/jws.ts";
-import { importPublicKey, type KeyPair } from "./sdk/keys.ts";
+import { importPublicKey } from "./sdk/keys.ts";
 import { startTracing, type Tracing } from "./tracing.ts";
 
 export type App = {
@@ -114,7 +115,7 @@ async function startRpc({ config, log, tracing, edges }: Run, { core }: LocalCor
   return rpc.url;
 }
 
-async function startDelivery(run: Run, { core, queue, key }: LocalCore): Promise<void> {
+async function startDelivery(run: Run, { core, queue, platformKeys }: LocalCore): Promise<void> {
   const { config, log, parts, guard, metrics, tracing, edges } = run;
   const { attemptTimeoutMs } = config.retryPolicy;
   const client = createCallbackClient({ guard, attemptTimeoutMs, connectionsPerOrigin: attemptsAtOnce });
@@ -122,7 +123,7 @@ async function startDelivery(run: Run, { core, queue, key }: LocalCore): Promise
     core,
     queue,
     client,
-    signer: { issuer: configuredUrlOf(config), key },
+    signer: { issuer: configuredUrlOf(config), sign: platformKeys.sign },
     publicUrl: () => publicUrlOf(run),
     newGuid: parts.newGuid ?? uuidV7,
     republishAfterMs: config.republishAfterMs,
@@ -145,11 +146,17 @@ async function startOps({ config, metrics, started }: Run, port: number, ready: 
   return `http://localhost:${ops.port}`;
 }
 
-type LocalCore = { core: Core; queue: CallbackQueue; database: Database; clock: () => Date; key: KeyPair };
+type LocalCore = {
+  core: Core;
+  queue: CallbackQueue;
+  database: Database;
+  clock: () => Date;
+  platformKeys: PlatformKeys;
+};
 
 async function startLocalCore(run: Run): Promise<LocalCore> {
   const { config, log, parts, guard, metrics, tracing, started } = run;
-  const key = await platformKey(config.platformKeyFile ?? join(config.dataDir, "platform-key.json"));
+  const masterKeys = await masterKeysOf(config);
   const url = config.databaseUrl ?? (await startOwnDatabase(config, log, started));
   const limit = await whenThere(log, async () => {
     await migrate(url);
@@ -163,6 +170,7 @@ async function startLocalCore(run: Run): Promise<LocalCore> {
   started.defer(() => database.close());
   const clock = await followDatabaseClock(database.sql);
   started.defer(() => clock.stop());
+  const platformKeys = await startPlatformKeys(run, database, { masterKeys, now: clock.now });
   const queue = createQueue(config, log);
   started.defer(() => queue.close());
   metrics.watchBacklog(database, queue);
@@ -177,7 +185,8 @@ async function startLocalCore(run: Run): Promise<LocalCore> {
     observer: metrics.core,
     now: clock.now,
     publicUrl: () => publicUrlOf(run),
-    platformKeys: { jwks: () => [key.publicJwk], sign: (claims) => signJws(claims, key), secret: platformSecret(key) },
+    platformKeys,
+    jwksMaxAgeSeconds: config.jwksMaxAgeSeconds,
     currentTrace: tracing.current,
     callbackUrlProblem: async (target) => {
       const check = await guard.check(target);
@@ -194,7 +203,36 @@ async function startLocalCore(run: Run): Promise<LocalCore> {
   };
   const core = createCore(context);
   started.defer(() => core.drain());
-  return { core, queue, database, clock: clock.now, key };
+  return { core, queue, database, clock: clock.now, platformKeys };
+}
+
+/** The signing keys, which all processes of the platform have from its database. */
+async function startPlatformKeys(
+  { config, log, started }: Run,
+  database: Database,
+  { masterKeys, now }: { masterKeys: MasterKeys; now: () => Date },
+): Promise<PlatformKeys> {
+  const { current: masterKey } = masterKeys;
+  const done = await ensurePlatformKeys(database, masterKeys, {
+    older: () => olderKey(config),
+    maxAgeSeconds: config.jwksMaxAgeSeconds,
+  });
+  if (done.made.length > 0)
+    log.info({ kids: done.made, masterKey: masterKey.id }, "the platform's signing keys are made");
+  if (done.imported !== undefined) {
+    const fields = { file: platformKeyFileOf(config), kid: done.imported };
+    log.info(
+      fields,
+      "the signing key in this file is in the database now; the file is not used any more and may be deleted",
+    );
+  }
+  if (done.reencrypted > 0) {
+    const fields = { keys: done.reencrypted, masterKey: masterKey.id };
+    log.info(fields, "the signing keys are under the new master key; DCM_MASTER_KEY_PREVIOUS is not needed any more");
+  }
+  const keys = await followPlatformKeys({ sql: database.sql, now, masterKey, log });
+  started.defer(() => keys.stop());
+  return keys;
 }
 
 /** What is configured, but never more than the server gives: the pools would be refused the rest again and again. */
@@ -261,8 +299,11 @@ function handToQueue(queue: CallbackQueue, callbacks: readonly DueCallback[], lo
 }
 
 /** A separate encryption key names an algorithm that signs nothing; it is checked as the RSA key that it is. */
-async function registeredKey(jwk: unknown): Promise<PublicJwk | { problem: string }> {
-  const given = jwk as { use?: unknown; alg?: unknown } | null;
+export async function registeredKey(jwk: unknown): Promise<PublicJwk | { problem: string }> {
+  const given = jwk as { use?: unknown; alg?: unknown; kty?: unknown } | null;
+  // EdDSA is for what the platform signs; nothing that a participant signs is verified with it.
+  if (given?.kty === "OKP")
+    return { problem: "kty must be RSA or EC: a participant's key is for RS256, PS256 or ES256" };
   const isForEncryption = given?.use === "enc";
   const checked = isForEncryption ? { ...given, alg: undefined } : jwk;
   const imported = await importPublicKey(checked);

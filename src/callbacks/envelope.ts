@@ -1,10 +1,8 @@
 import type { ClaimedCallback } from "../core/callbacks.ts";
 import type { CallbackKind } from "../domain/callback.ts";
-import type { CallbackUrlName, Participant } from "../domain/participant.ts";
+import type { CallbackAlg, CallbackUrlName, Participant } from "../domain/participant.ts";
 import { ACCESS_HEADER, bodyDigest } from "../sdk/access.ts";
 import { CALLBACK_GUID_HEADER, CALLBACK_KIND_HEADER, MAX_CALLBACK_TOKEN_CHARS } from "../sdk/callbacks.ts";
-import { signJws } from "../sdk/jws.ts";
-import type { SigningKey } from "../sdk/keys.ts";
 import type { CallbackContent } from "./claims.ts";
 import type { CallbackRequest } from "./client.ts";
 
@@ -32,7 +30,11 @@ export function callbackUrl(kind: CallbackKind, receiver: Participant): string |
 /** Longer than any attempt may take, and short enough that a captured token is soon worthless. */
 const tokenLifeSeconds = 300;
 
-export type Signer = { issuer: string; key: SigningKey };
+export type Signer = {
+  issuer: string;
+  /** Signs with the active key of the algorithm. */
+  sign: (claims: Record<string, unknown>, alg: CallbackAlg) => Promise<string>;
+};
 
 /**
  * Signs one attempt in the envelope of wire-contract section 5. Every attempt is signed afresh, with PostgreSQL's instant
@@ -46,6 +48,7 @@ export async function sealEnvelope(
   newGuid: () => string,
 ): Promise<CallbackRequest> {
   const iat = Math.floor(claimed.claimedAt.getTime() / 1000);
+  const sign = (claims: Record<string, unknown>) => signer.sign(claims, receiver.callbackAlg);
   const binding = {
     iss: signer.issuer,
     aud: receiver.uid ?? receiver.guid,
@@ -56,13 +59,13 @@ export async function sealEnvelope(
   };
   if (content.form === "open") {
     const body = JSON.stringify(content.body);
-    const access = await signJws({ ...binding, body_sha256: bodyDigest(Buffer.from(body)) }, signer.key);
+    const access = await sign({ ...binding, body_sha256: bodyDigest(Buffer.from(body)) });
     return { headers: headers("application/json", access, claimed), body };
   }
   const [access, jws] = await Promise.all([
     // A jti of its own: a receiver that remembers them must not take a retry for a replay.
-    signJws({ iat, jti: newGuid() }, signer.key),
-    signJws({ ...content.claims, ...binding }, signer.key),
+    sign({ iat, jti: newGuid() }),
+    sign({ ...content.claims, ...binding }),
   ]);
   // Receivers need not take more, and would refuse it again and again: the fault is ours.
   if (jws.length > MAX_CALLBACK_TOKEN_CHARS) throw new Error(`the token would have ${jws.length} characters`);

@@ -61,6 +61,7 @@ export const refusalReasons = [
   "REGISTER_ALREADY_PAID",
   "PAYMENT_ID_USED",
   "STATUS_NOT_FINAL",
+  "KEY_ROTATION_UNDER_WAY",
 ] as const;
 
 export type RefusalReason = (typeof refusalReasons)[number];

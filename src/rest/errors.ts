@@ -102,6 +102,7 @@ const otherCodes = {
   DAY_IS_NOT_OVER: "INTERNAL_ERROR",
   CREDENTIAL_EXISTS: "INTERNAL_ERROR",
   CREDENTIAL_NOT_FOUND: "INTERNAL_ERROR",
+  KEY_ROTATION_UNDER_WAY: "INTERNAL_ERROR",
 } as const satisfies Record<Exclude<ReasonName, ErrorCode>, ErrorCode>;
 
 /** What the core's transport says when there is no reason from the core itself. */

@@ -6,9 +6,11 @@ import type { CredentialSchema } from "../../gen/dcm/v1/credential_service_pb.ts
 import type { OrderSchema } from "../../gen/dcm/v1/order_pb.ts";
 import type { ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
 import type { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
+import type { PlatformKeySchema } from "../../gen/dcm/v1/platform_service_pb.ts";
 import type { RegisterActSchema, RegisterPaymentSchema, RegisterSchema } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { AuditEntry } from "../core/audit.ts";
 import type { PaymentMessage } from "../core/paymentMessages.ts";
+import type { ListedPlatformKey } from "../core/platformKeys.ts";
 import type { RegisterAct } from "../core/registerActs.ts";
 import type { CallbackAttempt, CallbackView } from "../core/review.ts";
 import type { Register, RegisterPayment } from "../core/settlements.ts";
@@ -27,6 +29,7 @@ import {
   participantStatuses,
   paymentMessageStatuses,
   paymentTypes,
+  platformKeyStates,
   registerActKinds,
   registerStatuses,
   scopes,
@@ -239,6 +242,18 @@ export function toCredential(credential: Credential): MessageInitShape<typeof Cr
     expiresAt: timestampFromDate(credential.expiresAt),
     createdAt: timestampFromDate(credential.createdAt),
     ...(credential.revokedAt && { revokedAt: timestampFromDate(credential.revokedAt) }),
+  };
+}
+
+export function toPlatformKey(key: ListedPlatformKey): MessageInitShape<typeof PlatformKeySchema> {
+  return {
+    kid: key.kid,
+    alg: callbackAlgs[key.alg],
+    state: platformKeyStates[key.state],
+    createdAt: timestampFromDate(key.createdAt),
+    activeFrom: timestampFromDate(key.activeFrom),
+    ...(key.retireAt && { retireAt: timestampFromDate(key.retireAt) }),
+    ...(key.unpublishAt && { unpublishAt: timestampFromDate(key.unpublishAt) }),
   };
 }
 

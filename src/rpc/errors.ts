@@ -65,6 +65,7 @@ export const codeOfReason = {
   REGISTER_ALREADY_PAID: Code.FailedPrecondition,
   PAYMENT_ID_USED: Code.AlreadyExists,
   STATUS_NOT_FINAL: Code.InvalidArgument,
+  KEY_ROTATION_UNDER_WAY: Code.FailedPrecondition,
 } as const satisfies Record<RefusalReason, Code>;
 
 /** A refusal travels in the trailers of a call, which has no answer at all where these are larger than a frame. */

@@ -8,9 +8,14 @@ import type { ClaimedCallback } from "../../src/core/callbacks.ts";
 import type { PaymentsPage, Register, RegisterPayment } from "../../src/core/settlements.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import { MAX_CALLBACK_TOKEN_CHARS } from "../../src/sdk/callbacks.ts";
-import { peekJws } from "../../src/sdk/jws.ts";
+import { type Claims, peekJws, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
 import { noTracing } from "../../src/tracing.ts";
+
+async function newSigner() {
+  const key = await generateKeyPair();
+  return { issuer: "https://gateway.example", sign: (claims: Claims) => signJws(claims, key) };
+}
 
 const guidOf = (n: number) => `01890000-0000-7000-8000-${String(n).padStart(12, "0")}`;
 const receiverGuid = guidOf(2);
@@ -114,7 +119,7 @@ describe("Gross_Settlement", () => {
         find: async () => ({ guid: receiverGuid, callbackUrls: { gross_settlement: "https://b.example" } }),
       },
       slots: createSlots(),
-      signer: { issuer: "https://gateway.example", key: await generateKeyPair() },
+      signer: await newSigner(),
       publicUrl: () => "https://gateway.example",
       newGuid: () => guidOf(9),
       random: () => 0,
@@ -132,7 +137,7 @@ describe("Gross_Settlement", () => {
 });
 
 test("the platform signs nothing beyond 1 MiB: that would be a fault of ours", async () => {
-  const signer = { issuer: "https://gateway.example", key: await generateKeyPair() };
+  const signer = await newSigner();
   const receiver = { guid: receiverGuid, callbackBodyFormat: "text" } as Participant;
   const seal = (chars: number) => {
     const claims = { filling: "x".repeat(Math.floor(chars * 0.75)) };

@@ -24,6 +24,7 @@ const released: { readonly [name: string]: string } = {
   Migration20261127000003: "bdbf0b77666aa218657ddf9197b5bc11dccc7dd41c1fddb648d670af2638c4af",
   Migration20261127000004: "498bdc636a49bdb276353c5c750083bb292e4a34547831dbc161d1d8be2f3a1f",
   Migration20261127000005: "61f91220b72d72e804d31f10a78838532dc0d34936588fae7c02d64b25a91d46",
+  Migration20261127000006: "9b6e25f9ce0cfd64ccddc2e289b3b24748fbfdef866252d9ec8e0eae077a39c6",
 };
 
 test("no released migration was edited, and each has its digest here", () => {

@@ -8,6 +8,7 @@ import { Migration20261127000002 } from "./Migration20261127000002.ts";
 import { Migration20261127000003 } from "./Migration20261127000003.ts";
 import { Migration20261127000004 } from "./Migration20261127000004.ts";
 import { Migration20261127000005 } from "./Migration20261127000005.ts";
+import { Migration20261127000006 } from "./Migration20261127000006.ts";
 
 /**
  * Every migration, oldest first. They are only ever added: one that was released may have run somewhere, and what is
@@ -24,6 +25,7 @@ export const migrationsList = [
   Migration20261127000003,
   Migration20261127000004,
   Migration20261127000005,
+  Migration20261127000006,
 ].map((migration) => ({
   name: migration.name,
   class: migration,
