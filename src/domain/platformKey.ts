@@ -29,9 +29,8 @@ export function platformKeyState(key: Instants, keys: readonly Instants[], now: 
   if (isOver(key.unpublishAt, now)) return "retired";
   if (key.activeFrom > now) return "announced";
   if (isOver(key.retireAt, now)) return "retiring";
-  const isReplaced = keys.some(
-    (other) => other.alg === key.alg && other.activeFrom <= now && other.activeFrom > key.activeFrom,
-  );
+  const signs = (other: Instants) => other.activeFrom <= now && !isOver(other.retireAt, now);
+  const isReplaced = keys.some((other) => other.alg === key.alg && signs(other) && other.activeFrom > key.activeFrom);
   return isReplaced ? "retiring" : "active";
 }
 

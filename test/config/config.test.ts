@@ -32,9 +32,9 @@ describe("readConfig", () => {
       "DATABASE_URL",
       "AMQP_URL",
       "REST_PORT",
-      "LOG_LEVEL",
       "DCM_MASTER_KEY",
       "JWKS_MAX_AGE_SECONDS",
+      "LOG_LEVEL",
       "CALLBACK_ALLOW_CIDRS",
       "SUPPORTED_CURRENCIES",
       "RETRY_DELAYS_MS",
@@ -57,7 +57,11 @@ describe("readConfig", () => {
   });
 
   test.each([
-    ["the role rest alone", ["rest"], { CORE_URL: "http://core.example", PUBLIC_URL: "https://x", RPC_TOKEN_FILE: "x" }],
+    [
+      "the role rest alone",
+      ["rest"],
+      { CORE_URL: "http://core.example", PUBLIC_URL: "https://x", RPC_TOKEN_FILE: "x" },
+    ],
     ["the embedded PostgreSQL", ["rest", "core", "worker"], {}],
     ["a command that starts no role", [], { DATABASE_URL: "postgres://x" }],
   ] as const)("no master key is asked of %s", (_rule, started, environment) => {
