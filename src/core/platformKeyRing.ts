@@ -18,7 +18,7 @@ export type RingOptions = {
   /** The database's clock. */
   now: () => Date;
   masterKey: MasterKey;
-  log: { error: (fields: object, message: string) => void };
+  log: Record<"warn" | "error", (fields: object, message: string) => void>;
 };
 
 /**
@@ -63,7 +63,7 @@ export async function followPlatformKeys({ sql, now, masterKey, log }: RingOptio
 
   await refresh();
   const following = repeat(refresh, (problem) =>
-    log.error({ problem }, "the signing keys cannot be read; those known go on"),
+    log.warn({ problem }, "the signing keys cannot be read; those known go on"),
   );
   return {
     jwks: () => publishedKeys(rows, now()).map(({ publicJwk }) => publicJwk),

@@ -41,7 +41,8 @@ async function startNode(
 async function follow(platform: Platform, { current }: MasterKeys = { current: own }): Promise<Node> {
   const told: string[] = [];
   const { now } = platform.context;
-  const log = { error: (fields: object, message: string) => void told.push(`${JSON.stringify(fields)} ${message}`) };
+  const tell = (fields: object, message: string) => void told.push(`${JSON.stringify(fields)} ${message}`);
+  const log = { warn: tell, error: tell };
   const keys = await followPlatformKeys({ sql: platform.db.sql, now, masterKey: current, log });
   onTestFinished(() => keys.stop());
   const context = { ...platform.context, platformKeys: keys, jwksMaxAgeSeconds: maxAgeSeconds };
