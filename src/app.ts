@@ -13,19 +13,18 @@ import { attemptsAtOnce, startWorker } from "./callbacks/worker.ts";
 import type { Config, Role } from "./config.ts";
 import type { CoreContext, DueCallback, PlatformKeys } from "./core/context.ts";
 import { type Core, createCore } from "./core/core.ts";
-import { followPlatformKeys } from "./core/platformKeyRing.ts";
-import { ensurePlatformKeys, type MasterKeys } from "./core/platformKeyStart.ts";
 import { followDatabaseClock } from "./db/clock.ts";
 import { connectionLimit, type Database, migrate, openDatabase } from "./db/database.ts";
 import { startEmbeddedPostgres } from "./db/embedded.ts";
 import { databaseFailure } from "./db/failure.ts";
 import type { PublicJwk } from "./domain/participant.ts";
 import type { Logger } from "./log.ts";
-import { masterKeysOf, olderKey, platformKeyFileOf } from "./masterKey.ts";
+import { masterKeysOf } from "./masterKey.ts";
 import { createMetrics, type Metrics, metricsReaders } from "./metrics.ts";
 import { callersToken, ensureOperatorToken } from "./operatorToken.ts";
 import { startOpsServer } from "./opsServer.ts";
 import { loadParticipants } from "./participantsFile.ts";
+import { startPlatformKeys } from "./platformKeys.ts";
 import { createLocalQueue } from "./queue/local.ts";
 import type { CallbackQueue } from "./queue/queue.ts";
 import { createRabbitmqQueue } from "./queue/rabbitmq.ts";
@@ -170,7 +169,8 @@ async function startLocalCore(run: Run): Promise<LocalCore> {
   started.defer(() => database.close());
   const clock = await followDatabaseClock(database.sql);
   started.defer(() => clock.stop());
-  const platformKeys = await startPlatformKeys(run, database, { masterKeys, now: clock.now });
+  const platformKeys = await startPlatformKeys(config, log, { database, masterKeys, now: clock.now });
+  started.defer(() => platformKeys.stop());
   const queue = createQueue(config, log);
   started.defer(() => queue.close());
   metrics.watchBacklog(database, queue);
@@ -204,35 +204,6 @@ async function startLocalCore(run: Run): Promise<LocalCore> {
   const core = createCore(context);
   started.defer(() => core.drain());
   return { core, queue, database, clock: clock.now, platformKeys };
-}
-
-/** The signing keys, which all processes of the platform have from its database. */
-async function startPlatformKeys(
-  { config, log, started }: Run,
-  database: Database,
-  { masterKeys, now }: { masterKeys: MasterKeys; now: () => Date },
-): Promise<PlatformKeys> {
-  const { current: masterKey } = masterKeys;
-  const done = await ensurePlatformKeys(database, masterKeys, {
-    older: () => olderKey(config),
-    maxAgeSeconds: config.jwksMaxAgeSeconds,
-  });
-  if (done.made.length > 0)
-    log.info({ kids: done.made, masterKey: masterKey.id }, "the platform's signing keys are made");
-  if (done.imported !== undefined) {
-    const fields = { file: platformKeyFileOf(config), kid: done.imported };
-    log.info(
-      fields,
-      "the signing key in this file is in the database now; the file is not used any more and may be deleted",
-    );
-  }
-  if (done.reencrypted > 0) {
-    const fields = { keys: done.reencrypted, masterKey: masterKey.id };
-    log.info(fields, "the signing keys are under the new master key; DCM_MASTER_KEY_PREVIOUS is not needed any more");
-  }
-  const keys = await followPlatformKeys({ sql: database.sql, now, masterKey, log });
-  started.defer(() => keys.stop());
-  return keys;
 }
 
 /** What is configured, but never more than the server gives: the pools would be refused the rest again and again. */

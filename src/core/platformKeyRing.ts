@@ -46,11 +46,18 @@ export async function followPlatformKeys({ sql, now, masterKey, log }: RingOptio
     }
   }
 
-  async function refresh(): Promise<void> {
+  async function readOnce(): Promise<void> {
     const read = await publishedPlatformKeys(sql);
     for (const row of read) await open(row);
     for (const kid of pairs.keys()) if (!read.some((row) => row.kid === kid)) pairs.delete(kid);
     rows = read;
+  }
+
+  // One after the other: an older answer that comes later would undo a newer one.
+  let reading = Promise.resolve();
+  function refresh(): Promise<void> {
+    reading = reading.catch(() => undefined).then(readOnce);
+    return reading;
   }
 
   function pairFor(alg: CallbackAlg): KeyPair {

@@ -29,6 +29,7 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   participantsFile: ["core", "domain", "gen", "log", "rpc"],
   secretFile: [],
   masterKey: ["core", "sdk", "secretFile"],
+  platformKeys: ["core", "db", "log", "masterKey"],
   keyRecovery: ["config", "core", "db", "masterKey"],
   operatorToken: ["core", "domain", "secretFile"],
   app: "everything",

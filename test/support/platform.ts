@@ -158,6 +158,8 @@ function environmentOf(options: PlatformOptions, databaseUrl: string, dataDir: s
     RPC_PORT: "0",
     DATA_DIR: dataDir,
     DCM_MASTER_KEY: testMasterKey,
+    // Roles that run apart must agree on it, whatever port the system chooses.
+    ...(options.roles && { PUBLIC_URL: "http://dcm.example" }),
     CALLBACK_ALLOW_CIDRS: "127.0.0.0/8",
     RETRY_DELAYS_MS: FAST_RETRIES_MS,
     CALLBACK_TIMEOUT_MS: "3000",
