@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 const withServices = [
   "{callbacks,queue,sandbox,faults,operator,db,metrics,settlement}/**/*",
   "rest/{e2e-*,streams}",
-  "core/{audit,plans,registerActs,settlements}",
+  "core/{audit,plans,platformKeys,registerActs,settlements}",
 ].map((files) => `test/${files}.test.ts`);
 
 export default defineConfig({

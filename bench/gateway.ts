@@ -25,6 +25,9 @@ export type GatewayOptions = {
   settings?: Record<string, string>;
 };
 
+/** The same for every process of a benchmark, also where one goes on with the database of another. */
+const masterKey = Buffer.alloc(32, "bench").toString("base64");
+
 const READY_DEADLINE_MS = 60_000;
 
 /** The flags of `npm start`, and further ones, for example --cpu-prof to see where the time goes. */
@@ -52,7 +55,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       DATABASE_URL: options.databaseUrl,
       ...(amqp && { AMQP_URL: amqp.url, AMQP_PREFIX: amqp.prefix }),
       DATA_DIR: options.dataDir,
-      PLATFORM_KEY_FILE: join(options.dataDir, "platform-key.json"),
+      DCM_MASTER_KEY: masterKey,
       PUBLIC_URL: "http://gateway.example",
       REST_HOST: "127.0.0.1",
       REST_PORT: String(restPort),

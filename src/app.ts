@@ -8,10 +8,11 @@ import { v7 as uuidV7 } from "uuid";
 import { createAddressGuard } from "./callbacks/address.ts";
 import { createCallbackClient } from "./callbacks/client.ts";
 import { fetchKeySet, keysOf } from "./callbacks/keySet.ts";
+import { createPing } from "./callbacks/ping.ts";
 import { publishDue } from "./callbacks/relay.ts";
 import { attemptsAtOnce, startWorker } from "./callbacks/worker.ts";
 import type { Config, Role } from "./config.ts";
-import type { CoreContext, DueCallback } from "./core/context.ts";
+import type { CoreContext, DueCallback, PlatformKeys } from "./core/context.ts";
 import { type Core, createCore } from "./core/core.ts";
 import { followDatabaseClock } from "./db/clock.ts";
 import { connectionLimit, type Database, migrate, openDatabase } from "./db/database.ts";
@@ -19,11 +20,12 @@ import { startEmbeddedPostgres } from "./db/embedded.ts";
 import { databaseFailure } from "./db/failure.ts";
 import type { PublicJwk } from "./domain/participant.ts";
 import type { Logger } from "./log.ts";
+import { masterKeysOf } from "./masterKey.ts";
 import { createMetrics, type Metrics, metricsReaders } from "./metrics.ts";
 import { callersToken, ensureOperatorToken } from "./operatorToken.ts";
 import { startOpsServer } from "./opsServer.ts";
 import { loadParticipants } from "./participantsFile.ts";
-import { platformKey, platformSecret } from "./platformKey.ts";
+import { startPlatformKeys } from "./platformKeys.ts";
 import { createLocalQueue } from "./queue/local.ts";
 import type { CallbackQueue } from "./queue/queue.ts";
 import { createRabbitmqQueue } from "./queue/rabbitmq.ts";
@@ -32,8 +34,7 @@ import type { DependencyState } from "./rest/context.ts";
 import { createRestApp } from "./rest/server.ts";
 import { type CoreClients, createClients, inProcessTransport, remoteTransport } from "./rpc/clients.ts";
 import { startRpcServer } from "./rpc/server.ts";
-import { signJws } from "./sdk/jws.ts";
-import { importPublicKey, type KeyPair } from "./sdk/keys.ts";
+import { importPublicKey } from "./sdk/keys.ts";
 import { startTracing, type Tracing } from "./tracing.ts";
 
 export type App = {
@@ -114,7 +115,7 @@ async function startRpc({ config, log, tracing, edges }: Run, { core }: LocalCor
   return rpc.url;
 }
 
-async function startDelivery(run: Run, { core, queue, key }: LocalCore): Promise<void> {
+async function startDelivery(run: Run, { core, queue, platformKeys }: LocalCore): Promise<void> {
   const { config, log, parts, guard, metrics, tracing, edges } = run;
   const { attemptTimeoutMs } = config.retryPolicy;
   const client = createCallbackClient({ guard, attemptTimeoutMs, connectionsPerOrigin: attemptsAtOnce });
@@ -122,7 +123,7 @@ async function startDelivery(run: Run, { core, queue, key }: LocalCore): Promise
     core,
     queue,
     client,
-    signer: { issuer: configuredUrlOf(config), key },
+    signer: signerOf(config, platformKeys),
     publicUrl: () => publicUrlOf(run),
     newGuid: parts.newGuid ?? uuidV7,
     republishAfterMs: config.republishAfterMs,
@@ -138,6 +139,18 @@ async function startDelivery(run: Run, { core, queue, key }: LocalCore): Promise
   metrics.watchInFlight(worker.inFlight);
 }
 
+const signerOf = (config: Config, { sign }: PlatformKeys) => ({ issuer: configuredUrlOf(config), sign });
+
+/** A test is answered with up to eight signatures, which are kept whole. */
+const keptPingBytes = 65_536;
+
+function startPing({ config, guard, parts, started }: Run, platformKeys: PlatformKeys, now: () => Date) {
+  const { attemptTimeoutMs } = config.retryPolicy;
+  const client = createCallbackClient({ guard, attemptTimeoutMs, keptAnswerBytes: keptPingBytes });
+  started.defer(() => client.close());
+  return createPing({ client, signer: signerOf(config, platformKeys), now, newGuid: parts.newGuid ?? uuidV7 });
+}
+
 async function startOps({ config, metrics, started }: Run, port: number, ready: () => Promise<DependencyState[]>) {
   const mayReadMetrics = metricsReaders(config.metricsAllowCidrs);
   const ops = await startOpsServer({ port, metricsText: metrics.text, mayReadMetrics, readiness: ready });
@@ -145,11 +158,17 @@ async function startOps({ config, metrics, started }: Run, port: number, ready: 
   return `http://localhost:${ops.port}`;
 }
 
-type LocalCore = { core: Core; queue: CallbackQueue; database: Database; clock: () => Date; key: KeyPair };
+type LocalCore = {
+  core: Core;
+  queue: CallbackQueue;
+  database: Database;
+  clock: () => Date;
+  platformKeys: PlatformKeys;
+};
 
 async function startLocalCore(run: Run): Promise<LocalCore> {
   const { config, log, parts, guard, metrics, tracing, started } = run;
-  const key = await platformKey(config.platformKeyFile ?? join(config.dataDir, "platform-key.json"));
+  const masterKeys = await masterKeysOf(config);
   const url = config.databaseUrl ?? (await startOwnDatabase(config, log, started));
   const limit = await whenThere(log, async () => {
     await migrate(url);
@@ -163,6 +182,8 @@ async function startLocalCore(run: Run): Promise<LocalCore> {
   started.defer(() => database.close());
   const clock = await followDatabaseClock(database.sql);
   started.defer(() => clock.stop());
+  const platformKeys = await startPlatformKeys(config, log, { database, masterKeys, now: clock.now });
+  started.defer(() => platformKeys.stop());
   const queue = createQueue(config, log);
   started.defer(() => queue.close());
   metrics.watchBacklog(database, queue);
@@ -177,13 +198,15 @@ async function startLocalCore(run: Run): Promise<LocalCore> {
     observer: metrics.core,
     now: clock.now,
     publicUrl: () => publicUrlOf(run),
-    platformKeys: { jwks: () => [key.publicJwk], sign: (claims) => signJws(claims, key), secret: platformSecret(key) },
+    platformKeys,
+    jwksMaxAgeSeconds: config.jwksMaxAgeSeconds,
     currentTrace: tracing.current,
     callbackUrlProblem: async (target) => {
       const check = await guard.check(target);
       return check.ok ? undefined : check.problem;
     },
     publicKey: registeredKey,
+    ping: startPing(run, platformKeys, clock.now),
     fetchJwks: async (target) => {
       try {
         return keysOf(await fetchKeySet(guard, target));
@@ -195,7 +218,7 @@ async function startLocalCore(run: Run): Promise<LocalCore> {
   const core = createCore(context);
   started.defer(() => core.drain());
   keepSeenKeys(core, log, started);
-  return { core, queue, database, clock: clock.now, key };
+  return { core, queue, database, clock: clock.now, platformKeys };
 }
 
 /** So old may be what operators read of when a key was used last. */
@@ -278,8 +301,11 @@ function handToQueue(queue: CallbackQueue, callbacks: readonly DueCallback[], lo
 }
 
 /** A separate encryption key names an algorithm that signs nothing; it is checked as the RSA key that it is. */
-async function registeredKey(jwk: unknown): Promise<PublicJwk | { problem: string }> {
-  const given = jwk as { use?: unknown; alg?: unknown } | null;
+export async function registeredKey(jwk: unknown): Promise<PublicJwk | { problem: string }> {
+  const given = jwk as { use?: unknown; alg?: unknown; kty?: unknown } | null;
+  // EdDSA is for what the platform signs; nothing that a participant signs is verified with it.
+  if (given?.kty === "OKP")
+    return { problem: "kty must be RSA or EC: a participant's key is for RS256, PS256 or ES256" };
   const isForEncryption = given?.use === "enc";
   const checked = isForEncryption ? { ...given, alg: undefined } : jwk;
   const imported = await importPublicKey(checked);

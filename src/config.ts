@@ -2,6 +2,8 @@ import { resolve } from "node:path";
 import { cidrProblem } from "./callbacks/address.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "./domain/callback.ts";
 import { ISO_4217_CODES } from "./domain/money.ts";
+import { daySeconds } from "./domain/platformKey.ts";
+import { masterKeyIn } from "./masterKey.ts";
 
 export const roles = ["rest", "core", "worker"] as const;
 export type Role = (typeof roles)[number];
@@ -37,7 +39,11 @@ export type Config = {
   /** Undefined: the core runs in this process. */
   coreUrl: string | undefined;
   dataDir: string;
+  /** Under what the platform's signing keys are encrypted; undefined: a key file in `dataDir`. */
+  masterKey: Uint8Array | undefined;
+  masterKeyPrevious: Uint8Array | undefined;
   platformKeyFile: string | undefined;
+  jwksMaxAgeSeconds: number;
   participantsFile: string | undefined;
   logLevel: (typeof logLevels)[number];
   callbackAllowCidrs: readonly string[];
@@ -67,6 +73,9 @@ const isWholeNumber = (least: number, most: number) => (text: string) =>
   /^\d+$/.test(text) && Number(text) >= least && Number(text) <= most
     ? undefined
     : `is not a whole number from ${least} to ${most}`;
+
+/** Says nothing of the text: it may be nearly a master key. */
+const isMasterKey = (text: string) => (masterKeyIn(text) === undefined ? "is not base64 of 32 bytes" : undefined);
 
 const list = (text: string) =>
   text
@@ -140,11 +149,33 @@ export const variables = [
     help: "Where the role rest finds the core's RPC. Empty: in the same process.",
     problem: isUrl("http:", "https:"),
   },
-  { name: "DATA_DIR", fallback: "./data", help: "Folder of the embedded PostgreSQL and the platform's key." },
+  {
+    name: "DATA_DIR",
+    fallback: "./data",
+    help: "Folder of the embedded PostgreSQL, its master key and the operator's credential.",
+  },
+  {
+    name: "DCM_MASTER_KEY",
+    fallback: "",
+    help: "Encrypts the platform's signing keys in PostgreSQL: base64 of 32 bytes. Empty, with the embedded PostgreSQL only: made once in DATA_DIR/master-key.",
+    problem: isMasterKey,
+  },
+  {
+    name: "DCM_MASTER_KEY_PREVIOUS",
+    fallback: "",
+    help: "Only to change it: the one before, under which the keys still are. The start encrypts them anew.",
+    problem: isMasterKey,
+  },
   {
     name: "PLATFORM_KEY_FILE",
     fallback: "",
-    help: "The platform's private signing key as a JWK. Empty: made once in DATA_DIR/platform-key.json.",
+    help: "Private signing key (JWK) of a version before 0.2.0, which the first start takes over. Empty: DATA_DIR/platform-key.json, if it is there.",
+  },
+  {
+    name: "JWKS_MAX_AGE_SECONDS",
+    fallback: "3600",
+    help: "How long receivers may remember the platform's public keys. A new key is announced for at least this long.",
+    problem: isWholeNumber(1, daySeconds),
   },
   { name: "DCM_PARTICIPANTS", fallback: "", help: "JSON file of banks and merchants to register at the start." },
   {
@@ -245,7 +276,12 @@ function combinationProblems(started: readonly Role[], values: Record<VariableNa
   if (runs("core") !== runs("worker") && values.AMQP_URL === "") {
     problems.push("AMQP_URL is missing: core and worker that run apart must share a RabbitMQ");
   }
-  if (apart && (runs("rest") || runs("worker")) && values.PLATFORM_KEY_FILE === "" && values.PUBLIC_URL === "") {
+  if ((runs("core") || runs("worker")) && values.DATABASE_URL !== "" && values.DCM_MASTER_KEY === "") {
+    problems.push(
+      "DCM_MASTER_KEY is missing: the signing keys in PostgreSQL are encrypted under it, the same for every process; `openssl rand -base64 32` makes one",
+    );
+  }
+  if (apart && started.length > 0 && values.PUBLIC_URL === "") {
     problems.push("PUBLIC_URL is missing: roles that run apart must agree on what callers see");
   }
   if ((values.RPC_TLS_CERT_FILE === "") !== (values.RPC_TLS_KEY_FILE === "")) {
@@ -285,7 +321,10 @@ function toConfig(started: readonly Role[], values: Record<VariableName, string>
     otlpEndpoint: optional(values.OTEL_EXPORTER_OTLP_ENDPOINT)?.replace(/\/+$/, ""),
     coreUrl: optional(values.CORE_URL),
     dataDir: resolve(values.DATA_DIR),
+    masterKey: masterKeyIn(values.DCM_MASTER_KEY),
+    masterKeyPrevious: masterKeyIn(values.DCM_MASTER_KEY_PREVIOUS),
     platformKeyFile: optional(values.PLATFORM_KEY_FILE),
+    jwksMaxAgeSeconds: Number(values.JWKS_MAX_AGE_SECONDS),
     participantsFile: optional(values.DCM_PARTICIPANTS),
     logLevel: values.LOG_LEVEL as Config["logLevel"],
     callbackAllowCidrs: list(values.CALLBACK_ALLOW_CIDRS),

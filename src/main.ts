@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { type App, callersCa, startApp } from "./app.ts";
 import { type Config, type Role, readConfig, roles, variables } from "./config.ts";
 import { migrate } from "./db/database.ts";
+import { recoverKeys } from "./keyRecovery.ts";
 import { createLog, type Logger } from "./log.ts";
 import type { GroupName } from "./operator/operator.ts";
 import { operatorsToken } from "./operatorToken.ts";
@@ -38,6 +39,11 @@ const commands = {
     help: "Make, list and revoke the credentials of services that call the core; `services --help` tells more.",
     run: operator("services"),
   },
+  keys: {
+    usage: "keys list|rotate|recover …",
+    help: "Look at the platform's signing keys, rotate them, replace them when the master key is lost; `keys --help` tells more.",
+    run: operator("keys"),
+  },
   audit: {
     usage: "audit [--actor NAME] [--act ACT] [--object ID] [--since TIME] [--until TIME] [--limit N]",
     help: "Who changed what, and when, newest first; `audit --help` tells more.",
@@ -59,6 +65,9 @@ const commands = {
     run: migrateOnly,
   },
 } as const satisfies Record<string, { usage: string; help: string; run: (args: string[]) => Promise<number> }>;
+
+/** Commands that start no role need nothing of what roles need. */
+const noRoles: readonly Role[] = [];
 
 /** What a shell expects of a program that was called wrongly. */
 const exitUsage = 2;
@@ -117,7 +126,7 @@ const urlsOf = (app: App, started: readonly Role[]) => ({
 
 async function sandbox(args: string[]): Promise<number> {
   // Loaded on demand: a gateway in production must not carry the sandbox in its memory.
-  const { parseSandboxArgs, SANDBOX_HELP } = await import("./sandbox/options.ts");
+  const { parseSandboxArgs, SANDBOX_HELP, SANDBOX_MASTER_KEY } = await import("./sandbox/options.ts");
   const { runSandbox } = await import("./sandbox/sandbox.ts");
   if (args.includes("--help")) {
     console.log(SANDBOX_HELP);
@@ -125,7 +134,7 @@ async function sandbox(args: string[]): Promise<number> {
   }
   const parsed = parseSandboxArgs(args);
   if (!parsed.ok) return wrongCall(parsed.problems);
-  const config = configOr(roles, { LOG_LEVEL: "warn" });
+  const config = configOr(roles, { LOG_LEVEL: "warn", DCM_MASTER_KEY: SANDBOX_MASTER_KEY });
   if (config === undefined) return exitUsage;
   const log = createLog(config.logLevel);
   guardProcess(log);
@@ -142,7 +151,7 @@ async function sandbox(args: string[]): Promise<number> {
 /** A command of the operators: it speaks to the core of a gateway that runs elsewhere. */
 function operator(name: GroupName) {
   return async (args: string[]): Promise<number> => {
-    const config = configOr(roles);
+    const config = configOr(noRoles);
     if (config === undefined) return exitUsage;
     const { runOperator } = await import("./operator/operator.ts");
     const { createClients, remoteTransport } = await import("./rpc/clients.ts");
@@ -150,7 +159,13 @@ function operator(name: GroupName) {
     const transport = remoteTransport(coreUrl, await operatorsToken(config), undefined, await callersCa(config));
     try {
       const clients = createClients(transport);
-      return await runOperator(name, args, { clients, coreUrl, print: console.log, complain: console.error });
+      return await runOperator(name, args, {
+        clients,
+        coreUrl,
+        print: console.log,
+        complain: console.error,
+        recoverKeys: () => recoverKeys(config),
+      });
     } finally {
       transport.close();
     }
@@ -165,7 +180,7 @@ function rpcUrlOf({ rpcHost, rpcPort, rpcTls }: Config): string {
 
 async function migrateOnly(args: string[]): Promise<number> {
   if (parseArgs({ args, options: { help: { type: "boolean" } } }).values.help) return ownHelp();
-  const config = configOr(roles);
+  const config = configOr(noRoles);
   if (config === undefined) return exitUsage;
   if (config.databaseUrl === undefined) {
     return wrongCall(["DATABASE_URL is missing; the embedded PostgreSQL is brought up to date at every start"]);

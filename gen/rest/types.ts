@@ -342,7 +342,13 @@ export interface paths {
         };
         /**
          * Read the platform's public keys
-         * @description The keys that verify the platform's callbacks and its `Cx-Authorization` tokens.
+         * @description The keys that verify the platform's callbacks and its `Cx-Authorization` tokens. There are several: of each algorithm one
+         *     that signs, and while it is being replaced also the next one and the one before. The `kid` of a token says which it is.
+         *
+         *     Remember the set for as long as `Cache-Control` says. A new key is in it for at least that long before it signs, and a key
+         *     stays in it for 24 hours after it has signed for the last time. Only a key that was compromised is replaced at once:
+         *     read the set again when a token has a `kid` that you do not know, but never more often than once in ten seconds, whatever
+         *     tokens come.
          */
         get: operations["getJwks"];
         put?: never;
@@ -1772,12 +1778,12 @@ export interface components {
              * @description The algorithm that the key is used with.
              * @enum {string}
              */
-            alg?: "RS256" | "PS256" | "ES256" | "RSA-OAEP-256";
+            alg?: "RS256" | "PS256" | "ES256" | "EdDSA" | "RSA-OAEP-256";
             /**
              * @description The family of the key.
              * @enum {string}
              */
-            kty: "RSA" | "EC";
+            kty: "RSA" | "EC" | "OKP";
             /** @description The key's identifier. */
             kid: string;
             /**
@@ -1789,9 +1795,9 @@ export interface components {
             e?: string;
             /** @description The modulus of an RSA key, in base64url. */
             n?: string;
-            /** @description The curve of an EC key. */
+            /** @description The curve of an EC or OKP key. */
             crv?: string;
-            /** @description The first coordinate of an EC key, in base64url. */
+            /** @description The first coordinate of an EC key, or the public key of an OKP key, in base64url. */
             x?: string;
             /** @description The second coordinate of an EC key, in base64url. */
             y?: string;
@@ -3096,9 +3102,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The public keys. */
+            /** @description The public keys, RS256 first. */
             200: {
                 headers: {
+                    /**
+                     * @description How long the set may be remembered.
+                     * @example public, max-age=3600
+                     */
+                    "Cache-Control": string;
                     [name: string]: unknown;
                 };
                 content: {

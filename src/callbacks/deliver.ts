@@ -9,7 +9,7 @@ import type { CallbackQueue, Lane, Ticket, Verdict } from "../queue/queue.ts";
 import type { Span, Tracing } from "../tracing.ts";
 import { type CallbackFacts, callbackContent, maxCallbackPayments } from "./claims.ts";
 import type { AttemptResult, CallbackClient, CallbackRequest } from "./client.ts";
-import { callbackUrl, type Signer, sealEnvelope } from "./envelope.ts";
+import { callbackUrl, markedAs, type Signer, sealEnvelope } from "./envelope.ts";
 import type { Receivers } from "./receivers.ts";
 import type { Slot, Slots } from "./slots.ts";
 
@@ -169,7 +169,7 @@ async function prepareFor(context: DeliveryContext, facts: CallbackFacts, receiv
   const url = callbackUrl(claimed.kind, receiver);
   if (url === undefined) throw new Error(`the receiver has no URL for ${claimed.kind} callbacks`);
   const content = callbackContent(facts);
-  return { url, request: await sealEnvelope(content, claimed, receiver, context.signer, context.newGuid) };
+  return { url, request: await sealEnvelope(content, markedAs(claimed), receiver, context.signer, context.newGuid) };
 }
 
 async function record(

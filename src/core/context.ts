@@ -1,7 +1,8 @@
 import type { Database } from "../db/database.ts";
 import type { CallbackKind, Outcome, RetryPolicy } from "../domain/callback.ts";
-import type { PublicJwk, StatedParticipant } from "../domain/participant.ts";
+import type { CallbackAlg, PublicJwk, StatedParticipant } from "../domain/participant.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
+import type { SealedKey } from "./platformKeyRows.ts";
 
 /** What the queue needs to know of a callback that is due; `attempt` counts those already made in the series. */
 export type DueCallback = {
@@ -52,6 +53,8 @@ export type CoreContext = {
   publicUrl: () => string;
   /** The keys that the platform signs with. */
   platformKeys: PlatformKeys;
+  /** How long whoever reads the public ones may remember them. */
+  jwksMaxAgeSeconds: number;
   /** The running span as W3C traceparent. */
   currentTrace?: () => string | undefined;
   /** What is wrong with a callback URL, or undefined: the address guard. */
@@ -80,12 +83,19 @@ export type PingAnswer = {
 };
 
 export type PlatformKeys = {
-  /** The public ones, as everybody may read them. */
-  jwks: () => readonly object[];
-  /** Signs claims as a compact JWS. */
-  sign: (claims: Record<string, unknown>) => Promise<string>;
-  /** What every process of this platform knows and nobody else does, for what the platform tells itself. */
+  /** The public ones, as everybody may read them: announced, active and retiring, RS256 first. */
+  jwks: () => readonly PublicJwk[];
+  /** Signs claims as a compact JWS, with the active key of the algorithm; of RS256 where none is named. */
+  sign: (claims: Record<string, unknown>, alg?: CallbackAlg) => Promise<string>;
+  /**
+   * What every process of this platform knows and nobody else does, for what the platform tells itself. The same whatever keys
+   * come and go.
+   */
   secret: Uint8Array;
+  /** Encrypts a private key, as the database keeps it. */
+  seal: (kid: string, text: string) => SealedKey;
+  /** Learns at once what was changed. */
+  refresh: () => Promise<void>;
 };
 
 /**

@@ -18,6 +18,7 @@ import { closeParticipant, resumeParticipant, suspendParticipant } from "./parti
 import { ensureParticipant, getParticipant, listParticipants, registerParticipant } from "./participants.ts";
 import { getPaymentMessage } from "./paymentMessages.ts";
 import { pingParticipant } from "./ping.ts";
+import { listPlatformKeys, listSigningKeys, rotatePlatformKey } from "./platformKeys.ts";
 import { reconcileRegisters } from "./reconciliation.ts";
 import { redriveDeadLetters } from "./redrive.ts";
 import {
@@ -64,8 +65,9 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     identity: createIdentity(context),
     /** The database's clock, as this process knows it. */
     now: context.now,
-    /** The public keys of the platform. */
-    listSigningKeys: () => context.platformKeys.jwks(),
+    listSigningKeys: bind(listSigningKeys),
+    listPlatformKeys: bind(listPlatformKeys),
+    rotatePlatformKey: bind(rotatePlatformKey),
     /** Signs claims as the platform. */
     signAsPlatform: (claims: Record<string, unknown>) => context.platformKeys.sign(claims),
     /** Throws `PartyChanged` when the merchant is not what its signature was verified against; so does the next. */

@@ -1,5 +1,5 @@
 import { defineEntity, p, Routine } from "@mikro-orm/core";
-import { type AuditAct, actsElsewhere, auditActs, makingActs } from "../domain/audit.ts";
+import { type AuditAct, actsWithoutDigests, auditActs, makingActs } from "../domain/audit.ts";
 import {
   CALLBACK_KINDS,
   CALLBACK_STATES,
@@ -568,6 +568,31 @@ export const ServiceCredentialEntity = defineEntity({
   },
 });
 
+/** A key that the platform signs with; its state follows from the instants (`domain/platformKey.ts`). */
+export const PlatformKeyEntity = defineEntity({
+  name: "PlatformKey",
+  tableName: "platform_key",
+  checks: [
+    oneOf("platform_key", "alg", callbackAlgs),
+    check("platform_key_end_check", "(retire_at is null) = (unpublish_at is null)"),
+    check("platform_key_order_check", "retire_at <= unpublish_at"),
+  ],
+  properties: {
+    kid: text().primary(),
+    alg: text().$type<CallbackAlg>(),
+    publicJwk: p.json().$type<PublicJwk>(),
+    /** Encrypted under the master key (`core/masterKey.ts`). */
+    privateKey: p.blob(),
+    /** Which master key that was. */
+    masterKeyId: text(),
+    createdAt: instant(),
+    activeFrom: instant(),
+    /** Both null until a successor is announced. */
+    retireAt: instant().strictNullable(),
+    unpublishAt: instant().strictNullable(),
+  },
+});
+
 /** Who changed what, and when; rows are only added, also by hand. */
 export const AuditEntryEntity = defineEntity({
   name: "AuditEntry",
@@ -584,7 +609,7 @@ export const AuditEntryEntity = defineEntity({
     check(
       "audit_entry_digests_check",
       `case
-        when act in (${quoted(actsElsewhere)}) then digest_before is null and digest_after is null
+        when act in (${quoted(actsWithoutDigests)}) then digest_before is null and digest_after is null
         when act in (${quoted(makingActs)}) then digest_before is null and digest_after is not null
         else digest_before is not null and digest_after is not null and digest_before <> digest_after
       end`,
@@ -627,6 +652,7 @@ export const entities = [
   ClosedDayEntity,
   UsedAccessTokenEntity,
   ServiceCredentialEntity,
+  PlatformKeyEntity,
   AuditEntryEntity,
 ] as const;
 

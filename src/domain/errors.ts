@@ -68,6 +68,7 @@ export const refusalReasons = [
   "PARTICIPANT_NOT_SUSPENDED",
   "PARTICIPANT_IN_USE",
   "KEY_NOT_FOUND",
+  "KEY_ROTATION_UNDER_WAY",
 ] as const;
 
 export type RefusalReason = (typeof refusalReasons)[number];

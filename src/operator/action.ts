@@ -37,7 +37,12 @@ export type Call = {
   /** Waits for work that may take minutes, and says on standard error once in a while that it still runs. */
   patiently<T>(what: string, work: Promise<T>, remark?: string): Promise<T>;
   now: Date;
+  /** New signing keys for a master key that is lost: the one thing that is done without the core. */
+  recoverKeys?: (() => Promise<RecoveredKeys>) | undefined;
 };
+
+type RecoveredKeyName = { kid: string; alg: string; masterKeyId: string };
+export type RecoveredKeys = { made: RecoveredKeyName[]; lost: RecoveredKeyName[] };
 
 /** One command of the operators. `positionals` are names for the help text and for the message about a missing one. */
 export type Action = {

@@ -6,9 +6,18 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
 import type { CoreClients } from "../rpc/clients.ts";
 import { nameOf } from "../rpc/enums.ts";
-import { type Action, type Call, type Group, NotDone, type OptionSpec, WrongCall } from "./action.ts";
+import {
+  type Action,
+  type Call,
+  type Group,
+  NotDone,
+  type OptionSpec,
+  type RecoveredKeys,
+  WrongCall,
+} from "./action.ts";
 import { auditAction } from "./audit.ts";
 import { callbackActions, redriveAction } from "./callbacks.ts";
+import { keyActions } from "./keys.ts";
 import { writeTo } from "./output.ts";
 import { participantActions } from "./participants.ts";
 import { reconcileAction } from "./reconcile.ts";
@@ -30,6 +39,10 @@ export const groups = {
   services: {
     summary: "Credentials of services that call the core: make, list and revoke them.",
     actions: serviceActions,
+  },
+  keys: {
+    summary: "Signing keys of the platform: look at them, rotate them, make new ones when the master key is lost.",
+    actions: keyActions,
   },
   audit: {
     summary: "The audit trail: every change that is not a payment's own course.",
@@ -56,6 +69,7 @@ export type Surroundings = {
   now?: Date;
   /** How often work that takes long is said to be still running. */
   stillRunsEveryMs?: number;
+  recoverKeys?: () => Promise<RecoveredKeys>;
 };
 
 /** Often enough for somebody who wonders whether anything happens. */
@@ -144,6 +158,7 @@ function callOf(values: Values, positionals: readonly string[], around: Surround
     readText: (path) => (path === "-" ? readAll(process.stdin) : readFile(path, "utf8")),
     output: outputOf(around),
     now: around.now ?? new Date(),
+    recoverKeys: around.recoverKeys,
     patiently: (what, work, remark) => patiently([what, remark], work, around),
   };
 }
@@ -206,6 +221,7 @@ const nextStepOf: Partial<Record<keyof typeof ErrorReason, string>> = {
   INVALID_KEY: "Correct the key and run this again; nothing was stored.",
   INVALID_REQUEST: "Correct it and run this again; nothing was stored.",
   OVERLOADED: "Run this again in a moment; `/readyz` tells what is missing.",
+  KEY_ROTATION_UNDER_WAY: "`keys list` shows it; --at-once replaces it, and every other key of the algorithm, now.",
   INTERNAL_ERROR: "The log of the core tells more.",
 };
 

@@ -22,6 +22,18 @@ export function instantOf(call: Call, option: string): Timestamp | undefined {
   return timestampFromDate(date);
 }
 
+/** How long something takes, in seconds; undefined when the option was not given. */
+export function secondsOf(call: Call, option: string): number | undefined {
+  const text = call.text(option);
+  if (text === undefined) return undefined;
+  const [, count, unit = "s"] = /^(\d{1,9})([smhd])?$/.exec(text) ?? [];
+  const seconds = (Number(count) * unitMs[unit as keyof typeof unitMs]) / 1_000;
+  if (seconds >= 1 && seconds < 2 ** 31) return seconds;
+  throw new WrongCall(
+    `--${option} ${text} is not a time of at least a second: give seconds, or a time like 90m, 24h, 7d`,
+  );
+}
+
 export function countOf(call: Call, option: string, fallback: number, most: number): number {
   const text = call.text(option);
   if (text === undefined) return fallback;

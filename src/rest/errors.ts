@@ -109,6 +109,7 @@ const otherCodes = {
   PARTICIPANT_NOT_SUSPENDED: "INTERNAL_ERROR",
   PARTICIPANT_IN_USE: "INTERNAL_ERROR",
   KEY_NOT_FOUND: "INTERNAL_ERROR",
+  KEY_ROTATION_UNDER_WAY: "INTERNAL_ERROR",
 } as const satisfies Record<Exclude<ReasonName, ErrorCode>, ErrorCode>;
 
 /** What the core's transport says when there is no reason from the core itself. */

@@ -7,11 +7,13 @@ import type { OrderSchema } from "../../gen/dcm/v1/order_pb.ts";
 import type { ParticipantKeySchema, ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
 import type { PingResultSchema, PublishedKeySetSchema } from "../../gen/dcm/v1/participant_service_pb.ts";
 import type { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
+import type { PlatformKeySchema } from "../../gen/dcm/v1/platform_service_pb.ts";
 import type { RegisterActSchema, RegisterPaymentSchema, RegisterSchema } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { AuditEntry } from "../core/audit.ts";
 import type { KeySet } from "../core/keySets.ts";
 import type { PaymentMessage } from "../core/paymentMessages.ts";
 import type { PingResult } from "../core/ping.ts";
+import type { ListedPlatformKey } from "../core/platformKeys.ts";
 import type { RegisterAct } from "../core/registerActs.ts";
 import type { CallbackAttempt, CallbackView } from "../core/review.ts";
 import type { Register, RegisterPayment } from "../core/settlements.ts";
@@ -31,6 +33,7 @@ import {
   participantStatuses,
   paymentMessageStatuses,
   paymentTypes,
+  platformKeyStates,
   registerActKinds,
   registerStatuses,
   scopes,
@@ -283,6 +286,18 @@ export function toCredential(credential: Credential): MessageInitShape<typeof Cr
     expiresAt: timestampFromDate(credential.expiresAt),
     createdAt: timestampFromDate(credential.createdAt),
     ...(credential.revokedAt && { revokedAt: timestampFromDate(credential.revokedAt) }),
+  };
+}
+
+export function toPlatformKey(key: ListedPlatformKey): MessageInitShape<typeof PlatformKeySchema> {
+  return {
+    kid: key.kid,
+    alg: callbackAlgs[key.alg],
+    state: platformKeyStates[key.state],
+    createdAt: timestampFromDate(key.createdAt),
+    activeFrom: timestampFromDate(key.activeFrom),
+    ...(key.retireAt && { retireAt: timestampFromDate(key.retireAt) }),
+    ...(key.unpublishAt && { unpublishAt: timestampFromDate(key.unpublishAt) }),
   };
 }
 

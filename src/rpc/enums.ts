@@ -11,6 +11,7 @@ import {
   ParticipantStatus,
 } from "../../gen/dcm/v1/participant_pb.ts";
 import { PaymentMessageStatus, PaymentType, SenderAccountType } from "../../gen/dcm/v1/payment_message_pb.ts";
+import { PlatformKeyState } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { Scope } from "../../gen/dcm/v1/scope_pb.ts";
 import { RegisterActKind, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import type * as audit from "../domain/audit.ts";
@@ -19,6 +20,7 @@ import type { Scope as ScopeName } from "../domain/credential.ts";
 import type * as order from "../domain/order.ts";
 import type * as participant from "../domain/participant.ts";
 import type * as paymentMessage from "../domain/paymentMessage.ts";
+import type * as platformKey from "../domain/platformKey.ts";
 import type * as settlement from "../domain/settlement.ts";
 
 // Every closed list of the domain and its values on the wire. A domain value without a row does not compile; a test
@@ -139,11 +141,6 @@ export const callbackStates = {
 export const auditActs = {
   participant_registered: AuditAct.PARTICIPANT_REGISTERED,
   participant_updated: AuditAct.PARTICIPANT_UPDATED,
-  participant_suspended: AuditAct.PARTICIPANT_SUSPENDED,
-  participant_resumed: AuditAct.PARTICIPANT_RESUMED,
-  participant_closed: AuditAct.PARTICIPANT_CLOSED,
-  participant_key_added: AuditAct.PARTICIPANT_KEY_ADDED,
-  participant_key_retired: AuditAct.PARTICIPANT_KEY_RETIRED,
   credential_added: AuditAct.CREDENTIAL_ADDED,
   credential_revoked: AuditAct.CREDENTIAL_REVOKED,
   callback_replayed: AuditAct.CALLBACK_REPLAYED,
@@ -152,7 +149,22 @@ export const auditActs = {
   redrive_done: AuditAct.REDRIVE_DONE,
   register_reopened: AuditAct.REGISTER_REOPENED,
   day_closed: AuditAct.DAY_CLOSED,
+  participant_suspended: AuditAct.PARTICIPANT_SUSPENDED,
+  participant_resumed: AuditAct.PARTICIPANT_RESUMED,
+  participant_closed: AuditAct.PARTICIPANT_CLOSED,
+  participant_key_added: AuditAct.PARTICIPANT_KEY_ADDED,
+  participant_key_retired: AuditAct.PARTICIPANT_KEY_RETIRED,
+  platform_key_announced: AuditAct.PLATFORM_KEY_ANNOUNCED,
+  platform_key_retired: AuditAct.PLATFORM_KEY_RETIRED,
+  platform_keys_reencrypted: AuditAct.PLATFORM_KEYS_REENCRYPTED,
 } as const satisfies Record<audit.AuditAct, AuditAct>;
+
+export const platformKeyStates = {
+  announced: PlatformKeyState.ANNOUNCED,
+  active: PlatformKeyState.ACTIVE,
+  retiring: PlatformKeyState.RETIRING,
+  retired: PlatformKeyState.RETIRED,
+} as const satisfies Record<platformKey.PlatformKeyState, PlatformKeyState>;
 
 /** The domain's name of a wire value, or undefined for "unspecified" and for values of a newer client. */
 export function nameOf<Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name | undefined {

@@ -9,10 +9,12 @@ import type {
   UpdateParticipantRequest,
 } from "../../gen/dcm/v1/participant_service_pb.ts";
 import type { GetPaymentMessageRequest } from "../../gen/dcm/v1/payment_message_service_pb.ts";
+import type { RotatePlatformKeyRequest } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { GetRegisterRequest, ListRegistersRequest } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { AuditFilter } from "../core/audit.ts";
 import type { WantedCredential } from "../core/credentials.ts";
+import { isGuid } from "../core/guid.ts";
 import type { ParticipantChange } from "../core/participantChange.ts";
 import type { KeyWish, RetiredKey } from "../core/participantKeys.ts";
 import type { ParticipantName, Registration } from "../core/participants.ts";
@@ -20,6 +22,7 @@ import type { CallbackFilter } from "../core/review.ts";
 import type { PaymentsPage, RegisterQuery } from "../core/settlements.ts";
 import { refuse } from "../domain/errors.ts";
 import type { CallbackUrls, Participant, ParticipantKind } from "../domain/participant.ts";
+import type { RotationWish } from "../domain/platformKey.ts";
 import {
   auditActs,
   bankRoles,
@@ -219,12 +222,17 @@ export function wantedCredential(request: AddCredentialRequest): WantedCredentia
   };
 }
 
+export function rotationWish({ alg, announceSeconds, atOnce }: RotatePlatformKeyRequest): RotationWish {
+  return { alg: optionalNamed(callbackAlgs, alg, "alg") ?? "RS256", announceSeconds, atOnce };
+}
+
 export function auditFilter(request: ListAuditEntriesRequest): AuditFilter {
   return {
-    // Whatever an actor or an object is named with, guids and names of credentials, has small letters.
+    // Whatever an actor is named with, guids and names of credentials, has small letters.
     actor: request.actor.toLowerCase(),
     acts: request.acts.map((act) => named(auditActs, act, "acts")),
-    object: request.object.toLowerCase(),
+    // Names of keys may have capitals.
+    object: isGuid(request.object) ? request.object.toLowerCase() : request.object,
     since: optionalInstant(request.since, "since"),
     until: optionalInstant(request.until, "until"),
   };

@@ -55,7 +55,18 @@ export function routesOf(services: readonly ServiceRow[]): (router: ConnectRoute
 }
 
 const platformHandlers = (core: Core): ServiceImpl<typeof PlatformService> => ({
-  listSigningKeys: () => ({ jwks: core.listSigningKeys().map((jwk) => JSON.stringify(jwk)) }),
+  listSigningKeys() {
+    const { jwks, maxAgeSeconds } = core.listSigningKeys();
+    return { jwks: jwks.map((jwk) => JSON.stringify(jwk)), maxAgeSeconds };
+  },
+  async listPlatformKeys() {
+    return { keys: (await core.listPlatformKeys()).map(answers.toPlatformKey) };
+  },
+  async rotatePlatformKey(request, context) {
+    const rotated = await core.rotatePlatformKey(actorOf(context), requests.rotationWish(request));
+    const { key, retired } = unlessRefused(rotated);
+    return { key: answers.toPlatformKey(key), retired: retired.map(answers.toPlatformKey) };
+  },
 });
 
 const credentialHandlers = (core: Core): ServiceImpl<typeof CredentialService> => ({

@@ -5,10 +5,12 @@ import {
   CALLBACK_GUID_HEADER,
   type CallbackProblem,
   MAX_CALLBACK_TOKEN_CHARS,
+  PING_KIND,
+  pingProof,
   verifyCallback,
 } from "../sdk/callbacks.ts";
 import type { Claims } from "../sdk/jws.ts";
-import type { VerificationKey } from "../sdk/keys.ts";
+import type { SigningKey, VerificationKey } from "../sdk/keys.ts";
 
 /** What a participant can be sent, named as the path that it is sent to. */
 export const CALLBACK_PATHS = ["pay-in", "pay-out", "credit", "expiration", "gross-settlement", "base"] as const;
@@ -57,6 +59,8 @@ export type InboxOptions = {
   audience: string;
   /** Asked for every callback; `refresh` is true when the first keys did not know the signer. */
   platformKeys: (refresh: boolean) => Promise<readonly VerificationKey[]>;
+  /** The keys that a test of the inbox is answered with; tests are no calls. */
+  proves?: readonly SigningKey[];
   /** How many calls are kept for `calls` and `receives`; older ones are forgotten. Default 10 000. */
   keepCalls?: number;
   /** Told of each call once it is answered. */
@@ -90,6 +94,10 @@ export async function openInbox(options: InboxOptions) {
     const kind = CALLBACK_PATHS.find((path) => request.url === `/${path}`);
     if (!kind || request.method !== "POST" || !rawBody) return void response.writeHead(kind ? 400 : 404).end();
     const call = await describe(kind, request, rawBody, options);
+    if (call.claims.callback_kind === PING_KIND) {
+      const proof = await pingProof(call.claims, options.proves ?? []);
+      return void response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(proof));
+    }
     call.attempt = 1 + calls.filter((earlier) => earlier.callbackGuid === call.callbackGuid).length;
     if (keepCalls > 0) calls.push(call);
     if (calls.length > keepCalls) calls.shift();

@@ -10,6 +10,12 @@ export type SandboxOptions = {
   fastRetries: boolean;
 };
 
+/**
+ * Under what a sandbox that is given no master key keeps its signing keys. Everybody knows it; a gateway that has one of its own
+ * refuses to start on such a database.
+ */
+export const SANDBOX_MASTER_KEY = Buffer.alloc(32, "sandbox").toString("base64");
+
 /** More would outlast everyone's patience; the load programs are made for that. */
 const MAX_PAYMENTS = 1_000_000;
 

@@ -145,15 +145,14 @@ async function settleIn(options: Common, audience: string) {
       throw error;
     });
   };
-  const [key, inbox] = await Promise.all([
-    options.key ?? generateKeyPair(),
-    openInbox({
-      audience,
-      platformKeys,
-      ...(options.keepCalls === undefined ? {} : { keepCalls: options.keepCalls }),
-      ...(options.onCall ? { onCall: options.onCall } : {}),
-    }),
-  ]);
+  const key = await (options.key ?? generateKeyPair());
+  const inbox = await openInbox({
+    audience,
+    platformKeys,
+    proves: [key],
+    ...(options.keepCalls === undefined ? {} : { keepCalls: options.keepCalls }),
+    ...(options.onCall ? { onCall: options.onCall } : {}),
+  });
   /** Tells the participant where the platform is. */
   const joins = (where: PlatformAddress) => {
     address = where;

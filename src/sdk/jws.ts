@@ -26,11 +26,12 @@ export const MAX_KEYS_TRIED = 2;
 /** Three base64url parts; only the signature may be empty, so that an unsigned token is named by its algorithm. */
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
 
-/** What WebCrypto has to be told beside the key (RFC 7518, sections 3.3 to 3.5). */
+/** What WebCrypto has to be told beside the key (RFC 7518, sections 3.3 to 3.5, and RFC 8037). */
 const signatureParameters = {
   RS256: { name: "RSASSA-PKCS1-v1_5" },
   PS256: { name: "RSA-PSS", saltLength: 32 },
   ES256: { name: "ECDSA", hash: "SHA-256" },
+  EdDSA: { name: "Ed25519" },
 } as const satisfies Record<Algorithm, object>;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });

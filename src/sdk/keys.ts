@@ -2,8 +2,11 @@ import type { CryptoKey, JWK } from "jose";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair as generateJoseKeyPair, importJWK } from "jose";
 import { modulusProblem } from "./rsaModulus.ts";
 
-/** The only algorithms of the contract. RS256 is the rule; the others hold for parties that registered such a key. */
-export const ALGORITHMS = ["RS256", "PS256", "ES256"] as const;
+/**
+ * The only algorithms of the contract. RS256 is the rule; PS256 and ES256 hold for parties that registered such a key, ES256 and
+ * EdDSA for what the platform signs to those who asked for it.
+ */
+export const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
 /** Below this an RSA key is within reach of factoring, so it is refused when it is registered. */
@@ -35,6 +38,7 @@ export type ImportedKey =
 const KEY_TYPES = {
   RSA: { members: ["n", "e"], algorithms: ["RS256", "PS256"], fallback: "RS256" },
   EC: { members: ["crv", "x", "y"], algorithms: ["ES256"], fallback: "ES256" },
+  OKP: { members: ["crv", "x"], algorithms: ["EdDSA"], fallback: "EdDSA" },
 } as const satisfies Record<
   string,
   { members: readonly (keyof JWK)[]; algorithms: readonly Algorithm[]; fallback: Algorithm }
@@ -85,7 +89,7 @@ export async function importPublicKey(jwk: unknown): Promise<ImportedKey> {
   if (typeof jwk !== "object" || jwk === null || Array.isArray(jwk)) return refused("not_a_jwk", "a JWK is an object");
   const given = jwk as JWK;
   const type = Object.hasOwn(KEY_TYPES, String(given.kty)) ? KEY_TYPES[given.kty as keyof typeof KEY_TYPES] : undefined;
-  if (!type) return refused("key_type", "kty must be RSA or EC");
+  if (!type) return refused("key_type", "kty must be RSA, EC or OKP");
   if (["d", "p", "q", "k"].some((part) => Object.hasOwn(given, part))) {
     return refused("private_key", "the JWK contains a private key: keep it to yourself and make a new one");
   }
@@ -101,6 +105,7 @@ export async function importPublicKey(jwk: unknown): Promise<ImportedKey> {
     return refused("use", "key_ops does not name what the key is for");
   }
   const parts = publicParts(given, type.members);
+  if (given.kty === "OKP" && given.crv !== "Ed25519") return refused("invalid_key", "crv must be Ed25519 for kty OKP");
   // Checked here, because decoders read on past characters that do not belong and find another key than was meant.
   if (!Object.values(parts).every((part) => typeof part === "string" && BASE64URL.test(part))) {
     return refused("invalid_key", `${type.members.join(", ")} must be base64url text`);

@@ -2,15 +2,20 @@ import { describe, expect, test, vi } from "vitest";
 import { claims as documented } from "../../gen/rest/operations.ts";
 import { callbackContent, maxCallbackPayments } from "../../src/callbacks/claims.ts";
 import { type DeliveryContext, deliver } from "../../src/callbacks/deliver.ts";
-import { sealEnvelope } from "../../src/callbacks/envelope.ts";
+import { markedAs, sealEnvelope } from "../../src/callbacks/envelope.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
 import type { ClaimedCallback } from "../../src/core/callbacks.ts";
 import type { PaymentsPage, Register, RegisterPayment } from "../../src/core/settlements.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import { MAX_CALLBACK_TOKEN_CHARS } from "../../src/sdk/callbacks.ts";
-import { peekJws } from "../../src/sdk/jws.ts";
+import { type Claims, peekJws, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
 import { noTracing } from "../../src/tracing.ts";
+
+async function newSigner() {
+  const key = await generateKeyPair();
+  return { issuer: "https://gateway.example", sign: (claims: Claims) => signJws(claims, key) };
+}
 
 const guidOf = (n: number) => `01890000-0000-7000-8000-${String(n).padStart(12, "0")}`;
 const receiverGuid = guidOf(2);
@@ -114,7 +119,7 @@ describe("Gross_Settlement", () => {
         find: async () => ({ guid: receiverGuid, callbackUrls: { gross_settlement: "https://b.example" } }),
       },
       slots: createSlots(),
-      signer: { issuer: "https://gateway.example", key: await generateKeyPair() },
+      signer: await newSigner(),
       publicUrl: () => "https://gateway.example",
       newGuid: () => guidOf(9),
       random: () => 0,
@@ -132,11 +137,11 @@ describe("Gross_Settlement", () => {
 });
 
 test("the platform signs nothing beyond 1 MiB: that would be a fault of ours", async () => {
-  const signer = { issuer: "https://gateway.example", key: await generateKeyPair() };
+  const signer = await newSigner();
   const receiver = { guid: receiverGuid, callbackBodyFormat: "text" } as Participant;
   const seal = (chars: number) => {
     const claims = { filling: "x".repeat(Math.floor(chars * 0.75)) };
-    return sealEnvelope({ form: "signed", claims }, claimed, receiver, signer, () => guidOf(9));
+    return sealEnvelope({ form: "signed", claims }, markedAs(claimed), receiver, signer, () => guidOf(9));
   };
   expect((await seal(MAX_CALLBACK_TOKEN_CHARS - 2_000)).body.length).toBeLessThanOrEqual(MAX_CALLBACK_TOKEN_CHARS);
   await expect(seal(MAX_CALLBACK_TOKEN_CHARS)).rejects.toThrow(/the token would have \d+ characters/);

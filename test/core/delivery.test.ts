@@ -7,6 +7,7 @@ import { beginWithinMs } from "../../src/core/context.ts";
 import { createLocalQueue, MAX_LANE_TICKETS } from "../../src/queue/local.ts";
 import type { CallbackQueue, Ticket } from "../../src/queue/queue.ts";
 import { encodeTickets, readTickets } from "../../src/queue/ticket.ts";
+import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
 import { noTracing } from "../../src/tracing.ts";
 
@@ -45,7 +46,7 @@ function worker(answer: ClaimAnswer, { claimMs = 0, slots = createSlots(), recor
     slots,
     maxParks: 3,
     random: () => 0,
-    signer: { issuer: "https://gateway.example", key: {} },
+    signer: { issuer: "https://gateway.example", sign: async () => "" },
     log: { debug() {}, info() {}, warn, error() {} },
     observer: { attempted() {}, parked() {} },
     tracing: noTracing,
@@ -187,7 +188,8 @@ describe("the lease", () => {
     ["so late that its lease could lapse under it is not made", beginWithinMs + 1, 0],
   ])("an attempt that begins %s", async (_, claimMs, calls) => {
     const { context, posted } = worker(answer, { claimMs });
-    const signer = { issuer: "https://gateway.example", key: await generateKeyPair("ES256") };
+    const key = await generateKeyPair("ES256");
+    const signer = { issuer: "https://gateway.example", sign: (claims: Claims) => signJws(claims, key) };
     expect(await deliver({ ...context, signer }, "first", ticket)).toBe("ack");
     expect(posted).toHaveBeenCalledTimes(calls);
     expect(context.slots.held()).toBe(0);
@@ -195,7 +197,8 @@ describe("the lease", () => {
 
   test("an answer that came after its attempt was counted as lost is told as a warning", async () => {
     const { context, warn } = worker(answer, { recorded: { applied: false, late: true } });
-    const signer = { issuer: "https://gateway.example", key: await generateKeyPair("ES256") };
+    const key = await generateKeyPair("ES256");
+    const signer = { issuer: "https://gateway.example", sign: (claims: Claims) => signJws(claims, key) };
     await deliver({ ...context, signer }, "first", ticket);
     const told = { callbackGuid: ticket.callbackGuid, attempt: 1, outcome: "accepted" };
     expect(warn).toHaveBeenCalledExactlyOnceWith(expect.objectContaining(told), expect.stringContaining("as lost"));

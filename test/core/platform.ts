@@ -17,6 +17,7 @@ import type { Participant } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import { isKeyId } from "../../src/sdk/keys.ts";
 import { execute, freshDatabase } from "../support/database.ts";
+import { fakePlatformKeys } from "./identity/fakeContext.ts";
 
 /** The core on a real PostgreSQL; the clock, the keys and the endpoints around it are the test's. */
 export type Platform = {
@@ -62,11 +63,8 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
       onCallbacksDue: (callbacks) => due.push(...callbacks),
       now: () => new Date(Date.now() + clock.aheadMs),
       publicUrl: () => publicUrl,
-      platformKeys: {
-        jwks: () => [],
-        sign: async (claims) => `signed ${JSON.stringify(claims)}`,
-        secret: new Uint8Array(32),
-      },
+      platformKeys: { ...fakePlatformKeys, sign: async (claims) => `signed ${JSON.stringify(claims)}` },
+      jwksMaxAgeSeconds: 3_600,
       callbackUrlProblem: async (address) =>
         address.includes("private") ? { text: "points to a private address", ofHost: false } : undefined,
       publicKey: async (jwk) => {

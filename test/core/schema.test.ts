@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { masterKeyOf } from "../../src/core/masterKey.ts";
+import { ensurePlatformKeys } from "../../src/core/platformKeyStart.ts";
 import { openDatabase } from "../../src/db/database.ts";
 import { freshDatabase } from "../support/database.ts";
 import {
@@ -40,6 +42,8 @@ describe("the schema refuses what the code takes for impossible", () => {
     await pay(platform, parties);
     accepted(await platform.core.closeRegisters(operator, "2026-05-10", false));
     await createOrder(platform, parties.merchant, { expiresAt: new Date(Date.now() + 300) });
+    const first = { older: async () => undefined, maxAgeSeconds: 3_600 };
+    await ensurePlatformKeys(platform.db, { current: masterKeyOf(Buffer.alloc(32)) }, first);
   });
   afterAll(() => platform.close());
 
@@ -155,6 +159,13 @@ describe("the schema refuses what the code takes for impossible", () => {
       "a merchant without a uid",
       "update participant set uid = null where kind = 'merchant'",
       "participant_merchant_check",
+    ],
+    ["a signing key's algorithm", "update platform_key set alg = 'HS256'", "platform_key_alg_check"],
+    ["half an end of a signing key", "update platform_key set retire_at = now()", "platform_key_end_check"],
+    [
+      "a signing key that is not published while it signs",
+      "update platform_key set retire_at = now(), unpublish_at = now() - interval '1 s'",
+      "platform_key_order_check",
     ],
     ["a fee of more than everything", "update participant set fee_basis_points = 10001", "participant_fee_check"],
   ])("%s", async (_, statement, constraint) => {

@@ -25,7 +25,7 @@ import { serverInterceptors } from "../../src/rpc/interceptors.ts";
 import { coreServices } from "../../src/rpc/routes.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
-import { fakeContext, registered, type Statements } from "../core/identity/fakeContext.ts";
+import { fakeContext, fakePlatformKeys, registered, type Statements } from "../core/identity/fakeContext.ts";
 
 export const NOW = new Date("2023-12-10T10:12:12Z");
 export const ORDER_ID = "3aa202bc-6b20-445d-8969-8274b11c66d0";
@@ -163,11 +163,7 @@ export function startCore(
   keys: Keys,
   { core, statements = {}, registered = participants(keys), now = () => NOW }: Fakes,
 ): Core {
-  const platformKeys = {
-    jwks: () => [{ kid: "platform" }],
-    sign: async (claims: object) => JSON.stringify(claims),
-    secret: new Uint8Array(32),
-  };
+  const platformKeys = { ...fakePlatformKeys, jwks: () => [{ kty: "RSA", kid: "platform", alg: "RS256" }] };
   const context = fakeContext(registered, { statements, now, publicUrl: () => publicUrl, platformKeys });
   return { ...createCore(context), ...core };
 }

@@ -400,8 +400,10 @@ describe("platform", () => {
     expect(headers.get("content-type")).toContain(type);
   });
 
-  test("the keys that verify the platform's signatures are the core's", async () => {
-    expect((await ask(rest, "/api/v1/.well-known/jwks.json")).json).toEqual({ keys: [{ kid: "platform" }] });
+  test("the keys that verify the platform's signatures are the core's, and so is how long they may be remembered", async () => {
+    const { json, headers } = await ask(rest, "/api/v1/.well-known/jwks.json");
+    expect(json).toEqual({ keys: [{ kty: "RSA", kid: "platform", alg: "RS256" }] });
+    expect(headers.get("cache-control")).toBe("public, max-age=3600");
   });
 
   test("/openapi.json is the contract", async () => {

@@ -17,6 +17,7 @@ import {
   PaymentTypeSchema,
   SenderAccountTypeSchema,
 } from "../../gen/dcm/v1/payment_message_pb.ts";
+import { PlatformKeyStateSchema } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { ScopeSchema } from "../../gen/dcm/v1/scope_pb.ts";
 import { RegisterStatusSchema } from "../../gen/dcm/v1/settlement_pb.ts";
 import { refusalReasons } from "../../src/domain/errors.ts";
@@ -43,6 +44,7 @@ describe("every closed list holds the same on the wire and in the domain", () =>
     [ScopeSchema, enums.scopes],
     [AccessSchema, enums.accesses],
     [AuditActSchema, enums.auditActs],
+    [PlatformKeyStateSchema, enums.platformKeyStates],
   ];
 
   test.each(tables.map(([schema, table]) => [schema.name, schema, table] as const))("%s", (_, schema, table) => {

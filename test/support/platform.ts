@@ -39,6 +39,9 @@ export type PlatformOptions = {
 /** Ten retries within half a second, so that a series that is used up takes about as long as one request. */
 export const FAST_RETRIES_MS = "20,50";
 
+/** Of every platform of tests. */
+export const testMasterKey = Buffer.alloc(32, "tests").toString("base64");
+
 /** Making RSA keys takes longer than a test; the platforms of one file share them. */
 const keyPairs = new Map<string, Promise<KeyPair>>();
 function keyPairOf(name: string): Promise<KeyPair> {
@@ -154,7 +157,9 @@ function environmentOf(options: PlatformOptions, databaseUrl: string, dataDir: s
     REST_PORT: "0",
     RPC_PORT: "0",
     DATA_DIR: dataDir,
-    PLATFORM_KEY_FILE: join(dataDir, "platform-key.json"),
+    DCM_MASTER_KEY: testMasterKey,
+    // Roles that run apart must agree on it, whatever port the system chooses.
+    ...(options.roles && { PUBLIC_URL: "http://dcm.example" }),
     CALLBACK_ALLOW_CIDRS: "127.0.0.0/8",
     RETRY_DELAYS_MS: FAST_RETRIES_MS,
     CALLBACK_TIMEOUT_MS: "3000",

@@ -15,14 +15,14 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/audit_service.proto.
  */
 export const file_dcm_v1_audit_service: GenFile = /*@__PURE__*/
-  fileDesc("ChpkY20vdjEvYXVkaXRfc2VydmljZS5wcm90bxIGZGNtLnYxIq8BCgpBdWRpdEVudHJ5Eg4KBm51bWJlchgBIAEoAxImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFYWN0b3IYAyABKAkSHQoDYWN0GAQgASgOMhAuZGNtLnYxLkF1ZGl0QWN0Eg4KBm9iamVjdBgFIAEoCRIVCg1kaWdlc3RfYmVmb3JlGAYgASgJEhQKDGRpZ2VzdF9hZnRlchgHIAEoCSLVAQoXTGlzdEF1ZGl0RW50cmllc1JlcXVlc3QSDQoFYWN0b3IYASABKAkSHgoEYWN0cxgCIAMoDjIQLmRjbS52MS5BdWRpdEFjdBIOCgZvYmplY3QYAyABKAkSKQoFc2luY2UYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYBiABKAUSEgoKcGFnZV90b2tlbhgHIAEoCSJYChhMaXN0QXVkaXRFbnRyaWVzUmVzcG9uc2USIwoHZW50cmllcxgBIAMoCzISLmRjbS52MS5BdWRpdEVudHJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSqcBAoIQXVkaXRBY3QSGQoVQVVESVRfQUNUX1VOU1BFQ0lGSUVEEAASJAogQVVESVRfQUNUX1BBUlRJQ0lQQU5UX1JFR0lTVEVSRUQQARIhCh1BVURJVF9BQ1RfUEFSVElDSVBBTlRfVVBEQVRFRBACEh4KGkFVRElUX0FDVF9DUkVERU5USUFMX0FEREVEEAMSIAocQVVESVRfQUNUX0NSRURFTlRJQUxfUkVWT0tFRBAEEh8KG0FVRElUX0FDVF9DQUxMQkFDS19SRVBMQVlFRBAFEh8KG0FVRElUX0FDVF9DQUxMQkFDS19SRVNPTFZFRBAGEhsKF0FVRElUX0FDVF9SRURSSVZFX0FTS0VEEAcSGgoWQVVESVRfQUNUX1JFRFJJVkVfRE9ORRAIEh8KG0FVRElUX0FDVF9SRUdJU1RFUl9SRU9QRU5FRBAJEhgKFEFVRElUX0FDVF9EQVlfQ0xPU0VEEAoSIwofQVVESVRfQUNUX1BBUlRJQ0lQQU5UX1NVU1BFTkRFRBALEiEKHUFVRElUX0FDVF9QQVJUSUNJUEFOVF9SRVNVTUVEEAwSIAocQVVESVRfQUNUX1BBUlRJQ0lQQU5UX0NMT1NFRBANEiMKH0FVRElUX0FDVF9QQVJUSUNJUEFOVF9LRVlfQURERUQQDhIlCiFBVURJVF9BQ1RfUEFSVElDSVBBTlRfS0VZX1JFVElSRUQQDzJwCgxBdWRpdFNlcnZpY2USYAoQTGlzdEF1ZGl0RW50cmllcxIfLmRjbS52MS5MaXN0QXVkaXRFbnRyaWVzUmVxdWVzdBogLmRjbS52MS5MaXN0QXVkaXRFbnRyaWVzUmVzcG9uc2UiCZACAYq1GAIEBWIGcHJvdG8z", [file_dcm_v1_access, file_google_protobuf_timestamp]);
+  fileDesc("ChpkY20vdjEvYXVkaXRfc2VydmljZS5wcm90bxIGZGNtLnYxIq8BCgpBdWRpdEVudHJ5Eg4KBm51bWJlchgBIAEoAxImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFYWN0b3IYAyABKAkSHQoDYWN0GAQgASgOMhAuZGNtLnYxLkF1ZGl0QWN0Eg4KBm9iamVjdBgFIAEoCRIVCg1kaWdlc3RfYmVmb3JlGAYgASgJEhQKDGRpZ2VzdF9hZnRlchgHIAEoCSLVAQoXTGlzdEF1ZGl0RW50cmllc1JlcXVlc3QSDQoFYWN0b3IYASABKAkSHgoEYWN0cxgCIAMoDjIQLmRjbS52MS5BdWRpdEFjdBIOCgZvYmplY3QYAyABKAkSKQoFc2luY2UYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYBiABKAUSEgoKcGFnZV90b2tlbhgHIAEoCSJYChhMaXN0QXVkaXRFbnRyaWVzUmVzcG9uc2USIwoHZW50cmllcxgBIAMoCzISLmRjbS52MS5BdWRpdEVudHJ5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSqPBQoIQXVkaXRBY3QSGQoVQVVESVRfQUNUX1VOU1BFQ0lGSUVEEAASJAogQVVESVRfQUNUX1BBUlRJQ0lQQU5UX1JFR0lTVEVSRUQQARIhCh1BVURJVF9BQ1RfUEFSVElDSVBBTlRfVVBEQVRFRBACEh4KGkFVRElUX0FDVF9DUkVERU5USUFMX0FEREVEEAMSIAocQVVESVRfQUNUX0NSRURFTlRJQUxfUkVWT0tFRBAEEh8KG0FVRElUX0FDVF9DQUxMQkFDS19SRVBMQVlFRBAFEh8KG0FVRElUX0FDVF9DQUxMQkFDS19SRVNPTFZFRBAGEhsKF0FVRElUX0FDVF9SRURSSVZFX0FTS0VEEAcSGgoWQVVESVRfQUNUX1JFRFJJVkVfRE9ORRAIEh8KG0FVRElUX0FDVF9SRUdJU1RFUl9SRU9QRU5FRBAJEhgKFEFVRElUX0FDVF9EQVlfQ0xPU0VEEAoSIwofQVVESVRfQUNUX1BBUlRJQ0lQQU5UX1NVU1BFTkRFRBALEiEKHUFVRElUX0FDVF9QQVJUSUNJUEFOVF9SRVNVTUVEEAwSIAocQVVESVRfQUNUX1BBUlRJQ0lQQU5UX0NMT1NFRBANEiMKH0FVRElUX0FDVF9QQVJUSUNJUEFOVF9LRVlfQURERUQQDhIlCiFBVURJVF9BQ1RfUEFSVElDSVBBTlRfS0VZX1JFVElSRUQQDxIkCiBBVURJVF9BQ1RfUExBVEZPUk1fS0VZX0FOTk9VTkNFRBAQEiIKHkFVRElUX0FDVF9QTEFURk9STV9LRVlfUkVUSVJFRBAREicKI0FVRElUX0FDVF9QTEFURk9STV9LRVlTX1JFRU5DUllQVEVEEBIycAoMQXVkaXRTZXJ2aWNlEmAKEExpc3RBdWRpdEVudHJpZXMSHy5kY20udjEuTGlzdEF1ZGl0RW50cmllc1JlcXVlc3QaIC5kY20udjEuTGlzdEF1ZGl0RW50cmllc1Jlc3BvbnNlIgmQAgGKtRgCBAViBnByb3RvMw", [file_dcm_v1_access, file_google_protobuf_timestamp]);
 
 /**
  * One change.
  *
  * A digest is SHA-256 over the row as PostgreSQL writes it with `to_jsonb(row)::text`, in UTF-8, with TimeZone UTC and bytea_output
- * hex. The rows are those of participant, service_credential, callback and settlement_register; of DAY_CLOSED it is the array
- * of the registers that were made seen, by day and increment. It proves a copy of the content, from a backup for example,
+ * hex. The rows are those of participant, service_credential, callback and settlement_register, and of platform_key
+ * without private_key and master_key_id; of DAY_CLOSED it is the array of the registers that were made seen, by day and increment. It proves a copy of the content, from a backup for example,
  * and keeps nothing of it. In the database, `select encode(audit_digest(p), 'hex') from participant p` computes it; a column
  * that a later version of the platform added is left out with `to_jsonb(p) - 'column'`.
  *
@@ -72,7 +72,8 @@ export type AuditEntry = Message<"dcm.v1.AuditEntry"> & {
   digestBefore: string;
 
   /**
-   * The digest of the row as it is since then; empty for REDRIVE_ASKED and REDRIVE_DONE, which change no row.
+   * The digest of the row as it is since then; empty for REDRIVE_ASKED and REDRIVE_DONE, which change no row, and for
+   * PLATFORM_KEYS_REENCRYPTED, which changes no key.
    *
    * @generated from field: string digest_after = 7;
    */
@@ -300,6 +301,28 @@ export const AuditAct = {
    * @generated from enum value: AUDIT_ACT_PARTICIPANT_KEY_RETIRED = 15;
    */
   PARTICIPANT_KEY_RETIRED: 15,
+
+  /**
+   * A signing key of the platform was made, or taken over from a file, and is published from now on; the first ones by the
+   * platform. The object is its kid.
+   *
+   * @generated from enum value: AUDIT_ACT_PLATFORM_KEY_ANNOUNCED = 16;
+   */
+  PLATFORM_KEY_ANNOUNCED: 16,
+
+  /**
+   * It was set when a signing key of the platform ends to sign and to be published. The object is its kid.
+   *
+   * @generated from enum value: AUDIT_ACT_PLATFORM_KEY_RETIRED = 17;
+   */
+  PLATFORM_KEY_RETIRED: 17,
+
+  /**
+   * The signing keys of the platform were encrypted anew, under another master key. The object is the new one's fingerprint.
+   *
+   * @generated from enum value: AUDIT_ACT_PLATFORM_KEYS_REENCRYPTED = 18;
+   */
+  PLATFORM_KEYS_REENCRYPTED: 18,
 } as const;
 
 /**

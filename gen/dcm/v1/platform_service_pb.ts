@@ -4,16 +4,83 @@
 // @generated from file dcm/v1/platform_service.proto (package dcm.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_dcm_v1_access } from "./access_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { CallbackAlg } from "./participant_pb.ts";
+import { file_dcm_v1_participant } from "./participant_pb.ts";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file dcm/v1/platform_service.proto.
  */
 export const file_dcm_v1_platform_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1kY20vdjEvcGxhdGZvcm1fc2VydmljZS5wcm90bxIGZGNtLnYxIhgKFkxpc3RTaWduaW5nS2V5c1JlcXVlc3QiJwoXTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2USDAoEandrcxgBIAMoCTJxCg9QbGF0Zm9ybVNlcnZpY2USXgoPTGlzdFNpZ25pbmdLZXlzEh4uZGNtLnYxLkxpc3RTaWduaW5nS2V5c1JlcXVlc3QaHy5kY20udjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiCpACAYq1GAMDBAViBnByb3RvMw", [file_dcm_v1_access]);
+  fileDesc("Ch1kY20vdjEvcGxhdGZvcm1fc2VydmljZS5wcm90bxIGZGNtLnYxIqcCCgtQbGF0Zm9ybUtleRILCgNraWQYASABKAkSIAoDYWxnGAIgASgOMhMuZGNtLnYxLkNhbGxiYWNrQWxnEicKBXN0YXRlGAMgASgOMhguZGNtLnYxLlBsYXRmb3JtS2V5U3RhdGUSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLYWN0aXZlX2Zyb20YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXJldGlyZV9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMdW5wdWJsaXNoX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIYChZMaXN0U2lnbmluZ0tleXNSZXF1ZXN0IkAKF0xpc3RTaWduaW5nS2V5c1Jlc3BvbnNlEgwKBGp3a3MYASADKAkSFwoPbWF4X2FnZV9zZWNvbmRzGAIgASgFIhkKF0xpc3RQbGF0Zm9ybUtleXNSZXF1ZXN0Ij0KGExpc3RQbGF0Zm9ybUtleXNSZXNwb25zZRIhCgRrZXlzGAEgAygLMhMuZGNtLnYxLlBsYXRmb3JtS2V5ImcKGFJvdGF0ZVBsYXRmb3JtS2V5UmVxdWVzdBIgCgNhbGcYASABKA4yEy5kY20udjEuQ2FsbGJhY2tBbGcSGAoQYW5ub3VuY2Vfc2Vjb25kcxgCIAEoBRIPCgdhdF9vbmNlGAMgASgIImMKGVJvdGF0ZVBsYXRmb3JtS2V5UmVzcG9uc2USIAoDa2V5GAEgASgLMhMuZGNtLnYxLlBsYXRmb3JtS2V5EiQKB3JldGlyZWQYAiADKAsyEy5kY20udjEuUGxhdGZvcm1LZXkquAEKEFBsYXRmb3JtS2V5U3RhdGUSIgoeUExBVEZPUk1fS0VZX1NUQVRFX1VOU1BFQ0lGSUVEEAASIAocUExBVEZPUk1fS0VZX1NUQVRFX0FOTk9VTkNFRBABEh0KGVBMQVRGT1JNX0tFWV9TVEFURV9BQ1RJVkUQAhIfChtQTEFURk9STV9LRVlfU1RBVEVfUkVUSVJJTkcQAxIeChpQTEFURk9STV9LRVlfU1RBVEVfUkVUSVJFRBAEMrQCCg9QbGF0Zm9ybVNlcnZpY2USXgoPTGlzdFNpZ25pbmdLZXlzEh4uZGNtLnYxLkxpc3RTaWduaW5nS2V5c1JlcXVlc3QaHy5kY20udjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiCpACAYq1GAMDBAUSYAoQTGlzdFBsYXRmb3JtS2V5cxIfLmRjbS52MS5MaXN0UGxhdGZvcm1LZXlzUmVxdWVzdBogLmRjbS52MS5MaXN0UGxhdGZvcm1LZXlzUmVzcG9uc2UiCZACAYq1GAIEBRJfChFSb3RhdGVQbGF0Zm9ybUtleRIgLmRjbS52MS5Sb3RhdGVQbGF0Zm9ybUtleVJlcXVlc3QaIS5kY20udjEuUm90YXRlUGxhdGZvcm1LZXlSZXNwb25zZSIFirUYAQViBnByb3RvMw", [file_dcm_v1_access, file_dcm_v1_participant, file_google_protobuf_timestamp]);
+
+/**
+ * A signing key of the platform; its private part is told to nobody.
+ *
+ * @generated from message dcm.v1.PlatformKey
+ */
+export type PlatformKey = Message<"dcm.v1.PlatformKey"> & {
+  /**
+   * How tokens name it; its RFC 7638 thumbprint, or the name that it had in a file.
+   *
+   * @generated from field: string kid = 1;
+   */
+  kid: string;
+
+  /**
+   * What it signs with.
+   *
+   * @generated from field: dcm.v1.CallbackAlg alg = 2;
+   */
+  alg: CallbackAlg;
+
+  /**
+   * Where it stands, by the database's clock.
+   *
+   * @generated from field: dcm.v1.PlatformKeyState state = 3;
+   */
+  state: PlatformKeyState;
+
+  /**
+   * When it was made, or taken over from a file.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 4;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * From when on it signs.
+   *
+   * @generated from field: google.protobuf.Timestamp active_from = 5;
+   */
+  activeFrom?: Timestamp | undefined;
+
+  /**
+   * From when on it signs nothing; not set until a successor is announced.
+   *
+   * @generated from field: google.protobuf.Timestamp retire_at = 6;
+   */
+  retireAt?: Timestamp | undefined;
+
+  /**
+   * From when on it is not published; not set until a successor is announced.
+   *
+   * @generated from field: google.protobuf.Timestamp unpublish_at = 7;
+   */
+  unpublishAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message dcm.v1.PlatformKey.
+ * Use `create(PlatformKeySchema)` to create a new message.
+ */
+export const PlatformKeySchema: GenMessage<PlatformKey> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_platform_service, 0);
 
 /**
  * Asks for the keys.
@@ -28,7 +95,7 @@ export type ListSigningKeysRequest = Message<"dcm.v1.ListSigningKeysRequest"> & 
  * Use `create(ListSigningKeysRequestSchema)` to create a new message.
  */
 export const ListSigningKeysRequestSchema: GenMessage<ListSigningKeysRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_platform_service, 0);
+  messageDesc(file_dcm_v1_platform_service, 1);
 
 /**
  * The keys.
@@ -37,11 +104,18 @@ export const ListSigningKeysRequestSchema: GenMessage<ListSigningKeysRequest> = 
  */
 export type ListSigningKeysResponse = Message<"dcm.v1.ListSigningKeysResponse"> & {
   /**
-   * Public JSON Web Keys, each a JSON text.
+   * Public JSON Web Keys, each a JSON text: all that are announced, active or retiring, RS256 first.
    *
    * @generated from field: repeated string jwks = 1;
    */
   jwks: string[];
+
+  /**
+   * How long the set may be remembered. A key is announced for at least this long before it signs.
+   *
+   * @generated from field: int32 max_age_seconds = 2;
+   */
+  maxAgeSeconds: number;
 };
 
 /**
@@ -49,10 +123,168 @@ export type ListSigningKeysResponse = Message<"dcm.v1.ListSigningKeysResponse"> 
  * Use `create(ListSigningKeysResponseSchema)` to create a new message.
  */
 export const ListSigningKeysResponseSchema: GenMessage<ListSigningKeysResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_platform_service, 1);
+  messageDesc(file_dcm_v1_platform_service, 2);
 
 /**
- * The platform's public keys.
+ * Asks for all keys.
+ *
+ * @generated from message dcm.v1.ListPlatformKeysRequest
+ */
+export type ListPlatformKeysRequest = Message<"dcm.v1.ListPlatformKeysRequest"> & {
+};
+
+/**
+ * Describes the message dcm.v1.ListPlatformKeysRequest.
+ * Use `create(ListPlatformKeysRequestSchema)` to create a new message.
+ */
+export const ListPlatformKeysRequestSchema: GenMessage<ListPlatformKeysRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_platform_service, 3);
+
+/**
+ * All keys.
+ *
+ * @generated from message dcm.v1.ListPlatformKeysResponse
+ */
+export type ListPlatformKeysResponse = Message<"dcm.v1.ListPlatformKeysResponse"> & {
+  /**
+   * Newest first, also retired ones.
+   *
+   * @generated from field: repeated dcm.v1.PlatformKey keys = 1;
+   */
+  keys: PlatformKey[];
+};
+
+/**
+ * Describes the message dcm.v1.ListPlatformKeysResponse.
+ * Use `create(ListPlatformKeysResponseSchema)` to create a new message.
+ */
+export const ListPlatformKeysResponseSchema: GenMessage<ListPlatformKeysResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_platform_service, 4);
+
+/**
+ * A key to replace.
+ *
+ * @generated from message dcm.v1.RotatePlatformKeyRequest
+ */
+export type RotatePlatformKeyRequest = Message<"dcm.v1.RotatePlatformKeyRequest"> & {
+  /**
+   * Of which algorithm; not set: RS256.
+   *
+   * @generated from field: dcm.v1.CallbackAlg alg = 1;
+   */
+  alg: CallbackAlg;
+
+  /**
+   * How long the new key is announced before it signs; 0: 24 hours. At least as long as receivers may remember the keys
+   * (`max_age_seconds` of ListSigningKeys) and at most 30 days. The old key signs until then, and is published 24 hours longer.
+   *
+   * @generated from field: int32 announce_seconds = 2;
+   */
+  announceSeconds: number;
+
+  /**
+   * For a key that somebody else may have: the new one signs at once, and no other key of the algorithm is published any more,
+   * not even one that was announced. Receivers that remember the old one refuse nothing of ours if they read the keys again
+   * for a kid that they do not know, but believe the old one for as long as they remember it.
+   *
+   * @generated from field: bool at_once = 3;
+   */
+  atOnce: boolean;
+};
+
+/**
+ * Describes the message dcm.v1.RotatePlatformKeyRequest.
+ * Use `create(RotatePlatformKeyRequestSchema)` to create a new message.
+ */
+export const RotatePlatformKeyRequestSchema: GenMessage<RotatePlatformKeyRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_platform_service, 5);
+
+/**
+ * What a rotation came to.
+ *
+ * @generated from message dcm.v1.RotatePlatformKeyResponse
+ */
+export type RotatePlatformKeyResponse = Message<"dcm.v1.RotatePlatformKeyResponse"> & {
+  /**
+   * The new key.
+   *
+   * @generated from field: dcm.v1.PlatformKey key = 1;
+   */
+  key?: PlatformKey | undefined;
+
+  /**
+   * Those whose end it has set.
+   *
+   * @generated from field: repeated dcm.v1.PlatformKey retired = 2;
+   */
+  retired: PlatformKey[];
+};
+
+/**
+ * Describes the message dcm.v1.RotatePlatformKeyResponse.
+ * Use `create(RotatePlatformKeyResponseSchema)` to create a new message.
+ */
+export const RotatePlatformKeyResponseSchema: GenMessage<RotatePlatformKeyResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_platform_service, 6);
+
+/**
+ * Where a signing key stands.
+ *
+ * @generated from enum dcm.v1.PlatformKeyState
+ */
+export const PlatformKeyState = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: PLATFORM_KEY_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Published, and signs from `active_from` on.
+   *
+   * @generated from enum value: PLATFORM_KEY_STATE_ANNOUNCED = 1;
+   */
+  ANNOUNCED: 1,
+
+  /**
+   * Published, and signs.
+   *
+   * @generated from enum value: PLATFORM_KEY_STATE_ACTIVE = 2;
+   */
+  ACTIVE: 2,
+
+  /**
+   * Published, so that what it signed can be verified, and signs nothing.
+   *
+   * @generated from enum value: PLATFORM_KEY_STATE_RETIRING = 3;
+   */
+  RETIRING: 3,
+
+  /**
+   * Not published any more.
+   *
+   * @generated from enum value: PLATFORM_KEY_STATE_RETIRED = 4;
+   */
+  RETIRED: 4,
+} as const;
+
+/**
+ * Where a signing key stands.
+ *
+ * @generated from enum dcm.v1.PlatformKeyState
+ */
+export type PlatformKeyState = (typeof PlatformKeyState)[keyof typeof PlatformKeyState] | UnknownEnum;
+
+/**
+ * Describes the enum dcm.v1.PlatformKeyState.
+ */
+export const PlatformKeyStateSchema: GenEnum<PlatformKeyState> = /*@__PURE__*/
+  enumDesc(file_dcm_v1_platform_service, 0);
+
+/**
+ * The platform's signing keys. They are kept in the database, encrypted, and every process follows them within seconds; when a
+ * key begins and ends to sign is judged by the database's clock.
  *
  * @generated from service dcm.v1.PlatformService
  */
@@ -66,6 +298,28 @@ export const PlatformService: GenService<{
     methodKind: "unary";
     input: typeof ListSigningKeysRequestSchema;
     output: typeof ListSigningKeysResponseSchema;
+  },
+  /**
+   * Lists every signing key that the platform ever had, newest first, with what becomes of it and when.
+   *
+   * @generated from rpc dcm.v1.PlatformService.ListPlatformKeys
+   */
+  listPlatformKeys: {
+    methodKind: "unary";
+    input: typeof ListPlatformKeysRequestSchema;
+    output: typeof ListPlatformKeysResponseSchema;
+  },
+  /**
+   * Makes a new key of an algorithm in the place of the one that signs, in one transaction. While a key of the algorithm is
+   * announced and does not sign yet, this is KEY_ROTATION_UNDER_WAY, unless it is to be at once. Not safe to repeat with
+   * `at_once`: every call makes a key.
+   *
+   * @generated from rpc dcm.v1.PlatformService.RotatePlatformKey
+   */
+  rotatePlatformKey: {
+    methodKind: "unary";
+    input: typeof RotatePlatformKeyRequestSchema;
+    output: typeof RotatePlatformKeyResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_dcm_v1_platform_service, 0);

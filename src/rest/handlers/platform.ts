@@ -16,8 +16,9 @@ export function platformHandlers(openapiPath: string): PlatformHandlers {
   const page = docsPage(document);
   return {
     async getJwks(_input, { deps }) {
-      const { jwks } = await deps.clients.platform.listSigningKeys({}, rpcOptions);
-      return { status: 200, type: "application/json", body: { keys: jwks.map((jwk) => JSON.parse(jwk)) } };
+      const { jwks, maxAgeSeconds } = await deps.clients.platform.listSigningKeys({}, rpcOptions);
+      const headers = { "Cache-Control": `public, max-age=${maxAgeSeconds}` };
+      return { status: 200, type: "application/json", headers, body: { keys: jwks.map((jwk) => JSON.parse(jwk)) } };
     },
     getOpenapiYaml: async () => ({ status: 200, type: "application/yaml", body: yaml }),
     getOpenapiJson: async () => ({ status: 200, type: "application/json", body: document }),

@@ -5,7 +5,7 @@ import { isRefusal } from "../../../src/domain/errors.ts";
 import type { PublicJwk } from "../../../src/domain/participant.ts";
 import { createAccessToken } from "../../../src/sdk/access.ts";
 import { generateKeyPair, type KeyPair } from "../../../src/sdk/keys.ts";
-import { fakeContext, registered } from "./fakeContext.ts";
+import { fakeContext, fakePlatformKeys, registered } from "./fakeContext.ts";
 
 // A long answer is read page by page, each page with the token of the first; this is how that token stays good for it.
 
@@ -25,7 +25,7 @@ function identityWith(secret: Uint8Array): Identity {
     name: "Reading Bank",
     signingJwks: [key.publicJwk as PublicJwk],
   });
-  const platformKeys = { jwks: () => [], sign: async () => "", secret };
+  const platformKeys = { ...fakePlatformKeys, secret };
   return createIdentity(fakeContext([bank], { now: () => now, platformKeys }));
 }
 

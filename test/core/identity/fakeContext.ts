@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { JWK } from "jose";
-import type { CoreContext } from "../../../src/core/context.ts";
+import type { CoreContext, PlatformKeys } from "../../../src/core/context.ts";
 import { selectBanksWithKid, selectParticipantPage, selectParticipants } from "../../../src/core/participantRows.ts";
 import type { Database } from "../../../src/db/database.ts";
 import type { Sql } from "../../../src/db/pool.ts";
@@ -48,6 +48,15 @@ export function registered({ signingJwks = [], ...given }: Given): Participant {
   };
 }
 
+/** Keys that sign nothing: what they are asked to sign can be read in the place of a token. */
+export const fakePlatformKeys: PlatformKeys = {
+  jwks: () => [],
+  sign: async (claims) => JSON.stringify(claims),
+  secret: new Uint8Array(32),
+  seal: () => ({ privateKey: Buffer.alloc(0), masterKeyId: "none" }),
+  refresh: async () => undefined,
+};
+
 /** What a core needs, before a database that knows these parties and what else the test gives it. */
 export function fakeContext(
   parties: readonly Participant[],
@@ -62,7 +71,8 @@ export function fakeContext(
     onCallbacksDue: () => {},
     now: () => new Date(),
     publicUrl: () => "https://platform.example",
-    platformKeys: { jwks: () => [], sign: async (claims) => JSON.stringify(claims), secret: new Uint8Array(32) },
+    platformKeys: fakePlatformKeys,
+    jwksMaxAgeSeconds: 3_600,
     callbackUrlProblem: async () => undefined,
     publicKey: async () => ({ problem: "is not looked at here" }),
     ping: async () => ({ outcome: "connect_refused", durationMs: 1 }),

@@ -1,0 +1,19 @@
+import type { CoreContext } from "../core/context.ts";
+import { PING_KIND } from "../sdk/callbacks.ts";
+import type { CallbackClient } from "./client.ts";
+import { type Signer, sealEnvelope } from "./envelope.ts";
+
+type PingParts = { client: CallbackClient; signer: Signer; now: () => Date; newGuid: () => string };
+
+/** Sends a test as a callback is sent: the same envelope, the same guard, the same time. */
+export function createPing({ client, signer, now, newGuid }: PingParts): CoreContext["ping"] {
+  return async (receiver, url, challenge) => {
+    const marked = { guid: newGuid(), kind: PING_KIND, at: now() };
+    const content = { form: "signed", claims: { challenge } } as const;
+    const { answer, ...result } = await client.post(
+      url,
+      await sealEnvelope(content, marked, receiver, signer, newGuid),
+    );
+    return { ...result, ...(answer !== undefined && { body: answer }) };
+  };
+}

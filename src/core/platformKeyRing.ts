@@ -1,0 +1,108 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Sql } from "../db/pool.ts";
+import type { CallbackAlg } from "../domain/participant.ts";
+import { publishedKeys, signingKey } from "../domain/platformKey.ts";
+import { signJws } from "../sdk/jws.ts";
+import { importKeyPair, type KeyPair } from "../sdk/keys.ts";
+import type { PlatformKeys } from "./context.ts";
+import { type MasterKey, opened, sealed } from "./masterKey.ts";
+import { type PlatformKeyRow, publishedPlatformKeys } from "./platformKeyRows.ts";
+
+/** How soon a process learns what another one has changed; three rows by their number cost nothing. */
+const readEveryMs = 2_000;
+
+export type KeyRing = PlatformKeys & { stop(): Promise<void> };
+
+export type RingOptions = {
+  sql: Sql;
+  /** The database's clock. */
+  now: () => Date;
+  masterKey: MasterKey;
+  log: Record<"warn" | "error", (fields: object, message: string) => void>;
+};
+
+/**
+ * The platform's signing keys as this process knows them. Rows are read again and again; what their instants bring about,
+ * a key that begins to sign or is not published any more, happens by the clock without any read. Rejects where they cannot
+ * be read for the first time.
+ */
+export async function followPlatformKeys({ sql, now, masterKey, log }: RingOptions): Promise<KeyRing> {
+  let rows: PlatformKeyRow[] = [];
+  /** Importing a private key costs more than signing with it. */
+  const pairs = new Map<string, KeyPair>();
+  const unreadable = new Set<string>();
+
+  async function open({ kid, privateKey, masterKeyId }: PlatformKeyRow): Promise<void> {
+    if (pairs.has(kid)) return;
+    const text = opened(masterKey, kid, privateKey);
+    if (text !== undefined) pairs.set(kid, await importKeyPair(JSON.parse(text)));
+    else if (!unreadable.has(kid)) {
+      unreadable.add(kid);
+      const fields = { kid, masterKey: masterKeyId, ownMasterKey: masterKey.id };
+      log.error(
+        fields,
+        "a signing key cannot be opened with this process's master key; another one signs in its place",
+      );
+    }
+  }
+
+  async function readOnce(): Promise<void> {
+    const read = await publishedPlatformKeys(sql);
+    for (const row of read) await open(row);
+    for (const kid of pairs.keys()) if (!read.some((row) => row.kid === kid)) pairs.delete(kid);
+    rows = read;
+  }
+
+  // One after the other: an older answer that comes later would undo a newer one.
+  let reading = Promise.resolve();
+  function refresh(): Promise<void> {
+    reading = reading.catch(() => undefined).then(readOnce);
+    return reading;
+  }
+
+  function pairFor(alg: CallbackAlg): KeyPair {
+    const readable = rows.filter(({ kid }) => pairs.has(kid));
+    const kid = signingKey(readable, alg, now())?.kid;
+    const pair = kid === undefined ? undefined : pairs.get(kid);
+    if (pair === undefined) throw new Error(`the platform has no key to sign with ${alg}`);
+    return pair;
+  }
+
+  await refresh();
+  const following = repeat(refresh, (problem) =>
+    log.warn({ problem }, "the signing keys cannot be read; those known go on"),
+  );
+  return {
+    jwks: () => publishedKeys(rows, now()).map(({ publicJwk }) => publicJwk),
+    sign: async (claims, alg = "RS256") => signJws(claims, pairFor(alg)),
+    secret: masterKey.secret,
+    seal: (kid, text) => ({ privateKey: sealed(masterKey, kid, text), masterKeyId: masterKey.id }),
+    refresh,
+    stop: following.stop,
+  };
+}
+
+/** Told once of a row of failures: the database's silence is told by everybody who needs it. */
+function repeat(work: () => Promise<void>, failed: (problem: string) => void) {
+  const stopped = new AbortController();
+  const running = (async () => {
+    let isTold = false;
+    while (!stopped.signal.aborted) {
+      await delay(readEveryMs, undefined, { signal: stopped.signal, ref: false }).catch(() => undefined);
+      if (stopped.signal.aborted) return;
+      try {
+        await work();
+        isTold = false;
+      } catch (error) {
+        if (!isTold) failed((error as Error).message);
+        isTold = true;
+      }
+    }
+  })();
+  return {
+    async stop() {
+      stopped.abort();
+      await running;
+    },
+  };
+}

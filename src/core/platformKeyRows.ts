@@ -1,0 +1,126 @@
+import type { Sql } from "../db/pool.ts";
+import { type Actor, actorName } from "../domain/actor.ts";
+import type { CallbackAlg, PublicJwk } from "../domain/participant.ts";
+import type { PlatformKey, Retirement } from "../domain/platformKey.ts";
+import type { KeyPair } from "../sdk/keys.ts";
+import { digestOf, insertEntry } from "./audit.ts";
+
+/** A private key as the database has it. */
+export type SealedKey = { privateKey: Buffer; masterKeyId: string };
+
+export type PlatformKeyRow = PlatformKey & SealedKey & { publicJwk: PublicJwk };
+
+const columns = `kid, alg, public_jwk as "publicJwk", private_key as "privateKey", master_key_id as "masterKeyId",
+  created_at as "createdAt", active_from as "activeFrom", retire_at as "retireAt", unpublish_at as "unpublishAt"`;
+
+/** Of the key itself and not of what it is encrypted under, so that it stays the same under another master key. */
+const digest = (row: string) => digestOf(`to_jsonb(${row}) - 'private_key' - 'master_key_id'`);
+
+/** Any number; it only has to be the same in every process, so that of two that would make a key one does. */
+const platformKeyLock = 7_203_042;
+
+const lock = { name: "", text: "select pg_advisory_xact_lock($1)" };
+const selectNow = { name: "", text: "select clock_timestamp() as now" };
+
+/**
+ * Lets one transaction at a time decide about the keys; answers the instant by which it decides. A statement of its own: what
+ * a statement sees is older than the lock that it waits for.
+ */
+export async function lockPlatformKeys(sql: Sql): Promise<Date> {
+  await sql(lock, [platformKeyLock]);
+  const [row] = await sql<{ now: Date }>(selectNow);
+  if (row === undefined) throw new Error("the database tells no time");
+  return row.now;
+}
+
+const selectAll = {
+  name: "select_platform_keys",
+  text: `select ${columns} from platform_key order by created_at desc, alg, kid`,
+};
+
+const selectPublished = {
+  name: "select_published_platform_keys",
+  text: `select ${columns} from platform_key where unpublish_at is null or unpublish_at > now() order by created_at desc, kid`,
+};
+
+/** Every key that ever was, newest first. */
+export const allPlatformKeys = (sql: Sql) => sql<PlatformKeyRow>(selectAll);
+
+/** Those that are published. */
+export const publishedPlatformKeys = (sql: Sql) => sql<PlatformKeyRow>(selectPublished);
+
+const insert = {
+  name: "insert_platform_key",
+  text: `
+    with made as (
+      insert into platform_key (kid, alg, public_jwk, private_key, master_key_id, created_at, active_from)
+      values ($1, $2, $3, $4, $5, $6, $7) returning *
+    ), entry as (${insertEntry({
+      act: "platform_key_announced",
+      actor: "$8",
+      object: "kid",
+      digests: { after: digest("made") },
+      from: "made",
+    })}
+    )
+    select ${columns} from made`,
+};
+
+export type NewKey = { pair: KeyPair; sealed: SealedKey; createdAt: Date; activeFrom: Date };
+
+export async function insertPlatformKey(sql: Sql, actor: Actor, made: NewKey): Promise<PlatformKeyRow> {
+  const { pair, sealed, createdAt, activeFrom } = made;
+  const key = [pair.kid, pair.alg satisfies string as CallbackAlg, JSON.stringify(pair.publicJwk)];
+  const values = [...key, sealed.privateKey, sealed.masterKeyId, createdAt, activeFrom, actorName(actor)];
+  const [row] = await sql<PlatformKeyRow>(insert, values);
+  if (row === undefined) throw new Error("the key was not stored");
+  return row;
+}
+
+const retire = {
+  name: "retire_platform_key",
+  text: `
+    with before as (
+      select kid, ${digest("k")} as digest from platform_key k where kid = $1
+    ), retired as (
+      update platform_key set retire_at = $2, unpublish_at = $3 where kid = $1 returning *
+    ), entry as (${insertEntry({
+      act: "platform_key_retired",
+      actor: "$4",
+      object: "retired.kid",
+      digests: { before: "before.digest", after: digest("retired") },
+      from: "retired join before on before.kid = retired.kid",
+    })}
+    )
+    select ${columns} from retired`,
+};
+
+/** Sets the end of keys; answers them as they are since then. */
+export async function retirePlatformKeys(sql: Sql, actor: Actor, retirements: readonly Retirement[]) {
+  const retired: PlatformKeyRow[] = [];
+  for (const { kid, retireAt, unpublishAt } of retirements) {
+    retired.push(...(await sql<PlatformKeyRow>(retire, [kid, retireAt, unpublishAt, actorName(actor)])));
+  }
+  return retired;
+}
+
+const reencrypt = {
+  name: "reencrypt_platform_key",
+  text: "update platform_key set private_key = $2, master_key_id = $3 where kid = $1",
+};
+
+const noteReencryption = {
+  name: "note_platform_keys_reencrypted",
+  text: insertEntry({ act: "platform_keys_reencrypted", actor: "$1", object: "$2" }),
+};
+
+/** Keeps the same keys under another master key. */
+export async function replaceSealed(
+  sql: Sql,
+  actor: Actor,
+  masterKeyId: string,
+  keys: ReadonlyArray<{ kid: string; privateKey: Buffer }>,
+): Promise<void> {
+  for (const { kid, privateKey } of keys) await sql(reencrypt, [kid, privateKey, masterKeyId]);
+  await sql(noteReencryption, [actorName(actor), masterKeyId]);
+}

@@ -1,0 +1,105 @@
+import { toJson } from "@bufbuild/protobuf";
+import {
+  ListPlatformKeysResponseSchema,
+  type PlatformKey,
+  RotatePlatformKeyResponseSchema,
+} from "../../gen/dcm/v1/platform_service_pb.ts";
+import { callbackAlgs, nameOf, platformKeyStates } from "../rpc/enums.ts";
+import { type Action, type Answer, type Call, NotDone, WrongCall } from "./action.ts";
+import { counted, table, when } from "./table.ts";
+import { namedOf, secondsOf } from "./values.ts";
+
+const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
+
+const algOf = (key: PlatformKey) => nameOf(callbackAlgs, key.alg) ?? "unknown";
+
+async function list(call: Call): Promise<Answer> {
+  const answer = await call.clients.platform.listPlatformKeys({});
+  const rows = answer.keys.map((key) => [
+    key.kid,
+    algOf(key),
+    nameOf(platformKeyStates, key.state) ?? "unknown",
+    when(key.createdAt),
+    when(key.activeFrom),
+    when(key.retireAt),
+    when(key.unpublishAt),
+  ]);
+  return {
+    json: toJson(ListPlatformKeysResponseSchema, answer, json),
+    lines: table(["KID", "ALG", "STATE", "MADE", "SIGNS FROM", "SIGNS UNTIL", "PUBLISHED UNTIL"], rows),
+  };
+}
+
+async function rotate(call: Call): Promise<Answer> {
+  const atOnce = call.isOn("at-once");
+  if (atOnce && call.text("announce") !== undefined) {
+    throw new WrongCall("--at-once announces nothing: it goes without --announce");
+  }
+  const alg = namedOf(call, "alg", callbackAlgs).at(-1) ?? callbackAlgs.RS256;
+  const announceSeconds = secondsOf(call, "announce") ?? 0;
+  const answer = await call.clients.platform.rotatePlatformKey({ alg, announceSeconds, atOnce });
+  const { key, retired } = answer;
+  if (key === undefined) throw new Error("the core answered without a key");
+  const signs = atOnce ? "signs now" : `is announced and signs from ${when(key.activeFrom)}`;
+  return {
+    json: toJson(RotatePlatformKeyResponseSchema, answer, json),
+    lines: [
+      `The ${algOf(key)} key ${key.kid} ${signs}.`,
+      ...retired.map((old) =>
+        atOnce
+          ? `The key ${old.kid} is not published any more.`
+          : `The key ${old.kid} signs until then and is published until ${when(old.unpublishAt)}.`,
+      ),
+    ],
+  };
+}
+
+async function recover(call: Call): Promise<Answer> {
+  if (call.recoverKeys === undefined) throw new NotDone("This works on the machine that has the database's address.");
+  const { made, lost } = await call.recoverKeys();
+  return {
+    json: { made, lost },
+    lines: [
+      `${counted(lost.length, "signing key")} that cannot be opened sign nothing any more; those that have signed are published for another day.`,
+      ...made.map(
+        ({ kid, alg, masterKeyId }) => `The ${alg} key ${kid} signs now, under the master key ${masterKeyId}.`,
+      ),
+      "Start the gateway. Receivers that remember the keys may take JWKS_MAX_AGE_SECONDS to learn the new ones.",
+    ],
+  };
+}
+
+export const keyActions = {
+  list: {
+    positionals: [],
+    options: {},
+    help: "List every signing key that the platform ever had, newest first.",
+    run: list,
+  },
+  rotate: {
+    positionals: [],
+    options: {
+      alg: { type: "string", value: Object.keys(callbackAlgs).join("|"), help: "Of which algorithm. Default: RS256." },
+      announce: {
+        type: "string",
+        value: "TIME",
+        help: "How long the new key is published before it signs: seconds, or like 90m, 24h, 7d. Default: 24h.",
+      },
+      "at-once": {
+        type: "boolean",
+        value: "",
+        help: "The old key is in other hands: the new one signs now, and no other of the algorithm is published any more.",
+      },
+    },
+    help: "Make a new signing key in the place of the one that signs.",
+    run: rotate,
+  },
+  recover: {
+    positionals: [],
+    options: {},
+    help:
+      "The master key is lost and the gateway does not start: make new signing keys under the DCM_MASTER_KEY of now. Works on " +
+      "DATABASE_URL, or on the embedded PostgreSQL in DATA_DIR, and not through the core.",
+    run: recover,
+  },
+} as const satisfies Record<string, Action>;
