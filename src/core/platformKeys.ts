@@ -63,7 +63,7 @@ export async function rotatePlatformKey(
     const since = [...ofAlg.filter(({ kid }) => !retirements.some((end) => end.kid === kid)), ...retired, made];
     return { key: listed(made, since, now), retired: retired.map((key) => listed(key, since, now)) };
   });
-  // The others follow within seconds; who asks this process next finds it done.
-  if (!isRefusal(answer)) await platformKeys.refresh();
+  // The others follow within seconds; who asks this process next finds it done. A read that fails undoes nothing.
+  if (!isRefusal(answer)) await platformKeys.refresh().catch(() => undefined);
   return answer;
 }

@@ -88,7 +88,6 @@ describe("the first start", () => {
     expect(kidsOf(first)).toHaveLength(callbackAlgs.length);
     expect(kidsOf(second)).toEqual(kidsOf(first));
     for (const alg of callbackAlgs) expect(await signsWith(second, alg)).toBe(await signsWith(first, alg));
-    expect(second.keys.secret).toEqual(first.keys.secret);
   });
 
   test("a private key is never in the table as it is, nor among what is published", async () => {
@@ -255,6 +254,17 @@ describe("the master key", () => {
       "update platform_key set private_key = set_byte(private_key, 40, get_byte(private_key, 40) # 1)",
     );
     expect(await problemOf(start(platform.db))).toContain("were changed or damaged");
+  });
+
+  test("gives every process the same secret and fingerprint, and neither tells the other or the key", () => {
+    const [first, second] = [masterKey("own"), masterKey("own")];
+    expect([second.id, second.secret]).toEqual([first.id, first.secret]);
+    expect(first.id).not.toBe(lost.id);
+    expect(first.secret).not.toEqual(lost.secret);
+    const hex = [first.secret, first.encryptionKey, Buffer.alloc(32, "own")].map((bytes) =>
+      Buffer.from(bytes).toString("hex"),
+    );
+    expect(new Set([...hex, first.id].map((text) => text.slice(0, 16))).size).toBe(4);
   });
 
   test("a private key opens in its own row only", () => {
