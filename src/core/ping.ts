@@ -73,7 +73,7 @@ async function provenBy(body: string, challenge: string, jwks: readonly PublicJw
   const kids = new Set<string>();
   for (const proof of proofsIn(body)) {
     const verified = await verifyJws(proof, keys);
-    if (verified.ok && verified.claims.challenge === challenge) kids.add(verified.kid);
+    if (verified.ok && verified.claims.challenge === challenge) kids.add(verified.by.kid);
   }
   return [...kids];
 }

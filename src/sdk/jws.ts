@@ -13,7 +13,7 @@ export type JwsProblem =
   | "too_large"
   | "named_twice";
 export type VerifiedJws<Key extends VerificationKey = VerificationKey> =
-  | { ok: true; claims: Claims; header: JwsHeader; kid: string; by: Key }
+  | { ok: true; claims: Claims; header: JwsHeader; by: Key }
   /** `member`: the claim that a good signature covers twice. */
   | { ok: false; problem: JwsProblem; member?: string };
 
@@ -81,7 +81,7 @@ export async function verifyParsedJws<Key extends VerificationKey>(
     // What is kept as evidence must mean the same to every reader of it.
     const member = memberNamedTwice(claimsText, claims);
     return member === undefined
-      ? { ok: true, claims, header, kid: candidate.kid, by: candidate }
+      ? { ok: true, claims, header, by: candidate }
       : { ok: false, problem: "named_twice", member };
   }
   return failed("signature");

@@ -116,7 +116,11 @@ describe("Gross_Settlement", () => {
       },
       client: { post: posted },
       receivers: {
-        find: async () => ({ guid: receiverGuid, callbackUrls: { gross_settlement: "https://b.example" } }),
+        find: async () => ({
+          guid: receiverGuid,
+          status: "active",
+          callbackUrls: { gross_settlement: "https://b.example" },
+        }),
       },
       slots: createSlots(),
       signer: await newSigner(),

@@ -106,9 +106,11 @@ describe("REST operations", () => {
   async function submission({ party, caller }: Parameters<Ask>[0]) {
     const shop = caller === "bank that is both" ? atHome : platform.merchant;
     const { id } = await shop.order();
-    const creditor = caller === "bank that is both" ? { creditor_agent_bic: party.bic, creditor: home() } : {};
+    const atHomes = { creditor_agent_bic: party.bic, creditor: home(), encryption: encryptedForHome() };
+    const creditor = caller === "bank that is both" ? atHomes : {};
     return { jwt: await signJws(messageClaims(party.bic, id, creditor), party.key) };
   }
+  const encryptedForHome = () => ({ ...(accepted.encryption as Claims), kid: undefined });
   const home = () => ({ ...(accepted.creditor as Claims), creditor_account: atHome.iban });
 
   const statement = async ({ about, party }: Parameters<Ask>[0]) => {

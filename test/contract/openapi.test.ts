@@ -82,7 +82,7 @@ describe("examples", () => {
       const target = jwt.$ref ? schemas[nameOf(jwt.$ref)] : jwt;
       return [{ jwt: (node.example as { jwt: string }).jwt, of: nameOf(target?.["x-jwt-claims"]) }];
     });
-    expect(tokens).toHaveLength(8);
+    expect(tokens).toHaveLength(9);
     for (const { jwt, of } of tokens) {
       expect(payload(jwt), of).toEqual(examplesOf(of)[0]);
     }

@@ -25,8 +25,8 @@ async function startReceiver(keys: readonly KeyPair[], answer?: (proof: object) 
   const pings: Ping[] = [];
   const server = createServer(async (request, response) => {
     const { jwt } = JSON.parse(await text(request)) as { jwt: string };
-    const answer = await fetch(`${platform.url()}/api/v1/.well-known/jwks.json`);
-    const jwks = (await answer.json()) as JSONWebKeySet;
+    const published = await fetch(`${platform.url()}/api/v1/.well-known/jwks.json`);
+    const jwks = (await published.json()) as JSONWebKeySet;
     const { payload } = await compactVerify(jwt, createLocalJWKSet(jwks));
     const claims = JSON.parse(new TextDecoder().decode(payload)) as Record<string, unknown>;
     pings.push({ kind: request.headers["x-callback-kind"] as string, claims });

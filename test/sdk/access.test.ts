@@ -13,7 +13,7 @@ test("createAccessToken: carries iat, jti and a header with alg, kid and typ", a
   ]);
   expect(verified).toEqual({
     ok: true,
-    kid: key.kid,
+    by: { kid: key.kid, alg: key.alg, key: key.publicKey },
     header: { alg: "RS256", kid: key.kid, typ: "JWT" },
     claims: { iat, jti: "request-1" },
   });

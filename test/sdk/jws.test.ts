@@ -74,7 +74,7 @@ describe("verifyJws accepts", () => {
       ok: true,
       claims: { amount: 21, purpose: "оплата" },
       header: { alg, kid: pair.kid, typ: "JWT" },
-      kid: pair.kid,
+      by: registered.key,
     });
   });
 

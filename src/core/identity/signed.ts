@@ -89,7 +89,7 @@ export async function verifiedBy(
   const verified = await verifyParsedJws(parsed, goodKeys(party, now));
   if (verified.ok) {
     seen(verified.by.id);
-    return { claims: verified.claims, kid: verified.kid };
+    return { claims: verified.claims, kid: verified.by.kid };
   }
   const { member, problem } = verified;
   // A token whose claims say two things is refused by the one who signed it, not taken for another's.

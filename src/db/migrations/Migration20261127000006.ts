@@ -27,7 +27,7 @@ const statements = [
     add constraint "audit_entry_digests_check" check (case
         when act in ('redrive_asked', 'redrive_done', 'platform_keys_reencrypted')
           then digest_before is null and digest_after is null
-        when act in ('participant_registered', 'credential_added', 'day_closed', 'participant_key_added',
+        when act in ('participant_registered', 'participant_key_added', 'credential_added', 'day_closed',
           'platform_key_announced') then digest_before is null and digest_after is not null
         else digest_before is not null and digest_after is not null and digest_before <> digest_after
       end)`,
