@@ -168,16 +168,20 @@ async function patiently<T>(
 /** The complete help of a group: every command, every option, one line each. */
 export function groupHelp(name: GroupName): string[] {
   const group: Group = groups[name];
-  const option = (text: string, help: string) => `      ${text.padEnd(22)} ${help}`;
+  const optionText = (key: string, spec: OptionSpec) =>
+    `--${key}${spec.value && ` ${spec.value}`}${spec.multiple ? " …" : ""}`;
+  const texts = Object.values(group.actions).flatMap(({ options }) =>
+    Object.entries(options).map(([key, spec]) => optionText(key, spec)),
+  );
+  const width = Math.max(...texts.map(({ length }) => length), "--json".length);
+  const option = (text: string, help: string) => `      ${text.padEnd(width)}  ${help}`;
   return [
     group.summary,
     "",
     ...Object.entries(group.actions).flatMap(([action, { positionals, options, help }]) => [
       `  ${[name, action, ...positionals, Object.keys(options).length > 0 ? "[OPTIONS]" : ""].filter(Boolean).join(" ")}`,
       `      ${help}`,
-      ...Object.entries(options).map(([key, spec]) =>
-        option(`--${key}${spec.value && ` ${spec.value}`}${spec.multiple ? " …" : ""}`, spec.help),
-      ),
+      ...Object.entries(options).map(([key, spec]) => option(optionText(key, spec), spec.help)),
       "",
     ]),
     "Every command:",
@@ -201,7 +205,7 @@ const nextStepOf: Partial<Record<keyof typeof ErrorReason, string>> = {
     "`participants show GUID` shows it as it is now; decide anew and give the version that it has then.",
   PARTICIPANT_NOT_SUSPENDED: "`participants suspend GUID` comes first.",
   PARTICIPANT_IN_USE:
-    "Wait until that has come to its end, and close its merchants before it; `callbacks list --receiver GUID` and `registers list GUID` show what is left.",
+    "Let that come to its end, and close its merchants; `callbacks list --receiver GUID` and `registers list GUID` show what is left.",
   PARTICIPANT_CLOSED: "That is for ever; `participants show GUID` tells what it was.",
   KEY_NOT_FOUND: "`participants show GUID` lists its keys with their numbers.",
   CALLBACK_NOT_FOUND: "`callbacks list` shows what there is.",

@@ -14,6 +14,14 @@ import { answerOf, json, keysLines, kindOf, participantLines, present, rolesOf, 
 import { table } from "./table.ts";
 import { countOf, guidIn, namedOf, numberOf, yesOrNo } from "./values.ts";
 
+const mostOfName = 48;
+
+/** One name of 140 characters must not push the columns of all others out of the window; `show` has all of it. */
+function beginOf(name: string): string {
+  const characters = [...name];
+  return characters.length > mostOfName ? `${characters.slice(0, mostOfName - 1).join("")}…` : name;
+}
+
 async function list(call: Call): Promise<Answer> {
   const [kind = 0] = namedOf(call, "kind", participantKinds);
   const [role = 0] = namedOf(call, "role", bankRoles);
@@ -30,7 +38,7 @@ async function list(call: Call): Promise<Answer> {
     participant.guid,
     kindOf(participant),
     statusOf(participant),
-    participant.name,
+    beginOf(participant.name),
     participant.bic || participant.uid,
     rolesOf(participant),
   ]);
