@@ -123,6 +123,24 @@ test("show: whatever names and problems hold, each stays on its line; what a key
     "failures since 3",
     "problem nobody\\u{d}\\nanswers",
   ]);
+  expect(await console.json("participants", "show", someGuid)).toMatchObject({
+    participant: { guid: someGuid },
+    keys: [{ id: "4", added_with: "k3" }, { id: "3" }, { id: "2" }],
+    key_set: { url: "https://shop.example/jwks", failures: 3 },
+  });
+});
+
+test("add-key, show: it is said that a published key set overrules what is added, and that older keys are not shown", async () => {
+  const key = { use: KeyUse.SIG, kid: "k" };
+  const console = fakeConsole({
+    addParticipantKey: () => ({ kid: "k" }),
+    getParticipant: () => ({ participant: { guid: someGuid, kind: ParticipantKind.MERCHANT } }),
+    listParticipantKeys: () => ({ keys: Array(100).fill(key), keySet: { url: "https://shop.example/jwks" } }),
+  });
+  const { lines } = await console.run("participants", "add-key", someGuid, { kty: "RSA" });
+  expect(lines.at(-1)).toBe("It publishes its keys: what its key set holds when it is read next counts instead.");
+  const shown = await console.run("participants", "show", someGuid);
+  expect(shown.lines).toContain("Older keys than these 100 are not shown.");
 });
 
 describe("what an operator does", () => {
