@@ -28,7 +28,7 @@ import { printable } from "./table.ts";
 /** Every command of the operators; the help texts and the dispatcher below are this table. */
 export const groups = {
   participants: {
-    summary: "Banks and merchants: look at them, register and change them.",
+    summary: "Banks and merchants: look at them, register, change, suspend and close them; their keys.",
     actions: participantActions,
   },
   callbacks: { summary: "Callbacks: look at them, deliver them again, close reviews.", actions: callbackActions },
@@ -183,16 +183,20 @@ async function patiently<T>(
 /** The complete help of a group: every command, every option, one line each. */
 export function groupHelp(name: GroupName): string[] {
   const group: Group = groups[name];
-  const option = (text: string, help: string) => `      ${text.padEnd(22)} ${help}`;
+  const optionText = (key: string, spec: OptionSpec) =>
+    `--${key}${spec.value && ` ${spec.value}`}${spec.multiple ? " …" : ""}`;
+  const texts = Object.values(group.actions).flatMap(({ options }) =>
+    Object.entries(options).map(([key, spec]) => optionText(key, spec)),
+  );
+  const width = Math.max(...texts.map(({ length }) => length), "--json".length);
+  const option = (text: string, help: string) => `      ${text.padEnd(width)}  ${help}`;
   return [
     group.summary,
     "",
     ...Object.entries(group.actions).flatMap(([action, { positionals, options, help }]) => [
       `  ${[name, action, ...positionals, Object.keys(options).length > 0 ? "[OPTIONS]" : ""].filter(Boolean).join(" ")}`,
       `      ${help}`,
-      ...Object.entries(options).map(([key, spec]) =>
-        option(`--${key}${spec.value && ` ${spec.value}`}${spec.multiple ? " …" : ""}`, spec.help),
-      ),
+      ...Object.entries(options).map(([key, spec]) => option(optionText(key, spec), spec.help)),
       "",
     ]),
     "Every command:",
@@ -210,15 +214,22 @@ const unreachable = (coreUrl: string) =>
 const nextStepOf: Partial<Record<keyof typeof ErrorReason, string>> = {
   CREDENTIAL_EXISTS: "`services list` shows all of them.",
   CREDENTIAL_NOT_FOUND: "`services list` shows all of them.",
-  PARTICIPANT_EXISTS: "`participants get` shows it; `participants update GUID FILE` changes it.",
+  PARTICIPANT_EXISTS: "`participants show` shows it; `participants update GUID FILE` changes it.",
   PARTICIPANT_NOT_FOUND: "`participants list` shows who is registered.",
+  PARTICIPANT_CHANGED:
+    "`participants show GUID` shows it as it is now; decide anew and give the version that it has then.",
+  PARTICIPANT_NOT_SUSPENDED: "`participants suspend GUID` comes first.",
+  PARTICIPANT_IN_USE:
+    "Let that come to its end, and close its merchants; `callbacks list --receiver GUID` and `registers list GUID` show what is left.",
+  PARTICIPANT_CLOSED: "That is for ever; `participants show GUID` tells what it was.",
+  KEY_NOT_FOUND: "`participants show GUID` lists its keys with their numbers.",
   CALLBACK_NOT_FOUND: "`callbacks list` shows what there is.",
   CALLBACK_NOT_REPLAYABLE: "`callbacks show GUID` tells where it stands.",
   REGISTER_NOT_FOUND: "`registers list BANK_GUID` shows the registers of a bank.",
   REGISTER_NOT_PAID: "`registers show REGISTER_ID` tells where it stands and what happened to it.",
   DAY_IS_NOT_OVER: "Wait until 00:01 in Kyiv, or give --allow-open-day.",
   INVALID_CALLBACK_URL: "Correct the URL, or allow its network with CALLBACK_ALLOW_CIDRS, and run this again.",
-  INVALID_KEY: "Correct the key and run this again; nothing was stored.",
+  INVALID_KEY: "Correct the key, or add another one first, and run this again; nothing was stored.",
   INVALID_REQUEST: "Correct it and run this again; nothing was stored.",
   OVERLOADED: "Run this again in a moment; `/readyz` tells what is missing.",
   KEY_ROTATION_UNDER_WAY: "`keys list` shows it; --at-once replaces it, and every other key of the algorithm, now.",

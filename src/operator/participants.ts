@@ -1,27 +1,26 @@
-import { create, type DescMessage, fromJson, type MessageShape, toJson } from "@bufbuild/protobuf";
+import { create, toJson } from "@bufbuild/protobuf";
 import { type Participant, ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
 import {
+  ListParticipantKeysResponseSchema,
   ListParticipantsResponseSchema,
+  type UpdateParticipantRequest,
   UpdateParticipantRequestSchema,
 } from "../../gen/dcm/v1/participant_service_pb.ts";
-import { keysAsText } from "../participantsFile.ts";
-import {
-  bankRoles,
-  callbackAlgs,
-  callbackBodyFormats,
-  nameOf,
-  participantKinds,
-  participantStatuses,
-} from "../rpc/enums.ts";
+import { bankRoles, participantKinds } from "../rpc/enums.ts";
 import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
-import { fields, table, when } from "./table.ts";
-import { countOf, guidIn, namedOf, yesOrNo } from "./values.ts";
+import { messageIn, readJson } from "./jsonFile.ts";
+import { participantKeyActions } from "./participantKeys.ts";
+import { answerOf, json, keysLines, kindOf, participantLines, present, rolesOf, statusOf } from "./participantLines.ts";
+import { table } from "./table.ts";
+import { countOf, guidIn, namedOf, numberOf, yesOrNo } from "./values.ts";
 
-const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
+const mostOfName = 48;
 
-const rolesOf = (participant: Participant) =>
-  participant.roles.map((role) => nameOf(bankRoles, role) ?? "unknown").join(", ");
-const kindOf = (participant: Participant) => nameOf(participantKinds, participant.kind) ?? "unknown";
+/** One name of 140 characters must not push the columns of all others out of the window; `show` has all of it. */
+function beginOf(name: string): string {
+  const characters = [...name];
+  return characters.length > mostOfName ? `${characters.slice(0, mostOfName - 1).join("")}…` : name;
+}
 
 async function list(call: Call): Promise<Answer> {
   const [kind = 0] = namedOf(call, "kind", participantKinds);
@@ -38,7 +37,8 @@ async function list(call: Call): Promise<Answer> {
   const rows = participants.map((participant) => [
     participant.guid,
     kindOf(participant),
-    participant.name,
+    statusOf(participant),
+    beginOf(participant.name),
     participant.bic || participant.uid,
     rolesOf(participant),
   ]);
@@ -48,113 +48,94 @@ async function list(call: Call): Promise<Answer> {
     lines:
       rows.length === 0
         ? ["No participant matches."]
-        : [...table(["GUID", "KIND", "NAME", "BIC/UID", "ROLES"], rows), ...more],
+        : [...table(["GUID", "KIND", "STATUS", "NAME", "BIC/UID", "ROLES"], rows), ...more],
   };
 }
 
-/** Keys are public; their kid is what people compare. */
-const kidOf = (jwk: string) => String((JSON.parse(jwk) as { kid?: unknown }).kid ?? "without kid");
-
-function answerOf(participant: Participant | undefined, sentence?: string): Answer {
-  if (participant === undefined) throw new Error("the core answered without a participant");
-  const urls = participant.callbackUrls;
-  return {
-    json: toJson(ParticipantSchema, participant, json),
-    lines: [
-      ...(sentence === undefined ? [] : [sentence, ""]),
-      ...fields([
-        ["guid", participant.guid],
-        ["kind", kindOf(participant)],
-        ["name", participant.name],
-        ["tax code", participant.taxCode],
-        ["bic", participant.bic],
-        ["uid", participant.uid],
-        ["roles", rolesOf(participant)],
-        ["iban", participant.iban],
-        ["mcc", participant.mcc],
-        ["servicing bank", participant.servicingBankGuid],
-        ["base URL", urls?.base ?? ""],
-        ["pay_in URL", urls?.payIn ?? ""],
-        ["pay_out URL", urls?.payOut ?? ""],
-        ["credit URL", urls?.credit ?? ""],
-        ["expiration URL", urls?.expiration ?? ""],
-        ["gross_settlement URL", urls?.grossSettlement ?? ""],
-        ["status", nameOf(participantStatuses, participant.status) ?? ""],
-        ["callback alg", nameOf(callbackAlgs, participant.callbackAlg) ?? ""],
-        ["callback body", nameOf(callbackBodyFormats, participant.callbackBodyFormat) ?? ""],
-        ["signing keys", participant.signingJwks.map(kidOf).join(", ")],
-        ["encryption key", participant.encryptionJwk === "" ? "" : kidOf(participant.encryptionJwk)],
-        ["key set URL", participant.jwksUrl],
-        ["requires body_sha256", participant.requiresBodySha256 ? "yes" : "no"],
-        ["e-mail", participant.email],
-        ["fee", `${participant.feeBasisPoints} basis points`],
-        ["version", String(participant.version)],
-        ["updated", when(participant.updatedAt)],
-      ]),
-    ],
-  };
-}
-
-async function get(call: Call): Promise<Answer> {
-  const keys = (["bic", "uid", "kid"] as const).flatMap((name) => {
+async function show(call: Call): Promise<Answer> {
+  const others = (["bic", "uid", "kid"] as const).flatMap((name) => {
     const value = call.text(name);
     return value === undefined ? [] : [{ case: name, value }];
   });
   const text = call.positionals[0];
-  const given = text === undefined ? keys : [{ case: "guid" as const, value: guidIn(text, "GUID") }, ...keys];
+  const given = text === undefined ? others : [{ case: "guid" as const, value: guidIn(text, "GUID") }, ...others];
   const [by] = given;
   if (by === undefined || given.length > 1) throw new WrongCall("give one of GUID, --bic, --uid and --kid");
-  return answerOf((await call.clients.participants.getParticipant({ by })).participant);
-}
-
-async function readMessage<Schema extends DescMessage>(
-  call: Call,
-  schema: Schema,
-  path: string,
-): Promise<MessageShape<Schema>> {
-  let text: string;
-  try {
-    text = await call.readText(path);
-  } catch (error) {
-    throw new WrongCall(`${path} cannot be read: ${(error as Error).message}`);
-  }
-  try {
-    return fromJson(schema, keysAsText(JSON.parse(text)));
-  } catch (error) {
-    throw new WrongCall(`${path} does not hold a ${schema.typeName} as JSON: ${(error as Error).message}`);
-  }
+  const participant = present((await call.clients.participants.getParticipant({ by })).participant);
+  const keys = await call.clients.participants.listParticipantKeys({ guid: participant.guid });
+  const keysJson = toJson(ListParticipantKeysResponseSchema, keys, json) as object;
+  return {
+    json: { participant: toJson(ParticipantSchema, participant, json), ...keysJson },
+    lines: [...participantLines(participant), "", ...keysLines(participant, keys, call.now)],
+  };
 }
 
 async function registerBank(call: Call): Promise<Answer> {
-  const stated = await readMessage(call, ParticipantSchema, call.positionals[0] ?? "");
+  const stated = await participantIn(call);
   const bank = { ...stated, requiresBodySha256: yesOrNo(call, REQUIRES_BODY) ?? stated.requiresBodySha256 };
   return answerOf((await call.clients.participants.registerBank({ bank })).bank, "The bank is registered.");
 }
 
 async function registerMerchant(call: Call): Promise<Answer> {
-  const merchant = await readMessage(call, ParticipantSchema, call.positionals[0] ?? "");
+  const merchant = await participantIn(call);
   const answer = await call.clients.participants.registerMerchant({ merchant });
   return answerOf(answer.merchant, "The merchant is registered.");
+}
+
+async function participantIn(call: Call): Promise<Participant> {
+  const [path = ""] = call.positionals;
+  return messageIn(path, ParticipantSchema, await readJson(call, path));
 }
 
 async function update(call: Call): Promise<Answer> {
   const [text = "", path] = call.positionals;
   const guid = guidIn(text, "GUID");
   const requiresBody = yesOrNo(call, REQUIRES_BODY);
+  const version = numberOf(call, "version");
   if (path === undefined && requiresBody === undefined) throw new WrongCall(`give FILE or --${REQUIRES_BODY}`);
-  const change =
-    path === undefined
-      ? create(UpdateParticipantRequestSchema)
-      : await readMessage(call, UpdateParticipantRequestSchema, path);
+  const change = path === undefined ? create(UpdateParticipantRequestSchema) : await changeIn(call, path);
   if (change.guid !== "" && change.guid.toLowerCase() !== guid) {
     throw new WrongCall(`${path} is about ${change.guid} and not about ${guid}`);
+  }
+  if (change.version !== 0n && version !== 0n && change.version !== version) {
+    throw new WrongCall(`${path} is about version ${change.version} and not about ${version}`);
   }
   const answer = await call.clients.participants.updateParticipant({
     ...change,
     guid,
+    version: version || change.version,
     ...(requiresBody !== undefined && { requiresBodySha256: requiresBody }),
   });
   return answerOf(answer.participant, "The participant is changed.");
+}
+
+async function changeIn(call: Call, path: string): Promise<UpdateParticipantRequest> {
+  const content = await readJson(call, path);
+  const empty = Object.entries(content ?? {}).find(([, value]) => Array.isArray(value) && value.length === 0);
+  // On the wire an empty list is none: the core would change the rest and leave these as they are.
+  if (empty !== undefined)
+    throw new WrongCall(`${path}: ${empty[0]} is empty, which would change nothing: leave it out`);
+  return messageIn(path, UpdateParticipantRequestSchema, content);
+}
+
+const whomOf = (call: Call) => ({
+  guid: guidIn(call.positionals[0] ?? "", "GUID"),
+  version: numberOf(call, "version"),
+});
+
+async function suspend(call: Call): Promise<Answer> {
+  const { participant } = await call.clients.participants.suspendParticipant(whomOf(call));
+  return answerOf(participant, "The participant is suspended.");
+}
+
+async function resume(call: Call): Promise<Answer> {
+  const { participant } = await call.clients.participants.resumeParticipant(whomOf(call));
+  return answerOf(participant, "The participant takes part again.");
+}
+
+async function close(call: Call): Promise<Answer> {
+  const { participant } = await call.clients.participants.closeParticipant(whomOf(call));
+  return answerOf(participant, "The participant is closed, for ever.");
 }
 
 const REQUIRES_BODY = "requires-body-sha256";
@@ -164,6 +145,10 @@ const requiresBodyOption = {
     value: "yes|no",
     help: "Whether the bank's requests that change something are refused without the claim body_sha256.",
   },
+} as const satisfies Action["options"];
+
+const versionOption = {
+  version: { type: "string", value: "N", help: "Only if it still has this version. Default: 0, which is any." },
 } as const satisfies Action["options"];
 
 const FILE_HELP = "FILE holds a dcm.v1.Participant as JSON, keys as JSON objects or texts; - reads standard input.";
@@ -179,15 +164,15 @@ export const participantActions = {
     help: "List participants by name.",
     run: list,
   },
-  get: {
+  show: {
     positionals: ["[GUID]"],
     options: {
       bic: { type: "string", value: "BIC", help: "Find a bank by its code." },
       uid: { type: "string", value: "UID", help: "Find a merchant by its uid." },
       kid: { type: "string", value: "KID", help: "Find a bank by the kid of a signing key." },
     },
-    help: "Show one participant.",
-    run: get,
+    help: "Show one participant and its keys, good and retired ones.",
+    run: show,
   },
   "register-bank": {
     positionals: ["FILE"],
@@ -203,8 +188,31 @@ export const participantActions = {
   },
   update: {
     positionals: ["GUID", "[FILE]"],
-    options: requiresBodyOption,
-    help: "Change keys, URLs and details. FILE holds what changes, a dcm.v1.UpdateParticipantRequest as JSON.",
+    options: { ...requiresBodyOption, ...versionOption },
+    help:
+      "Change any field. FILE holds what changes, a dcm.v1.UpdateParticipantRequest as JSON; keys that it gives replace the others at " +
+      "once.",
     run: update,
+  },
+  ...participantKeyActions,
+  suspend: {
+    positionals: ["GUID"],
+    options: versionOption,
+    help:
+      "Suspend a participant: but for gross settlement its requests are refused, and callbacks to it count as not answered. Again is " +
+      "safe.",
+    run: suspend,
+  },
+  resume: {
+    positionals: ["GUID"],
+    options: versionOption,
+    help: "Let a suspended participant take part again. Callbacks in review stay there: see `callbacks replay-all`.",
+    run: resume,
+  },
+  close: {
+    positionals: ["GUID"],
+    options: versionOption,
+    help: "Close a suspended participant, for ever: its keys are retired. Refused while anything of it is under way.",
+    run: close,
   },
 } as const satisfies Record<string, Action>;

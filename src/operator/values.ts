@@ -6,6 +6,12 @@ import { WrongCall } from "./action.ts";
 
 const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
+/** Undefined for what is no duration. */
+function durationMs(text: string): number | undefined {
+  const [, count, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
+  return count === undefined ? undefined : Number(count) * unitMs[unit as keyof typeof unitMs];
+}
+
 export const TIME_HELP =
   "an instant like 2026-01-31T08:00:00Z, a day like 2026-01-31 (UTC), or how long ago, like 90m, 2h, 7d";
 
@@ -13,11 +19,11 @@ export const TIME_HELP =
 export function instantOf(call: Call, option: string): Timestamp | undefined {
   const text = call.text(option);
   if (text === undefined) return undefined;
-  const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  const ago = durationMs(text);
   const date =
-    count === undefined
+    ago === undefined
       ? new Date(/^\d{4}-\d\d-\d\d([T ].+)?$/.test(text) ? text : Number.NaN)
-      : new Date(call.now.getTime() - Number(count) * unitMs[unit as keyof typeof unitMs]);
+      : new Date(call.now.getTime() - ago);
   if (Number.isNaN(date.getTime())) throw new WrongCall(`--${option} ${text} is not a time: give ${TIME_HELP}`);
   return timestampFromDate(date);
 }
@@ -26,12 +32,32 @@ export function instantOf(call: Call, option: string): Timestamp | undefined {
 export function secondsOf(call: Call, option: string): number | undefined {
   const text = call.text(option);
   if (text === undefined) return undefined;
-  const [, count, unit = "s"] = /^(\d{1,9})([smhd])?$/.exec(text) ?? [];
-  const seconds = (Number(count) * unitMs[unit as keyof typeof unitMs]) / 1_000;
+  const seconds = (durationMs(/^\d+$/.test(text) ? `${text}s` : text) ?? 0) / 1_000;
   if (seconds >= 1 && seconds < 2 ** 31) return seconds;
   throw new WrongCall(
     `--${option} ${text} is not a time of at least a second: give seconds, or a time like 90m, 24h, 7d`,
   );
+}
+
+export const DURATION_HELP = "a duration like 30m, 24h, 7d, or 0s for at once";
+
+/**
+ * The instant that is so long after now. `0s` is one that has long passed, so that it means "at once" also where this machine's
+ * clock is ahead of the database's.
+ */
+export function instantAfter(call: Call, option: string): Timestamp | undefined {
+  const text = call.text(option);
+  if (text === undefined) return undefined;
+  const ms = durationMs(text);
+  if (ms === undefined) throw new WrongCall(`--${option} ${text} is not ${DURATION_HELP}`);
+  return timestampFromDate(new Date(ms === 0 ? 0 : call.now.getTime() + ms));
+}
+
+/** A number that the core gives out, a version or that of a key; 0 when the option was not given, which stands for any. */
+export function numberOf(call: Call, option: string): bigint {
+  const text = call.text(option) ?? "0";
+  if (!/^\d{1,15}$/.test(text)) throw new WrongCall(`--${option} ${text} is not a whole number`);
+  return BigInt(text);
 }
 
 export function countOf(call: Call, option: string, fallback: number, most: number): number {

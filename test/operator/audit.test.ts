@@ -51,14 +51,19 @@ test("the first operator's credential was made by the platform", async () => {
   expect(await entriesOf("--actor", "platform", "--act", "credential_added")).toMatchObject([{ object: "operator" }]);
 });
 
-test("participants that operators register are theirs", async () => {
+test("participants that operators register are theirs, and so are the keys that they register with them", async () => {
   const registered = await entriesOf("--actor", "operator", "--act", "participant_registered");
   const { participants } = await platform.operators().participants.listParticipants({});
   const guids = participants.map(({ guid }) => guid);
   expect(guids).toHaveLength(3);
   expect(registered.map(({ object }) => object).sort()).toEqual(guids.sort());
+  const keys = await entriesOf("--actor", "operator", "--act", "participant_key_added");
+  expect(keys.map(({ object }) => object).sort()).toEqual(guids);
   const shouted = await entriesOf("--object", (guids[0] ?? "").toUpperCase());
-  expect(shouted.map(({ object }) => object)).toEqual([guids[0]]);
+  expect(shouted.map(({ act, object }) => [act, object])).toEqual([
+    ["AUDIT_ACT_PARTICIPANT_KEY_ADDED", guids[0]],
+    ["AUDIT_ACT_PARTICIPANT_REGISTERED", guids[0]],
+  ]);
 });
 
 test("is restricted to acts and to a time, and says when there is more", async () => {
@@ -133,6 +138,7 @@ test("a reader may read the trail, a gateway may not", async () => {
 
 test("the acts on the wire are those of the domain", () => {
   const onTheWire = AuditActSchema.values.filter(({ number }) => number !== AuditAct.UNSPECIFIED);
-  expect(onTheWire.map(({ number }) => nameOf(auditActs, number))).toEqual([...knownActs]);
-  expect(onTheWire.map(({ localName }) => localName.toLowerCase())).toEqual([...knownActs]);
+  // Numbers are given out once and for all, so the wire's order is that of their coming.
+  for (const { number, localName } of onTheWire) expect(nameOf(auditActs, number)).toBe(localName.toLowerCase());
+  expect(onTheWire.map(({ localName }) => localName.toLowerCase()).sort()).toEqual([...knownActs].sort());
 });

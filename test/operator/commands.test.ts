@@ -64,10 +64,22 @@ describe("wrong calls ask nothing of the core, say what is wrong and end with 2"
     ["callbacks", ["replay-all"], "or --all for everything"],
     ["callbacks", ["resolve", unknownGuid], "--note TEXT is needed"],
     ["callbacks", ["resolve", unknownGuid, "--operator", "Olena", "--note", "done"], "Unknown option '--operator'"],
-    ["participants", ["get"], "give one of GUID, --bic, --uid and --kid"],
+    ["participants", ["get", unknownGuid], "participants get is not a command"],
+    ["participants", ["show"], "give one of GUID, --bic, --uid and --kid"],
+    ["participants", ["show", unknownGuid, "--kid", "k"], "give one of GUID, --bic, --uid and --kid"],
     ["participants", ["register-bank", "/no/such/file"], "/no/such/file cannot be read"],
     ["participants", ["update", unknownGuid], "give FILE or --requires-body-sha256"],
     ["participants", ["update", unknownGuid, "--requires-body-sha256", "on"], "on is not one of no, yes"],
+    ["participants", ["update", unknownGuid, "--version", "2"], "give FILE or --requires-body-sha256"],
+    ["participants", ["suspend"], "GUID is missing"],
+    ["participants", ["suspend", "shop-1"], "GUID shop-1 is not a guid"],
+    ["participants", ["resume", unknownGuid, "--version", "-1"], "ambiguous"],
+    ["participants", ["close", unknownGuid, "--version", "1.5"], "--version 1.5 is not a whole number"],
+    ["participants", ["add-key", unknownGuid], "FILE is missing"],
+    ["participants", ["add-key", unknownGuid, "/no/such/file"], "/no/such/file cannot be read"],
+    ["participants", ["retire-key", unknownGuid], "KID is missing"],
+    ["participants", ["retire-key", unknownGuid, "k", "--in", "tomorrow"], "--in tomorrow is not a duration"],
+    ["participants", ["retire-key", unknownGuid, "k", "--id", "k"], "--id k is not a whole number"],
     ["services", ["add"], "NAME is missing"],
     ["services", ["add", "x", "--scope", "everything"], "--scope everything is not one of gateway, reader, operator"],
     ["registers", ["close", "31.01.2026"], "is not a Kyiv calendar day"],
@@ -98,65 +110,6 @@ describe("what an operator does", () => {
     console = openConsole(platform.operators());
   });
   afterAll(() => platform?.[Symbol.asyncDispose]());
-
-  const guidOfMerchant = async () => {
-    const { participants } = await console.json("participants", "list", "--kind", "merchant");
-    return (participants as { guid: string }[])[0]?.guid ?? "";
-  };
-
-  test("participants: found by guid, bank code, uid and key; listed as a table", async () => {
-    const guid = await guidOfMerchant();
-    const { uid, name } = await console.json("participants", "get", guid);
-    expect(name).toBe("Kyiv Books");
-    expect(await console.json("participants", "get", "--uid", String(uid))).toMatchObject({ guid });
-    expect(await console.json("participants", "get", "--bic", platform.recipient.bic)).toMatchObject({
-      name: "Kobzar Bank",
-    });
-    const { lines } = await console.run("participants", "list", "--role", "initiator");
-    expect(lines).toHaveLength(2);
-    expect(lines[1]).toMatch(/ {2}bank {2}Dnipro Bank {2}\d{6} +initiator$/);
-  });
-
-  test("participants: registering again with the same content is safe; with other content the next step is named", async () => {
-    const bank = await console.json("participants", "get", "--bic", platform.initiator.bic);
-    const { created_at, updated_at, version, ...stated } = bank;
-    expect(await console.json("participants", "register-bank", stated)).toMatchObject({ guid: bank.guid });
-    const { code, complaints } = await console.run("participants", "register-bank", { ...stated, name: "Another" });
-    expect(code).toBe(1);
-    expect(complaints).toEqual([
-      expect.stringMatching(/^PARTICIPANT_EXISTS: /),
-      expect.stringContaining("participants update GUID FILE"),
-    ]);
-  });
-
-  test("participants: a bank is told to bind the bodies of its requests, with a file or without one", async () => {
-    const { guid, created_at, updated_at, ...stated } = await console.json(
-      "participants",
-      "get",
-      "--bic",
-      platform.recipient.bic,
-    );
-    const requires = ["--requires-body-sha256", "yes"];
-    const changed = await console.run("participants", "update", String(guid), ...requires);
-    expect(changed.lines).toContainEqual(expect.stringMatching(/^requires body_sha256 +yes$/));
-    const file = { guid, ...stated, requires_body_sha256: false };
-    expect(await console.json("participants", "register-bank", file, ...requires)).toMatchObject({
-      requires_body_sha256: true,
-    });
-    expect(await console.json("participants", "update", String(guid), { requires_body_sha256: false })).toMatchObject({
-      requires_body_sha256: false,
-    });
-  });
-
-  test("participants: one without the URLs of its role is refused with the field", async () => {
-    const guid = await guidOfMerchant();
-    const change = { callback_urls: { pay_in: "http://127.0.0.1:9/pay-in" } };
-    const { code, complaints } = await console.run("participants", "update", guid, change);
-    expect([code, complaints[0]]).toEqual([
-      1,
-      "INVALID_CALLBACK_URL: callback_urls.expiration is missing: a merchant needs it, or callback_urls.base",
-    ]);
-  });
 
   test("callbacks: a review is seen with its attempts and the endpoint's answer, resolved, replayed and delivered", async () => {
     platform.recipient.answers("credit", { status: 422, body: "no such account" });
@@ -214,8 +167,9 @@ describe("what an operator does", () => {
     const [register] = (closed.registers as { id: string; payment_count: number }[]).filter(
       (one) => one.payment_count > 0,
     );
-    const bank = await console.json("participants", "get", "--bic", platform.initiator.bic);
-    const listed = await console.run("registers", "list", String(bank.guid));
+    const shownBank = await console.json("participants", "show", "--bic", platform.initiator.bic);
+    const bank = shownBank.participant as { guid: string; bic: string };
+    const listed = await console.run("registers", "list", bank.guid);
     expect(listed.lines.join("\n")).toContain(register?.id);
     const id = register?.id ?? "";
     const shown = await console.run("registers", "show", id, "--payments");

@@ -116,15 +116,35 @@ describe("participants of a file", () => {
   });
 
   test("merchants of a bank that is left out are left out with it", async () => {
-    const { signingJwks: _, ...unreachable } = bank({ jwksUrl: "https://bank.example/jwks.json" });
     const merchants = [merchant("one", { signingJwks: [{ kty: "RSA", kid: "one" }] })];
-    const core = createCore({ ...platform.context, fetchJwks: async () => nobodyAnswers });
-    const { warnings, counts } = await load({ banks: [unreachable], merchants }, core);
+    const callbackUrlProblem = async (url: string) => (url.includes("bank.example") ? unresolved : undefined);
+    const core = createCore({ ...platform.context, callbackUrlProblem });
+    const { warnings, counts } = await load({ banks: [bank()], merchants }, core);
     expect(warnings).toMatchObject([
-      { entry: "bank 1", field: "jwks_url" },
+      { entry: "bank 1", field: "callback_urls.base" },
       { entry: "merchant 1", party: "one", field: "servicing_bank_guid" },
     ]);
     expect(counts).toMatchObject({ added: 0, leftOut: 2 });
+  });
+
+  test("stay suspended at the next start, whatever status the file gives them", async () => {
+    const content = { banks: [bank({ status: "PARTICIPANT_STATUS_CLOSED" })] };
+    await load(content);
+    const whom = { guid: bankGuid, version: undefined };
+    expect(await platform.core.suspendParticipant(operator, whom)).toMatchObject({ status: "suspended", version: 2 });
+    expect(await load(content)).toMatchObject({ warnings: [], counts: { known: 1 } });
+    expect(await platform.core.getParticipant(whom)).toMatchObject({ status: "suspended", version: 2 });
+  });
+
+  test("have keys of every kind, written as objects or as texts", async () => {
+    const jwks = [
+      { kty: "RSA", kid: "rsa" },
+      { kty: "EC", crv: "P-256", kid: "ec" },
+      { kty: "OKP", crv: "Ed25519", kid: "okp" },
+    ];
+    await load({ banks: [bank({ signingJwks: [jwks[0], JSON.stringify(jwks[1]), jwks[2]] })] });
+    const known = await platform.core.getParticipant({ guid: bankGuid });
+    expect(known).toMatchObject({ keys: jwks.map((jwk) => ({ use: "sig", kid: jwk.kid, jwk })) });
   });
 });
 
@@ -141,6 +161,11 @@ describe("what only the file's author can have got wrong stops the start", () =>
       "a merchant that a second start could not know again",
       { merchants: [merchant("", { uid: undefined })] },
       /uid is m/,
+    ],
+    [
+      "a bank that publishes its keys",
+      { banks: [bank({ jwksUrl: "https://bank.example/jwks" })] },
+      /bank 1: jwks_url is/,
     ],
     ["a bank that nobody knows", { merchants: [merchant("one")] }, /merchant 1: servicing_bank_guid/],
   ])("%s", async (_, content, complaint) => {

@@ -1,0 +1,78 @@
+import { toJson } from "@bufbuild/protobuf";
+import { ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
+import { AddParticipantKeyResponseSchema } from "../../gen/dcm/v1/participant_service_pb.ts";
+import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
+import { readJson } from "./jsonFile.ts";
+import { json, keysLines, present } from "./participantLines.ts";
+import { printable } from "./table.ts";
+import { DURATION_HELP, guidIn, instantAfter, numberOf } from "./values.ts";
+
+async function addKey(call: Call): Promise<Answer> {
+  const [text = "", path = ""] = call.positionals;
+  const guid = guidIn(text, "GUID");
+  const retireOthersAt = instantAfter(call, "retire-others-in");
+  const jwk = await readJson(call, path);
+  if (typeof jwk !== "object" || jwk === null || Array.isArray(jwk)) {
+    throw new WrongCall(`${path} does not hold one JSON Web Key as a JSON object`);
+  }
+  const answer = await call.clients.participants.addParticipantKey({
+    guid,
+    jwk: JSON.stringify(jwk),
+    ...(retireOthersAt && { retireOthersAt }),
+  });
+  // A key that was there already changed nothing, not even when the others retire: the table tells what holds.
+  return {
+    json: toJson(AddParticipantKeyResponseSchema, answer, json),
+    lines: [`The participant has the key ${printable(answer.kid)}.`, "", ...(await keysNow(call, guid))],
+  };
+}
+
+async function retireKey(call: Call): Promise<Answer> {
+  const [text = "", kid = ""] = call.positionals;
+  const guid = guidIn(text, "GUID");
+  const at = instantAfter(call, "in");
+  const id = numberOf(call, "id");
+  const isToCome = at !== undefined && at.seconds > 0n;
+  const { participant } = await call.clients.participants.retireParticipantKey({ guid, kid, id, ...(at && { at }) });
+  return {
+    json: toJson(ParticipantSchema, present(participant), json),
+    lines: [`The key ${printable(kid)} ${isToCome ? "will be" : "is"} retired.`, "", ...(await keysNow(call, guid))],
+  };
+}
+
+/** The keys as they are after a change: what it has retired just now is retired now, and not yet when the command began. */
+async function keysNow(call: Call, guid: string): Promise<string[]> {
+  const { participants } = call.clients;
+  const [{ participant }, keys] = await Promise.all([
+    participants.getParticipant({ by: { case: "guid", value: guid } }),
+    participants.listParticipantKeys({ guid }),
+  ]);
+  return [
+    ...keysLines(present(participant), keys, new Date()),
+    ...(keys.keySet ? ["", "It publishes its keys: what its key set holds when it is read next counts instead."] : []),
+  ];
+}
+
+export const participantKeyActions = {
+  "add-key": {
+    positionals: ["GUID", "FILE"],
+    options: {
+      "retire-others-in": {
+        type: "string",
+        value: "DURATION",
+        help: `When its other keys of the same use retire: ${DURATION_HELP}. Without it they stay.`,
+      },
+    },
+    help: "Add a key to those that a participant has. FILE holds one public JSON Web Key; - reads standard input.",
+    run: addKey,
+  },
+  "retire-key": {
+    positionals: ["GUID", "KID"],
+    options: {
+      in: { type: "string", value: "DURATION", help: `When: ${DURATION_HELP}. Without it at once.` },
+      id: { type: "string", value: "N", help: "The number of the key, where the participant has two of this kid." },
+    },
+    help: "Retire a key of a participant, for ever. A KID that begins with - comes last, after --.",
+    run: retireKey,
+  },
+} as const satisfies Record<string, Action>;
