@@ -4,6 +4,7 @@ import { AddParticipantKeyResponseSchema } from "../../gen/dcm/v1/participant_se
 import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
 import { readJson } from "./jsonFile.ts";
 import { json, keysLines, present } from "./participantLines.ts";
+import { proveOption } from "./participantPing.ts";
 import { printable } from "./table.ts";
 import { DURATION_HELP, guidIn, instantAfter, numberOf } from "./values.ts";
 
@@ -19,6 +20,7 @@ async function addKey(call: Call): Promise<Answer> {
     guid,
     jwk: JSON.stringify(jwk),
     ...(retireOthersAt && { retireOthersAt }),
+    prove: call.isOn("prove"),
   });
   // A key that was there already changed nothing, not even when the others retire: the table tells what holds.
   return {
@@ -62,6 +64,7 @@ export const participantKeyActions = {
         value: "DURATION",
         help: `When its other keys of the same use retire: ${DURATION_HELP}. Without it they stay.`,
       },
+      ...proveOption,
     },
     help: "Add a key to those that a participant has. FILE holds one public JSON Web Key; - reads standard input.",
     run: addKey,

@@ -11,6 +11,7 @@ import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
 import { messageIn, readJson } from "./jsonFile.ts";
 import { participantKeyActions } from "./participantKeys.ts";
 import { answerOf, json, keysLines, kindOf, participantLines, present, rolesOf, statusOf } from "./participantLines.ts";
+import { participantPingActions, proveOption } from "./participantPing.ts";
 import { table } from "./table.ts";
 import { countOf, guidIn, namedOf, numberOf, yesOrNo } from "./values.ts";
 
@@ -73,12 +74,13 @@ async function show(call: Call): Promise<Answer> {
 async function registerBank(call: Call): Promise<Answer> {
   const stated = await participantIn(call);
   const bank = { ...stated, requiresBodySha256: yesOrNo(call, REQUIRES_BODY) ?? stated.requiresBodySha256 };
-  return answerOf((await call.clients.participants.registerBank({ bank })).bank, "The bank is registered.");
+  const answer = await call.clients.participants.registerBank({ bank, prove: call.isOn("prove") });
+  return answerOf(answer.bank, "The bank is registered.");
 }
 
 async function registerMerchant(call: Call): Promise<Answer> {
   const merchant = await participantIn(call);
-  const answer = await call.clients.participants.registerMerchant({ merchant });
+  const answer = await call.clients.participants.registerMerchant({ merchant, prove: call.isOn("prove") });
   return answerOf(answer.merchant, "The merchant is registered.");
 }
 
@@ -176,13 +178,13 @@ export const participantActions = {
   },
   "register-bank": {
     positionals: ["FILE"],
-    options: requiresBodyOption,
+    options: { ...requiresBodyOption, ...proveOption },
     help: `Register a bank; the same content again is safe. ${FILE_HELP}`,
     run: registerBank,
   },
   "register-merchant": {
     positionals: ["FILE"],
-    options: {},
+    options: proveOption,
     help: `Register a merchant; the same content again is safe. ${FILE_HELP}`,
     run: registerMerchant,
   },
@@ -195,6 +197,7 @@ export const participantActions = {
     run: update,
   },
   ...participantKeyActions,
+  ...participantPingActions,
   suspend: {
     positionals: ["GUID"],
     options: versionOption,
