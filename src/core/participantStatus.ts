@@ -3,6 +3,7 @@ import { type Actor, actorName } from "../domain/actor.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import type { Participant, ParticipantStatus } from "../domain/participant.ts";
 import type { CoreContext } from "./context.ts";
+import { followKeySet } from "./keySets.ts";
 import { retireKeys } from "./participantKeys.ts";
 import { changeParticipant } from "./participantLock.ts";
 import { type ChangeOfParticipant, replaceParticipant, rowOf } from "./participantRows.ts";
@@ -30,9 +31,13 @@ export async function closeParticipant(
   actor: Actor,
   whom: ParticipantVersion,
 ): Promise<Participant | Refusal> {
-  const found = await getParticipant(context, { guid: whom.guid });
-  if (!isRefusal(found) && found.status === "closed") return found;
-  return changeStatus(context, actor, whom, { act: "participant_closed", from: "suspended", to: "closed" });
+  const closed = await changeStatus(context, actor, whom, {
+    act: "participant_closed",
+    from: "suspended",
+    to: "closed",
+  });
+  const isClosedAlready = isRefusal(closed) && closed.refused === "PARTICIPANT_CLOSED";
+  return isClosedAlready ? getParticipant(context, { guid: whom.guid }) : closed;
 }
 
 type StatusChange = { act: ChangeOfParticipant; from: ParticipantStatus; to: ParticipantStatus };
@@ -54,7 +59,10 @@ function changeStatus(
     const changed = { ...found, status: to, version: found.version + 1 };
     const replaced = await sql(replaceParticipant(act), [rowOf(changed), by.name]);
     if (replaced.length === 0) return refuse("OVERLOADED", "the participant is being changed; try again");
-    if (to === "closed") await retireKeys(sql, found, found.keys, null, by);
+    if (to === "closed") {
+      await retireKeys(sql, found, found.keys, null, by);
+      await followKeySet(sql, { guid, jwksUrl: null });
+    }
     return undefined;
   });
 }
