@@ -73,7 +73,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
       callbackUrlProblem: async (address) =>
         address.includes("private") ? { text: "points to a private address", ofHost: false } : undefined,
       publicKey: async (jwk) => {
-        const { kid, weak, n, kty, alg, use } = jwk as GivenKey;
+        const { kid, weak, n, kty, alg, use } = (jwk ?? {}) as GivenKey;
         if (weak) return { problem: "has fewer than 2048 bits" };
         if (!isKeyId(kid)) return { problem: "has no good kid" };
         const isFor = use === "enc" ? { use } : {};
