@@ -313,10 +313,26 @@ describe("keys of one kid", () => {
         await own.core.addParticipantKey(operator, merchant.guid, { jwk: next.publicJwk, retireOthersAt: null }),
       );
       expect([await order(old), await order(next)]).toEqual(["accepted", "accepted"]);
-      const [first] = merchant.keys;
-      accepted(await own.core.retireParticipantKey(operator, merchant.guid, { kid: "same", id: first?.id, at: null }));
+      const [oldKey] = merchant.keys;
+      accepted(await own.core.retireParticipantKey(operator, merchant.guid, { kid: "same", id: oldKey?.id, at: null }));
       own.core.identity.forget();
       expect([await order(old), await order(next)]).toEqual(["AUTHORIZATION_FAILED", "accepted"]);
+      // When each was used last is written down to the minute.
+      const seen = async () => (await own.core.listParticipantKeys(merchant.guid)).map(({ seenAt }) => seenAt);
+      expect(await seen()).toEqual([null, null]);
+      await own.core.identity.keepSeenKeys();
+      const first = await seen();
+      expect(first).toEqual([expect.any(Date), expect.any(Date)]);
+      await order(next);
+      await own.core.identity.keepSeenKeys();
+      expect(await seen()).toEqual(first);
+      own.clock.aheadMs = minutesMs(2);
+      await order(next);
+      await own.core.identity.keepSeenKeys();
+      expect(await seen()).toEqual([
+        expect.toSatisfy((at: Date) => at > new Date(Date.now() + minutesMs(1))),
+        first[1],
+      ]);
     } finally {
       await own.close();
     }
