@@ -92,7 +92,9 @@ async function attemptIn(context: DeliveryContext, slot: Slot, ticket: Ticket, s
       return "ack";
     }
     const result = prepared === "suspended" ? notSent : await post(context, claimed, prepared);
-    answered = outcomeClasses[result.outcome] !== "unanswered" || result.httpStatus !== undefined;
+    // Where nothing was asked, nothing was learnt: whoever is resumed has its full share.
+    if (prepared !== "suspended")
+      answered = outcomeClasses[result.outcome] !== "unanswered" || result.httpStatus !== undefined;
     slot.release(answered);
     await record(context, claimed, result, ticket.trace);
     return "ack";

@@ -1,6 +1,7 @@
 import { type Actor, actorName } from "../domain/actor.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
+  encryptionProblem,
   keysProblem,
   type Participant,
   type PublicJwk,
@@ -17,7 +18,7 @@ import {
   publicKeys,
   sharedKeyProblem,
 } from "./participantChecks.ts";
-import { addKeys, keyDifference, keysChanged, retireKeys } from "./participantKeys.ts";
+import { addKeys, type KeyDifference, keyDifference, keysChanged, lastingKeys, retireKeys } from "./participantKeys.ts";
 import { changeParticipant } from "./participantLock.ts";
 import { replaceParticipant, rowOf } from "./participantRows.ts";
 import { servicingBankProblem } from "./participants.ts";
@@ -47,11 +48,19 @@ export async function updateParticipant(
       signingJwks: signingJwks ?? keys.signingJwks,
       encryptionJwk: encryptionJwk === undefined ? keys.encryptionJwk : encryptionJwk,
     };
+    const differences = [
+      ...(signingJwks === undefined ? [] : [keyDifference(found, "sig", signingJwks)]),
+      ...(encryptionJwk === undefined
+        ? []
+        : [keyDifference(found, "enc", encryptionJwk === null ? [] : [encryptionJwk])]),
+    ];
+    const bearsOnKeys = differences.length > 0 || plain.roles !== undefined || plain.jwksUrl !== undefined;
     const problem =
       statedProblem(changed) ??
       // A merchant that publishes its keys may have withdrawn all of them.
-      (changed.jwksUrl === null ? keysProblem(changed, wanted) : undefined) ??
-      (plain.servicingBankGuid === undefined ? undefined : await servicingBankProblem(context, changed)) ??
+      (bearsOnKeys && changed.jwksUrl === null ? keysProblem(changed, wanted) : undefined) ??
+      (bearsOnKeys ? lastingProblem(changed, differences) : undefined) ??
+      (plain.servicingBankGuid === undefined ? undefined : await servicingBankProblem(sql, changed)) ??
       (signingJwks && (await sharedKeyProblem(sql, found, signingJwks)));
     if (problem !== undefined) return problem;
     const by = { name: actorName(actor) };
@@ -62,16 +71,23 @@ export async function updateParticipant(
       if (replaced.length === 0) return refuse("OVERLOADED", "the participant is being changed; try again");
       await followKeySet(sql, changed);
     }
-    const differences = [
-      keyDifference(found, "sig", wanted.signingJwks),
-      keyDifference(found, "enc", wanted.encryptionJwk === null ? [] : [wanted.encryptionJwk]),
-    ];
     for (const { missing, superfluous } of differences) {
       await addKeys(sql, found, missing, by);
       await retireKeys(sql, found, superfluous, null, by);
     }
     return undefined;
   });
+}
+
+/** Of the keys that stay, some may be planned to go. */
+function lastingProblem(changed: Participant, differences: readonly KeyDifference[]): Refusal | undefined {
+  const going = differences.flatMap(({ superfluous }) => superfluous);
+  const staying = lastingKeys(changed).filter((key) => !going.includes(key));
+  const lacking = encryptionProblem(
+    changed,
+    [...staying, ...differences.flatMap(({ missing }) => missing)].map(({ jwk }) => jwk),
+  );
+  return lacking === undefined ? undefined : refuse("INVALID_KEY", lacking, { field: "encryption_jwk" });
 }
 
 /** A change whose parts that need cryptography and name resolution have been looked at. */

@@ -1,9 +1,9 @@
+import { databaseFailure } from "../db/failure.ts";
 import type { Sql } from "../db/pool.ts";
 import { type Actor, actorName, type BankActor } from "../domain/actor.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
   encryptionProblem,
-  isGood,
   type KeyUse,
   numberOfKeysProblem,
   type Participant,
@@ -60,7 +60,7 @@ const retireKeysStatement = {
   text: `
     with before as (
       select id, ${digestOf("k")} as digest from participant_key k
-      where k.participant_guid = $1 and k.id = any($2::bigint[]) for no key update
+      where k.participant_guid = $1 and k.id = any($2::bigint[]) order by k.id for no key update
     ), retired as (
       update participant_key k set retire_at = greatest($3::timestamptz, clock_timestamp())
       from before where k.id = before.id
@@ -98,18 +98,23 @@ export async function keysChanged(sql: Sql, { guid }: Holder): Promise<void> {
   await sql(countVersion, [guid]);
 }
 
-const isSameKey = (one: PublicJwk, other: PublicJwk) => one.kid === other.kid && numbersOf(one) === numbersOf(other);
+/** What it is called, what it is good for, and the key itself. */
+const isSameKey = (one: PublicJwk, other: PublicJwk) =>
+  one.kid === other.kid && one.alg === other.alg && numbersOf(one) === numbersOf(other);
 
 /** What a key is beside its name: jsonb does not keep the order of members. */
 function numbersOf({ kid: _kid, alg: _alg, use: _use, ...numbers }: PublicJwk): string {
   return JSON.stringify(Object.entries(numbers).sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
+export type KeyDifference = ReturnType<typeof keyDifference>;
+
 /** What has to be done so that a participant has these keys of one use and no others. */
 export function keyDifference(participant: Participant, use: KeyUse, wanted: readonly PublicJwk[]) {
   const held = participant.keys.filter((key) => key.use === use);
+  const once = wanted.filter((jwk, place) => wanted.findIndex((other) => isSameKey(other, jwk)) === place);
   return {
-    missing: wanted.filter((jwk) => !held.some((key) => isSameKey(key.jwk, jwk))).map((jwk): NewKey => ({ use, jwk })),
+    missing: once.filter((jwk) => !held.some((key) => isSameKey(key.jwk, jwk))).map((jwk): NewKey => ({ use, jwk })),
     superfluous: held.filter((key) => !wanted.some((jwk) => isSameKey(key.jwk, jwk))),
   };
 }
@@ -162,28 +167,37 @@ async function addKey(
   }
   const unproven = wish.prove ? await unprovenProblem(context, guid, jwk) : undefined;
   if (unproven !== undefined) return unproven;
-  const changed = await changeParticipant(context, guid, undefined, async (sql, holder) => {
-    const replayed = token && (await tokenProblem(sql, token));
-    if (replayed !== undefined) return replayed;
-    const others = holder.keys.filter((key) => key.use === use);
-    // There already: a repeat changes nothing.
-    if (others.some((key) => isSameKey(key.jwk, jwk))) return undefined;
-    const problem =
-      additionProblem(context, holder, { use, jwk }, wish.retireOthersAt) ??
-      (await sharedKeyProblem(sql, holder, [jwk], "jwk"));
-    if (problem !== undefined) return problem;
-    if (token !== undefined) await keepToken(sql, token);
-    await addKeys(sql, holder, [{ use, jwk }], by);
-    // Never later than what was planned before.
-    const sooner = others.filter(
-      ({ retireAt }) => wish.retireOthersAt && (retireAt ?? wish.retireOthersAt) >= wish.retireOthersAt,
-    );
-    await retireKeys(sql, holder, sooner, wish.retireOthersAt, by);
-    await keysChanged(sql, holder);
-    return undefined;
+  const add = () =>
+    changeParticipant(context, guid, undefined, async (sql, holder) => {
+      const replayed = token && (await tokenProblem(sql, token));
+      if (replayed !== undefined) return replayed;
+      const others = holder.keys.filter((key) => key.use === use && !isSameKey(key.jwk, jwk));
+      const isThere = holder.keys.some((key) => key.use === use && isSameKey(key.jwk, jwk));
+      const sooner = others.filter((key) => isSooner(wish.retireOthersAt, key));
+      // A repeat changes nothing.
+      if (isThere && sooner.length === 0) return undefined;
+      const added = isThere ? [] : [jwk];
+      const problem =
+        additionProblem(context, holder, { use, added }, wish.retireOthersAt) ??
+        (await sharedKeyProblem(sql, holder, [jwk], "jwk"));
+      if (problem !== undefined) return problem;
+      if (token !== undefined) await keepToken(sql, token);
+      if (!isThere) await addKeys(sql, holder, [{ use, jwk }], by);
+      await retireKeys(sql, holder, sooner, wish.retireOthersAt, by);
+      await keysChanged(sql, holder);
+      return undefined;
+    });
+  // The token was used up for another request at the same moment: the second try sees for which.
+  const changed = await add().catch((error: unknown) => {
+    if (databaseFailure(error) !== "lost_race") throw error;
+    return add();
   });
   return isRefusal(changed) ? changed : { kid: jwk.kid };
 }
+
+/** A retirement that is planned is never moved to later by another key. */
+const isSooner = (at: Date | null, { retireAt }: ParticipantKey) =>
+  at !== null && (retireAt === null || retireAt.getTime() > at.getTime());
 
 /** Before the change: nothing slow happens under its lock. */
 async function unprovenProblem(context: CoreContext, guid: string, jwk: PublicJwk): Promise<Refusal | undefined> {
@@ -195,22 +209,26 @@ async function unprovenProblem(context: CoreContext, guid: string, jwk: PublicJw
 function additionProblem(
   context: CoreContext,
   holder: Participant,
-  { use, jwk }: NewKey,
+  { use, added }: { use: KeyUse; added: readonly PublicJwk[] },
   retireOthersAt: Date | null,
 ): Refusal | undefined {
-  const jwksWith = (keys: readonly ParticipantKey[]) => [...keys.map((key) => key.jwk), jwk];
+  const jwksWith = (keys: readonly ParticipantKey[]) => [...keys.map((key) => key.jwk), ...added];
   const staying = retireOthersAt === null || retireOthersAt > context.now() ? holder.keys : [];
   const tooMany = numberOfKeysProblem(jwksWith(staying.filter((key) => key.use === use)));
   if (tooMany !== undefined) return refuse("INVALID_KEY", `with jwk the participant ${tooMany}`, { field: "jwk" });
-  const lasting = holder.keys.filter((key) => retireOthersAt === null || key.use !== use);
-  const lacking = encryptionProblem(holder, jwksWith(lasting));
+  // Beside those that stay, a key takes nothing away.
+  if (retireOthersAt === null) return undefined;
+  const lacking = encryptionProblem(holder, jwksWith(lastingKeys(holder).filter((key) => key.use !== use)));
   return lacking === undefined ? undefined : refuse("INVALID_KEY", lacking, { field: "retire_others_at" });
 }
+
+/** Those whose end is not planned: all that is left once every plan has come true. */
+export const lastingKeys = ({ keys }: Participant) => keys.filter(({ retireAt }) => retireAt === null);
 
 /** Which key of a participant is retired; the number tells keys of one kid apart. */
 export type RetiredKey = { kid: string; id?: number | undefined; at: Date | null };
 
-/** Retires a key of a participant, at once or at an instant that is to come. */
+/** Retires a key of a participant, at once or at an instant that is to come; one that is retired already stays as it is. */
 export function retireParticipantKey(
   context: CoreContext,
   actor: Actor,
@@ -220,14 +238,16 @@ export function retireParticipantKey(
   return changeParticipant(context, guid, undefined, async (sql, holder) => {
     const named = holder.keys.filter((key) => key.kid === kid && (id === undefined || key.id === id));
     const [key] = named;
-    if (key === undefined)
-      return refuse("KEY_NOT_FOUND", "the participant has no such key that is good", { field: "kid" });
+    if (key === undefined) {
+      const isRetired = await hasHad(sql, guid, { kid, id });
+      return isRetired ? undefined : refuse("KEY_NOT_FOUND", "the participant has no such key", { field: "kid" });
+    }
     if (named.length > 1) {
       return refuse("KEY_NOT_FOUND", "the participant has several keys of this kid: give the number of one", {
         field: "id",
       });
     }
-    const left = holder.keys.filter((other) => other !== key && isGood(other, at ?? context.now()));
+    const left = lastingKeys(holder).filter((other) => other !== key);
     const lacking = encryptionProblem(
       holder,
       left.map(({ jwk }) => jwk),
@@ -253,4 +273,9 @@ const selectKeys = {
 export async function listParticipantKeys(context: CoreContext, guid: string): Promise<ParticipantKey[]> {
   const rows = await context.db.sql<{ key: KeyRow }>(selectKeys, [guid, maxListedKeys]);
   return rows.map(({ key }) => toKey(key));
+}
+
+async function hasHad(sql: Sql, guid: string, { kid, id }: Omit<RetiredKey, "at">): Promise<boolean> {
+  const rows = await sql<{ key: KeyRow }>(selectKeys, [guid, maxListedKeys]);
+  return rows.some(({ key }) => key.kid === kid && (id === undefined || key.id === id));
 }

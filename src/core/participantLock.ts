@@ -1,3 +1,4 @@
+import type { Database } from "../db/database.ts";
 import type { Sql } from "../db/pool.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import type { Participant } from "../domain/participant.ts";
@@ -11,12 +12,22 @@ import { readParticipants, selectParticipants } from "./participantRows.ts";
  */
 const lockParticipants = { name: "lock_participants", text: "select pg_advisory_xact_lock(7203042)" };
 
-/** Runs a change of participants, alone. A statement of its own takes the lock: what follows sees what others have done. */
-export function changingParticipants<T>(context: CoreContext, work: (sql: Sql) => Promise<T>): Promise<T> {
-  return context.db.transaction(async (sql) => {
-    await sql(lockParticipants);
-    return work(sql);
-  });
+/** The last change that this process was asked for. */
+const lastChange = new WeakMap<Database, Promise<unknown>>();
+
+/**
+ * Runs a change of participants, alone. Those of one process wait here, without a connection: however many are asked for, they
+ * hold one in all. A statement of its own takes the lock: what follows sees what others have done.
+ */
+export function changingParticipants<T>({ db }: CoreContext, work: (sql: Sql) => Promise<T>): Promise<T> {
+  const change = () =>
+    db.transaction(async (sql) => {
+      await sql(lockParticipants);
+      return work(sql);
+    });
+  const mine = (lastChange.get(db) ?? Promise.resolve()).then(change, change);
+  lastChange.set(db, mine);
+  return mine;
 }
 
 /** The participant as it stands. */

@@ -38,8 +38,11 @@ const statedColumns = members
   .filter((column) => column !== "created_at" && column !== "updated_at")
   .join(", ");
 
-/** SQL: the key of this alias is not retired. */
-export const isNotRetired = (key: string) => `(${key}.retire_at is null or ${key}.retire_at > now())`;
+/**
+ * SQL: the key of this alias is not retired. As of this statement, not of its transaction: whoever has waited for the lock began
+ * before others retired what they retired.
+ */
+export const isNotRetired = (key: string) => `(${key}.retire_at is null or ${key}.retire_at > statement_timestamp())`;
 
 /** SQL: a key as JSON, with its instants in milliseconds. */
 export const keyJson = (

@@ -1,8 +1,9 @@
 import type { Sql } from "../db/pool.ts";
 import { type Actor, actorName } from "../domain/actor.ts";
-import { type Refusal, refuse } from "../domain/errors.ts";
+import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import type { Participant, ParticipantStatus } from "../domain/participant.ts";
 import type { CoreContext } from "./context.ts";
+import { followKeySet } from "./keySets.ts";
 import { retireKeys } from "./participantKeys.ts";
 import { changeParticipant, storedParticipant } from "./participantLock.ts";
 import { type ChangeOfParticipant, replaceParticipant, rowOf } from "./participantRows.ts";
@@ -29,9 +30,13 @@ export async function closeParticipant(
   actor: Actor,
   whom: ParticipantVersion,
 ): Promise<Participant | Refusal> {
-  const found = await storedParticipant(context.db.sql, whom.guid);
-  if (found?.status === "closed") return found;
-  return changeStatus(context, actor, whom, { act: "participant_closed", from: "suspended", to: "closed" });
+  const closed = await changeStatus(context, actor, whom, {
+    act: "participant_closed",
+    from: "suspended",
+    to: "closed",
+  });
+  const isClosedAlready = isRefusal(closed) && closed.refused === "PARTICIPANT_CLOSED";
+  return isClosedAlready ? ((await storedParticipant(context.db.sql, whom.guid)) ?? closed) : closed;
 }
 
 type StatusChange = { act: ChangeOfParticipant; from: ParticipantStatus; to: ParticipantStatus };
@@ -53,7 +58,10 @@ function changeStatus(
     const changed = { ...found, status: to, version: found.version + 1 };
     const replaced = await sql(replaceParticipant(act), [rowOf(changed), by.name]);
     if (replaced.length === 0) return refuse("OVERLOADED", "the participant is being changed; try again");
-    if (to === "closed") await retireKeys(sql, found, found.keys, null, by);
+    if (to === "closed") {
+      await retireKeys(sql, found, found.keys, null, by);
+      await followKeySet(sql, { guid, jwksUrl: null });
+    }
     return undefined;
   });
 }
@@ -87,7 +95,7 @@ async function inUseProblem(sql: Sql, { guid }: Participant): Promise<Refusal | 
   const [uses] = await sql<Record<keyof typeof useSentences, number>>(selectUses, [guid]);
   const found = Object.entries(useSentences).flatMap(([use, sentence]) => {
     const count = uses?.[use as keyof typeof useSentences] ?? 0;
-    return count === 0 ? [] : [`${count} ${sentence}`];
+    return count === 0 ? [] : [`${sentence}: ${count}`];
   });
   if (found.length === 0) return undefined;
   return refuse("PARTICIPANT_IN_USE", `the participant still has ${found.join(", ")}`, { field: "guid" });

@@ -1,4 +1,5 @@
 import { databaseFailure } from "../db/failure.ts";
+import type { Sql } from "../db/pool.ts";
 import { type Actor, actorName } from "../domain/actor.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
@@ -23,7 +24,7 @@ import {
   sharedKeyProblem,
 } from "./participantChecks.ts";
 import { addKeys, type NewKey } from "./participantKeys.ts";
-import { changingParticipants } from "./participantLock.ts";
+import { changingParticipants, storedParticipant } from "./participantLock.ts";
 import {
   columnOf,
   insertParticipant,
@@ -86,8 +87,8 @@ export async function ensureParticipant(
   const unproven = prove ? await proofProblem(context, participant, keys.signingJwks) : undefined;
   if (unproven !== undefined) return unproven;
   try {
-    const shared = await insert(context, actor, { participant, keys });
-    if (shared !== undefined) return keysToCome ? ofPublisher(shared) : shared;
+    const problem = await insert(context, actor, { participant, keys });
+    if (problem !== undefined) return keysToCome && problem.refused === "INVALID_KEY" ? ofPublisher(problem) : problem;
   } catch (error) {
     // Somebody registered the same participant at the same moment; now it can be compared.
     if (databaseFailure(error) === "lost_race") return ensureParticipant(context, actor, registration, { prove });
@@ -98,7 +99,7 @@ export async function ensureParticipant(
   return { participant: stored, alreadyExisted: false };
 }
 
-/** Stores a new participant; answers what is wrong with its keys beside those of others. */
+/** Stores a new participant; answers what is wrong with it beside others. */
 function insert(context: CoreContext, actor: Actor, { participant, keys }: Stated): Promise<Refusal | undefined> {
   const by = { name: actorName(actor) };
   const newKeys: NewKey[] = keys.signingJwks.map((jwk) => ({ use: "sig", jwk }));
@@ -107,8 +108,11 @@ function insert(context: CoreContext, actor: Actor, { participant, keys }: State
     const sought = [participant.guid, participant.bic, participant.uid];
     // Known since a moment ago: the insert tells whether it is the same participant.
     const isKnown = (await readParticipants(sql, selectParticipants, sought)).length > 0;
-    const shared = isKnown ? undefined : await sharedKeyProblem(sql, participant, keys.signingJwks);
-    if (shared !== undefined) return shared;
+    const problem = isKnown
+      ? undefined
+      : ((await servicingBankProblem(sql, participant)) ??
+        (await sharedKeyProblem(sql, participant, keys.signingJwks)));
+    if (problem !== undefined) return problem;
     await sql(insertParticipant, [rowOf(participant), by.name]);
     await addKeys(sql, participant, newKeys, by);
     await followKeySet(sql, participant);
@@ -209,7 +213,8 @@ async function keysOfNew(
   const urls =
     (await callbackUrlsProblem(context, participant.callbackUrls)) ??
     (await keySetUrlProblem(context, participant.jwksUrl));
-  const problem = (urls?.elsewhere ? undefined : urls) ?? (await servicingBankProblem(context, participant)) ?? urls;
+  const problem =
+    (urls?.elsewhere ? undefined : urls) ?? (await servicingBankProblem(context.db.sql, participant)) ?? urls;
   if (problem !== undefined) return problem;
   if (!keysToCome) return keys;
   const published = await publishedKeys(context, participant.jwksUrl ?? "");
@@ -233,13 +238,11 @@ async function publishedKeys(context: CoreContext, url: string): Promise<PublicJ
 const ofPublisher = (refusal: Refusal): Refusal =>
   refuse(refusal.refused, `jwks_url ${refusal.message}`, { field: "jwks_url", elsewhere: true });
 
-export async function servicingBankProblem(
-  context: CoreContext,
-  merchant: StatedParticipant,
-): Promise<Refusal | undefined> {
+export async function servicingBankProblem(sql: Sql, merchant: StatedParticipant): Promise<Refusal | undefined> {
   if (merchant.kind !== "merchant") return undefined;
-  const bank = await getParticipant(context, { guid: merchant.servicingBankGuid ?? "" });
-  if (!isRefusal(bank) && bank.kind === "bank" && bank.roles.includes("recipient")) return undefined;
+  const guid = merchant.servicingBankGuid ?? "";
+  const bank = isGuid(guid) ? await storedParticipant(sql, guid) : undefined;
+  if (bank?.kind === "bank" && bank.roles.includes("recipient") && bank.status !== "closed") return undefined;
   return refuse("PARTICIPANT_NOT_FOUND", "servicing_bank_guid names no recipient bank", {
     field: "servicing_bank_guid",
   });

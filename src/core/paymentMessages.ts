@@ -32,9 +32,9 @@ export const messageColumns = `
   coalesce(m.fee_minor, 0) as fee_minor, o.ultimate_creditor, merchant.uid as creditor_uid,
   debtor_agent.name as debtor_agent_name, debtor_agent.bic as debtor_agent_bic,
   creditor_agent.name as creditor_agent_name, creditor_agent.bic as creditor_agent_bic,
-  -- Of a message that a node of the version before stored, only the name of the key is known.
+  -- Of a message that a node of the version before stored, only the name of the key is known: it is none that came later.
   (select k.jwk from participant_key k where k.participant_guid = m.creditor_agent_guid and k.kid = m.creditor_agent_kid
-    order by k.id = m.creditor_agent_key_id desc nulls last, k.id desc limit 1) as creditor_agent_jwk`;
+    order by k.id = m.creditor_agent_key_id desc nulls last, k.active_from <= m.received_at desc, k.id desc limit 1) as creditor_agent_jwk`;
 
 export const messageJoins = `
   join payment_order o on o.guid = m.order_guid

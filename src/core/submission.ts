@@ -24,7 +24,8 @@ const selectFacts = {
       from unnest($2::uuid[], $5::text[]) as token(participant, jti)
       join used_access_token u on u.participant_guid = token.participant and u.jti = token.jti
     ), ordered as (
-      select o.guid, o.status, extract(epoch from o.expires_at) * 1000 as expires_at_ms, o.created_at, o.merchant_guid,
+      select o.guid, o.status, extract(epoch from o.expires_at) * 1000 as expires_at_ms,
+        extract(epoch from o.created_at) * 1000 as created_at_ms, o.created_at, o.merchant_guid,
         merchant.version as merchant_version, merchant.status as merchant_status,
         coalesce(o.creditor_account, merchant.iban) as creditor_account,
         agent.guid as creditor_agent_guid, agent.version as creditor_agent_version, agent.status as creditor_agent_status,
@@ -102,7 +103,7 @@ type OrderFacts = {
   creditor_agent_bic: string;
   /** What is encrypted for when the message does not say: the order's key. Null: the bank has none. */
   encryption_key_id: number | null;
-  created_at: string;
+  created_at_ms: number;
 };
 /** A key that may have been shown as one to encrypt for. */
 type KeyRow = { id: number; participant_guid: string; kid: string; retire_at_ms: number | null };
@@ -233,7 +234,10 @@ function decide(context: CoreContext, request: Submission, known: KnownFacts): A
  * newest; without a statement the order's. Undefined: the bank has had no such key since the order was made.
  */
 function encryptionKeyFor(stated: string | undefined, order: OrderFacts, { keys }: KnownFacts): KeyRow | undefined {
-  const ofBank = keys.get(order.creditor_agent_guid) ?? [];
+  // A neighbour in the group may have an older order at the same bank, and so older keys.
+  const ofBank = (keys.get(order.creditor_agent_guid) ?? []).filter(
+    ({ retire_at_ms }) => retire_at_ms === null || retire_at_ms > order.created_at_ms,
+  );
   const ofOrder = ofBank.find(({ id }) => id === order.encryption_key_id);
   if (stated === undefined || stated === ofOrder?.kid) return ofOrder;
   return ofBank.findLast(({ kid }) => kid === stated);

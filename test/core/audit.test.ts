@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import type { AuditEntry } from "../../src/core/audit.ts";
 import type { CoreContext } from "../../src/core/context.ts";
 import { createCore } from "../../src/core/core.ts";
+import type { Registration } from "../../src/core/participants.ts";
 import type { Register } from "../../src/core/settlements.ts";
 import type { Database } from "../../src/db/database.ts";
 import type { Sql } from "../../src/db/pool.ts";
@@ -18,6 +19,7 @@ import { loadParticipants } from "../../src/participantsFile.ts";
 import { type PlanNode, planOf, touchedBy } from "./explain.ts";
 import {
   accepted,
+  bankActor,
   bankRegistration,
   callbackOf,
   createOrder,
@@ -48,7 +50,8 @@ let platform: Platform;
 let parties: Parties;
 
 beforeAll(async () => {
-  platform = await openPlatform({ redriveDeadLetters });
+  const fetchJwks = async (url: string) => [url.endsWith("constant") ? { kid: "constant" } : newKey()];
+  platform = await openPlatform({ redriveDeadLetters, fetchJwks });
   parties = await registerParties(platform);
 });
 afterAll(() => platform.close());
@@ -83,6 +86,31 @@ const participantDigest = (guid: string) => digestIn("participant", "guid", guid
 const credentialDigest = (name: string) => digestIn("service_credential", "name", name);
 const callbackDigest = (guid: string) => digestIn("callback", "guid", guid);
 const registerDigest = (id: string) => digestIn("settlement_register", "id", id);
+
+type KeyDigest = { object: string; digest: Buffer };
+
+/** The digest of every key that anybody has or has had, by the key's number. */
+async function keyDigests(): Promise<Map<number, KeyDigest>> {
+  return platform.db.transaction(async (sql) => {
+    await sql({ name: "", text: "set local timezone to 'UTC'" });
+    const text = "select id, participant_guid as object, to_jsonb(k)::text as content from participant_key k";
+    const rows = await sql<{ id: number; object: string; content: string }>({ name: "", text });
+    return new Map(rows.map(({ id, object, content }) => [id, { object, digest: sha256(content) }]));
+  });
+}
+
+/** What the trail must say of keys, if these were all before and those are all after. */
+function keyEntries(before: Map<number, KeyDigest>, after: Map<number, KeyDigest>) {
+  return [...after].flatMap(([id, { object, digest }]) => {
+    const was = before.get(id)?.digest ?? null;
+    if (was !== null && digest.equals(was)) return [];
+    const act = was === null ? "participant_key_added" : "participant_key_retired";
+    return [{ act, object, digestBefore: was, digestAfter: digest }];
+  });
+}
+
+const isOfKey = ({ act }: AuditEntry) => act === "participant_key_added" || act === "participant_key_retired";
+
 const dayDigest = (ids: readonly string[]) =>
   digestOfRow(
     `select coalesce(jsonb_agg(to_jsonb(r) order by r.day, r.increment), '[]')::text as content
@@ -182,6 +210,8 @@ type Change = {
   digest?: (object: string) => Promise<Buffer | null>;
   /** The entry has no digest of what was there before. */
   makes?: true;
+  /** So many entries about keys come with it. */
+  keys?: number;
 };
 
 type Case = [what: string, actor: string, act: AuditAct, prepare: () => Promise<Change>];
@@ -193,8 +223,10 @@ const registrations: Case[] = [
     "participant_registered",
     async () => {
       const guid = platform.context.newGuid();
-      const run = () => platform.core.registerParticipant(olena, bankRegistration({ guid }));
-      return { objects: [guid], run, digest: participantDigest, makes: true };
+      const signingJwks = [{ kid: `one-${serial()}` }, { kid: `two-${serial()}` }];
+      const bank = bankRegistration({ guid, signingJwks, encryptionJwk: { kid: `enc-${serial()}` } });
+      const run = () => platform.core.registerParticipant(olena, bank);
+      return { objects: [guid], run, digest: participantDigest, makes: true, keys: 3 };
     },
   ],
   [
@@ -205,7 +237,7 @@ const registrations: Case[] = [
       const guid = platform.context.newGuid();
       const merchant = merchantRegistration(parties.recipient, { guid });
       const run = () => platform.core.registerParticipant(olena, merchant);
-      return { objects: [guid], run, digest: participantDigest, makes: true };
+      return { objects: [guid], run, digest: participantDigest, makes: true, keys: 1 };
     },
   ],
   [
@@ -216,7 +248,7 @@ const registrations: Case[] = [
       const bank = bankInFile();
       const file = await fileOf(bank);
       const run = () => loadParticipants(platform.core, file, pino({ level: "silent" }));
-      return { objects: [bank.guid], run, digest: participantDigest, makes: true };
+      return { objects: [bank.guid], run, digest: participantDigest, makes: true, keys: 1 };
     },
   ],
   [
@@ -227,6 +259,155 @@ const registrations: Case[] = [
       const { guid } = await newBank();
       const run = () => platform.core.updateParticipant(olena, guid, { name: "Renamed", feeBasisPoints: 12 });
       return { objects: [guid], run, digest: participantDigest };
+    },
+  ],
+];
+
+/** A key that nobody has. */
+const newKey = () => ({ kid: `key-${serial()}` });
+
+async function newMerchant(changes: Partial<Registration> = {}) {
+  return accepted(await platform.core.registerParticipant(petro, merchantRegistration(parties.recipient, changes)));
+}
+
+async function suspended() {
+  const { guid } = await newBank();
+  return accepted(await platform.core.suspendParticipant(petro, { guid, version: undefined }));
+}
+
+const keys: Case[] = [
+  [
+    "adding a key",
+    "olena",
+    "participant_key_added",
+    async () => {
+      const { guid } = await newBank();
+      const jwk = newKey();
+      const run = () => platform.core.addParticipantKey(olena, guid, { jwk, retireOthersAt: null });
+      return { objects: [], run, keys: 1 };
+    },
+  ],
+  [
+    "adding a key instead of the others",
+    "olena",
+    "participant_key_added",
+    async () => {
+      const { guid } = await newBank();
+      const jwk = newKey();
+      const run = () => platform.core.addParticipantKey(olena, guid, { jwk, retireOthersAt: new Date() });
+      return { objects: [], run, keys: 2 };
+    },
+  ],
+  [
+    "replacing the keys",
+    "olena",
+    "participant_key_added",
+    async () => {
+      const { guid } = await newBank();
+      const signingJwks = [newKey(), newKey()];
+      const run = () => platform.core.updateParticipant(olena, guid, { signingJwks });
+      return { objects: [], run, keys: 3 };
+    },
+  ],
+  [
+    "replacing the keys with the name",
+    "olena",
+    "participant_updated",
+    async () => {
+      const { guid } = await newBank();
+      const run = () => platform.core.updateParticipant(olena, guid, { name: "Renamed", signingJwks: [newKey()] });
+      return { objects: [guid], run, digest: participantDigest, keys: 2 };
+    },
+  ],
+  [
+    "retiring a key",
+    "olena",
+    "participant_key_retired",
+    async () => {
+      const { guid } = await newBank();
+      const jwk = newKey();
+      accepted(await platform.core.addParticipantKey(petro, guid, { jwk, retireOthersAt: null }));
+      const run = () => platform.core.retireParticipantKey(olena, guid, { ...jwk, at: null });
+      return { objects: [], run, keys: 1 };
+    },
+  ],
+  [
+    "planning the end of a key",
+    "olena",
+    "participant_key_retired",
+    async () => {
+      const { guid } = await newBank();
+      const jwk = newKey();
+      accepted(await platform.core.addParticipantKey(petro, guid, { jwk, retireOthersAt: null }));
+      const run = () => platform.core.retireParticipantKey(olena, guid, { ...jwk, at: inAYear() });
+      return { objects: [], run, keys: 1 };
+    },
+  ],
+];
+
+/** By whom the parties themselves act: their guids, which the prepared change tells. */
+const ownKeys: [what: string, count: number, prepare: () => Promise<{ guid: string; run: () => Promise<unknown> }>][] =
+  [
+    [
+      "a key that a bank adds",
+      1,
+      async () => {
+        const bank = await newBank();
+        const actor = bankActor(bank, tokenOf(`own-key-${serial()}`));
+        const wish = { jwk: newKey(), retireOthersAt: null, signedWith: "old" };
+        return { guid: bank.guid, run: () => platform.core.addOwnKey(actor, wish) };
+      },
+    ],
+    [
+      "the keys that a merchant publishes",
+      2,
+      async () => {
+        const { guid } = await newMerchant({ jwksUrl: "https://shop.example/keys", signingJwks: [] });
+        return { guid, run: () => readSet(guid) };
+      },
+    ],
+  ];
+
+/** Reads this set alone. */
+async function readSet(guid: string) {
+  await platform.rows(
+    "update published_key_set set next_at = case participant_guid when $1 then now() else 'infinity' end",
+    guid,
+  );
+  const [read] = await platform.core.readKeySets(1, () => 0);
+  return read;
+}
+
+const statuses: Case[] = [
+  [
+    "suspending",
+    "olena",
+    "participant_suspended",
+    async () => {
+      const { guid } = await newBank();
+      const run = () => platform.core.suspendParticipant(olena, { guid, version: undefined });
+      return { objects: [guid], run, digest: participantDigest };
+    },
+  ],
+  [
+    "resuming",
+    "olena",
+    "participant_resumed",
+    async () => {
+      const { guid } = await suspended();
+      const run = () => platform.core.resumeParticipant(olena, { guid, version: undefined });
+      return { objects: [guid], run, digest: participantDigest };
+    },
+  ],
+  [
+    "closing",
+    "olena",
+    "participant_closed",
+    async () => {
+      const { guid } = await suspended();
+      accepted(await platform.core.addParticipantKey(petro, guid, { jwk: newKey(), retireOthersAt: null }));
+      const run = () => platform.core.closeParticipant(olena, { guid, version: undefined });
+      return { objects: [guid], run, digest: participantDigest, keys: 2 };
     },
   ],
 ];
@@ -397,30 +578,48 @@ const settlements: Case[] = [
   ],
 ];
 
-const changes = [...registrations, ...credentials, ...callbacks, ...settlements];
+const changes = [...registrations, ...keys, ...statuses, ...credentials, ...callbacks, ...settlements];
 
 describe("every change has its entry", () => {
   test.each(changes)("%s", async (_what, actor, act, prepare) => {
-    const { objects, run, digest, makes } = await prepare();
+    const { objects, run, digest, makes, keys = 0 } = await prepare();
     const digests = async () =>
       new Map(await Promise.all(objects.map(async (key) => [key, await digest?.(key)] as const)));
     const before = await digests();
+    const keysBefore = await keyDigests();
     const [from] = await platform.rows<{ now: Date }>("select clock_timestamp() as now");
     const entries = await entriesOf(async () => accepted(await run()));
     const [until] = await platform.rows<{ now: Date }>("select clock_timestamp() as now");
     const after = await digests();
-    expect(entries.map(({ object }) => object).sort()).toEqual(objects.sort());
-    for (const entry of entries) {
-      expect(entry).toMatchObject({ actor, act });
+    const ofKeys = entries.filter(isOfKey);
+    expect(ofKeys).toMatchObject(keyEntries(keysBefore, await keyDigests()));
+    expect(ofKeys).toHaveLength(keys);
+    const others = entries.filter((entry) => !isOfKey(entry));
+    expect(others.map(({ object }) => object).sort()).toEqual(objects.sort());
+    for (const entry of others) {
+      expect(entry).toMatchObject({ act });
       expect(entry.digestBefore, "before").toEqual(makes ? null : before.get(entry.object));
       expect(entry.digestAfter, "after").toEqual(after.get(entry.object));
+    }
+    expect(entries.map((entry) => entry.act)).toContain(act);
+    for (const entry of entries) {
+      expect(entry.actor).toBe(actor);
       expect(entry.digestAfter).toHaveLength(32);
       expect(entry.at.getTime()).toBeGreaterThanOrEqual(from?.now.getTime() ?? 0);
       expect(entry.at.getTime()).toBeLessThanOrEqual(until?.now.getTime() ?? 0);
     }
     const numbers = entries.map(({ number }) => number);
-    const instants = "select count(distinct at) as instants from audit_entry where number = any($1)";
+    const instants = `
+      select count(distinct at) as instants from audit_entry where number = any($1) group by act order by 1 desc limit 1`;
     expect(await platform.rows(instants, numbers), "to the microsecond").toEqual([{ instants: 1 }]);
+  });
+
+  test.each(ownKeys)("%s: the entry is in the party's own name", async (_what, count, prepare) => {
+    const { guid, run } = await prepare();
+    const before = await keyDigests();
+    const entries = await entriesOf(async () => accepted(await run()));
+    expect(entries).toMatchObject(keyEntries(before, await keyDigests()));
+    expect(entries.map(({ actor, object }) => [actor, object])).toEqual(Array(count).fill([guid, guid]));
   });
 
   test("asking for dead letters is written before they are moved, and how many were moved afterwards", async () => {
@@ -499,6 +698,86 @@ const unchanging: [what: string, outcome: string, prepare: () => Promise<() => P
     async () => {
       const { guid } = await newBank();
       return () => platform.core.updateParticipant(olena, guid, { feeBasisPoints: 20_000 });
+    },
+  ],
+  [
+    "adding a key that is there",
+    "accepted",
+    async () => {
+      const { guid, keys } = await newBank();
+      const wish = { jwk: keys[0]?.jwk, retireOthersAt: new Date() };
+      return () => platform.core.addParticipantKey(olena, guid, wish);
+    },
+  ],
+  [
+    "adding a weak key",
+    "INVALID_KEY",
+    async () => {
+      const { guid } = await newBank();
+      const wish = { jwk: { ...newKey(), weak: true }, retireOthersAt: null };
+      return () => platform.core.addParticipantKey(olena, guid, wish);
+    },
+  ],
+  [
+    "a bank that adds a key that it has",
+    "accepted",
+    async () => {
+      const bank = await newBank();
+      const wish = { jwk: bank.keys[0]?.jwk, retireOthersAt: null, signedWith: "old" };
+      return () => platform.core.addOwnKey(bankActor(bank, tokenOf(`own-key-${serial()}`)), wish);
+    },
+  ],
+  [
+    "retiring a key that is retired",
+    "accepted",
+    async () => {
+      const { guid } = await newMerchant();
+      const jwk = newKey();
+      accepted(await platform.core.addParticipantKey(petro, guid, { jwk, retireOthersAt: null }));
+      accepted(await platform.core.retireParticipantKey(petro, guid, { ...jwk, at: null }));
+      return () => platform.core.retireParticipantKey(olena, guid, { ...jwk, at: null });
+    },
+  ],
+  [
+    "a key set that says what it said before",
+    "accepted",
+    async () => {
+      const { guid } = await newMerchant({ jwksUrl: "https://shop.example/constant", signingJwks: [] });
+      await readSet(guid);
+      return () => readSet(guid);
+    },
+  ],
+  [
+    "suspending who is suspended",
+    "accepted",
+    async () => {
+      const { guid } = await suspended();
+      return () => platform.core.suspendParticipant(olena, { guid, version: undefined });
+    },
+  ],
+  [
+    "resuming who is active",
+    "accepted",
+    async () => {
+      const { guid } = await newBank();
+      return () => platform.core.resumeParticipant(olena, { guid, version: undefined });
+    },
+  ],
+  [
+    "closing who is active",
+    "PARTICIPANT_NOT_SUSPENDED",
+    async () => {
+      const { guid } = await newBank();
+      return () => platform.core.closeParticipant(olena, { guid, version: undefined });
+    },
+  ],
+  [
+    "closing who is closed",
+    "accepted",
+    async () => {
+      const { guid } = await suspended();
+      accepted(await platform.core.closeParticipant(petro, { guid, version: undefined }));
+      return () => platform.core.closeParticipant(olena, { guid, version: undefined });
     },
   ],
   [
@@ -640,19 +919,36 @@ describe("what changes nothing has no entry", () => {
     const name = await newCredential();
     const day = await dayWithPayment();
     const second = await platform.secondCore();
+    const { guid } = await newBank();
+    const jwk = newKey();
+    const retired = newKey();
+    accepted(await platform.core.addParticipantKey(petro, guid, { jwk: retired, retireOthersAt: null }));
+    const [toSuspend, toClose] = [await newBank(), await suspended()];
     const entries = await entriesOf(() =>
       Promise.all([
         ...[platform.core, second].flatMap((core) => [
           core.registerParticipant(olena, registration),
           core.revokeCredential(olena, name),
           core.closeRegisters(olena, day, false),
+          core.addParticipantKey(olena, guid, { jwk, retireOthersAt: null }),
+          core.retireParticipantKey(olena, guid, { ...retired, at: null }),
+          core.suspendParticipant(olena, { guid: toSuspend.guid, version: undefined }),
+          core.closeParticipant(olena, { guid: toClose.guid, version: undefined }).then(accepted),
         ]),
       ]),
     );
     expect(entries.map(({ act }) => act).sort()).toEqual([
       "credential_revoked",
       "day_closed",
+      "participant_closed",
+      // Of the one that was registered, and the one that was added.
+      "participant_key_added",
+      "participant_key_added",
+      // With the one that was closed, and the one that was retired.
+      "participant_key_retired",
+      "participant_key_retired",
       "participant_registered",
+      "participant_suspended",
     ]);
   });
 });
@@ -709,6 +1005,28 @@ describe("the digests", () => {
       async () => {
         const { guid } = await newBank();
         return [guid, () => platform.core.updateParticipant(olena, guid, { name: "Renamed" })];
+      },
+    ],
+    [
+      "suspending a participant",
+      "participant",
+      "guid",
+      "email = 'other@example.com'",
+      async () => {
+        const { guid } = await newBank();
+        return [guid, () => platform.core.suspendParticipant(olena, { guid, version: undefined })];
+      },
+    ],
+    [
+      "retiring a key",
+      "participant_key",
+      "id",
+      "seen_at = now()",
+      async () => {
+        const { guid, keys } = await newMerchant();
+        const [key] = keys;
+        const run = () => platform.core.retireParticipantKey(olena, guid, { kid: key?.kid ?? "", at: null });
+        return [String(key?.id), run];
       },
     ],
     [
@@ -791,12 +1109,14 @@ describe("a change and its entry are one", () => {
   /** Everything that the changes change; a register that nobody sees is no change yet. */
   const stateOfAll = () =>
     Promise.all(
-      ["participant", "fee_rate", "service_credential", "callback", "register_act", "closed_day", "shown"].map(
-        (table) =>
-          platform.rows(
-            `with shown as (select * from settlement_register where status <> 'closing')
+      [
+        ...["participant", "participant_key", "fee_rate", "service_credential", "callback", "register_act"],
+        ...["closed_day", "shown"],
+      ].map((table) =>
+        platform.rows(
+          `with shown as (select * from settlement_register where status <> 'closing')
             select md5(string_agg(t::text, ',' order by t::text)) from ${table} t`,
-          ),
+        ),
       ),
     );
 
@@ -812,6 +1132,20 @@ describe("a change and its entry are one", () => {
     }
     expect(await stateOfAll()).toEqual(before);
     expect(platform.due).toHaveLength(announced);
+    accepted(await run());
+    expect(await stateOfAll()).not.toEqual(before);
+  });
+
+  test.each(ownKeys)("%s: neither, where its entry cannot be written", async (_what, _count, prepare) => {
+    const { run } = await prepare();
+    const before = await stateOfAll();
+    for (const statement of refusing) await platform.rows(statement);
+    try {
+      expect(await entriesOf(() => expect(run()).rejects.toThrow("no entry today"))).toEqual([]);
+    } finally {
+      await platform.rows("drop trigger test_refuse_entry on audit_entry");
+    }
+    expect(await stateOfAll()).toEqual(before);
     accepted(await run());
     expect(await stateOfAll()).not.toEqual(before);
   });
@@ -990,6 +1324,7 @@ describe("the list", () => {
       "credential_added",
       updated,
       updated,
+      "participant_key_added",
       "participant_registered",
     ]);
   });
@@ -997,7 +1332,11 @@ describe("the list", () => {
   test("is of an actor, of acts, of an object, since and until an instant", async () => {
     const february = new Date("2027-02-01T00:00:00Z");
     const march = new Date("2027-03-01T00:00:00Z");
-    expect(await acts({ actor: "petro" })).toEqual(["credential_revoked", "participant_registered"]);
+    expect(await acts({ actor: "petro" })).toEqual([
+      "credential_revoked",
+      "participant_key_added",
+      "participant_registered",
+    ]);
     expect(await acts({ acts: ["credential_added", "participant_registered"] })).toEqual([
       "credential_added",
       "participant_registered",
@@ -1012,7 +1351,7 @@ describe("the list", () => {
   test("goes on after a number", async () => {
     const [first, second] = await own.core.listAuditEntries({}, { limit: 2 });
     expect(await acts({}, { limit: 1, before: first?.number })).toEqual([second?.act]);
-    expect(await acts({}, { limit: 10, before: second?.number })).toHaveLength(3);
+    expect(await acts({}, { limit: 10, before: second?.number })).toHaveLength(4);
   });
 
   test.each<[string, Parameters<Platform["core"]["listAuditEntries"]>[0]]>([

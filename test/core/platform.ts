@@ -8,7 +8,7 @@ import type { PaymentMessage } from "../../src/core/paymentMessages.ts";
 import type { BankStatement } from "../../src/core/registerActs.ts";
 import { type Database, openDatabase } from "../../src/db/database.ts";
 import type { AccessToken } from "../../src/domain/accessToken.ts";
-import type { ServiceActor } from "../../src/domain/actor.ts";
+import type { BankActor, ServiceActor } from "../../src/domain/actor.ts";
 import { type CallbackKind, defaultRetryPolicy, type Outcome } from "../../src/domain/callback.ts";
 import { isRefusal, type Refusal } from "../../src/domain/errors.ts";
 import { ibanCheckDigits } from "../../src/domain/iban.ts";
@@ -42,6 +42,9 @@ export const publicUrl = "https://platform.example";
 /** Whoever does in tests what only people decide. */
 export const operator: ServiceActor = { kind: "service", name: "tests", scopes: ["operator"] };
 
+/** A key as tests write it: what is left out is that of a good RSA key. */
+export type GivenKey = { kid: string; n?: string; weak?: boolean; kty?: string; alg?: string; use?: string };
+
 /** Connections of one process of the platform. */
 export const poolSize = 6;
 
@@ -68,9 +71,11 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
       callbackUrlProblem: async (address) =>
         address.includes("private") ? { text: "points to a private address", ofHost: false } : undefined,
       publicKey: async (jwk) => {
-        const { kid, weak, n } = jwk as { kid: string; weak?: boolean; n?: string };
+        const { kid, weak, n, kty, alg, use } = (jwk ?? {}) as GivenKey;
         if (weak) return { problem: "has fewer than 2048 bits" };
-        return isKeyId(kid) ? { kty: "RSA", alg: "RS256", kid, n: n ?? `n of ${kid}` } : { problem: "has no good kid" };
+        if (!isKeyId(kid)) return { problem: "has no good kid" };
+        const isFor = use === "enc" ? { use } : {};
+        return { kty: kty ?? "RSA", alg: alg ?? "RS256", kid, n: n ?? `n of ${kid}`, ...isFor };
       },
       ping: async () => ({ outcome: "accepted", durationMs: 1, httpStatus: 200, body: "" }),
       fetchJwks: async () => [
@@ -103,8 +108,8 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
 }
 
 /**
- * The database's clock is the one that counts, so it is the one that tests move: an own now() and clock_timestamp() stand before PostgreSQL's for
- * everybody who connects from now on. plpgsql, so that plans look as they do with the real one.
+ * The database's clock is the one that counts, so it is the one that tests move: an own now(), statement_timestamp() and
+ * clock_timestamp() stand before PostgreSQL's for everybody who connects from now on. plpgsql, so that plans look as they do with the real one.
  */
 const movableClock = (database: string) => [
   "create schema test_clock",
@@ -114,6 +119,8 @@ const movableClock = (database: string) => [
      'begin return pg_catalog.now() + (select by from test_clock.shift); end'`,
   `create function test_clock.clock_timestamp() returns timestamptz language plpgsql volatile as
      'begin return pg_catalog.clock_timestamp() + (select by from test_clock.shift); end'`,
+  `create function test_clock.statement_timestamp() returns timestamptz language plpgsql stable as
+     'begin return pg_catalog.statement_timestamp() + (select by from test_clock.shift); end'`,
   `alter database ${database} set search_path = public, test_clock, pg_catalog`,
 ];
 
@@ -288,6 +295,11 @@ export function paymentRequest(
     jws: "payment.jws.text",
     ...changes,
   };
+}
+
+/** A bank whose access token was verified as of this version of it. */
+export function bankActor(bank: Participant, access: AccessToken): BankActor {
+  return { kind: "bank", bank, access, token: "access.jws.text", judgedAt: new Date(), bindsBody: false };
 }
 
 /** What a bank states about a register by a token of its own. */

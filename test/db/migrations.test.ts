@@ -3,7 +3,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { migrate } from "../../src/db/database.ts";
+import { readParticipants, selectParticipants } from "../../src/core/participantRows.ts";
+import { messageColumns, messageJoins } from "../../src/core/paymentMessages.ts";
+import { migrate, openDatabase } from "../../src/db/database.ts";
 import { migrationsList } from "../../src/db/migrations/migrations.ts";
 import { execute, freshDatabase } from "../support/database.ts";
 
@@ -55,17 +57,21 @@ describe("an older database", () => {
 
   /** The schema of the first release, with the table that says so. */
   async function statementsOfFirstRelease(): Promise<string[]> {
-    const [first] = migrationsList;
-    if (first === undefined) throw new Error("there are no migrations");
-    const statements: string[] = [];
-    const migration = Object.create(first.class.prototype) as { addSql(sql: string): void; up(): void };
-    migration.addSql = (sql) => void statements.push(sql);
-    migration.up();
     return [
-      ...statements,
       "create table migration (id serial primary key, name varchar(255), executed_at timestamptz default current_timestamp)",
-      `insert into migration (name) values ('${first.name}')`,
+      ...statementsOf(0, 1),
     ];
+  }
+
+  /** What these migrations do, each with the row that says so. */
+  function statementsOf(from: number, to: number): string[] {
+    return migrationsList.slice(from, to).flatMap((listed) => {
+      const statements: string[] = [];
+      const migration = Object.create(listed.class.prototype) as { addSql(sql: string): void; up(): void };
+      migration.addSql = (sql) => void statements.push(sql);
+      migration.up();
+      return [...statements, `insert into migration (name) values ('${listed.name}')`];
+    });
   }
 
   async function rowsOf<Row>(text: string): Promise<Row[]> {
@@ -161,6 +167,88 @@ describe("an older database", () => {
     await migrate(url);
     expect(upgraded).toEqual(await schemaOf());
     expect(upgraded).not.toContainEqual(expect.objectContaining({ valid: false }));
+  });
+
+  test("keys of before all arrive, with their use and in their order: those that were replaced are retired", async () => {
+    await execute(url, ...statementsOf(1, Object.keys(released).indexOf("Migration20261127000007")));
+    const guids = ["one", "two", "shop"].map((_, place) => `00000000-0000-4000-8000-00000000000${place + 1}`);
+    const [one, two, shop] = guids;
+    const key = (kid: string, changes = {}) => ({ kty: "RSA", alg: "RS256", kid, n: `n of ${kid}`, ...changes });
+    const party = (guid = "", kind: string, bic: string, uid: string, keys: object[], past: object[], changes = {}) => {
+      const { encryption = "null", jwksUrl = "null" } = changes as { encryption?: string; jwksUrl?: string };
+      return `insert into participant (guid, kind, name, tax_code, bic, uid, roles, iban, servicing_bank_guid, callback_urls,
+        callback_body_format, signing_jwks, encryption_jwk, past_jwks, jwks_url, email, fee_basis_points, version, created_at,
+        updated_at) values ('${guid}', '${kind}', 'n', 't', ${bic}, ${uid}, '{}', 'i', ${kind === "bank" ? "null" : `'${two}'`},
+        '{}', 'json', '${JSON.stringify(keys)}', ${encryption}, '${JSON.stringify(past)}', ${jwksUrl}, 'e', 0, 4,
+        '2026-01-01Z', now())`;
+    };
+    const enc = key("enc", { use: "enc" });
+    // The newest of those that were replaced came first.
+    const past = [key("same", { n: "second" }), key("older enc", { use: "enc" }), key("same", { n: "first" })];
+    const message = (jti: string, kid: string) => `
+      with new as (insert into payment_order (guid, merchant_guid, ref, amount_minor, currency, purpose, redirect_url, issued_at,
+          expires_at, status, created_at, updated_at, jws)
+        values (gen_random_uuid(), '${shop}', '${jti}', 100, 'UAH', 'p', 'u', now(), now(), 'in_progress', now(), now(), 'jws')
+        returning guid)
+      insert into payment_message (guid, order_guid, merchant_guid, debtor_agent_guid, creditor_agent_guid, jti, external_id,
+        amount_minor, currency, debtor_name, debtor_tax_number, debtor_account, creditor_name, creditor_tax_number,
+        creditor_account, purpose, msg_creation_date, msg_creation_time, pm_type, sender_account_type, nonce, encrypted_key,
+        creditor_agent_kid, status, reason, received_at)
+      select gen_random_uuid(), guid, '${shop}', '${one}', '${two}', '${jti}', '${jti}', 100, 'UAH', '', '', '', '', '', '', '',
+        '', '', 'trade', 'limit-related', '', '', '${kid}', 'pending', '', now() from new`;
+    await execute(
+      url,
+      party(one, "bank", "'111111'", "null", [key("only")], []),
+      party(two, "bank", "'222222'", "null", [key("first"), key("same", { n: "third" })], past, {
+        encryption: `'${JSON.stringify(enc)}'`,
+      }),
+      party(shop, "merchant", "null", "'shop'", [key("of the shop", { kty: "EC", alg: "ES256" })], [], {
+        jwksUrl: "'https://shop.example/jwks.json'",
+      }),
+      message("of the key for encryption", "enc"),
+      message("of a key that was replaced", "older enc"),
+      message("of a name that was used again", "same"),
+    );
+    await migrate(url);
+    const keys = await rowsOf<{ party: string; retired: boolean; jwk: { n: string } }>(`
+      select (select string_agg(bic || '', '') from participant p where p.guid = k.participant_guid) as party, k.use, k.jwk,
+        k.participant_kind as kind, k.added_by as by, retire_at is not null as retired from participant_key k order by id`);
+    const by = "platform";
+    const row = (of: string | null, use: string, jwk: object, retired = false) => {
+      return { party: of, use, jwk, kind: of === null ? "merchant" : "bank", by, retired };
+    };
+    expect(keys).toEqual([
+      row("222222", "sig", key("same", { n: "first" }), true),
+      row("222222", "enc", key("older enc", { use: "enc" }), true),
+      row("222222", "sig", key("same", { n: "second" }), true),
+      row("111111", "sig", key("only")),
+      row("222222", "sig", key("first")),
+      row("222222", "sig", key("same", { n: "third" })),
+      row(null, "sig", key("of the shop", { kty: "EC", alg: "ES256" })),
+      row("222222", "enc", enc),
+    ]);
+    // What was verified against the columns is verified anew, and a set that is published is read at once.
+    expect(await rowsOf("select distinct version from participant")).toEqual([{ version: 5 }]);
+    expect(
+      await rowsOf("select participant_guid, url, next_at <= now() as due, failures from published_key_set"),
+    ).toEqual([{ participant_guid: shop, url: "https://shop.example/jwks.json", due: true, failures: 0 }]);
+    const db = await openDatabase({ url });
+    try {
+      const found = await readParticipants(db.sql, selectParticipants, [two, null, null]);
+      expect(found[0]?.keys.map(({ kid }) => kid)).toEqual(["first", "same", "enc"]);
+      const shown = await db.sql({
+        name: "",
+        text: `select m.jti, (messages.creditor_agent_jwk)->>'n' as n from payment_message m join lateral (
+          select ${messageColumns} from (select m.*) m ${messageJoins}) messages on true order by m.jti desc`,
+      });
+      expect(shown).toEqual([
+        { jti: "of the key for encryption", n: "n of enc" },
+        { jti: "of a name that was used again", n: "third" },
+        { jti: "of a key that was replaced", n: "n of older enc" },
+      ]);
+    } finally {
+      await db.close();
+    }
   });
 
   test("two starts at once upgrade it once, and both go on", async () => {

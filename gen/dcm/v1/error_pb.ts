@@ -526,7 +526,7 @@ export const ErrorReason = {
   PARTICIPANT_IN_USE: 65,
 
   /**
-   * The participant has no such key that is good.
+   * The participant has no such key, or has several of its kid and the request does not say which.
    *
    * @generated from enum value: ERROR_REASON_KEY_NOT_FOUND = 66;
    */

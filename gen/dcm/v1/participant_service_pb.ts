@@ -1084,7 +1084,7 @@ export const ParticipantService: GenService<{
   },
   /**
    * Adds a key to a participant, beside those that it has: at most four of one use, two of one kid. A key that it has already is
-   * answered as it is, so a retry is safe.
+   * answered as it is, so a retry is safe; the others retire as asked.
    *
    * @generated from rpc dcm.v1.ParticipantService.AddParticipantKey
    */
@@ -1094,7 +1094,8 @@ export const ParticipantService: GenService<{
     output: typeof AddParticipantKeyResponseSchema;
   },
   /**
-   * Retires a key, at once or at an instant to come: from then on it verifies nothing and nothing is encrypted for it.
+   * Retires a key, at once or at an instant to come: from then on it verifies nothing and nothing is encrypted for it. A key that is
+   * retired already stays as it is, so a retry is safe; the end that is planned for a good one is replaced.
    *
    * @generated from rpc dcm.v1.ParticipantService.RetireParticipantKey
    */

@@ -54,20 +54,19 @@ export async function bankOfToken(
   const counterpartyGuid = presented.counterpartyGuid?.toLowerCase();
   const parsed = peekJws(presented.token);
   if (!parsed.ok) return refusedToken({ tokenProblem: parsed.problem, party: counterpartyGuid });
-  const examine = (party: Party) => examined({ presented, parsed, verification, judgement }, party);
+  /** As it is known, or as it is now: it may have a key since a moment ago. */
+  const examine = async (party: Party) => {
+    const known = await examined({ presented, parsed, verification, judgement }, party);
+    const changed = "notTheirs" in known ? await parties.changed(party) : undefined;
+    return changed === undefined ? known : examined({ presented, parsed, verification, judgement }, changed);
+  };
   const { kid } = parsed.header;
   let seen: TokenSeen = { tokenProblem: kid === undefined ? "no_kid" : "unknown_party", kid, party: counterpartyGuid };
   if (counterpartyGuid !== undefined) {
     const named = await parties.find({ guid: counterpartyGuid });
     const answer = named && (await examine(named));
     if (answer && !("notTheirs" in answer)) return answer;
-    if (named && answer) {
-      // It may have a key since a moment ago.
-      const changed = await parties.changed(named);
-      const anew = changed && (await examine(changed));
-      if (anew && !("notTheirs" in anew)) return anew;
-      seen = seenOf(parsed, named, answer.notTheirs);
-    }
+    if (named && answer) seen = seenOf(parsed, named, answer.notTheirs);
   }
   const signer = kid === undefined ? undefined : await parties.find({ kid });
   const answer = signer && (await examine(signer));

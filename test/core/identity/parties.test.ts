@@ -1,61 +1,51 @@
+import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { keysOf } from "../../../src/callbacks/keySet.ts";
-import { createParties } from "../../../src/core/identity/parties.ts";
+import { createParties, goodKeys, type Party } from "../../../src/core/identity/parties.ts";
+import { rereadOnDemandMs } from "../../../src/core/keySets.ts";
 import type { Participant, PublicJwk } from "../../../src/domain/participant.ts";
 import { generateKeyPair, type KeyPair } from "../../../src/sdk/keys.ts";
-import { fakeContext, registered } from "./fakeContext.ts";
-
-const afterTheSetIsOld = 6 * 60_000;
+import { fakeContext, keyOf, registered } from "./fakeContext.ts";
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["performance"] }));
 afterEach(() => void vi.useRealTimers());
 
-type Answer = () => unknown[] | { problem: string };
+const guid = "0198c0de-0000-7000-8000-000000000001";
 
 const shopWith = (key: KeyPair, change: Partial<Participant> = {}) =>
   registered({
     kind: "merchant",
-    guid: "0198c0de-0000-7000-8000-000000000001",
+    guid,
     name: "Shop",
     uid: "shop",
     signingJwks: [key.publicJwk as PublicJwk],
     ...change,
   });
 
-/** A merchant that was registered with one key and publishes others. */
-async function publishing(key: KeyPair) {
-  let address: Answer = () => [];
-  const merchant = shopWith(key, { jwksUrl: "https://shop.example/jwks.json" });
-  const parties = createParties(fakeContext([merchant], { fetchJwks: async () => address() }));
-  return {
-    publish: (answer: Answer) => {
-      address = answer;
-      vi.advanceTimersByTime(afterTheSetIsOld);
-    },
-    kids: async () => (await parties.find({ uid: "shop" }))?.keys.map(({ kid }) => kid),
+const kidsOf = (party: Party | undefined) => party?.keys.map(({ kid }) => kid);
+
+/** A party that was found with one key, and the parties that know it. `lookUps` counts what the database was asked for. */
+async function known(change: Partial<Participant> = {}) {
+  const shops = [shopWith(await generateKeyPair("ES256", "old"), change)];
+  let lookUps = 0;
+  let hurried = 0;
+  const lookUp = vi.fn(async () => shops.filter(() => ++lookUps > 0));
+  const parties = createParties(
+    fakeContext([], {
+      statements: {
+        select_participants: lookUp as unknown as () => unknown[],
+        hurry_key_set: () => {
+          hurried += 1;
+          return [];
+        },
+      },
+    }),
+  );
+  const party = (await parties.find({ uid: "shop" })) as Party;
+  const renew = async (kid: string, version: number) => {
+    shops[0] = shopWith(await generateKeyPair("ES256", kid), { ...change, version });
   };
+  return { parties, party, renew, lookUp, lookUps: () => lookUps, hurried: () => hurried };
 }
-
-test.each<[what: string, answer: Answer]>([
-  ["does not answer", () => ({ problem: "does not answer" })],
-  ["answers something else", () => keysOf({ error: "maintenance" })],
-  ["answers nothing that is an object", () => keysOf(null)],
-])("an address that %s: the registered keys count until it gave a set, then that set", async (_what, answer) => {
-  const shop = await publishing(await generateKeyPair("ES256", "registered"));
-  const { publicJwk } = await generateKeyPair("ES256", "published");
-  shop.publish(answer);
-  expect(await shop.kids()).toEqual(["registered"]);
-  shop.publish(() => keysOf({ keys: [publicJwk] }));
-  expect(await shop.kids()).toEqual(["published"]);
-  shop.publish(answer);
-  expect(await shop.kids()).toEqual(["published"]);
-});
-
-test("who publishes no key any more has withdrawn every key", async () => {
-  const shop = await publishing(await generateKeyPair("ES256", "registered"));
-  shop.publish(() => keysOf({ keys: [] }));
-  expect(await shop.kids()).toEqual([]);
-});
 
 test("whoever was changed is known as it is now once it is looked up anew, and to everybody two seconds later", async () => {
   const [old, next, last] = await Promise.all(["old", "next", "last"].map((kid) => generateKeyPair("ES256", kid)));
@@ -64,9 +54,10 @@ test("whoever was changed is known as it is now once it is looked up anew, and t
     shops[0] = shopWith(key as KeyPair, { version });
   };
   const parties = createParties(fakeContext(shops));
-  const kids = async () => (await parties.find({ uid: "shop" }))?.keys.map(({ kid }) => kid);
+  const kids = async () => kidsOf(await parties.find({ uid: "shop" }));
   expect(await kids()).toEqual(["old"]);
   change(next, 2);
+  vi.advanceTimersByTime(1_999);
   expect(await kids()).toEqual(["old"]);
   parties.forget();
   expect(await kids()).toEqual(["next"]);
@@ -81,4 +72,82 @@ test("whoever is unknown is known in the moment of being registered", async () =
   expect(await parties.find({ uid: "shop" })).toBeUndefined();
   shops.push(shopWith(await generateKeyPair("ES256")));
   expect(await parties.find({ uid: "shop" })).toBeDefined();
+});
+
+test("a key verifies until the instant at which it is retired, and no version has to tell", async () => {
+  const { publicJwk } = await generateKeyPair("ES256", "going");
+  const shop = { ...shopWith(await generateKeyPair("ES256", "staying")) };
+  shop.keys.push(keyOf(publicJwk, { id: 2, retireAt: new Date(5_000) }));
+  const party = (await createParties(fakeContext([shop])).find({ guid })) as Party;
+  const goodAt = (ms: number) => goodKeys(party, new Date(ms)).map(({ kid }) => kid);
+  expect([goodAt(4_999), goodAt(5_000)]).toEqual([["staying", "going"], ["staying"]]);
+});
+
+test("keys for encryption verify nothing", async () => {
+  const { publicJwk } = await generateKeyPair("RS256", "for encryption");
+  const shop = shopWith(await generateKeyPair("ES256", "signs"));
+  shop.keys.push(keyOf(publicJwk, { id: 2, use: "enc" }));
+  expect(kidsOf(await createParties(fakeContext([shop])).find({ guid }))).toEqual(["signs"]);
+});
+
+test("whose signature does not verify is looked up anew: as it is now, or undefined when it is what it was", async () => {
+  const { parties, party, renew } = await known();
+  expect(await parties.changed(party)).toBeUndefined();
+  await renew("next", 2);
+  const changed = await parties.changed(party);
+  expect(kidsOf(changed)).toEqual(["next"]);
+  // Everybody knows it from then on, by every name.
+  expect(kidsOf(await parties.find({ uid: "shop" }))).toEqual(["next"]);
+  expect(await parties.changed(changed as Party)).toBeUndefined();
+});
+
+test("however many ask at once for one party, the database is asked twice: for those that came first, and once for all later ones", async () => {
+  const { parties, party, renew, lookUp, lookUps } = await known();
+  const before = lookUps();
+  let answer = () => {};
+  lookUp.mockImplementationOnce(async () => {
+    await new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    return [shopWith(await generateKeyPair("ES256", "old"))];
+  });
+  const first = parties.changed(party);
+  await setImmediate();
+  // The answer that is under way may be older than what these have seen.
+  const later = Array.from({ length: 100 }, () => parties.changed(party));
+  await renew("next", 2);
+  answer();
+  expect(await first).toBeUndefined();
+  expect((await Promise.all(later)).map(kidsOf)).toEqual(Array(100).fill(["next"]));
+  expect([lookUp.mock.calls.length - 1, lookUps() - before]).toEqual([2, 1]);
+});
+
+test("a look-up that fails fails its askers alone, and the next one asks again", async () => {
+  const { parties, party, renew, lookUp } = await known();
+  lookUp.mockRejectedValueOnce(new Error("the database is gone"));
+  await expect(parties.changed(party)).rejects.toThrow("the database is gone");
+  await renew("next", 2);
+  expect(kidsOf(await parties.changed(party))).toEqual(["next"]);
+});
+
+test("a key set is hurried when its party is what it was, at most once in 30 s", async () => {
+  const { parties, party, hurried } = await known({ jwksUrl: "https://shop.example/jwks.json" });
+  for (let times = 0; times < 5; times += 1) await parties.changed(party);
+  expect(hurried()).toBe(1);
+  vi.advanceTimersByTime(rereadOnDemandMs - 1);
+  await parties.changed(party);
+  expect(hurried()).toBe(1);
+  vi.advanceTimersByTime(1);
+  await parties.changed(party);
+  expect(hurried()).toBe(2);
+  expect(rereadOnDemandMs).toBe(30_000);
+});
+
+test("a key set is not hurried for a party that has changed, and of whoever publishes none there is none", async () => {
+  const publishing = await known({ jwksUrl: "https://shop.example/jwks.json" });
+  await publishing.renew("next", 2);
+  await publishing.parties.changed(publishing.party);
+  const { parties, party, hurried } = await known();
+  await parties.changed(party);
+  expect([publishing.hurried(), hurried()]).toEqual([0, 0]);
 });
