@@ -420,6 +420,27 @@ describe("retireParticipantKey", () => {
   });
 });
 
+test("however many changes wait for that of another process, this one has connections for all else", async () => {
+  const other = await platform.secondCore();
+  const bank = await newBank();
+  const [taken, holding] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const held = (async () => {
+    const { db } = platform.context;
+    await db.transaction(async (sql) => {
+      await sql({ name: "", text: "select pg_advisory_xact_lock(7203042)" });
+      taken.resolve();
+      await holding.promise;
+    });
+  })();
+  await taken.promise;
+  // Two ordinary connections are all that a process of these tests has.
+  const waiting = Array.from({ length: 5 }, () => add(bank, newKey(), null, other));
+  for (let times = 0; times < 5; times += 1) expect(await other.listParticipantKeys(bank.guid)).toHaveLength(1);
+  holding.resolve();
+  await held;
+  expect((await Promise.all(waiting)).filter((answer) => reasonOf(answer) === "accepted")).toHaveLength(3);
+});
+
 describe("a recipient bank is never left without an RSA key", () => {
   const lacking = "a recipient bank would be left without an RSA key that payments can be encrypted for";
   const later = (hours: number) => new Date(Date.now() + hours * hour);
