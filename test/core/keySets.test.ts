@@ -225,7 +225,7 @@ describe("when a set is read", () => {
     answer = () => promise;
     await isDue();
     const reading = readSets();
-    await expect.poll(() => asked.length).toBe(1);
+    await expect.poll(() => asked.length, { timeout: 5_000 }).toBe(1);
     await pass(50_000);
     expect(await readSets(second)).toEqual([]);
     await pass(11_000);
@@ -253,7 +253,7 @@ describe("when a set is read", () => {
     answer = () => promise;
     await isDue();
     const reading = readSets();
-    await expect.poll(() => asked.length).toBe(1);
+    await expect.poll(() => asked.length, { timeout: 5_000 }).toBe(1);
     accepted(await platform.core.updateParticipant(operator, merchant.guid, { name: "Renamed meanwhile" }));
     resolve([key("next")]);
     expect(await reading).toEqual([{ guid: merchant.guid, changed: true }]);
@@ -400,7 +400,7 @@ describe("an address that changes", () => {
       answer = () => promise;
       await isDue();
       const reading = readSets();
-      await expect.poll(() => asked.length).toBe(1);
+      await expect.poll(() => asked.length, { timeout: 5_000 }).toBe(1);
       const url = `https://shop.example/${serial()}.json`;
       accepted(await platform.core.updateParticipant(operator, merchant.guid, { jwksUrl: url }));
       resolve(late);
@@ -425,7 +425,7 @@ describe("an address that changes", () => {
     answer = () => promise;
     await isDue();
     const reading = readSets();
-    await expect.poll(() => asked.length).toBe(1);
+    await expect.poll(() => asked.length, { timeout: 5_000 }).toBe(1);
     accepted(await platform.core.updateParticipant(operator, merchant.guid, { jwksUrl: null }));
     resolve([key("late")]);
     expect(await reading).toMatchObject([{ changed: false }]);
@@ -451,7 +451,7 @@ describe("a merchant that is closed", () => {
     answer = () => promise;
     await isDue();
     const reading = readSets();
-    await expect.poll(() => asked.length).toBe(1);
+    await expect.poll(() => asked.length, { timeout: 5_000 }).toBe(1);
     await close();
     resolve([key("late")]);
     expect(await reading).toMatchObject([{ changed: false }]);

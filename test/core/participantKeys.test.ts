@@ -403,17 +403,19 @@ describe("retireParticipantKey", () => {
     const jwk = newKey();
     accepted(await add(bank, jwk));
     const [second, third] = [await platform.secondCore(), await platform.secondCore()];
-    const holding = Promise.withResolvers<void>();
+    const [taken, holding] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const held = platform.db.transaction(async (sql) => {
       await sql({ name: "", text: "select pg_advisory_xact_lock(7203042)" });
+      taken.resolve();
       await holding.promise;
     });
-    const waiting = "select from pg_locks where locktype = 'advisory' and not granted and objid = 7203042";
-    const waiters = () => platform.db.hot({ name: "", text: waiting });
-    const until = async (count: number) => {
-      while ((await waiters()).length < count) await new Promise((resolve) => setTimeout(resolve, 5));
-    };
-    await until(0);
+    await taken.promise;
+    const waiting = `select from pg_locks where locktype = 'advisory' and not granted and objid = 7203042
+      and database = (select oid from pg_database where datname = current_database())`;
+    const until = (count: number) =>
+      expect
+        .poll(async () => (await platform.db.hot({ name: "", text: waiting })).length, { timeout: 5_000 })
+        .toBe(count);
     const wish = { kid: jwk.kid, at: null };
     const first = platform.core.retireParticipantKey(operator, bank.guid, wish);
     await until(1);
@@ -432,6 +434,27 @@ describe("retireParticipantKey", () => {
     // Added, retired once, and added again.
     expect([kidsOf(now), now.version]).toEqual([[jwk.kid, ...kidsOf(bank)], bank.version + 3]);
   });
+});
+
+test("however many changes wait for that of another process, this one has connections for all else", async () => {
+  const other = await platform.secondCore();
+  const bank = await newBank();
+  const [taken, holding] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const held = (async () => {
+    const { db } = platform.context;
+    await db.transaction(async (sql) => {
+      await sql({ name: "", text: "select pg_advisory_xact_lock(7203042)" });
+      taken.resolve();
+      await holding.promise;
+    });
+  })();
+  await taken.promise;
+  // Two ordinary connections are all that a process of these tests has.
+  const waiting = Array.from({ length: 5 }, () => add(bank, newKey(), null, other));
+  for (let times = 0; times < 5; times += 1) expect(await other.listParticipantKeys(bank.guid)).toHaveLength(1);
+  holding.resolve();
+  await held;
+  expect((await Promise.all(waiting)).filter((answer) => reasonOf(answer) === "accepted")).toHaveLength(3);
 });
 
 describe("a recipient bank is never left without an RSA key", () => {
