@@ -2,7 +2,7 @@ import type { Sql } from "../db/pool.ts";
 import { isRefusal } from "../domain/errors.ts";
 import { maxKeysOfOneKid, type Participant, type PublicJwk } from "../domain/participant.ts";
 import type { CoreContext } from "./context.ts";
-import { sharedKeyProblem, storableKey } from "./participantChecks.ts";
+import { sharedKeysProblem, storableKey } from "./participantChecks.ts";
 import { addKeys, keyDifference, keysChanged, retireKeys } from "./participantKeys.ts";
 import { changingParticipants, storedParticipant } from "./participantLock.ts";
 
@@ -123,7 +123,7 @@ async function ownKeys(sql: Sql, holder: Participant, keys: readonly PublicJwk[]
   const own: PublicJwk[] = [];
   let problem: string | undefined;
   for (const key of keys) {
-    const shared = await sharedKeyProblem(sql, holder, [key], "the set");
+    const shared = await sharedKeysProblem(sql, holder, [key], "the set");
     if (shared === undefined) own.push(key);
     else problem ??= shared.message;
   }

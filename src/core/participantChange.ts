@@ -61,7 +61,7 @@ export async function updateParticipant(
       (bearsOnKeys && changed.jwksUrl === null ? keysProblem(changed, wanted) : undefined) ??
       (bearsOnKeys ? lastingProblem(changed, differences) : undefined) ??
       (plain.servicingBankGuid === undefined ? undefined : await servicingBankProblem(sql, changed)) ??
-      (signingJwks && (await sharedKeyProblem(sql, found, signingJwks)));
+      (differences.length > 0 ? await sharedKeyProblem(sql, found, wanted) : undefined);
     if (problem !== undefined) return problem;
     const by = { name: actorName(actor) };
     if (Object.keys(plain).length === 0) await keysChanged(sql, found);

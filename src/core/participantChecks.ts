@@ -1,6 +1,12 @@
 import type { Sql } from "../db/pool.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
-import { type CallbackUrls, callbackUrlNames, type Participant, type PublicJwk } from "../domain/participant.ts";
+import {
+  type CallbackUrls,
+  callbackUrlNames,
+  type Participant,
+  type PublicJwk,
+  type StatedKeys,
+} from "../domain/participant.ts";
 import type { CoreContext, UrlProblem } from "./context.ts";
 import { isNotRetired } from "./participantRows.ts";
 
@@ -44,9 +50,22 @@ const selectOtherHolders = {
  */
 export async function sharedKeyProblem(
   sql: Sql,
+  holder: Pick<Participant, "guid" | "kind">,
+  { signingJwks, encryptionJwk }: StatedKeys,
+): Promise<Refusal | undefined> {
+  const encryption = encryptionJwk === null ? [] : [encryptionJwk];
+  return (
+    (await sharedKeysProblem(sql, holder, signingJwks, "signing_jwks")) ??
+    (await sharedKeysProblem(sql, holder, encryption, "encryption_jwk"))
+  );
+}
+
+/** The same of keys of either use; `field` is what they were given as. */
+export async function sharedKeysProblem(
+  sql: Sql,
   { guid, kind }: Pick<Participant, "guid" | "kind">,
   jwks: readonly PublicJwk[],
-  field = "signing_jwks",
+  field: string,
 ): Promise<Refusal | undefined> {
   const kids = jwks.filter(({ use }) => use !== "enc").map(({ kid }) => kid);
   const values = [guid, jwks.map(numbersJson), kids, kind];

@@ -13,7 +13,7 @@ import {
 import { keepToken, type PartyToken, tokenProblem } from "./accessTokens.ts";
 import { digestOf, insertEntry } from "./audit.ts";
 import type { CoreContext } from "./context.ts";
-import { sharedKeyProblem, storableKey } from "./participantChecks.ts";
+import { sharedKeysProblem, storableKey } from "./participantChecks.ts";
 import { changeParticipant, storedParticipant, unknownParticipant } from "./participantLock.ts";
 import { type KeyRow, keyJson, newestKeyFirst, toKey } from "./participantRows.ts";
 import { proofProblem } from "./ping.ts";
@@ -179,7 +179,7 @@ async function addKey(
       const added = isThere ? [] : [jwk];
       const problem =
         additionProblem(context, holder, { use, added }, wish.retireOthersAt) ??
-        (await sharedKeyProblem(sql, holder, [jwk], "jwk"));
+        (await sharedKeysProblem(sql, holder, [jwk], "jwk"));
       if (problem !== undefined) return problem;
       if (token !== undefined) await keepToken(sql, token);
       if (!isThere) await addKeys(sql, holder, [{ use, jwk }], by);

@@ -110,8 +110,7 @@ function insert(context: CoreContext, actor: Actor, { participant, keys }: State
     const isKnown = (await readParticipants(sql, selectParticipants, sought)).length > 0;
     const problem = isKnown
       ? undefined
-      : ((await servicingBankProblem(sql, participant)) ??
-        (await sharedKeyProblem(sql, participant, keys.signingJwks)));
+      : ((await servicingBankProblem(sql, participant)) ?? (await sharedKeyProblem(sql, participant, keys)));
     if (problem !== undefined) return problem;
     await sql(insertParticipant, [rowOf(participant), by.name]);
     await addKeys(sql, participant, newKeys, by);

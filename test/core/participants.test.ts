@@ -132,6 +132,11 @@ describe("registerParticipant", () => {
     const merchant = accepted(await register(merchantRegistration(bank)));
     const refusal = { refused: "INVALID_KEY", message: "signing_jwks has a key that another party has" };
     expect(await register(bankRegistration(renamed))).toMatchObject(refusal);
+    const encryptionJwk = { ...key, kid: "to encrypt for", use: "enc" };
+    const encryption = { refused: "INVALID_KEY", message: "encryption_jwk has a key that another party has" };
+    expect(await register(bankRegistration({ encryptionJwk }))).toMatchObject(encryption);
+    const other = accepted(await register(bankRegistration()));
+    expect(await platform.core.updateParticipant(operator, other.guid, { encryptionJwk })).toMatchObject(encryption);
     expect(await register(merchantRegistration(bank, renamed))).toMatchObject(refusal);
     expect(await register(merchantRegistration(bank, { ...renamed, uid: bank.bic }))).toMatchObject(refusal);
     expect(await platform.core.updateParticipant(operator, merchant.guid, renamed)).toMatchObject(refusal);
