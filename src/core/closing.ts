@@ -1,3 +1,4 @@
+import { advisoryLocks } from "../db/advisoryLocks.ts";
 import { CLOSING } from "../db/entities.ts";
 import type { Sql } from "../db/pool.ts";
 import { type Actor, actorName } from "../domain/actor.ts";
@@ -14,9 +15,6 @@ import { digestOf, insertEntry } from "./audit.ts";
 import { insertCallbacks, type NewCallback } from "./cascade.ts";
 import type { CoreContext, DueCallback } from "./context.ts";
 import { type Register, readRegisters } from "./settlements.ts";
-
-/** Any number; it makes closings in several processes happen one after the other. */
-const closingLock = 7_203_042;
 
 const lockClosing = { name: "lock_closing", text: "select pg_advisory_xact_lock($1)" };
 
@@ -233,7 +231,7 @@ export async function closeRegisters(
 ): Promise<Register[] | Refusal> {
   if (!isCalendarDay(day)) return refuse("INVALID_REQUEST", "day is not a calendar day YYYY-MM-DD", { field: "day" });
   const refusal = await context.db.transaction(async (sql) => {
-    await sql(lockClosing, [closingLock]);
+    await sql(lockClosing, [advisoryLocks.closing]);
     const [{ over } = { over: false }] = await sql<{ over: boolean }>(dayIsOver, [day]);
     if (!over && !allowOpenDay) {
       return refuse("DAY_IS_NOT_OVER", `${day} is not over in Kyiv; a day is closed from 00:01 on`, { field: "day" });
@@ -291,7 +289,7 @@ function fillOrPublish(
   from: Date | null,
 ): Promise<Published | { next: Date | null }> {
   return context.db.transaction(async (sql) => {
-    await sql(lockClosing, [closingLock]);
+    await sql(lockClosing, [advisoryLocks.closing]);
     await sql(followPlaces);
     const [slice] = await sql<Slice>(fillRegisters, [day, sliceSize, from]);
     if (slice !== undefined && slice.payments > 0) return { next: slice.next };

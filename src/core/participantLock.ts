@@ -1,3 +1,4 @@
+import { advisoryLocks } from "../db/advisoryLocks.ts";
 import type { Database } from "../db/database.ts";
 import type { Sql } from "../db/pool.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
@@ -10,7 +11,7 @@ import { readParticipants, selectParticipants } from "./participantRows.ts";
  * One change of participants at a time, whatever the process: no two of them may take the same key or kid, and each decides
  * over what it reads. Changes are rare; nothing slow happens under the lock.
  */
-const lockParticipants = { name: "lock_participants", text: "select pg_advisory_xact_lock(7203042)" };
+const lockParticipants = { name: "lock_participants", text: "select pg_advisory_xact_lock($1)" };
 
 /** The last change that this process was asked for. */
 const lastChange = new WeakMap<Database, Promise<unknown>>();
@@ -22,7 +23,7 @@ const lastChange = new WeakMap<Database, Promise<unknown>>();
 export function changingParticipants<T>({ db }: CoreContext, work: (sql: Sql) => Promise<T>): Promise<T> {
   const change = () =>
     db.transaction(async (sql) => {
-      await sql(lockParticipants);
+      await sql(lockParticipants, [advisoryLocks.participants]);
       return work(sql);
     });
   const mine = (lastChange.get(db) ?? Promise.resolve()).then(change, change);

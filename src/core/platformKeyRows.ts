@@ -1,3 +1,4 @@
+import { advisoryLocks } from "../db/advisoryLocks.ts";
 import type { Sql } from "../db/pool.ts";
 import { type Actor, actorName } from "../domain/actor.ts";
 import type { CallbackAlg, PublicJwk } from "../domain/participant.ts";
@@ -16,9 +17,6 @@ const columns = `kid, alg, public_jwk as "publicJwk", private_key as "privateKey
 /** Of the key itself and not of what it is encrypted under, so that it stays the same under another master key. */
 const digest = (row: string) => digestOf(`to_jsonb(${row}) - 'private_key' - 'master_key_id'`);
 
-/** Any number; it only has to be the same in every process, so that of two that would make a key one does. */
-const platformKeyLock = 7_203_042;
-
 const lock = { name: "", text: "select pg_advisory_xact_lock($1)" };
 const selectNow = { name: "", text: "select clock_timestamp() as now" };
 
@@ -27,7 +25,7 @@ const selectNow = { name: "", text: "select clock_timestamp() as now" };
  * a statement sees is older than the lock that it waits for.
  */
 export async function lockPlatformKeys(sql: Sql): Promise<Date> {
-  await sql(lock, [platformKeyLock]);
+  await sql(lock, [advisoryLocks.platformKeys]);
   const [row] = await sql<{ now: Date }>(selectNow);
   if (row === undefined) throw new Error("the database tells no time");
   return row.now;

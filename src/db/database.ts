@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Migrator } from "@mikro-orm/migrations";
 import { defineConfig, MikroORM } from "@mikro-orm/postgresql";
 import pg from "pg";
+import { advisoryLocks } from "./advisoryLocks.ts";
 import { entities, routines } from "./entities.ts";
 import { migrationsList } from "./migrations/migrations.ts";
 import { leaveStandbys, ping, runAlone, type Sql, transaction } from "./pool.ts";
@@ -144,9 +145,6 @@ async function endOrm(orm: MikroORM, pool: pg.Pool): Promise<void> {
   if (!pool.ended) await pool.end();
 }
 
-/** Any number; it only has to be the same in every process, so that two starts do not migrate at once. */
-const migrationLock = 7_203_041;
-
 /** Brings the schema of the database at `url` up to date; safe to call from several processes at once. */
 export async function migrate(url: string): Promise<void> {
   const settings = { max: 2, statement_timeout: longTimeoutMs, connectionTimeoutMillis: 5_000, keepAlive: true };
@@ -158,7 +156,7 @@ export async function migrate(url: string): Promise<void> {
     await lockHolder.connect();
     // Asked again and again: a session that waits for the lock would be waited for by an index that is built concurrently.
     const tryLock = "select pg_try_advisory_lock($1) as locked";
-    while (!(await lockHolder.query<{ locked: boolean }>(tryLock, [migrationLock])).rows[0]?.locked) await delay(200);
+    while (!(await lockHolder.query<{ locked: boolean }>(tryLock, [advisoryLocks.migrating])).rows[0]?.locked) await delay(200);
     await orm.migrator.up();
   } finally {
     await lockHolder.end();

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { Registration } from "../../src/core/participants.ts";
+import { advisoryLocks } from "../../src/db/advisoryLocks.ts";
 import type { AccessToken } from "../../src/domain/accessToken.ts";
 import { jwksOf, type Participant } from "../../src/domain/participant.ts";
 import { signJws } from "../../src/sdk/jws.ts";
@@ -405,12 +406,12 @@ describe("retireParticipantKey", () => {
     const [second, third] = [await platform.secondCore(), await platform.secondCore()];
     const [taken, holding] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const held = platform.db.transaction(async (sql) => {
-      await sql({ name: "", text: "select pg_advisory_xact_lock(7203042)" });
+      await sql({ name: "", text: `select pg_advisory_xact_lock(${advisoryLocks.participants})` });
       taken.resolve();
       await holding.promise;
     });
     await taken.promise;
-    const waiting = `select from pg_locks where locktype = 'advisory' and not granted and objid = 7203042
+    const waiting = `select from pg_locks where locktype = 'advisory' and not granted and objid = ${advisoryLocks.participants}
       and database = (select oid from pg_database where datname = current_database())`;
     const until = (count: number) =>
       expect
@@ -443,7 +444,7 @@ test("however many changes wait for that of another process, this one has connec
   const held = (async () => {
     const { db } = platform.context;
     await db.transaction(async (sql) => {
-      await sql({ name: "", text: "select pg_advisory_xact_lock(7203042)" });
+      await sql({ name: "", text: `select pg_advisory_xact_lock(${advisoryLocks.participants})` });
       taken.resolve();
       await holding.promise;
     });
@@ -651,4 +652,14 @@ test("a merchant comes to no bank that is closed, also when that happens while i
   });
   const late = merchantRegistration(closing, { jwksUrl: "https://shop.example/late", signingJwks: [] });
   expect(await core.registerParticipant(operator, late)).toMatchObject(refusal);
+});
+
+test("a change of a participant waits neither for a closing nor for a rotation of the platform's keys", async () => {
+  expect(new Set(Object.values(advisoryLocks)).size).toBe(Object.keys(advisoryLocks).length);
+  const bank = await newBank();
+  const { participants: _own, ...others } = advisoryLocks;
+  await platform.db.transaction(async (sql) => {
+    for (const lock of Object.values(others)) await sql({ name: "", text: `select pg_advisory_xact_lock(${lock})` });
+    expect(await add(bank, newKey())).toMatchObject({ kid: expect.any(String) });
+  });
 });
