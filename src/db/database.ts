@@ -156,7 +156,8 @@ export async function migrate(url: string): Promise<void> {
     await lockHolder.connect();
     // Asked again and again: a session that waits for the lock would be waited for by an index that is built concurrently.
     const tryLock = "select pg_try_advisory_lock($1) as locked";
-    while (!(await lockHolder.query<{ locked: boolean }>(tryLock, [advisoryLocks.migrating])).rows[0]?.locked) await delay(200);
+    while (!(await lockHolder.query<{ locked: boolean }>(tryLock, [advisoryLocks.migrating])).rows[0]?.locked)
+      await delay(200);
     await orm.migrator.up();
   } finally {
     await lockHolder.end();
