@@ -62,14 +62,16 @@ export async function bankOfToken(
   };
   const { kid } = parsed.header;
   let seen: TokenSeen = { tokenProblem: kid === undefined ? "no_kid" : "unknown_party", kid, party: counterpartyGuid };
-  if (counterpartyGuid !== undefined) {
-    const named = await parties.find({ guid: counterpartyGuid });
-    const answer = named && (await examine(named));
-    if (answer && !("notTheirs" in answer)) return answer;
-    if (named && answer) seen = seenOf(parsed, named, answer.notTheirs);
+  const named = counterpartyGuid === undefined ? undefined : await parties.find({ guid: counterpartyGuid });
+  if (named !== undefined) {
+    const answer = await examine(named);
+    if (!("notTheirs" in answer)) return answer;
+    seen = seenOf(parsed, named, answer.notTheirs);
   }
   const signer = kid === undefined ? undefined : await parties.find({ kid });
-  const answer = signer && (await examine(signer));
+  // The bank that the path names was looked at already, as it is now.
+  const isExamined = signer?.participant.guid === named?.participant.guid;
+  const answer = signer && !isExamined ? await examine(signer) : undefined;
   if (answer === undefined || "notTheirs" in answer) return refusedToken(seen);
   if (isRefusal(answer) || counterpartyGuid === undefined || answer.bank.guid === counterpartyGuid) return answer;
   return refuse("FORBIDDEN", "the counterparty in the path is not the caller", {

@@ -1,6 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createIdentity, type Identity } from "../../../src/core/identity/identity.ts";
 import { PartyChanged } from "../../../src/core/identity/partyChanged.ts";
+import { selectParticipants } from "../../../src/core/participantRows.ts";
 import type { BankActor } from "../../../src/domain/actor.ts";
 import { isRefusal } from "../../../src/domain/errors.ts";
 import type { Participant, PublicJwk } from "../../../src/domain/participant.ts";
@@ -125,4 +126,21 @@ describe("keepSeenKeys", () => {
       ],
     ]);
   });
+});
+
+test("a forged token in the name of a bank costs one look-up, although its kid names the same bank", async () => {
+  let asked = 0;
+  const select = (values: readonly unknown[]) => {
+    asked += 1;
+    return banks.filter((bank) => bank.guid === values[0]);
+  };
+  const statements = { [selectParticipants.name]: select };
+  identity = createIdentity(fakeContext(banks, { now: () => now, statements }));
+  for (const named of [true, false]) expect(isRefusal(await bankOf(keys.old, named))).toBe(false);
+  const before = asked;
+  expect(await bankOf(keys.next, true)).toMatchObject({
+    refused: "AUTHORIZATION_FAILED",
+    seen: { tokenProblem: "signature" },
+  });
+  expect(asked - before).toBe(1);
 });
