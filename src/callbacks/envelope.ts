@@ -1,5 +1,4 @@
 import type { ClaimedCallback } from "../core/callbacks.ts";
-import type { PingedParticipant } from "../core/context.ts";
 import type { CallbackKind } from "../domain/callback.ts";
 import type { CallbackAlg, CallbackUrlName, Participant } from "../domain/participant.ts";
 import { ACCESS_HEADER, bodyDigest } from "../sdk/access.ts";
@@ -53,7 +52,7 @@ export type Signer = {
 export async function sealEnvelope(
   content: CallbackContent,
   marked: Marked,
-  receiver: PingedParticipant,
+  receiver: Pick<Participant, "guid" | "uid" | "callbackAlg" | "callbackBodyFormat">,
   signer: Signer,
   newGuid: () => string,
 ): Promise<CallbackRequest> {

@@ -94,7 +94,7 @@ export async function ensureParticipant(
     if (databaseFailure(error) === "lost_race") return ensureParticipant(context, actor, registration, { prove });
     throw error;
   }
-  const [stored] = await readParticipants(context.db.sql, selectParticipants, [participant.guid, null, null]);
+  const stored = await storedParticipant(context.db.sql, participant.guid);
   if (stored === undefined) throw new Error("the database answered no participant");
   return { participant: stored, alreadyExisted: false };
 }

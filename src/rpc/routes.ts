@@ -1,5 +1,5 @@
 import { create, type DescService } from "@bufbuild/protobuf";
-import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { AuditService } from "../../gen/dcm/v1/audit_service_pb.ts";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { CredentialService } from "../../gen/dcm/v1/credential_service_pb.ts";
@@ -256,19 +256,9 @@ const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService>
     const changed = await core.updateParticipant(actorOf(context), request.guid, change, version);
     return { participant: answers.toParticipant(unlessRefused(changed)) };
   },
-  async suspendParticipant({ guid, version }, context) {
-    const whom = { guid, version: requests.expectedVersion(version) };
-    const suspended = await core.suspendParticipant(actorOf(context), whom);
-    return { participant: answers.toParticipant(unlessRefused(suspended)) };
-  },
-  async resumeParticipant({ guid, version }, context) {
-    const whom = { guid, version: requests.expectedVersion(version) };
-    return { participant: answers.toParticipant(unlessRefused(await core.resumeParticipant(actorOf(context), whom))) };
-  },
-  async closeParticipant({ guid, version }, context) {
-    const whom = { guid, version: requests.expectedVersion(version) };
-    return { participant: answers.toParticipant(unlessRefused(await core.closeParticipant(actorOf(context), whom))) };
-  },
+  suspendParticipant: changedStatus(core.suspendParticipant),
+  resumeParticipant: changedStatus(core.resumeParticipant),
+  closeParticipant: changedStatus(core.closeParticipant),
   async listParticipantKeys({ guid }) {
     const holder = unlessRefused(await core.getParticipant({ guid }));
     const [keys, keySet] = await Promise.all([core.listParticipantKeys(holder.guid), core.getKeySet(holder.guid)]);
@@ -292,6 +282,14 @@ const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService>
     return unlessRefused(await core.addOwnKey(bank, wish));
   },
 });
+
+/** One step in the life of a participant: each takes whom as which version, and answers the participant as it stands then. */
+const changedStatus =
+  (step: Core["suspendParticipant"]) =>
+  async ({ guid, version }: { guid: string; version: bigint }, context: HandlerContext) => {
+    const changed = await step(actorOf(context), { guid, version: requests.expectedVersion(version) });
+    return { participant: answers.toParticipant(unlessRefused(changed)) };
+  };
 
 /** Lists are read with one row more than asked for: it tells whether a further page exists. */
 function cutPage<Row>(rows: readonly Row[], limit: number, key: (last: Row) => string[]) {

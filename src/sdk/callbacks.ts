@@ -1,3 +1,4 @@
+import type { components } from "../../gen/rest/types.ts";
 import { ACCESS_HEADER, type AccessProblem, bodyDigest, checkAccessClaims } from "./access.ts";
 import { type Claims, type JwsProblem, signJws, verifyJws } from "./jws.ts";
 import type { SigningKey, VerificationKey } from "./keys.ts";
@@ -71,7 +72,7 @@ function verifyOpenBody(incoming: IncomingCallback, access: Claims, receiver: Re
 }
 
 /** What `callback_kind` says of a test of the receiver's address, which is about no payment. */
-export const PING_KIND = "ping";
+export const PING_KIND = "ping" satisfies components["schemas"]["CallbackKind"];
 
 /**
  * The body that answers a ping and proves that the receiver's address and its keys belong together: the challenge, signed by each
