@@ -146,11 +146,11 @@ function expressPath(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ":$1");
 }
 
-function errorFamily(document: OpenapiDocument, operation: Operation): "Error" | "SettlementError" {
+function errorFamily(document: OpenapiDocument, operation: Operation): "ErrorAnswer" | "SettlementErrorAnswer" {
   const schemas = Object.values(operation.responses).map(
     (response) => resolved<Response>(document, response).content?.["application/json"]?.schema?.$ref,
   );
-  return schemas.includes("#/components/schemas/SettlementError") ? "SettlementError" : "Error";
+  return schemas.includes("#/components/schemas/SettlementErrorAnswer") ? "SettlementErrorAnswer" : "ErrorAnswer";
 }
 
 const needsAccess = ({ security }: Operation) => !Array.isArray(security) || security.length > 0;

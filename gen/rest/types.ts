@@ -1123,7 +1123,7 @@ export interface components {
             public_key: components["schemas"]["Jwk"];
         };
         /** @description A payment message with its state. */
-        PaymentMessage: components["schemas"]["PaymentMessageDetails"] & {
+        PaymentMessageWithStatus: components["schemas"]["PaymentMessageDetails"] & {
             /**
              * @description The message's state.
              * @enum {string}
@@ -1838,7 +1838,7 @@ export interface components {
          */
         ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE" | "TOKEN_STALE" | "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID" | "TOKEN_AUDIENCE" | "PARTICIPANT_SUSPENDED" | "RECEIVER_COUNTERPARTY_SUSPENDED" | "INVALID_KEY";
         /** @description A refusal. */
-        Error: {
+        ErrorAnswer: {
             /** @description What was refused, for people. */
             error: string;
             /** @description What was refused, for programs. */
@@ -1849,7 +1849,7 @@ export interface components {
             payment_message_guid?: components["schemas"]["Guid"];
         };
         /** @description A refusal of a gross settlement operation. */
-        SettlementError: {
+        SettlementErrorAnswer: {
             /** @description What was refused, for programs. */
             error: components["schemas"]["ErrorCode"];
             /** @description What was refused, in a sentence. */
@@ -1931,7 +1931,7 @@ export interface components {
                  *       "guid": "28c2c099-79aa-4267-a913-9c0facd654ca"
                  *     }
                  */
-                "application/json": components["schemas"]["PaymentMessage"];
+                "application/json": components["schemas"]["PaymentMessageWithStatus"];
             };
         };
         /** @description There is no such payment message, or it is another party's. */
@@ -1946,7 +1946,7 @@ export interface components {
                  *       "code": "PAYMENT_MESSAGE_NOT_FOUND"
                  *     }
                  */
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
         /** @description The order already has a payment message, or the token was already used; the first message's guid is answered when it is known. */
@@ -1962,7 +1962,7 @@ export interface components {
                  *       "payment_message_guid": "9dcf8b3b-c9fe-498c-9adf-364c30804f26"
                  *     }
                  */
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
         /** @description The request breaks the contract; the error names the field. */
@@ -1978,7 +1978,7 @@ export interface components {
                  *       "field": "amount"
                  *     }
                  */
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
         /**
@@ -1990,7 +1990,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
         /** @description The identifier in the path is not the caller's own, or the caller is suspended. */
@@ -1999,7 +1999,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
         /** @description The caller is suspended. */
@@ -2014,7 +2014,7 @@ export interface components {
                  *       "code": "PARTICIPANT_SUSPENDED"
                  *     }
                  */
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
         /** @description The body is larger than 64 KiB. */
@@ -2029,7 +2029,7 @@ export interface components {
                  *       "code": "BODY_TOO_LARGE"
                  *     }
                  */
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
         /** @description The body is not declared as application/json. */
@@ -2044,7 +2044,7 @@ export interface components {
                  *       "code": "UNSUPPORTED_MEDIA_TYPE"
                  *     }
                  */
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
         /** @description The request line and the headers together are too large; the answer has no body. A long order token belongs in the body. */
@@ -2066,7 +2066,7 @@ export interface components {
                  *       "code": "INTERNAL_ERROR"
                  *     }
                  */
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
         /** @description The platform cannot work at this moment; the same request can be sent again. */
@@ -2082,7 +2082,7 @@ export interface components {
                  *       "code": "UNAVAILABLE"
                  *     }
                  */
-                "application/json": components["schemas"]["Error"];
+                "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
         /** @description The request breaks the contract; the description names the field. */
@@ -2097,7 +2097,7 @@ export interface components {
                  *       "description": "limit must be <= 500"
                  *     }
                  */
-                "application/json": components["schemas"]["SettlementError"];
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
         /**
@@ -2109,7 +2109,7 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                "application/json": components["schemas"]["SettlementError"];
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
         /** @description The identifier in the path is not the caller's own. */
@@ -2124,7 +2124,7 @@ export interface components {
                  *       "description": "the counterparty in the path is not the caller"
                  *     }
                  */
-                "application/json": components["schemas"]["SettlementError"];
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
         /** @description The identifier in the path is not the caller's own, or the caller is not the bank that pays the register. */
@@ -2139,7 +2139,7 @@ export interface components {
                  *       "description": "only the initiator bank pays and confirms a register"
                  *     }
                  */
-                "application/json": components["schemas"]["SettlementError"];
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
         /** @description The platform did not answer in time. It may have happened all the same; the same request again hears 208 then. */
@@ -2154,7 +2154,7 @@ export interface components {
                  *       "description": "the service did not answer in time, try again"
                  *     }
                  */
-                "application/json": components["schemas"]["SettlementError"];
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
         /** @description The body is larger than 64 KiB. */
@@ -2169,7 +2169,7 @@ export interface components {
                  *       "description": "the body is larger than 64 KiB"
                  *     }
                  */
-                "application/json": components["schemas"]["SettlementError"];
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
         /** @description The body is not declared as application/json, or it is compressed. */
@@ -2184,7 +2184,7 @@ export interface components {
                  *       "description": "the body must be application/json"
                  *     }
                  */
-                "application/json": components["schemas"]["SettlementError"];
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
         /** @description The platform failed; nothing is known to the caller about why. */
@@ -2199,7 +2199,7 @@ export interface components {
                  *       "description": "internal error"
                  *     }
                  */
-                "application/json": components["schemas"]["SettlementError"];
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
         /** @description The platform cannot work at this moment; the same request can be sent again. */
@@ -2215,27 +2215,27 @@ export interface components {
                  *       "description": "the service is unavailable, try again"
                  *     }
                  */
-                "application/json": components["schemas"]["SettlementError"];
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
     };
     parameters: {
         /** @description The register's identifier. */
-        RegisterId: components["schemas"]["RegisterId"];
+        RegisterIdPath: components["schemas"]["RegisterId"];
         /** @description The calling bank's own identifier. */
-        CounterpartyGuid: components["schemas"]["Guid"];
+        CounterpartyGuidPath: components["schemas"]["Guid"];
         /** @description The order's identifier. */
         OrderIdQuery: components["schemas"]["Guid"];
         /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
-        CallbackAuthorization: components["schemas"]["CxAuthorizationToken"];
+        CallbackAuthorizationHeader: components["schemas"]["CxAuthorizationToken"];
         /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
-        CallbackGuid: components["schemas"]["Guid"];
+        CallbackGuidHeader: components["schemas"]["Guid"];
         /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
-        CallbackKind: components["schemas"]["CallbackKind"];
+        CallbackKindHeader: components["schemas"]["CallbackKind"];
     };
     requestBodies: {
         /** @description A token with PaymentMessageClaims, signed by the initiator bank. */
-        PaymentMessage: {
+        SignedPaymentMessage: {
             content: {
                 /**
                  * @example {
@@ -2353,7 +2353,7 @@ export interface operations {
                      *       "field": "ref"
                      *     }
                      */
-                    "application/json": components["schemas"]["Error"];
+                    "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
             413: components["responses"]["PayloadTooLarge"];
@@ -2410,7 +2410,7 @@ export interface operations {
                 };
                 content: {
                     /** @example {} */
-                    "application/json": components["schemas"]["Error"] | components["schemas"]["EmptyObject"];
+                    "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["EmptyObject"];
                 };
             };
             431: components["responses"]["HeaderTooLarge"];
@@ -2518,7 +2518,7 @@ export interface operations {
                      *       "code": "ORDER_NOT_FOUND"
                      *     }
                      */
-                    "application/json": components["schemas"]["Error"];
+                    "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -2553,11 +2553,11 @@ export interface operations {
             header?: never;
             path: {
                 /** @description The calling bank's own identifier. */
-                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+                counterparty_guid: components["parameters"]["CounterpartyGuidPath"];
             };
             cookie?: never;
         };
-        requestBody: components["requestBodies"]["PaymentMessage"];
+        requestBody: components["requestBodies"]["SignedPaymentMessage"];
         responses: {
             201: components["responses"]["PaymentMessageAccepted"];
             400: components["responses"]["BadRequest"];
@@ -2578,7 +2578,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody: components["requestBodies"]["PaymentMessage"];
+        requestBody: components["requestBodies"]["SignedPaymentMessage"];
         responses: {
             201: components["responses"]["PaymentMessageAccepted"];
             400: components["responses"]["BadRequest"];
@@ -2598,7 +2598,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @description The calling bank's own identifier. */
-                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+                counterparty_guid: components["parameters"]["CounterpartyGuidPath"];
                 /** @description The identifier that the platform answered when it accepted the message. */
                 payment_message_guid: components["schemas"]["Guid"];
             };
@@ -2640,7 +2640,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @description The calling bank's own identifier. */
-                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+                counterparty_guid: components["parameters"]["CounterpartyGuidPath"];
             };
             cookie?: never;
         };
@@ -2703,9 +2703,9 @@ export interface operations {
             header?: never;
             path: {
                 /** @description The calling bank's own identifier. */
-                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+                counterparty_guid: components["parameters"]["CounterpartyGuidPath"];
                 /** @description The register's identifier. */
-                register_id: components["parameters"]["RegisterId"];
+                register_id: components["parameters"]["RegisterIdPath"];
             };
             cookie?: never;
         };
@@ -2773,7 +2773,7 @@ export interface operations {
                      *       "description": "not found"
                      *     }
                      */
-                    "application/json": components["schemas"]["SettlementError"];
+                    "application/json": components["schemas"]["SettlementErrorAnswer"];
                 };
             };
             401: components["responses"]["SettlementUnauthorized"];
@@ -2789,9 +2789,9 @@ export interface operations {
             header?: never;
             path: {
                 /** @description The calling bank's own identifier. */
-                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+                counterparty_guid: components["parameters"]["CounterpartyGuidPath"];
                 /** @description The register's identifier. */
-                register_id: components["parameters"]["RegisterId"];
+                register_id: components["parameters"]["RegisterIdPath"];
             };
             cookie?: never;
         };
@@ -2836,7 +2836,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SettlementError"];
+                    "application/json": components["schemas"]["SettlementErrorAnswer"];
                 };
             };
             401: components["responses"]["SettlementUnauthorized"];
@@ -2848,7 +2848,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SettlementError"];
+                    "application/json": components["schemas"]["SettlementErrorAnswer"];
                 };
             };
             413: components["responses"]["SettlementPayloadTooLarge"];
@@ -2864,9 +2864,9 @@ export interface operations {
             header?: never;
             path: {
                 /** @description The calling bank's own identifier. */
-                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+                counterparty_guid: components["parameters"]["CounterpartyGuidPath"];
                 /** @description The register's identifier. */
-                register_id: components["parameters"]["RegisterId"];
+                register_id: components["parameters"]["RegisterIdPath"];
             };
             cookie?: never;
         };
@@ -2911,7 +2911,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SettlementError"];
+                    "application/json": components["schemas"]["SettlementErrorAnswer"];
                 };
             };
             401: components["responses"]["SettlementUnauthorized"];
@@ -2923,7 +2923,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SettlementError"];
+                    "application/json": components["schemas"]["SettlementErrorAnswer"];
                 };
             };
             413: components["responses"]["SettlementPayloadTooLarge"];
@@ -2939,9 +2939,9 @@ export interface operations {
             header?: never;
             path: {
                 /** @description The calling bank's own identifier. */
-                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+                counterparty_guid: components["parameters"]["CounterpartyGuidPath"];
                 /** @description The register's identifier. */
-                register_id: components["parameters"]["RegisterId"];
+                register_id: components["parameters"]["RegisterIdPath"];
             };
             cookie?: never;
         };
@@ -2981,7 +2981,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SettlementError"];
+                    "application/json": components["schemas"]["SettlementErrorAnswer"];
                 };
             };
             401: components["responses"]["SettlementUnauthorized"];
@@ -2998,7 +2998,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @description The calling bank's own identifier. */
-                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+                counterparty_guid: components["parameters"]["CounterpartyGuidPath"];
             };
             cookie?: never;
         };
@@ -3051,7 +3051,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @description The calling bank's own identifier. */
-                counterparty_guid: components["parameters"]["CounterpartyGuid"];
+                counterparty_guid: components["parameters"]["CounterpartyGuidPath"];
             };
             cookie?: never;
         };
@@ -3315,7 +3315,7 @@ export interface operations {
                      *       "code": "ROUTE_NOT_FOUND"
                      *     }
                      */
-                    "application/json": components["schemas"]["Error"];
+                    "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
             431: components["responses"]["HeaderTooLarge"];
@@ -3327,11 +3327,11 @@ export interface operations {
             query?: never;
             header: {
                 /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
-                "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
+                "Cx-Authorization": components["parameters"]["CallbackAuthorizationHeader"];
                 /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
-                "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+                "X-Callback-Guid": components["parameters"]["CallbackGuidHeader"];
                 /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
-                "X-Callback-Kind": components["parameters"]["CallbackKind"];
+                "X-Callback-Kind": components["parameters"]["CallbackKindHeader"];
             };
             path?: never;
             cookie?: never;
@@ -3378,11 +3378,11 @@ export interface operations {
             query?: never;
             header: {
                 /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
-                "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
+                "Cx-Authorization": components["parameters"]["CallbackAuthorizationHeader"];
                 /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
-                "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+                "X-Callback-Guid": components["parameters"]["CallbackGuidHeader"];
                 /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
-                "X-Callback-Kind": components["parameters"]["CallbackKind"];
+                "X-Callback-Kind": components["parameters"]["CallbackKindHeader"];
             };
             path?: never;
             cookie?: never;
@@ -3429,11 +3429,11 @@ export interface operations {
             query?: never;
             header: {
                 /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
-                "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
+                "Cx-Authorization": components["parameters"]["CallbackAuthorizationHeader"];
                 /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
-                "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+                "X-Callback-Guid": components["parameters"]["CallbackGuidHeader"];
                 /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
-                "X-Callback-Kind": components["parameters"]["CallbackKind"];
+                "X-Callback-Kind": components["parameters"]["CallbackKindHeader"];
             };
             path?: never;
             cookie?: never;
@@ -3480,11 +3480,11 @@ export interface operations {
             query?: never;
             header: {
                 /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
-                "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
+                "Cx-Authorization": components["parameters"]["CallbackAuthorizationHeader"];
                 /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
-                "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+                "X-Callback-Guid": components["parameters"]["CallbackGuidHeader"];
                 /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
-                "X-Callback-Kind": components["parameters"]["CallbackKind"];
+                "X-Callback-Kind": components["parameters"]["CallbackKindHeader"];
             };
             path?: never;
             cookie?: never;
@@ -3531,11 +3531,11 @@ export interface operations {
             query?: never;
             header: {
                 /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
-                "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
+                "Cx-Authorization": components["parameters"]["CallbackAuthorizationHeader"];
                 /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
-                "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+                "X-Callback-Guid": components["parameters"]["CallbackGuidHeader"];
                 /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
-                "X-Callback-Kind": components["parameters"]["CallbackKind"];
+                "X-Callback-Kind": components["parameters"]["CallbackKindHeader"];
             };
             path?: never;
             cookie?: never;
@@ -3591,11 +3591,11 @@ export interface operations {
             query?: never;
             header: {
                 /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
-                "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
+                "Cx-Authorization": components["parameters"]["CallbackAuthorizationHeader"];
                 /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
-                "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+                "X-Callback-Guid": components["parameters"]["CallbackGuidHeader"];
                 /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
-                "X-Callback-Kind": components["parameters"]["CallbackKind"];
+                "X-Callback-Kind": components["parameters"]["CallbackKindHeader"];
             };
             path?: never;
             cookie?: never;
@@ -3654,11 +3654,11 @@ export interface operations {
             query?: never;
             header: {
                 /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
-                "Cx-Authorization": components["parameters"]["CallbackAuthorization"];
+                "Cx-Authorization": components["parameters"]["CallbackAuthorizationHeader"];
                 /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
-                "X-Callback-Guid": components["parameters"]["CallbackGuid"];
+                "X-Callback-Guid": components["parameters"]["CallbackGuidHeader"];
                 /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
-                "X-Callback-Kind": components["parameters"]["CallbackKind"];
+                "X-Callback-Kind": components["parameters"]["CallbackKindHeader"];
             };
             path?: never;
             cookie?: never;

@@ -4,8 +4,8 @@ import type { OperationId } from "../../gen/rest/operations.ts";
 import type { components } from "../../gen/rest/types.ts";
 
 export type ErrorCode = components["schemas"]["ErrorCode"];
-type ErrorBody = components["schemas"]["Error"];
-type SettlementErrorBody = components["schemas"]["SettlementError"];
+type ErrorBody = components["schemas"]["ErrorAnswer"];
+type SettlementErrorBody = components["schemas"]["SettlementErrorAnswer"];
 type ReasonName = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
 
 /** How a code is answered. Without a text the sentence of whoever refused is used. */
@@ -183,7 +183,7 @@ export type ErrorAnswer = {
 /** The answer to a refusal, in the family of the operation that was asked for. */
 export function errorAnswer(
   refusal: RestRefusal,
-  operation: { id: OperationId; errorFamily: "Error" | "SettlementError" } | undefined,
+  operation: { id: OperationId; errorFamily: "ErrorAnswer" | "SettlementErrorAnswer" } | undefined,
 ): ErrorAnswer {
   const { code, details } = refusal;
   const row: Answer = (operation && exceptions[operation.id]?.[code]) ?? answers[code];
@@ -194,7 +194,7 @@ export function errorAnswer(
   if (operation?.id === "getOrderStatus" && code === "ORDER_NOT_FOUND") {
     return { status: row.status, headers, body: {} };
   }
-  if (operation?.errorFamily === "SettlementError") {
+  if (operation?.errorFamily === "SettlementErrorAnswer") {
     return { status: row.status, headers, body: { error: code, description: text } };
   }
   const body: ErrorBody = {

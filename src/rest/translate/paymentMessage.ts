@@ -29,7 +29,7 @@ const statusText = {
   [PaymentMessageStatus.REJECT]: "reject",
 } as const;
 
-export function paymentMessageAnswer(message: PaymentMessage): Schemas["PaymentMessage"] {
+export function paymentMessageAnswer(message: PaymentMessage): Schemas["PaymentMessageWithStatus"] {
   const { debtor, creditor, encryption } = message;
   // A bank's key is forgotten after many changes of keys; its messages stay readable without it, as in callbacks.
   const key = publicJwk(message.creditorAgentJwk, { alg: false }) ?? { kty: "RSA", kid: "" };
