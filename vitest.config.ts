@@ -5,6 +5,7 @@ const withServices = [
   "{callbacks,queue,sandbox,faults,operator,db,metrics,settlement}/**/*",
   "rest/{e2e-*,streams}",
   "core/{audit,plans,platformKeys,registerActs,settlements}",
+  "contract/compatibility",
 ].map((files) => `test/${files}.test.ts`);
 
 export default defineConfig({

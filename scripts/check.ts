@@ -4,70 +4,14 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { quietTools, type Step, steps } from "./checkSteps.ts";
 
 const root = resolve(import.meta.dirname, "..");
-
-type Step = { group: string; name: string; command: readonly string[]; whatToDo: string };
-
-const steps: readonly Step[] = [
-  {
-    group: "generate",
-    name: "generated files are up to date",
-    command: ["node", "scripts/generate.ts", "--check"],
-    whatToDo: "Run `npm run generate` and commit gen/ together with the contract it comes from.",
-  },
-  {
-    group: "proto",
-    name: "Protobuf lint",
-    command: ["buf", "lint"],
-    whatToDo: "Follow the rule named above; buf.yaml lists the rule sets.",
-  },
-  {
-    group: "proto",
-    name: "Protobuf format",
-    command: ["buf", "format", "--diff", "--exit-code"],
-    whatToDo: "Run `npx buf format --write`.",
-  },
-  {
-    group: "proto",
-    name: "Protobuf compatibility with the last release",
-    command: ["buf", "breaking", "--against", "contract/baseline/dcm.v1.binpb"],
-    whatToDo: "Add fields or RPCs instead of changing or removing what clients already use.",
-  },
-  {
-    group: "openapi",
-    name: "OpenAPI lint",
-    command: ["redocly", "lint", "openapi/dcm.v1.yaml"],
-    whatToDo: "Correct openapi/dcm.v1.yaml at the place named above.",
-  },
-  {
-    group: "types",
-    name: "types",
-    // Of the two that are installed the quick one; openapi-typescript needs the other.
-    command: ["node", "node_modules/typescript7/bin/tsc", "--noEmit"],
-    whatToDo: "Correct the types at the places named above.",
-  },
-  {
-    group: "style",
-    name: "format and lint rules (Biome)",
-    command: ["biome", "check", "--error-on-warnings"],
-    whatToDo: "Run `npx biome check --write`; correct by hand what it leaves.",
-  },
-  {
-    group: "tests",
-    name: "tests",
-    command: ["vitest", "run"],
-    whatToDo: "Run one file again with `npx vitest run <file>`; the first failure above is the best start.",
-  },
-];
-
-/** Quiet tools: no telemetry, no update notices, no colours that a log would keep. */
-const quiet = { REDOCLY_TELEMETRY: "off", REDOCLY_SUPPRESS_UPDATE_NOTICE: "true", DO_NOT_TRACK: "1" };
 
 /** Runs a command to its end; whoever stops this program stops the command first, so that services are not left behind. */
 function execute([command = "", ...args]: readonly string[]): Promise<string | undefined> {
   return new Promise((done) => {
-    const child = spawn(command, args, { cwd: root, stdio: "inherit", env: { ...process.env, ...quiet } });
+    const child = spawn(command, args, { cwd: root, stdio: "inherit", env: { ...process.env, ...quietTools } });
     const terminate = () => child.kill("SIGTERM");
     process.on("SIGTERM", terminate);
     // A terminal sends Ctrl-C to the command as well: wait for it to clean up instead of dying first.

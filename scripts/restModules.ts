@@ -3,13 +3,13 @@
 import Ajv2020 from "ajv/dist/2020.js";
 import standaloneCode from "ajv/dist/standalone/index.js";
 import addFormats from "ajv-formats";
+import { deprecationOf, type MaybeDeprecated } from "./deprecation.ts";
 
 type Schema = { [keyword: string]: unknown };
 type Parameter = { name: string; in: string; required?: boolean; schema: Schema };
 type Content = { [mediaType: string]: { schema?: Schema } };
 type Response = { content?: Content };
-type Operation = {
-  operationId: string;
+type Operation = MaybeDeprecated & {
   security?: unknown[];
   "x-access"?: readonly string[];
   parameters?: Parameter[];
@@ -23,7 +23,7 @@ export type OpenapiDocument = {
 
 /** The payloads of tokens: validated after the signature, apart from the body. CallbackClaims is only a part of others. */
 const claimsSchemas = /(?<!^Callback)Claims$|^ExpirationBody$/;
-const ownKeywords = ["x-dcm-code", "x-enumDescriptions", "x-jwt-claims", "example"];
+const ownKeywords = ["x-dcm-code", "x-dcm-closed", "x-enumDescriptions", "x-jwt-claims", "example"];
 const documentId = "dcm";
 const methods = ["get", "put", "post", "delete", "patch"];
 
@@ -174,6 +174,10 @@ function accessOf(operation: Operation): readonly string[] {
   return access;
 }
 
+function successorOf(document: OpenapiDocument, operation: Operation): Route | undefined {
+  return routes(document).find((route) => route.operation.operationId === operation["x-dcm-successor"]);
+}
+
 function routeRow(document: OpenapiDocument, { path, method, operation, body }: Route): string {
   const success = Object.keys(operation.responses).find((status) => status.startsWith("2"));
   const row = {
@@ -188,6 +192,7 @@ function routeRow(document: OpenapiDocument, { path, method, operation, body }: 
     ),
     successStatus: Number(success),
     errorFamily: errorFamily(document, operation),
+    ...deprecationOf(operation, successorOf(document, operation)),
   };
   return `  ${operation.operationId}: ${JSON.stringify(row)},`;
 }
@@ -281,8 +286,13 @@ export type Streamed<Body> = {
 type AnswerBody<Body> = { body: Body } | (Body extends readonly unknown[] | string ? never : Stream<Streamed<Body>>);
 type Stream<Kind> = [Kind] extends [never] ? never : { stream: Kind };
 
+/** These follow from the route table, whatever the handler does. */
+type HeadersOfRoute = "Deprecation" | "Sunset" | "Link";
+
 /** The documented headers of an answer, which are its handler's concern. */
-type AnswerHeaders<Headers> = { [Name in keyof Headers as string extends Name ? never : Name]: Headers[Name] };
+type AnswerHeaders<Headers> = {
+  [Name in keyof Headers as string extends Name ? never : Exclude<Name, HeadersOfRoute>]: Headers[Name];
+};
 
 type WithHeaders<Headers> = keyof Headers extends never ? unknown : { headers: Headers };
 

@@ -24,7 +24,7 @@ export const operations = {
   getOrderForBank: {"method":"get","path":"/api/v1/merchants/order/nbu/json","expressPath":"/api/v1/merchants/order/nbu/json","access":["initiator","recipient","institution"],"needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
   getPaymentMessageByOrder: {"method":"get","path":"/api/v1/merchants/order/{order_id}/payment-message","expressPath":"/api/v1/merchants/order/:order_id/payment-message","access":["initiator","recipient","institution"],"needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
   submitPaymentMessage: {"method":"post","path":"/api/v1/counterparty/{counterparty_guid}/payment-message","expressPath":"/api/v1/counterparty/:counterparty_guid/payment-message","access":["initiator","institution"],"needsAccess":true,"requestContentTypes":["application/json"],"bodyRequired":true,"successStatus":201,"errorFamily":"ErrorAnswer"},
-  submitPaymentMessageAlias: {"method":"post","path":"/api/v1/payment_message","expressPath":"/api/v1/payment_message","access":["initiator","institution"],"needsAccess":true,"requestContentTypes":["application/json"],"bodyRequired":true,"successStatus":201,"errorFamily":"ErrorAnswer"},
+  submitPaymentMessageAlias: {"method":"post","path":"/api/v1/payment_message","expressPath":"/api/v1/payment_message","access":["initiator","institution"],"needsAccess":true,"requestContentTypes":["application/json"],"bodyRequired":true,"successStatus":201,"errorFamily":"ErrorAnswer","deprecation":{"sinceSeconds":1795737600,"successorPointer":"#/paths/~1api~1v1~1counterparty~1%7Bcounterparty_guid%7D~1payment-message/post"}},
   getPaymentMessage: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/payment-message/{payment_message_guid}","expressPath":"/api/v1/counterparty/:counterparty_guid/payment-message/:payment_message_guid","access":["initiator","recipient","institution"],"needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
   listGrossSettlements: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/gross-settlement","expressPath":"/api/v1/counterparty/:counterparty_guid/gross-settlement","access":["bank"],"needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"SettlementErrorAnswer"},
   getGrossSettlement: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/gross-settlement/{register_id}","expressPath":"/api/v1/counterparty/:counterparty_guid/gross-settlement/:register_id","access":["initiator","recipient","institution"],"needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"SettlementErrorAnswer"},
@@ -125,8 +125,13 @@ export type Streamed<Body> = {
 type AnswerBody<Body> = { body: Body } | (Body extends readonly unknown[] | string ? never : Stream<Streamed<Body>>);
 type Stream<Kind> = [Kind] extends [never] ? never : { stream: Kind };
 
+/** These follow from the route table, whatever the handler does. */
+type HeadersOfRoute = "Deprecation" | "Sunset" | "Link";
+
 /** The documented headers of an answer, which are its handler's concern. */
-type AnswerHeaders<Headers> = { [Name in keyof Headers as string extends Name ? never : Name]: Headers[Name] };
+type AnswerHeaders<Headers> = {
+  [Name in keyof Headers as string extends Name ? never : Exclude<Name, HeadersOfRoute>]: Headers[Name];
+};
 
 type WithHeaders<Headers> = keyof Headers extends never ? unknown : { headers: Headers };
 

@@ -146,8 +146,9 @@ export interface paths {
         put?: never;
         /**
          * Submit a payment message by the short path
+         * @deprecated
          * @description The same as `submitPaymentMessage`, under the path of the older guide. The caller is found by the key identifier of its
-         *     `Cx-Authorization` token.
+         *     `Cx-Authorization` token. Deprecated: `submitPaymentMessage` names the bank in its path.
          */
         post: operations["submitPaymentMessageAlias"];
         delete?: never;
@@ -2252,6 +2253,17 @@ export interface components {
          * @example 1
          */
         RetryAfter: number;
+        /**
+         * @description Since when the operation is deprecated, in Unix seconds after an `@` (RFC 9745). Refusals carry it as well.
+         * @example @1795737600
+         */
+        Deprecation: string;
+        /**
+         * @description What the documentation says (`rel="deprecation"`), and the operation that follows this one (`rel="successor-version"`), as links
+         *     in the form of RFC 8288. Refusals carry it as well.
+         * @example <https://dcm.example/docs#submitPaymentMessageAlias>; rel="deprecation"; type="text/html"
+         */
+        SuccessorLink: string;
     };
     pathItems: never;
 }
@@ -2580,7 +2592,22 @@ export interface operations {
         };
         requestBody: components["requestBodies"]["SignedPaymentMessage"];
         responses: {
-            201: components["responses"]["PaymentMessageAccepted"];
+            /** @description The message is accepted and the cascade of callbacks has begun. */
+            201: {
+                headers: {
+                    Deprecation: components["headers"]["Deprecation"];
+                    Link: components["headers"]["SuccessorLink"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "guid": "9dcf8b3b-c9fe-498c-9adf-364c30804f26"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PaymentMessageCreated"];
+                };
+            };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];

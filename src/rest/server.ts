@@ -5,6 +5,7 @@ import { noTracing } from "../tracing.ts";
 import { admitAtMost, alwaysHeaders } from "./admission.ts";
 import { bankCall } from "./bankCall.ts";
 import type { RequestContext, RestDeps } from "./context.ts";
+import { deprecationHeaders } from "./deprecation.ts";
 import { asRefusal, errorAnswer, RestRefusal } from "./errors.ts";
 import { callbackHandlers } from "./handlers/callbacks.ts";
 import { keyHandlers } from "./handlers/keys.ts";
@@ -70,8 +71,10 @@ type Mounted = {
 
 function mount({ app, deps, initiators, sender }: Mounted, id: OperationId, handler: AnyHandler): void {
   const operation = operations[id];
+  const extraHeaders = "deprecation" in operation ? deprecationHeaders(id, operation.deprecation, deps.publicUrl) : {};
   const nameRoute: RequestHandler = (_request, response, next) => {
     response.locals.route = { id, ...operation };
+    response.set(extraHeaders);
     next();
   };
   const run: RequestHandler = async (request, response) => {

@@ -287,6 +287,24 @@ describe("payment messages", () => {
     expect(seen.submitted?.callerGuid).toBe(SECOND_BANK_GUID);
   });
 
+  test("submitPaymentMessageAlias: deprecated, which its answers and refusals say; those of what follows it do not", async () => {
+    const jwt = await signJws(exampleClaims("PaymentMessageClaims"), keys.secondBank);
+    const posted = async (path: string) => {
+      const { status, headers } = await ask(rest, path, postJson({ jwt }, await access(keys.secondBank)));
+      return [
+        status,
+        headers.get("Deprecation"),
+        headers.get("Link")?.includes('rel="successor-version"'),
+        headers.get("Sunset"),
+      ];
+    };
+    expect(await posted("/api/v1/payment_message")).toEqual([201, "@1795737600", true, null]);
+    const { status, headers } = await ask(rest, "/api/v1/payment_message", { method: "POST" });
+    expect([status, headers.get("Deprecation")]).toEqual([400, "@1795737600"]);
+    const now = await posted(`/api/v1/counterparty/${SECOND_BANK_GUID}/payment-message`);
+    expect(now).toEqual([201, null, undefined, null]);
+  });
+
   test("GET payment message: readable when the key that it was encrypted for is forgotten", async () => {
     messageChange = { creditorAgentJwk: null };
     const path = `/api/v1/counterparty/${BANK_GUID}/payment-message/${MESSAGE_GUID}`;
