@@ -113,6 +113,20 @@ export type OperationInput<Id extends OperationId> = {
 };
 
 /**
+ * What the contract describes, with every member named, also those that may be absent: a member that is added to the contract and
+ * answered by nobody does not compile. What is `undefined` is left out of JSON.
+ */
+export type Whole<Shape> = Shape extends readonly (infer Item)[]
+  ? Whole<Item>[]
+  : Shape extends object
+    ? {
+        [Name in keyof Shape]-?: Record<never, never> extends Pick<Shape, Name>
+          ? Whole<Shape[Name]> | undefined
+          : Whole<Shape[Name]>;
+      }
+    : Shape;
+
+/**
  * A body with a list that is too long to be held. It is written as it is read: `head`, then the list, page by page. The signal
  * says that nobody reads it any more.
  */
@@ -138,7 +152,7 @@ type WithHeaders<Headers> = keyof Headers extends never ? unknown : { headers: H
 type Answers<Responses> = {
   [Status in keyof Responses]: Responses[Status] extends { headers: infer Headers; content: infer Content }
     ? {
-        [Type in keyof Content]: { status: Status; type: Type } & AnswerBody<Content[Type]> & WithHeaders<AnswerHeaders<Headers>>;
+        [Type in keyof Content]: { status: Status; type: Type } & AnswerBody<Whole<Content[Type]>> & WithHeaders<AnswerHeaders<Headers>>;
       }[keyof Content]
     : never;
 }[keyof Responses];

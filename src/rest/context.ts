@@ -7,11 +7,12 @@ import type { ParticipantService } from "../../gen/dcm/v1/participant_service_pb
 import type { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import type { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
 import type { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import type { components } from "../../gen/rest/types.ts";
 import type { Tracing } from "../tracing.ts";
 import type { Initiators } from "./initiators.ts";
 import type { RequestObserver } from "./requestLog.ts";
 
-export type DependencyState = { dependency: string; ok: boolean; problem?: string };
+export type DependencyState = components["schemas"]["Readiness"]["dependencies"][number];
 
 /** The core, as the translator sees it: RPC clients, in the same process or far away. */
 export type CoreClients = {

@@ -1,11 +1,11 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
-import type { OperationId } from "../../gen/rest/operations.ts";
+import type { OperationId, Whole } from "../../gen/rest/operations.ts";
 import type { components } from "../../gen/rest/types.ts";
 
 export type ErrorCode = components["schemas"]["ErrorCode"];
-type ErrorBody = components["schemas"]["ErrorAnswer"];
-type SettlementErrorBody = components["schemas"]["SettlementErrorAnswer"];
+type ErrorBody = Whole<components["schemas"]["ErrorAnswer"]>;
+type SettlementErrorBody = Whole<components["schemas"]["SettlementErrorAnswer"]>;
 type ReasonName = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
 
 /** How a code is answered. Without a text the sentence of whoever refused is used. */
@@ -195,13 +195,14 @@ export function errorAnswer(
     return { status: row.status, headers, body: {} };
   }
   if (operation?.errorFamily === "SettlementErrorAnswer") {
-    return { status: row.status, headers, body: { error: code, description: text } };
+    const body: SettlementErrorBody = { error: code, description: text };
+    return { status: row.status, headers, body };
   }
   const body: ErrorBody = {
     error: text,
     code,
-    ...(details.field ? { field: details.field } : {}),
-    ...(details.paymentMessageGuid ? { payment_message_guid: details.paymentMessageGuid } : {}),
+    field: details.field || undefined,
+    payment_message_guid: details.paymentMessageGuid || undefined,
   };
   return { status: row.status, headers, body };
 }

@@ -1,4 +1,4 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { AuditEntrySchema } from "../../gen/dcm/v1/audit_service_pb.ts";
 import type { CallbackAttemptSchema, CallbackSchema } from "../../gen/dcm/v1/callback_pb.ts";
@@ -6,7 +6,7 @@ import type { CredentialSchema } from "../../gen/dcm/v1/credential_service_pb.ts
 import type { OrderSchema } from "../../gen/dcm/v1/order_pb.ts";
 import type { ParticipantKeySchema, ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
 import type { PingResultSchema, PublishedKeySetSchema } from "../../gen/dcm/v1/participant_service_pb.ts";
-import type { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
+import { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
 import type { PlatformKeySchema } from "../../gen/dcm/v1/platform_service_pb.ts";
 import type { RegisterActSchema, RegisterPaymentSchema, RegisterSchema } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { AuditEntry } from "../core/audit.ts";
@@ -39,6 +39,7 @@ import {
   scopes,
   senderAccountTypes,
 } from "./enums.ts";
+import type { Whole } from "./whole.ts";
 
 // From the domain to the wire: null becomes "not set" for messages and empty for texts, as proto/ documents it.
 
@@ -47,7 +48,7 @@ const money = (amountMinor: number, currency: string) => ({ amountMinor: BigInt(
 /** The same key is always the same text: the database does not keep the order of members. */
 export const jwkText = (jwk: PublicJwk | null) => (jwk === null ? "" : JSON.stringify(jwk, Object.keys(jwk).sort()));
 
-export function toOrder(order: Order): MessageInitShape<typeof OrderSchema> {
+export function toOrder(order: Order): Whole<typeof OrderSchema> {
   return {
     id: order.guid,
     merchantGuid: order.merchantGuid,
@@ -64,7 +65,7 @@ export function toOrder(order: Order): MessageInitShape<typeof OrderSchema> {
 }
 
 /** The debtor's phone number is never stored, so it cannot be answered. */
-export function toPaymentMessage(message: PaymentMessage): MessageInitShape<typeof PaymentMessageSchema> {
+export function toPaymentMessage(message: PaymentMessage): Whole<typeof PaymentMessageSchema> {
   return {
     guid: message.guid,
     jti: message.jti,
@@ -95,17 +96,17 @@ export function toPaymentMessage(message: PaymentMessage): MessageInitShape<type
 }
 
 /** What whoever knows an order's id sees of its payment: neither who paid, nor from where to where. */
-export function toPublicPaymentMessage(message: PaymentMessage): MessageInitShape<typeof PaymentMessageSchema> {
-  return {
+export function toPublicPaymentMessage(message: PaymentMessage): MessageShape<typeof PaymentMessageSchema> {
+  return create(PaymentMessageSchema, {
     guid: message.guid,
     amount: money(message.amountMinor, message.currency),
     orderId: message.orderGuid,
     status: paymentMessageStatuses[message.status],
     reason: message.reason,
-  };
+  });
 }
 
-export function toParticipant(participant: Participant): MessageInitShape<typeof ParticipantSchema> {
+export function toParticipant(participant: Participant): Whole<typeof ParticipantSchema> {
   const urls = participant.callbackUrls;
   const { signingJwks, encryptionJwk } = statedKeysOf(participant);
   return {
@@ -145,7 +146,7 @@ export function toParticipant(participant: Participant): MessageInitShape<typeof
   };
 }
 
-export function toParticipantKey(key: ParticipantKey): MessageInitShape<typeof ParticipantKeySchema> {
+export function toParticipantKey(key: ParticipantKey): Whole<typeof ParticipantKeySchema> {
   return {
     id: BigInt(key.id),
     use: keyUses[key.use],
@@ -159,7 +160,7 @@ export function toParticipantKey(key: ParticipantKey): MessageInitShape<typeof P
   };
 }
 
-export function toKeySet(set: KeySet): MessageInitShape<typeof PublishedKeySetSchema> {
+export function toKeySet(set: KeySet): Whole<typeof PublishedKeySetSchema> {
   return {
     url: set.url,
     readAt: instantOrUnset(set.readAt),
@@ -169,7 +170,7 @@ export function toKeySet(set: KeySet): MessageInitShape<typeof PublishedKeySetSc
   };
 }
 
-export function toPingResult(result: PingResult): MessageInitShape<typeof PingResultSchema> {
+export function toPingResult(result: PingResult): Whole<typeof PingResultSchema> {
   return {
     urlNames: result.urlNames,
     url: result.url,
@@ -184,7 +185,7 @@ export function toPingResult(result: PingResult): MessageInitShape<typeof PingRe
 
 const instantOrUnset = (date: Date | null) => (date === null ? undefined : timestampFromDate(date));
 
-export function toRegister(register: Register): MessageInitShape<typeof RegisterSchema> {
+export function toRegister(register: Register): Whole<typeof RegisterSchema> {
   const { creditorAgent } = register;
   return {
     id: register.id,
@@ -206,10 +207,7 @@ export function toRegister(register: Register): MessageInitShape<typeof Register
   };
 }
 
-export function toRegisterPayment(
-  payment: RegisterPayment,
-  currency: string,
-): MessageInitShape<typeof RegisterPaymentSchema> {
+export function toRegisterPayment(payment: RegisterPayment, currency: string): Whole<typeof RegisterPaymentSchema> {
   return {
     paymentMessageGuid: payment.guid,
     externalId: payment.externalId,
@@ -223,7 +221,7 @@ export function toRegisterPayment(
   };
 }
 
-export function toRegisterAct(act: RegisterAct): MessageInitShape<typeof RegisterActSchema> {
+export function toRegisterAct(act: RegisterAct): Whole<typeof RegisterActSchema> {
   const { payment } = act;
   return {
     number: BigInt(act.number),
@@ -245,7 +243,7 @@ export function toRegisterAct(act: RegisterAct): MessageInitShape<typeof Registe
   };
 }
 
-export function toCallback(callback: CallbackView): MessageInitShape<typeof CallbackSchema> {
+export function toCallback(callback: CallbackView): Whole<typeof CallbackSchema> {
   return {
     guid: callback.guid,
     kind: callbackKinds[callback.kind],
@@ -259,14 +257,14 @@ export function toCallback(callback: CallbackView): MessageInitShape<typeof Call
     dueAt: callback.state === "waiting" ? timestampFromDate(callback.dueAt) : undefined,
     createdAt: timestampFromDate(callback.createdAt),
     updatedAt: timestampFromDate(callback.updatedAt),
-    ...(callback.lastAttemptAt && { lastAttemptAt: timestampFromDate(callback.lastAttemptAt) }),
+    lastAttemptAt: instantOrUnset(callback.lastAttemptAt),
     lastOutcome: callback.lastOutcome ?? "",
     resolvedBy: callback.resolvedBy ?? "",
     resolutionNote: callback.resolutionNote ?? "",
   };
 }
 
-export function toCallbackAttempt(attempt: CallbackAttempt): MessageInitShape<typeof CallbackAttemptSchema> {
+export function toCallbackAttempt(attempt: CallbackAttempt): Whole<typeof CallbackAttemptSchema> {
   return {
     series: attempt.series,
     attempt: attempt.attempt,
@@ -279,29 +277,29 @@ export function toCallbackAttempt(attempt: CallbackAttempt): MessageInitShape<ty
   };
 }
 
-export function toCredential(credential: Credential): MessageInitShape<typeof CredentialSchema> {
+export function toCredential(credential: Credential): Whole<typeof CredentialSchema> {
   return {
     name: credential.name,
     scopes: credential.scopes.map((scope) => scopes[scope]),
     expiresAt: timestampFromDate(credential.expiresAt),
     createdAt: timestampFromDate(credential.createdAt),
-    ...(credential.revokedAt && { revokedAt: timestampFromDate(credential.revokedAt) }),
+    revokedAt: instantOrUnset(credential.revokedAt),
   };
 }
 
-export function toPlatformKey(key: ListedPlatformKey): MessageInitShape<typeof PlatformKeySchema> {
+export function toPlatformKey(key: ListedPlatformKey): Whole<typeof PlatformKeySchema> {
   return {
     kid: key.kid,
     alg: callbackAlgs[key.alg],
     state: platformKeyStates[key.state],
     createdAt: timestampFromDate(key.createdAt),
     activeFrom: timestampFromDate(key.activeFrom),
-    ...(key.retireAt && { retireAt: timestampFromDate(key.retireAt) }),
-    ...(key.unpublishAt && { unpublishAt: timestampFromDate(key.unpublishAt) }),
+    retireAt: instantOrUnset(key.retireAt),
+    unpublishAt: instantOrUnset(key.unpublishAt),
   };
 }
 
-export function toAuditEntry(entry: AuditEntry): MessageInitShape<typeof AuditEntrySchema> {
+export function toAuditEntry(entry: AuditEntry): Whole<typeof AuditEntrySchema> {
   return {
     number: BigInt(entry.number),
     at: timestampFromDate(entry.at),

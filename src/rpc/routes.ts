@@ -1,5 +1,5 @@
 import { create, type DescService } from "@bufbuild/protobuf";
-import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { AuditService } from "../../gen/dcm/v1/audit_service_pb.ts";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { CredentialService } from "../../gen/dcm/v1/credential_service_pb.ts";
@@ -10,6 +10,7 @@ import { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Core } from "../core/core.ts";
 import { bankStatement } from "../core/identity/identity.ts";
+import type { PaymentMessage } from "../core/paymentMessages.ts";
 import type { Participant } from "../domain/participant.ts";
 import { orderDetailsClaims } from "../wire/order.ts";
 import * as answers from "./answers.ts";
@@ -19,11 +20,12 @@ import { bankRoles, participantKinds } from "./enums.ts";
 import { invalidRequest, unlessRefused } from "./errors.ts";
 import { optionalNamed, pageSize, pageToken, readPageToken } from "./fields.ts";
 import * as requests from "./requests.ts";
+import type { Whole, WholeAnswers } from "./whole.ts";
 
 /** A service and its handlers by the local name of the method. */
 export type ServiceRow = { service: DescService; handlers: Readonly<Record<string, unknown>> };
 
-const row = <Service extends DescService>(service: Service, handlers: ServiceImpl<Service>): ServiceRow => ({
+const row = <Service extends DescService>(service: Service, handlers: WholeAnswers<Service>): ServiceRow => ({
   service,
   handlers,
 });
@@ -54,7 +56,7 @@ export function routesOf(services: readonly ServiceRow[]): (router: ConnectRoute
   };
 }
 
-const platformHandlers = (core: Core): ServiceImpl<typeof PlatformService> => ({
+const platformHandlers = (core: Core): WholeAnswers<typeof PlatformService> => ({
   listSigningKeys() {
     const { jwks, maxAgeSeconds } = core.listSigningKeys();
     return { jwks: jwks.map((jwk) => JSON.stringify(jwk)), maxAgeSeconds };
@@ -69,7 +71,7 @@ const platformHandlers = (core: Core): ServiceImpl<typeof PlatformService> => ({
   },
 });
 
-const credentialHandlers = (core: Core): ServiceImpl<typeof CredentialService> => ({
+const credentialHandlers = (core: Core): WholeAnswers<typeof CredentialService> => ({
   async addCredential(request, context) {
     const { credential, secret } = unlessRefused(
       await core.addCredential(actorOf(context), requests.wantedCredential(request)),
@@ -84,7 +86,7 @@ const credentialHandlers = (core: Core): ServiceImpl<typeof CredentialService> =
   },
 });
 
-const auditHandlers = (core: Core): ServiceImpl<typeof AuditService> => ({
+const auditHandlers = (core: Core): WholeAnswers<typeof AuditService> => ({
   async listAuditEntries(request) {
     const limit = pageSize(request.pageSize, 50, "page_size");
     const [last] = readPageToken(request.pageToken, 1, requests.isEntryNumber) ?? [];
@@ -95,23 +97,29 @@ const auditHandlers = (core: Core): ServiceImpl<typeof AuditService> => ({
   },
 });
 
-const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => {
-  const read = async (orderId: string, reader?: Participant, toMessage = answers.toPaymentMessage) => {
+const orderHandlers = (core: Core): WholeAnswers<typeof OrderService> => {
+  type Answer = Whole<typeof GetOrderResponseSchema>;
+  const read = async (
+    orderId: string,
+    reader?: Participant,
+    toMessage: (message: PaymentMessage) => Answer["paymentMessage"] = answers.toPaymentMessage,
+  ): Promise<Answer> => {
     const found = unlessRefused(await core.getOrder(orderId, reader));
-    return create(GetOrderResponseSchema, {
+    return {
       order: answers.toOrder(found.order),
       merchant: answers.toParticipant(found.merchant),
       creditorAgent: answers.toParticipant(found.creditorAgent),
       creditorAccount: found.creditorAccount,
       encryptionJwk: answers.jwkText(found.encryptionJwk),
       paymentMessage: found.paymentMessage && toMessage(found.paymentMessage),
-    });
+    };
   };
   return {
     async createOrder({ jws, signedDetails }) {
       const request = unlessRefused(await core.identity.orderOf(jws));
       const { order, alreadyExisted } = unlessRefused(await core.createOrder(request));
-      const details = signedDetails && orderDetailsClaims(await read(order.guid), core.now());
+      const details =
+        signedDetails && orderDetailsClaims(create(GetOrderResponseSchema, await read(order.guid)), core.now());
       return {
         order: answers.toOrder(order),
         alreadyExisted,
@@ -127,7 +135,7 @@ const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => {
   };
 };
 
-const paymentMessageHandlers = (core: Core): ServiceImpl<typeof PaymentMessageService> => ({
+const paymentMessageHandlers = (core: Core): WholeAnswers<typeof PaymentMessageService> => ({
   async submitPaymentMessage({ jws, body }, context) {
     const request = unlessRefused(await core.identity.paymentMessageOf(bankOf(context), jws, body));
     return unlessRefused(await core.submitPaymentMessage(request));
@@ -139,7 +147,7 @@ const paymentMessageHandlers = (core: Core): ServiceImpl<typeof PaymentMessageSe
   },
 });
 
-const callbackHandlers = (core: Core): ServiceImpl<typeof CallbackService> => ({
+const callbackHandlers = (core: Core): WholeAnswers<typeof CallbackService> => ({
   async listCallbacks(request, context) {
     const limit = pageSize(request.pageSize, 50, "page_size");
     const [after] = readPageToken(request.pageToken, 1) ?? [];
@@ -171,7 +179,7 @@ const callbackHandlers = (core: Core): ServiceImpl<typeof CallbackService> => ({
   },
 });
 
-const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> => ({
+const settlementHandlers = (core: Core): WholeAnswers<typeof SettlementService> => ({
   async closeRegisters({ day, allowOpenDay }, context) {
     const registers = unlessRefused(await core.closeRegisters(actorOf(context), day, allowOpenDay));
     return { registers: registers.map(answers.toRegister) };
@@ -223,7 +231,7 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
   },
 });
 
-const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService> => ({
+const participantHandlers = (core: Core): WholeAnswers<typeof ParticipantService> => ({
   async registerBank(request, context) {
     const registration = requests.registration("bank", request.bank);
     const registered = await core.registerParticipant(actorOf(context), registration, { prove: request.prove });
@@ -262,7 +270,7 @@ const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService>
   async listParticipantKeys({ guid }) {
     const holder = unlessRefused(await core.getParticipant({ guid }));
     const [keys, keySet] = await Promise.all([core.listParticipantKeys(holder.guid), core.getKeySet(holder.guid)]);
-    return { keys: keys.map(answers.toParticipantKey), ...(keySet && { keySet: answers.toKeySet(keySet) }) };
+    return { keys: keys.map(answers.toParticipantKey), keySet: keySet && answers.toKeySet(keySet) };
   },
   async addParticipantKey(request, context) {
     const wish = requests.keyWish(request);

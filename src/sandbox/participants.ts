@@ -1,5 +1,6 @@
 import { randomInt, randomUUID } from "node:crypto";
 import type { JWK } from "jose";
+import type { components } from "../../gen/rest/types.ts";
 import type { Claims } from "../sdk/jws.ts";
 import { generateKeyPair, type KeyPair, type VerificationKey } from "../sdk/keys.ts";
 import { decryptPersonalData, type Encryption, encryptPersonalData } from "../sdk/personalData.ts";
@@ -161,6 +162,7 @@ async function settleIn(options: Common, audience: string) {
   return { key, inbox, platform, joins };
 }
 
+type Schemas = components["schemas"];
 type UrlName = "base" | "pay_in" | "pay_out" | "credit" | "expiration" | "gross_settlement";
 
 function callbackUrls(url: string, names: readonly UrlName[]): Partial<Record<UrlName, string>> {
@@ -179,10 +181,10 @@ function composeOrder(wish: OrderWish, now: Date) {
     prp: wish.purpose ?? `Payment for order ${ref}`,
     url: wish.url ?? "https://shop.example/thanks",
     ...wish.claims,
-  };
+  } satisfies Omit<Schemas["OrderClaims"], "sub">;
 }
 
-async function composeMessage(order: OrderForBank, bic: string): Promise<Claims> {
+async function composeMessage(order: OrderForBank, bic: string): Promise<Schemas["PaymentMessageClaims"]> {
   const { date, time } = kyivTime(new Date());
   const person = {
     debtor_name: SAMPLE_PAYER.debtor_name,

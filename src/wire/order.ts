@@ -1,15 +1,15 @@
 import type { Order, UltimateCreditor } from "../../gen/dcm/v1/order_pb.ts";
 import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
 import type { Participant } from "../../gen/dcm/v1/participant_pb.ts";
+import type { Whole } from "../../gen/rest/operations.ts";
 import type { components } from "../../gen/rest/types.ts";
 import { amountNumber, publicJwk, unixSeconds } from "./values.ts";
 
 type Schemas = components["schemas"];
 
 /** An order as a bank reads it (wire contract, section 4, "Order for a bank"). */
-export function orderForBank(found: GetOrderResponse): Schemas["OrderForBank"] {
+export function orderForBank(found: GetOrderResponse): Whole<Schemas["OrderForBank"]> {
   const { order, merchant, creditorAgent } = complete(found);
-  const key = publicJwk(found.encryptionJwk, { alg: true });
   return {
     id: order.id,
     exp: unixSeconds(order.expiresAt),
@@ -22,10 +22,10 @@ export function orderForBank(found: GetOrderResponse): Schemas["OrderForBank"] {
     recc: merchant.taxCode,
     acc: found.creditorAccount,
     mcc: Number(merchant.mcc),
-    ...(merchant.logoUrl === "" ? {} : { logo_url: merchant.logoUrl }),
+    logo_url: merchant.logoUrl || undefined,
     bic: creditorAgent.bic,
-    ...(order.ultimateCreditor ? { fri: friOf(order.ultimateCreditor) } : {}),
-    ...(key ? { public_key: key } : {}),
+    fri: order.ultimateCreditor && friOf(order.ultimateCreditor),
+    public_key: publicJwk(found.encryptionJwk, { alg: true }),
   };
 }
 
@@ -35,7 +35,7 @@ export function orderDetailsClaims(found: GetOrderResponse, now: Date): Record<s
   return { ...details, iat: Math.floor(now.getTime() / 1000) };
 }
 
-function friOf(creditor: UltimateCreditor): Schemas["UltimateBeneficiary"] {
+function friOf(creditor: UltimateCreditor): Whole<Schemas["UltimateBeneficiary"]> {
   return {
     frn: creditor.name,
     frc: creditor.taxNumber,

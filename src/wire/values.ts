@@ -1,5 +1,6 @@
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Money } from "../../gen/dcm/v1/money_pb.ts";
+import type { Whole } from "../../gen/rest/operations.ts";
 import type { components } from "../../gen/rest/types.ts";
 import { formatAmountText } from "../domain/money.ts";
 
@@ -30,12 +31,23 @@ function required(timestamp: Timestamp | undefined): Timestamp {
   return timestamp;
 }
 
-const MEMBERS = ["alg", "e", "n", "crv", "x", "y", "kid", "kty", "use"] as const;
+const members = {
+  alg: true,
+  e: true,
+  n: true,
+  crv: true,
+  x: true,
+  y: true,
+  kid: true,
+  kty: true,
+  use: true,
+} as const satisfies Record<keyof Jwk, true>;
+const memberNames = Object.keys(members) as (keyof Jwk)[];
 
 /** A registered key as it is shown: its public members and nothing else, whatever was registered. */
-export function publicJwk(text: string, options: { alg: boolean }): Jwk | undefined {
+export function publicJwk(text: string, options: { alg: boolean }): Whole<Jwk> | undefined {
   if (text === "") return undefined;
   const given = JSON.parse(text) as Record<string, unknown>;
-  const shown = MEMBERS.filter((name) => given[name] !== undefined && (options.alg || name !== "alg"));
-  return Object.fromEntries(shown.map((name) => [name, given[name]])) as Jwk;
+  const shown = memberNames.filter((name) => given[name] !== undefined && (options.alg || name !== "alg"));
+  return Object.fromEntries(shown.map((name) => [name, given[name]])) as Whole<Jwk>;
 }

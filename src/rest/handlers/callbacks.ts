@@ -1,4 +1,5 @@
-import type { Handlers } from "../../../gen/rest/operations.ts";
+import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
+import type { components } from "../../../gen/rest/types.ts";
 import { asBank, type RequestContext } from "../context.ts";
 import { missedCallbackAnswer, missedStates } from "../translate/callback.ts";
 import { timestampOfQuery } from "../translate/time.ts";
@@ -17,7 +18,10 @@ export const callbackHandlers: Pick<Handlers<RequestContext>, "listMissedCallbac
       },
       asBank(context),
     );
-    const body = { items: callbacks.map(missedCallbackAnswer), next_cursor: nextPageToken || null };
+    const body: Whole<components["schemas"]["MissedCallbackList"]> = {
+      items: callbacks.map(missedCallbackAnswer),
+      next_cursor: nextPageToken || null,
+    };
     return { status: 200, type: "application/json", body };
   },
 };

@@ -1,11 +1,15 @@
 import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
-import type { Handlers } from "../../../gen/rest/operations.ts";
+import type { Participant } from "../../../gen/dcm/v1/participant_pb.ts";
+import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
+import type { components } from "../../../gen/rest/types.ts";
 import { requestIdHeader } from "../../wire/metadata.ts";
 import { orderForBank } from "../../wire/order.ts";
 import { asBank, type RequestContext, rpcOptions } from "../context.ts";
 import { coreReason, RestRefusal } from "../errors.ts";
 import { notFoundPage, paymentPage } from "../pages/paymentPage.ts";
 import { orderLinks, orderStatus } from "../translate/order.ts";
+
+type Schemas = components["schemas"];
 
 type OrderHandlers = Pick<
   Handlers<RequestContext>,
@@ -21,9 +25,14 @@ export const orderHandlers: OrderHandlers = {
       headers: { [requestIdHeader]: requestId },
     });
     if (!order) throw new Error("the core answered no order");
-    const created = { id: order.id, ...orderLinks(order.id, deps.publicUrl) };
-    const jwt = signedDetails === "" ? {} : { jwt: signedDetails };
-    return { status: 201, type: "application/json", body: { ...created, ...jwt } };
+    const { link_deeplinks, link_qr } = orderLinks(order.id, deps.publicUrl);
+    const created: Whole<Schemas["OrderCreated"]> = {
+      id: order.id,
+      link_deeplinks,
+      link_qr,
+      jwt: signedDetails || undefined,
+    };
+    return { status: 201, type: "application/json", body: created };
   },
 
   async showPaymentPage({ query }, context) {
@@ -43,13 +52,7 @@ export const orderHandlers: OrderHandlers = {
 
   async listEmitters(_input, { initiators }) {
     const banks = await initiators();
-    const body = banks.map((bank) => ({
-      name: bank.name,
-      bic: bank.bic,
-      ...(bank.logoUrl === "" ? {} : { logo_url: bank.logoUrl }),
-      deeplink_prefix: bank.deepLinkPrefix,
-    }));
-    return { status: 200, type: "application/json", body };
+    return { status: 200, type: "application/json", body: banks.map(emitterAnswer) };
   },
 
   async getOrderForBank({ query }, context) {
@@ -59,6 +62,15 @@ export const orderHandlers: OrderHandlers = {
     return { status: 200, type: "application/json", body: orderForBank(found) };
   },
 };
+
+function emitterAnswer(bank: Participant): Whole<Schemas["Emitter"]> {
+  return {
+    name: bank.name,
+    bic: bank.bic,
+    logo_url: bank.logoUrl || undefined,
+    deeplink_prefix: bank.deepLinkPrefix,
+  };
+}
 
 /** The order's token, wherever it stands. Of two it would not be clear which one the merchant means. */
 function onlyToken(inBody: string | undefined, inQuery: string | undefined): string {

@@ -1,4 +1,5 @@
-import type { Handlers } from "../../../gen/rest/operations.ts";
+import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
+import type { components } from "../../../gen/rest/types.ts";
 import { asBank, type RequestContext } from "../context.ts";
 import { paymentMessageAnswer } from "../translate/paymentMessage.ts";
 
@@ -24,7 +25,8 @@ export const paymentMessageHandlers: PaymentMessageHandlers = {
 async function submit(jws: string, context: RequestContext) {
   const { paymentMessages } = context.deps.clients;
   const { guid } = await paymentMessages.submitPaymentMessage({ jws, body: context.body }, asBank(context));
-  return { status: 201, type: "application/json", body: { guid } } as const;
+  const body: Whole<components["schemas"]["PaymentMessageCreated"]> = { guid };
+  return { status: 201, type: "application/json", body } as const;
 }
 
 async function read(by: { case: "guid" | "orderId"; value: string }, context: RequestContext) {

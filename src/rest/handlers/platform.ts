@@ -1,13 +1,18 @@
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
-import type { Handlers } from "../../../gen/rest/operations.ts";
+import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
+import type { components } from "../../../gen/rest/types.ts";
 import { type RequestContext, rpcOptions } from "../context.ts";
 import { docsPage, type OpenapiPage } from "../pages/docsPage.ts";
+
+type Schemas = components["schemas"];
 
 type PlatformHandlers = Pick<
   Handlers<RequestContext>,
   "getJwks" | "getOpenapiYaml" | "getOpenapiJson" | "getDocs" | "getHealth" | "getReadiness" | "getMetrics"
 >;
+
+const healthy: Whole<Schemas["Health"]> = { status: "ok" };
 
 /** The document is read and rendered once: it cannot change while the program runs. */
 export function platformHandlers(openapiPath: string): PlatformHandlers {
@@ -18,19 +23,24 @@ export function platformHandlers(openapiPath: string): PlatformHandlers {
     async getJwks(_input, { deps }) {
       const { jwks, maxAgeSeconds } = await deps.clients.platform.listSigningKeys({}, rpcOptions);
       const headers = { "Cache-Control": `public, max-age=${maxAgeSeconds}` };
-      return { status: 200, type: "application/json", headers, body: { keys: jwks.map((jwk) => JSON.parse(jwk)) } };
+      const body: Whole<Schemas["JwkSet"]> = { keys: jwks.map((jwk) => JSON.parse(jwk)) };
+      return { status: 200, type: "application/json", headers, body };
     },
     getOpenapiYaml: async () => ({ status: 200, type: "application/yaml", body: yaml }),
     getOpenapiJson: async () => ({ status: 200, type: "application/json", body: document }),
     getDocs: async () => ({ status: 200, type: "text/html", body: page }),
-    getHealth: async () => ({ status: 200, type: "application/json", body: { status: "ok" } }),
+    getHealth: async () => ({ status: 200, type: "application/json", body: healthy }),
 
     async getReadiness(_input, { deps }) {
-      const dependencies = await deps.readiness();
-      const isReady = dependencies.every((dependency) => dependency.ok);
+      const needed = await deps.readiness();
+      const isReady = needed.every((dependency) => dependency.ok);
+      const body: Whole<Schemas["Readiness"]> = {
+        status: isReady ? "ready" : "not_ready",
+        dependencies: needed.map(({ dependency, ok, problem }) => ({ dependency, ok, problem })),
+      };
       return isReady
-        ? { status: 200, type: "application/json", body: { status: "ready", dependencies } }
-        : { status: 503, type: "application/json", body: { status: "not_ready", dependencies } };
+        ? { status: 200, type: "application/json", body }
+        : { status: 503, type: "application/json", body };
     },
 
     async getMetrics(_input, { deps }) {

@@ -1,7 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Register, RegisterRole } from "../../../gen/dcm/v1/settlement_pb.ts";
 import type { GetRegisterRequestSchema, GetRegisterResponse } from "../../../gen/dcm/v1/settlement_service_pb.ts";
-import type { Handlers } from "../../../gen/rest/operations.ts";
+import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
+import type { components } from "../../../gen/rest/types.ts";
 import { continuationHeader } from "../../wire/metadata.ts";
 import { asBank, type RequestContext } from "../context.ts";
 import { registerAnswer, registerPaymentAnswer, registerStatuses } from "../translate/settlement.ts";
@@ -69,7 +70,8 @@ export const settlementHandlers: SettlementHandlers = {
       if (rest.nextPaymentsAfter !== "") throw new Error(`register ${register.id} has more payments than it counts`);
       payments.push(...paymentsOf(rest, register));
     }
-    return { status: 200, type: "application/json", body: { ...head, payments } };
+    const body: Whole<components["schemas"]["RegisterWithPayments"]> = { ...head, payments };
+    return { status: 200, type: "application/json", body };
   },
 
   async payGrossSettlement({ path }, context) {
@@ -118,6 +120,7 @@ const paymentsOf = ({ payments }: GetRegisterResponse, register: Register) =>
   payments.map((payment) => registerPaymentAnswer(payment, register));
 
 function accepted(repeated: boolean) {
-  const answer = { type: "application/json", body: { created: "true" } } as const;
+  const body: Whole<components["schemas"]["SettlementAccepted"]> = { created: "true" };
+  const answer = { type: "application/json", body } as const;
   return repeated ? ({ status: 208, ...answer } as const) : ({ status: 201, ...answer } as const);
 }

@@ -1,11 +1,12 @@
 import { type Callback, CallbackKind, CallbackState } from "../../../gen/dcm/v1/callback_pb.ts";
+import type { Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { isoText } from "../../wire/values.ts";
-import { enumText } from "./enumText.ts";
+import { type Answered, enumText, enumTexts } from "./enumText.ts";
 
 type MissedCallback = components["schemas"]["MissedCallback"];
 
-const kindText = {
+const kindText = enumTexts<Answered<CallbackKind>, MissedCallback["kind"]>()({
   [CallbackKind.PAY_IN_BANK]: "pay_in_bank",
   [CallbackKind.PAY_IN_MERCHANT]: "pay_in_merchant",
   [CallbackKind.PAY_OUT]: "pay_out",
@@ -13,16 +14,9 @@ const kindText = {
   [CallbackKind.PAY_IN_BANK_REJECT]: "pay_in_bank_reject",
   [CallbackKind.EXPIRATION]: "expiration",
   [CallbackKind.GROSS_SETTLEMENT]: "gross_settlement",
-} as const satisfies { [kind: number]: MissedCallback["kind"] };
+});
 
 /** The states in which a callback can have been missed. */
-const stateText = {
-  [CallbackState.WAITING]: "waiting",
-  [CallbackState.IN_FLIGHT]: "in_flight",
-  [CallbackState.REVIEW]: "review",
-  [CallbackState.DEAD]: "dead",
-} as const satisfies { [state: number]: MissedCallback["state"] };
-
 export const missedStates = [
   CallbackState.WAITING,
   CallbackState.IN_FLIGHT,
@@ -30,7 +24,14 @@ export const missedStates = [
   CallbackState.DEAD,
 ] as const;
 
-export function missedCallbackAnswer(callback: Callback): MissedCallback {
+const stateText = enumTexts<(typeof missedStates)[number], MissedCallback["state"]>()({
+  [CallbackState.WAITING]: "waiting",
+  [CallbackState.IN_FLIGHT]: "in_flight",
+  [CallbackState.REVIEW]: "review",
+  [CallbackState.DEAD]: "dead",
+});
+
+export function missedCallbackAnswer(callback: Callback): Whole<MissedCallback> {
   return {
     callback_guid: callback.guid,
     kind: enumText(kindText, callback.kind),

@@ -1,10 +1,10 @@
 import { type Order, OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
 import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
-import { operations } from "../../../gen/rest/operations.ts";
+import { operations, type Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { complete } from "../../wire/order.ts";
 import { amountNumber } from "../../wire/values.ts";
-import { enumText } from "./enumText.ts";
+import { type Answered, enumText, enumTexts } from "./enumText.ts";
 
 type Schemas = components["schemas"];
 
@@ -15,14 +15,14 @@ export function orderLinks(id: string, publicUrl: string): Pick<Schemas["OrderCr
   return { link_deeplinks: `${link}&mobile=1`, link_qr: `${link}&mobile=0` };
 }
 
-const statusText = {
+const statusText = enumTexts<Answered<OrderStatus>, Schemas["OrderStatus"]["status"]>()({
   [OrderStatus.CREATED]: "Created",
   [OrderStatus.IN_PROGRESS]: "In Progress",
   [OrderStatus.SUCCESS]: "Success",
   [OrderStatus.CANCELED]: "Canceled",
-} as const;
+});
 
-export function orderStatus(found: GetOrderResponse): Schemas["OrderStatus"] {
+export function orderStatus(found: GetOrderResponse): Whole<Schemas["OrderStatus"]> {
   const { order } = complete(found);
   const message = found.paymentMessage;
   return {

@@ -5,34 +5,37 @@ import {
   PaymentType,
   SenderAccountType,
 } from "../../../gen/dcm/v1/payment_message_pb.ts";
+import type { Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { amountNumber, publicJwk } from "../../wire/values.ts";
-import { enumText } from "./enumText.ts";
+import { type Answered, enumText, enumTexts } from "./enumText.ts";
 
 type Schemas = components["schemas"];
 
-export const paymentTypeText = {
+export const paymentTypeText = enumTexts<Answered<PaymentType>, Schemas["PaymentType"]>()({
   [PaymentType.TRADE]: "trade",
   [PaymentType.P2P]: "p2p",
   [PaymentType.RETURN]: "return",
   [PaymentType.AID]: "aid",
-} as const;
+});
 
-const senderAccountTypeText = {
+const senderAccountTypeText = enumTexts<Answered<SenderAccountType>, Schemas["SenderAccountType"]>()({
   [SenderAccountType.LIMIT_RELATED]: "limit-related",
   [SenderAccountType.AID_RELATED]: "aid-related",
-} as const;
+});
 
-const statusText = {
+const statusText = enumTexts<Answered<PaymentMessageStatus>, Schemas["PaymentMessageWithStatus"]["status"]>()({
   [PaymentMessageStatus.PENDING]: "pending",
   [PaymentMessageStatus.SUCCESS]: "success",
   [PaymentMessageStatus.REJECT]: "reject",
-} as const;
+});
 
-export function paymentMessageAnswer(message: PaymentMessage): Schemas["PaymentMessageWithStatus"] {
+/** A bank's key is forgotten after many changes of keys; its messages stay readable without it, as in callbacks. */
+const forgottenKey = { kty: "RSA", kid: "" } as Whole<Schemas["Jwk"]>;
+
+export function paymentMessageAnswer(message: PaymentMessage): Whole<Schemas["PaymentMessageWithStatus"]> {
   const { debtor, creditor, encryption } = message;
-  // A bank's key is forgotten after many changes of keys; its messages stay readable without it, as in callbacks.
-  const key = publicJwk(message.creditorAgentJwk, { alg: false }) ?? { kty: "RSA", kid: "" };
+  const key = publicJwk(message.creditorAgentJwk, { alg: false }) ?? forgottenKey;
   if (!debtor || !creditor || !encryption) throw new Error("the core answered an incomplete payment message");
   return {
     jti: message.jti,
@@ -54,14 +57,14 @@ export function paymentMessageAnswer(message: PaymentMessage): Schemas["PaymentM
       creditor_account: creditor.account,
       creditor_uid: creditor.uid,
     },
-    ...(message.ultimateCreditor ? { ultimate_creditor: ultimateCreditorAnswer(message.ultimateCreditor) } : {}),
+    ultimate_creditor: message.ultimateCreditor && ultimateCreditorAnswer(message.ultimateCreditor),
     order_id: message.orderId,
     purpose: message.purpose,
     msg_creation_date: message.msgCreationDate,
     msg_creation_time: message.msgCreationTime,
     pm_type: enumText(paymentTypeText, message.pmType),
     sender_account_type: enumText(senderAccountTypeText, message.senderAccountType),
-    encryption: { nonce: encryption.nonce, encrypted_key: encryption.encryptedKey },
+    encryption: { nonce: encryption.nonce, encrypted_key: encryption.encryptedKey, kid: undefined },
     public_key: key,
     status: enumText(statusText, message.status),
     reason: message.reason,
@@ -69,7 +72,9 @@ export function paymentMessageAnswer(message: PaymentMessage): Schemas["PaymentM
   };
 }
 
-function ultimateCreditorAnswer(creditor: UltimateCreditor) {
+type UltimateCreditorAnswer = Whole<NonNullable<Schemas["PaymentMessageDetails"]["ultimate_creditor"]>>;
+
+function ultimateCreditorAnswer(creditor: UltimateCreditor): UltimateCreditorAnswer {
   return {
     ultimate_creditor_name: creditor.name,
     ultimate_creditor_id: creditor.taxNumber,

@@ -1,4 +1,5 @@
 import { type Register, type RegisterPayment, RegisterStatus } from "../../../gen/dcm/v1/settlement_pb.ts";
+import type { Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { amountText, isoText } from "../../wire/values.ts";
 import { enumText } from "./enumText.ts";
@@ -18,7 +19,7 @@ const statusText = Object.fromEntries(
   Object.entries(registerStatuses).map(([text, status]) => [status, text]),
 ) as Record<RegisterStatus, Schemas["RegisterStatus"]>;
 
-export function registerAnswer(register: Register): Schemas["Register"] {
+export function registerAnswer(register: Register): Whole<Schemas["Register"]> {
   const totalMinor = register.totalAmount?.amountMinor ?? 0n;
   return {
     id: register.id,
@@ -39,11 +40,11 @@ export function registerAnswer(register: Register): Schemas["Register"] {
     created_at: isoText(register.createdAt),
     updated_at: isoText(register.updatedAt),
     deleted_at: null,
-    ...(register.adjustsDay === "" ? {} : { adjusts_day: register.adjustsDay }),
+    adjusts_day: register.adjustsDay || undefined,
   };
 }
 
-export function registerPaymentAnswer(payment: RegisterPayment, register: Register): Schemas["RegisterPayment"] {
+export function registerPaymentAnswer(payment: RegisterPayment, register: Register): Whole<Schemas["RegisterPayment"]> {
   const amountMinor = payment.amount?.amountMinor ?? 0n;
   return {
     payment_message_external_id: payment.externalId,
