@@ -53,6 +53,12 @@ export const steps: readonly Step[] = [
     whatToDo: "Correct the types at the places named above.",
   },
   {
+    group: "drift",
+    name: "no change of the contract goes unnoticed",
+    command: ["node", "scripts/contract-drift.ts"],
+    whatToDo: "Tie what is named above to what is generated from the contract, so that the compiler or a check sees it.",
+  },
+  {
     group: "style",
     name: "format and lint rules (Biome)",
     command: ["biome", "check", "--error-on-warnings"],

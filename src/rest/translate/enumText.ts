@@ -9,8 +9,8 @@ type Undocumented<Text> = { noValueHasTheText: Text };
  */
 export function enumTexts<Value extends number, Text extends string>() {
   return <const Table extends Readonly<Record<Value, Text>>>(
-    table: [Text] extends [Table[Value]] ? Table : Undocumented<Exclude<Text, Table[Value]>>,
-  ): Table => table as Table;
+    table: Table & ([Text] extends [Table[Value]] ? unknown : Undocumented<Exclude<Text, Table[Value]>>),
+  ): Table => table;
 }
 
 /**
