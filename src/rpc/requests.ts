@@ -30,6 +30,7 @@ import {
   callbackBodyFormats,
   callbackKinds,
   callbackStates,
+  deepLinkContents,
   participantKinds,
   registerStatuses,
   scopes,
@@ -148,6 +149,7 @@ export function registration(kind: ParticipantKind, given: PbParticipant | undef
     feeBasisPoints: participant.feeBasisPoints,
     requiresBodySha256: participant.requiresBodySha256,
     callbackAlg: optionalNamed(callbackAlgs, participant.callbackAlg, "callback_alg") ?? "RS256",
+    deepLinkContent: optionalNamed(deepLinkContents, participant.deepLinkContent, "deep_link_content") ?? null,
   };
 }
 
@@ -195,6 +197,7 @@ export function participantChange(request: UpdateParticipantRequest): Participan
     requiresBodySha256,
     callbackBodyFormat: format,
     callbackAlg: alg,
+    deepLinkContent: optionalNamed(deepLinkContents, request.deepLinkContent, "deep_link_content"),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

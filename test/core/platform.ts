@@ -189,6 +189,7 @@ export function bankRegistration(changes: Partial<Registration> = {}): Registrat
     feeBasisPoints: 0,
     requiresBodySha256: false,
     callbackAlg: "RS256",
+    deepLinkContent: null,
     ...changes,
   };
 }

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/participant.proto.
  */
 export const file_dcm_v1_participant: GenFile = /*@__PURE__*/
-  fileDesc("ChhkY20vdjEvcGFydGljaXBhbnQucHJvdG8SBmRjbS52MSJ7CgxDYWxsYmFja1VybHMSDAoEYmFzZRgBIAEoCRIOCgZwYXlfaW4YAiABKAkSDwoHcGF5X291dBgDIAEoCRIOCgZjcmVkaXQYBCABKAkSEgoKZXhwaXJhdGlvbhgFIAEoCRIYChBncm9zc19zZXR0bGVtZW50GAYgASgJIoYCCg5QYXJ0aWNpcGFudEtleRIKCgJpZBgBIAEoAxIbCgN1c2UYAiABKA4yDi5kY20udjEuS2V5VXNlEgsKA2tpZBgDIAEoCRILCgNqd2sYBCABKAkSLwoLYWN0aXZlX2Zyb20YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXJldGlyZV9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIYWRkZWRfYnkYCCABKAkSEgoKYWRkZWRfd2l0aBgJIAEoCSLMBQoLUGFydGljaXBhbnQSDAoEZ3VpZBgBIAEoCRIlCgRraW5kGAIgASgOMhcuZGNtLnYxLlBhcnRpY2lwYW50S2luZBIMCgRuYW1lGAMgASgJEhAKCHRheF9jb2RlGAQgASgJEgsKA2JpYxgFIAEoCRILCgN1aWQYBiABKAkSHwoFcm9sZXMYByADKA4yEC5kY20udjEuQmFua1JvbGUSDAoEaWJhbhgIIAEoCRILCgNtY2MYCSABKAkSGwoTc2VydmljaW5nX2JhbmtfZ3VpZBgKIAEoCRIrCg1jYWxsYmFja191cmxzGAsgASgLMhQuZGNtLnYxLkNhbGxiYWNrVXJscxI4ChRjYWxsYmFja19ib2R5X2Zvcm1hdBgMIAEoDjIaLmRjbS52MS5DYWxsYmFja0JvZHlGb3JtYXQSFAoMc2lnbmluZ19qd2tzGA0gAygJEhYKDmVuY3J5cHRpb25fandrGA4gASgJEhAKCGp3a3NfdXJsGA8gASgJEg0KBWVtYWlsGBAgASgJEhgKEGRlZXBfbGlua19wcmVmaXgYESABKAkSEAoIbG9nb191cmwYEiABKAkSFAoMcmVkaXJlY3RfdXJsGBMgASgJEhgKEGZlZV9iYXNpc19wb2ludHMYFCABKAUSDwoHdmVyc2lvbhgVIAEoAxIuCgpjcmVhdGVkX2F0GBYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GBcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcChRyZXF1aXJlc19ib2R5X3NoYTI1NhgYIAEoCBIpCgxjYWxsYmFja19hbGcYGSABKA4yEy5kY20udjEuQ2FsbGJhY2tBbGcSKQoGc3RhdHVzGBogASgOMhkuZGNtLnYxLlBhcnRpY2lwYW50U3RhdHVzKm0KD1BhcnRpY2lwYW50S2luZBIgChxQQVJUSUNJUEFOVF9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVUEFSVElDSVBBTlRfS0lORF9CQU5LEAESHQoZUEFSVElDSVBBTlRfS0lORF9NRVJDSEFOVBACKlcKCEJhbmtSb2xlEhkKFUJBTktfUk9MRV9VTlNQRUNJRklFRBAAEhcKE0JBTktfUk9MRV9JTklUSUFUT1IQARIXChNCQU5LX1JPTEVfUkVDSVBJRU5UEAIqeAoSQ2FsbGJhY2tCb2R5Rm9ybWF0EiQKIENBTExCQUNLX0JPRFlfRk9STUFUX1VOU1BFQ0lGSUVEEAASHQoZQ0FMTEJBQ0tfQk9EWV9GT1JNQVRfSlNPThABEh0KGUNBTExCQUNLX0JPRFlfRk9STUFUX1RFWFQQAipzCgtDYWxsYmFja0FsZxIcChhDQUxMQkFDS19BTEdfVU5TUEVDSUZJRUQQABIWChJDQUxMQkFDS19BTEdfUlMyNTYQARIWChJDQUxMQkFDS19BTEdfRVMyNTYQAhIWChJDQUxMQkFDS19BTEdfRUREU0EQAyqXAQoRUGFydGljaXBhbnRTdGF0dXMSIgoeUEFSVElDSVBBTlRfU1RBVFVTX1VOU1BFQ0lGSUVEEAASHQoZUEFSVElDSVBBTlRfU1RBVFVTX0FDVElWRRABEiAKHFBBUlRJQ0lQQU5UX1NUQVRVU19TVVNQRU5ERUQQAhIdChlQQVJUSUNJUEFOVF9TVEFUVVNfQ0xPU0VEEAMqQwoGS2V5VXNlEhcKE0tFWV9VU0VfVU5TUEVDSUZJRUQQABIPCgtLRVlfVVNFX1NJRxABEg8KC0tFWV9VU0VfRU5DEAJiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChhkY20vdjEvcGFydGljaXBhbnQucHJvdG8SBmRjbS52MSJ7CgxDYWxsYmFja1VybHMSDAoEYmFzZRgBIAEoCRIOCgZwYXlfaW4YAiABKAkSDwoHcGF5X291dBgDIAEoCRIOCgZjcmVkaXQYBCABKAkSEgoKZXhwaXJhdGlvbhgFIAEoCRIYChBncm9zc19zZXR0bGVtZW50GAYgASgJIoYCCg5QYXJ0aWNpcGFudEtleRIKCgJpZBgBIAEoAxIbCgN1c2UYAiABKA4yDi5kY20udjEuS2V5VXNlEgsKA2tpZBgDIAEoCRILCgNqd2sYBCABKAkSLwoLYWN0aXZlX2Zyb20YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXJldGlyZV9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIYWRkZWRfYnkYCCABKAkSEgoKYWRkZWRfd2l0aBgJIAEoCSKABgoLUGFydGljaXBhbnQSDAoEZ3VpZBgBIAEoCRIlCgRraW5kGAIgASgOMhcuZGNtLnYxLlBhcnRpY2lwYW50S2luZBIMCgRuYW1lGAMgASgJEhAKCHRheF9jb2RlGAQgASgJEgsKA2JpYxgFIAEoCRILCgN1aWQYBiABKAkSHwoFcm9sZXMYByADKA4yEC5kY20udjEuQmFua1JvbGUSDAoEaWJhbhgIIAEoCRILCgNtY2MYCSABKAkSGwoTc2VydmljaW5nX2JhbmtfZ3VpZBgKIAEoCRIrCg1jYWxsYmFja191cmxzGAsgASgLMhQuZGNtLnYxLkNhbGxiYWNrVXJscxI4ChRjYWxsYmFja19ib2R5X2Zvcm1hdBgMIAEoDjIaLmRjbS52MS5DYWxsYmFja0JvZHlGb3JtYXQSFAoMc2lnbmluZ19qd2tzGA0gAygJEhYKDmVuY3J5cHRpb25fandrGA4gASgJEhAKCGp3a3NfdXJsGA8gASgJEg0KBWVtYWlsGBAgASgJEhgKEGRlZXBfbGlua19wcmVmaXgYESABKAkSEAoIbG9nb191cmwYEiABKAkSFAoMcmVkaXJlY3RfdXJsGBMgASgJEhgKEGZlZV9iYXNpc19wb2ludHMYFCABKAUSDwoHdmVyc2lvbhgVIAEoAxIuCgpjcmVhdGVkX2F0GBYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GBcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcChRyZXF1aXJlc19ib2R5X3NoYTI1NhgYIAEoCBIpCgxjYWxsYmFja19hbGcYGSABKA4yEy5kY20udjEuQ2FsbGJhY2tBbGcSKQoGc3RhdHVzGBogASgOMhkuZGNtLnYxLlBhcnRpY2lwYW50U3RhdHVzEjIKEWRlZXBfbGlua19jb250ZW50GBsgASgOMhcuZGNtLnYxLkRlZXBMaW5rQ29udGVudCptCg9QYXJ0aWNpcGFudEtpbmQSIAocUEFSVElDSVBBTlRfS0lORF9VTlNQRUNJRklFRBAAEhkKFVBBUlRJQ0lQQU5UX0tJTkRfQkFOSxABEh0KGVBBUlRJQ0lQQU5UX0tJTkRfTUVSQ0hBTlQQAipXCghCYW5rUm9sZRIZChVCQU5LX1JPTEVfVU5TUEVDSUZJRUQQABIXChNCQU5LX1JPTEVfSU5JVElBVE9SEAESFwoTQkFOS19ST0xFX1JFQ0lQSUVOVBACKngKEkNhbGxiYWNrQm9keUZvcm1hdBIkCiBDQUxMQkFDS19CT0RZX0ZPUk1BVF9VTlNQRUNJRklFRBAAEh0KGUNBTExCQUNLX0JPRFlfRk9STUFUX0pTT04QARIdChlDQUxMQkFDS19CT0RZX0ZPUk1BVF9URVhUEAIqcwoLQ2FsbGJhY2tBbGcSHAoYQ0FMTEJBQ0tfQUxHX1VOU1BFQ0lGSUVEEAASFgoSQ0FMTEJBQ0tfQUxHX1JTMjU2EAESFgoSQ0FMTEJBQ0tfQUxHX0VTMjU2EAISFgoSQ0FMTEJBQ0tfQUxHX0VERFNBEAMqeAoPRGVlcExpbmtDb250ZW50EiEKHURFRVBfTElOS19DT05URU5UX1VOU1BFQ0lGSUVEEAASIgoeREVFUF9MSU5LX0NPTlRFTlRfU0lHTkVEX09SREVSEAESHgoaREVFUF9MSU5LX0NPTlRFTlRfT1JERVJfSUQQAiqXAQoRUGFydGljaXBhbnRTdGF0dXMSIgoeUEFSVElDSVBBTlRfU1RBVFVTX1VOU1BFQ0lGSUVEEAASHQoZUEFSVElDSVBBTlRfU1RBVFVTX0FDVElWRRABEiAKHFBBUlRJQ0lQQU5UX1NUQVRVU19TVVNQRU5ERUQQAhIdChlQQVJUSUNJUEFOVF9TVEFUVVNfQ0xPU0VEEAMqQwoGS2V5VXNlEhcKE0tFWV9VU0VfVU5TUEVDSUZJRUQQABIPCgtLRVlfVVNFX1NJRxABEg8KC0tFWV9VU0VfRU5DEAJiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Where callbacks go. A kind without a URL of its own goes to `base`;
@@ -270,7 +270,7 @@ export type Participant = Message<"dcm.v1.Participant"> & {
   email: string;
 
   /**
-   * What a bank's deep link starts with; the order id is appended. Empty for merchants.
+   * What a bank's deep link starts with; what `deep_link_content` says is appended. Empty for merchants.
    *
    * @generated from field: string deep_link_prefix = 17;
    */
@@ -339,6 +339,14 @@ export type Participant = Message<"dcm.v1.Participant"> & {
    * @generated from field: dcm.v1.ParticipantStatus status = 26;
    */
   status: ParticipantStatus;
+
+  /**
+   * What follows `deep_link_prefix` in the bank's links. Only banks that have a prefix state it; at the registration of a new one,
+   * unspecified is the signed order.
+   *
+   * @generated from field: dcm.v1.DeepLinkContent deep_link_content = 27;
+   */
+  deepLinkContent: DeepLinkContent;
 };
 
 /**
@@ -520,6 +528,47 @@ export const CallbackAlgSchema: GenEnum<CallbackAlg> = /*@__PURE__*/
   enumDesc(file_dcm_v1_participant, 3);
 
 /**
+ * What follows a bank's deep-link prefix in its links.
+ *
+ * @generated from enum dcm.v1.DeepLinkContent
+ */
+export const DeepLinkContent = {
+  /**
+   * Not stated, or of a participant without deep links. A new bank gets the signed order.
+   *
+   * @generated from enum value: DEEP_LINK_CONTENT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The order's details as a compact JWS of the platform, whose payload is the OpenAPI schema `OrderDetailsClaims`.
+   *
+   * @generated from enum value: DEEP_LINK_CONTENT_SIGNED_ORDER = 1;
+   */
+  SIGNED_ORDER: 1,
+
+  /**
+   * The order's id, as banks have it that were registered before there was a choice.
+   *
+   * @generated from enum value: DEEP_LINK_CONTENT_ORDER_ID = 2;
+   */
+  ORDER_ID: 2,
+} as const;
+
+/**
+ * What follows a bank's deep-link prefix in its links.
+ *
+ * @generated from enum dcm.v1.DeepLinkContent
+ */
+export type DeepLinkContent = (typeof DeepLinkContent)[keyof typeof DeepLinkContent] | UnknownEnum;
+
+/**
+ * Describes the enum dcm.v1.DeepLinkContent.
+ */
+export const DeepLinkContentSchema: GenEnum<DeepLinkContent> = /*@__PURE__*/
+  enumDesc(file_dcm_v1_participant, 4);
+
+/**
  * What a participant may do now.
  *
  * @generated from enum dcm.v1.ParticipantStatus
@@ -565,7 +614,7 @@ export type ParticipantStatus = (typeof ParticipantStatus)[keyof typeof Particip
  * Describes the enum dcm.v1.ParticipantStatus.
  */
 export const ParticipantStatusSchema: GenEnum<ParticipantStatus> = /*@__PURE__*/
-  enumDesc(file_dcm_v1_participant, 4);
+  enumDesc(file_dcm_v1_participant, 5);
 
 /**
  * What a key is for.
@@ -607,5 +656,5 @@ export type KeyUse = (typeof KeyUse)[keyof typeof KeyUse] | UnknownEnum;
  * Describes the enum dcm.v1.KeyUse.
  */
 export const KeyUseSchema: GenEnum<KeyUse> = /*@__PURE__*/
-  enumDesc(file_dcm_v1_participant, 5);
+  enumDesc(file_dcm_v1_participant, 6);
 
