@@ -890,6 +890,29 @@ export interface components {
         /**
          * @description What the platform signs of an order for deep links. It tells the bank which order to read (`id`) and what to show until then;
          *     what is paid is what the order says when the bank reads it. `public_key` is not among it.
+         * @example {
+         *       "id": "3aa202bc-6b20-445d-8969-8274b11c66d0",
+         *       "exp": 1719493881,
+         *       "amt": 1000,
+         *       "cur": "UAH",
+         *       "ref": "d4ee06f",
+         *       "prp": "Payment for goods/services",
+         *       "uid": "623e460b-9ffd-41df",
+         *       "recn": "City24 LLC",
+         *       "recc": "12345678",
+         *       "acc": "UA761372924114433543273694797",
+         *       "mcc": 5999,
+         *       "logo_url": "https://www.city24.com/logo.svg",
+         *       "bic": "380816",
+         *       "fri": {
+         *         "frn": "Kyivpark LLC",
+         *         "frc": "0987654321",
+         *         "fra": "UA55386780956567",
+         *         "frb": "300335",
+         *         "frm": "7791"
+         *       },
+         *       "iat": 1707105972
+         *     }
          */
         OrderDetailsClaims: components["schemas"]["OrderForBank"] & {
             /** @description When the platform signed it, in Unix seconds. */

@@ -252,6 +252,23 @@ describe("an older database", () => {
     }
   });
 
+  test("banks that have deep links keep the order's id in them; whoever gets links later has the signed order", async () => {
+    await execute(url, ...statementsOf(1, Object.keys(released).indexOf("Migration20261128000005")));
+    const party = (place: number, kind: string, prefix: string) =>
+      `insert into participant (guid, kind, name, tax_code, bic, uid, roles, iban, servicing_bank_guid, callback_urls,
+        callback_body_format, email, deep_link_prefix, fee_basis_points, version, created_at, updated_at)
+        values ('00000000-0000-4000-8000-00000000000${place}', '${kind}', 'party ${place}', 't',
+          ${kind === "bank" ? `'11111${place}', null` : "null, 'shop'"}, '{}', 'i',
+          ${kind === "bank" ? "null" : "'00000000-0000-4000-8000-000000000001'"}, '{}', 'json', 'e', ${prefix}, 0, 1, now(), now())`;
+    await execute(url, party(1, "bank", "'bank://pay/'"), party(2, "bank", "null"), party(3, "merchant", "null"));
+    await migrate(url);
+    expect(await rowsOf("select deep_link_content as content from participant order by name")).toEqual([
+      { content: "order_id" },
+      { content: "signed_order" },
+      { content: "signed_order" },
+    ]);
+  });
+
   test("two starts at once upgrade it once, and both go on", async () => {
     await Promise.all([migrate(url), migrate(url)]);
     const names = await rowsOf<{ name: string }>("select name from migration order by id");
