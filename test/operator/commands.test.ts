@@ -70,7 +70,11 @@ describe("wrong calls ask nothing of the core, say what is wrong and end with 2"
     ["participants", ["register-bank", "/no/such/file"], "/no/such/file cannot be read"],
     ["participants", ["update", unknownGuid], "give FILE, --requires-body-sha256 or --deep-link-content"],
     ["participants", ["update", unknownGuid, "--requires-body-sha256", "on"], "on is not one of no, yes"],
-    ["participants", ["update", unknownGuid, "--version", "2"], "give FILE, --requires-body-sha256 or --deep-link-content"],
+    [
+      "participants",
+      ["update", unknownGuid, "--version", "2"],
+      "give FILE, --requires-body-sha256 or --deep-link-content",
+    ],
     ["participants", ["suspend"], "GUID is missing"],
     ["participants", ["suspend", "shop-1"], "GUID shop-1 is not a guid"],
     ["participants", ["resume", unknownGuid, "--version", "-1"], "ambiguous"],
