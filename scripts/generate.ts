@@ -16,6 +16,9 @@ import { type OpenapiDocument, operationsModule, validatorModules } from "./rest
 const root = resolve(import.meta.dirname, "..");
 const contract = join(root, "openapi", "dcm.v1.yaml");
 const banner = "// Generated from the contract by scripts/generate.ts. Do not edit.\n";
+const constraintBanner = `// The language of constraints, of Buf Technologies, Inc., under the Apache License, Version 2.0.
+// Printed by scripts/generate.ts from the descriptor in the package @bufbuild/protovalidate. Do not edit.
+`;
 
 /** The folders that are nothing but what this program writes. */
 const generated = ["gen", "proto/buf"];
@@ -42,7 +45,7 @@ async function generate(target: string): Promise<void> {
 function writeConstraintProto(target: string): void {
   const path = join(target, "proto", file_buf_validate_validate.proto.name);
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, `${banner}\n${printProto(file_buf_validate_validate)}`);
+  writeFileSync(path, constraintBanner + printProto(file_buf_validate_validate));
   buf("format", "--write", path);
 }
 

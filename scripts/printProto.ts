@@ -80,7 +80,7 @@ function extensionsByWhom(fields: readonly FieldDescriptorProto[]): [string, Fie
 function fieldLine(field: FieldDescriptorProto, options: JsonObject): string {
   const label = FieldDescriptorProto_Label[field.label].toLowerCase();
   const type = field.typeName || FieldDescriptorProto_Type[field.type].toLowerCase();
-  const given = Object.entries(options).map(([name, value]) => `${optionName(name)} = ${literal(value)}`);
+  const given = Object.entries(options).flatMap(([name, value]) => settings(optionName(name), value));
   return `${label} ${type} ${field.name} = ${field.number}${given.length > 0 ? ` [${given.join(", ")}]` : ""};`;
 }
 
@@ -97,8 +97,16 @@ function range(first: number, last: number): string {
 const reservedNames = (names: readonly string[]) =>
   names.length === 0 ? [] : [`reserved ${names.map((name) => JSON.stringify(name)).join(", ")};`];
 
+/** Each part of an option for itself: some readers of the language know no lists of messages. */
+function settings(name: string, value: JsonValue): string[] {
+  if (!name.startsWith("(") || typeof value !== "object" || value === null) return [`${name} = ${literal(value)}`];
+  return Object.entries(value).flatMap(([member, given]) =>
+    [given].flat().map((one) => `${name}.${member} = ${literal(one)}`),
+  );
+}
+
 /** JSON writes an extension in brackets, the language in parentheses. */
-const optionName = (name: string) => name.replace(/^\[(.*)\]$/, "(.$1)");
+const optionName = (name: string) => name.replace(/^\[(.*)\]$/, "($1)");
 
 function literal(value: JsonValue): string {
   if (Array.isArray(value)) return `[${value.map(literal).join(", ")}]`;
