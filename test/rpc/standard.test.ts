@@ -230,7 +230,11 @@ describe("standard details of errors", () => {
     ["half a character", `half ${"\ud83d"}`, `half ${"\ufffd"}`],
     ["very long, of large characters", "€".repeat(5_000), "€".repeat(1_000)],
   ])("a text that is %s arrives with its details", async (_, given, heard) => {
-    for (const createTransport of [createGrpcTransport, createConnectTransport as never, createGrpcWebTransport as never]) {
+    for (const createTransport of [
+      createGrpcTransport,
+      createConnectTransport as never,
+      createGrpcWebTransport as never,
+    ]) {
       const error = await errorOf(createTransport, refuse("INVALID_REQUEST", given, { field: given }));
       expect([error.code, error.rawMessage]).toEqual([Code.InvalidArgument, heard]);
       expect(error.findDetails(ErrorDetailSchema)[0]?.message).toBe(heard);
