@@ -30,12 +30,11 @@ const silent = { debug: () => {}, info: () => {}, error: () => {} };
 let platform: Platform;
 let token: string;
 let server: RpcServer;
-const isThere = true;
 /** What GetParticipant answers, where a test says so. */
 let getParticipant: (() => Promise<unknown>) | undefined;
 
-const start = (core: Core, tls?: RpcTls) =>
-  startRpcServer({ core, host: "127.0.0.1", port: 0, log: silent, isReady: async () => isThere, tls });
+const start = (core: Core, tls?: RpcTls, isReady = async () => true) =>
+  startRpcServer({ core, host: "127.0.0.1", port: 0, log: silent, isReady, tls });
 
 async function credential(name: string, ...scopes: Scope[]): Promise<string> {
   const expiresAt = new Date(Date.now() + 3_600_000);
@@ -69,7 +68,8 @@ const curl = async (...args: string[]) =>
     .stdout;
 
 describe("health", () => {
-  const clientOf = (url: string) => createClient(Health, createGrpcTransport({ baseUrl: url }));
+  const clientOf = (url: string) =>
+    createClient(Health, createGrpcTransport({ baseUrl: url, idleConnectionTimeoutMs: 100 }));
 
   test("is told to everybody, of the whole and of each service; of an unknown one it is NotFound", async () => {
     const health = clientOf(server.url);
@@ -112,6 +112,15 @@ describe("health", () => {
     expect(JSON.parse(await curl(...schema, `${server.url}/grpc.health.v1.Health/Check`))).toEqual({
       status: "SERVING",
     });
+  });
+
+  test("is NOT_SERVING of every service of a core that lacks something", async () => {
+    const lacking = await start(platform.core, undefined, async () => false);
+    const health = clientOf(lacking.url);
+    for (const service of ["", "dcm.v1.OrderService"]) {
+      expect(await health.check({ service })).toMatchObject({ status: Status.NOT_SERVING });
+    }
+    await lacking.close();
   });
 
   test("says NOT_SERVING while what the core needs is not there, and asks once a second however many ask", async () => {
