@@ -1,5 +1,5 @@
 import { create, type DescService } from "@bufbuild/protobuf";
-import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext, Interceptor, ServiceImpl } from "@connectrpc/connect";
 import { AuditService } from "../../gen/dcm/v1/audit_service_pb.ts";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { CredentialService } from "../../gen/dcm/v1/credential_service_pb.ts";
@@ -17,8 +17,8 @@ import * as answers from "./answers.ts";
 import { accessOf } from "./authorize.ts";
 import { actorOf, bankOf, readingBank, seesPublicPart } from "./caller.ts";
 import { bankRoles, participantKinds } from "./enums.ts";
-import { invalidRequest, unlessRefused } from "./errors.ts";
-import { optionalNamed, pageSize, pageToken, readPageToken } from "./fields.ts";
+import { unlessRefused } from "./errors.ts";
+import { optionalNamed, pageSize, pageToken, readPageToken, required } from "./fields.ts";
 import * as requests from "./requests.ts";
 
 /** A service and its handlers by the local name of the method. */
@@ -44,13 +44,16 @@ export function coreServices(core: Core): ServiceRow[] {
 }
 
 /** The same for a router of Connect, which serves them over the network. Throws for a method that nobody may call. */
-export function routesOf(services: readonly ServiceRow[]): (router: ConnectRouter) => void {
+export function routesOf(
+  services: readonly ServiceRow[],
+  interceptors: Interceptor[] = [],
+): (router: ConnectRouter) => void {
   return (router) => {
     for (const { service, handlers } of services) {
       const forNobody = service.methods.find((method) => accessOf(method).length === 0);
       if (forNobody !== undefined)
         throw new Error(`${service.typeName}/${forNobody.name} names nobody who may call it`);
-      router.service(service, handlers as never);
+      router.service(service, handlers as never, { interceptors });
     }
   };
 }
@@ -87,7 +90,7 @@ const credentialHandlers = (core: Core): ServiceImpl<typeof CredentialService> =
 
 const auditHandlers = (core: Core): ServiceImpl<typeof AuditService> => ({
   async listAuditEntries(request) {
-    const limit = pageSize(request.pageSize, 50, "page_size");
+    const limit = pageSize(request.pageSize, 50);
     const [last] = readPageToken(request.pageToken, 1, requests.isEntryNumber) ?? [];
     const before = last === undefined ? undefined : Number(last);
     const found = await core.listAuditEntries(requests.auditFilter(request), { limit: limit + 1, before });
@@ -140,7 +143,7 @@ const paymentMessageHandlers = (core: Core): ServiceImpl<typeof PaymentMessageSe
 
 const callbackHandlers = (core: Core): ServiceImpl<typeof CallbackService> => ({
   async listCallbacks(request, context) {
-    const limit = pageSize(request.pageSize, 50, "page_size");
+    const limit = pageSize(request.pageSize, 50);
     const [after] = readPageToken(request.pageToken, 1) ?? [];
     const found = await core.listCallbacks(requests.callbackFilter(request.filter, readingBank(context)), {
       limit: limit + 1,
@@ -160,7 +163,6 @@ const callbackHandlers = (core: Core): ServiceImpl<typeof CallbackService> => ({
     return { replayed: await core.replayCallbacks(actorOf(context), requests.callbackFilter(request.filter)) };
   },
   async redriveDeadLetters({ limit }, context) {
-    if (limit < 0) throw invalidRequest("limit", "is negative");
     const atMost = limit === 0 ? 1_000 : Math.min(limit, 10_000);
     return { redriven: await core.redriveDeadLetters(actorOf(context), atMost) };
   },
@@ -216,7 +218,6 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
     };
   },
   async reconcileRegisters({ lastDays }) {
-    if (lastDays < 0) throw invalidRequest("last_days", "is negative");
     const days = lastDays === 0 ? 7 : Math.min(lastDays, 3_660);
     return { discrepancies: await core.reconcileRegisters(days) };
   },
@@ -224,21 +225,21 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
 
 const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService> => ({
   async registerBank(request, context) {
-    const registration = requests.registration("bank", request.bank);
+    const registration = requests.registration("bank", required(request.bank));
     const registered = await core.registerParticipant(actorOf(context), registration, { prove: request.prove });
     return { bank: answers.toParticipant(unlessRefused(registered)) };
   },
   async registerMerchant(request, context) {
-    const registration = requests.registration("merchant", request.merchant);
+    const registration = requests.registration("merchant", required(request.merchant));
     const registered = await core.registerParticipant(actorOf(context), registration, { prove: request.prove });
     return { merchant: answers.toParticipant(unlessRefused(registered)) };
   },
   async listParticipants(request) {
-    const limit = pageSize(request.pageSize, 100, "page_size");
+    const limit = pageSize(request.pageSize, 100);
     const [name = "", lastGuid] = readPageToken(request.pageToken, 2) ?? [];
     const filter = {
-      kind: optionalNamed(participantKinds, request.kind, "kind"),
-      role: optionalNamed(bankRoles, request.role, "role"),
+      kind: optionalNamed(participantKinds, request.kind),
+      role: optionalNamed(bankRoles, request.role),
     };
     const after = lastGuid === undefined ? undefined : { name, guid: lastGuid };
     const found = await core.listParticipants(filter, { limit: limit + 1, after });
