@@ -56,7 +56,8 @@ export const steps: readonly Step[] = [
     group: "drift",
     name: "no change of the contract goes unnoticed",
     command: ["node", "scripts/contract-drift.ts"],
-    whatToDo: "Tie what is named above to what is generated from the contract, so that the compiler or a check sees it.",
+    whatToDo:
+      "Tie what is named above to what is generated from the contract, so that the compiler or a check sees it.",
   },
   {
     group: "style",

@@ -14,7 +14,7 @@ const root = resolve(import.meta.dirname, "..");
 /** The tests are not compiled: what only they hold to the contract is not held. */
 const compiled = ["src", "gen", "scripts"];
 const copied = [...compiled, "openapi", "proto", "contract", "package.json", "tsconfig.json"];
-const configured = ["buf.yaml", "buf.gen.yaml", "redocly.yaml"];
+const configured = ["buf.yaml", "buf.gen.yaml", "buf.gen.deps.yaml", "redocly.yaml"];
 
 type Outcome = { ok: boolean; said: string };
 

@@ -222,12 +222,19 @@ function dropped(document: Node): AtDepth[] {
   return [...rest, ...rpc];
 }
 
+/** Nothing in the program is written from these, field by field. */
+const untied = ["CallbackClaims", "PayOutClaims", "CreditClaims"];
+
 /** Each kind of answer, and of claims that a callback tells, has a field more, which nobody fills. */
 function added(document: Node): AtDepth[] {
-  const rest = schemasOf(document).map(({ kind, name, path, depth }): AtDepth => {
+  const tied = schemasOf(document).filter(({ name }) => !untied.includes(name));
+  const rest = tied.map(({ kind, name, path, depth }): AtDepth => {
     const field = `more_of_${snake(name)}`;
     const apply = (contract: Contract) => {
-      at(contract.document, ...path, "properties")[field] = { type: "string", description: "New." };
+      const schema = at(contract.document, ...path);
+      at(schema, "properties")[field] = { type: "string", description: "New." };
+      // Of an answer the optional fields are named as well; of a callback those that are always there.
+      if (kind === "callback") schema.required = [...((schema.required as string[] | undefined) ?? []), field];
     };
     return { what: `the ${kind} ${name} has ${field}`, trace: field, apply, depth };
   });

@@ -1,3 +1,4 @@
+import type { components } from "../../gen/rest/types.ts";
 import type { CoreContext } from "../core/context.ts";
 import { PING_KIND } from "../sdk/callbacks.ts";
 import type { CallbackClient } from "./client.ts";
@@ -9,7 +10,10 @@ type PingParts = { client: CallbackClient; signer: Signer; now: () => Date; newG
 export function createPing({ client, signer, now, newGuid }: PingParts): CoreContext["ping"] {
   return async (receiver, url, challenge) => {
     const marked = { guid: newGuid(), kind: PING_KIND, at: now() };
-    const content = { form: "signed", claims: { challenge } } as const;
+    const claims: Omit<components["schemas"]["PingClaims"], keyof components["schemas"]["CallbackClaims"]> = {
+      challenge,
+    };
+    const content = { form: "signed", claims } as const;
     const { answer, ...result } = await client.post(
       url,
       await sealEnvelope(content, marked, receiver, signer, newGuid),

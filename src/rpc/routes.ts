@@ -1,5 +1,5 @@
 import { create, type DescService } from "@bufbuild/protobuf";
-import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext, Interceptor } from "@connectrpc/connect";
 import { AuditService } from "../../gen/dcm/v1/audit_service_pb.ts";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { CredentialService } from "../../gen/dcm/v1/credential_service_pb.ts";
@@ -10,15 +10,16 @@ import { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Core } from "../core/core.ts";
 import { bankStatement } from "../core/identity/identity.ts";
+import type { OrderWithParties } from "../core/orders.ts";
 import type { PaymentMessage } from "../core/paymentMessages.ts";
-import type { Participant } from "../domain/participant.ts";
+import { isOpen } from "../domain/order.ts";
 import { orderDetailsClaims } from "../wire/order.ts";
 import * as answers from "./answers.ts";
 import { accessOf } from "./authorize.ts";
 import { actorOf, bankOf, readingBank, seesPublicPart } from "./caller.ts";
 import { bankRoles, participantKinds } from "./enums.ts";
-import { invalidRequest, unlessRefused } from "./errors.ts";
-import { optionalNamed, pageSize, pageToken, readPageToken } from "./fields.ts";
+import { unlessRefused } from "./errors.ts";
+import { optionalNamed, pageSize, pageToken, readPageToken, required } from "./fields.ts";
 import * as requests from "./requests.ts";
 import type { Whole, WholeAnswers } from "./whole.ts";
 
@@ -45,13 +46,16 @@ export function coreServices(core: Core): ServiceRow[] {
 }
 
 /** The same for a router of Connect, which serves them over the network. Throws for a method that nobody may call. */
-export function routesOf(services: readonly ServiceRow[]): (router: ConnectRouter) => void {
+export function routesOf(
+  services: readonly ServiceRow[],
+  interceptors: Interceptor[] = [],
+): (router: ConnectRouter) => void {
   return (router) => {
     for (const { service, handlers } of services) {
       const forNobody = service.methods.find((method) => accessOf(method).length === 0);
       if (forNobody !== undefined)
         throw new Error(`${service.typeName}/${forNobody.name} names nobody who may call it`);
-      router.service(service, handlers as never);
+      router.service(service, handlers as never, { interceptors });
     }
   };
 }
@@ -88,7 +92,7 @@ const credentialHandlers = (core: Core): WholeAnswers<typeof CredentialService> 
 
 const auditHandlers = (core: Core): WholeAnswers<typeof AuditService> => ({
   async listAuditEntries(request) {
-    const limit = pageSize(request.pageSize, 50, "page_size");
+    const limit = pageSize(request.pageSize, 50);
     const [last] = readPageToken(request.pageToken, 1, requests.isEntryNumber) ?? [];
     const before = last === undefined ? undefined : Number(last);
     const found = await core.listAuditEntries(requests.auditFilter(request), { limit: limit + 1, before });
@@ -99,39 +103,37 @@ const auditHandlers = (core: Core): WholeAnswers<typeof AuditService> => ({
 
 const orderHandlers = (core: Core): WholeAnswers<typeof OrderService> => {
   type Answer = Whole<typeof GetOrderResponseSchema>;
-  const read = async (
-    orderId: string,
-    reader?: Participant,
+  const answerOf = (
+    found: OrderWithParties,
     toMessage: (message: PaymentMessage) => Answer["paymentMessage"] = answers.toPaymentMessage,
-  ): Promise<Answer> => {
-    const found = unlessRefused(await core.getOrder(orderId, reader));
-    return {
-      order: answers.toOrder(found.order),
-      merchant: answers.toParticipant(found.merchant),
-      creditorAgent: answers.toParticipant(found.creditorAgent),
-      creditorAccount: found.creditorAccount,
-      encryptionJwk: answers.jwkText(found.encryptionJwk),
-      paymentMessage: found.paymentMessage && toMessage(found.paymentMessage),
-    };
-  };
+    signedDetails = "",
+  ): Answer => ({
+    order: answers.toOrder(found.order),
+    merchant: answers.toParticipant(found.merchant),
+    creditorAgent: answers.toParticipant(found.creditorAgent),
+    creditorAccount: found.creditorAccount,
+    encryptionJwk: answers.jwkText(found.encryptionJwk),
+    paymentMessage: found.paymentMessage && toMessage(found.paymentMessage),
+    signedDetails,
+  });
+  const signed = (found: OrderWithParties) =>
+    core.signedDetails(found.order.guid, (now) =>
+      orderDetailsClaims(create(GetOrderResponseSchema, answerOf(found)), now),
+    );
   return {
     async createOrder({ jws, signedDetails }) {
       const request = unlessRefused(await core.identity.orderOf(jws));
       const { order, alreadyExisted } = unlessRefused(await core.createOrder(request));
-      const details =
-        signedDetails && orderDetailsClaims(create(GetOrderResponseSchema, await read(order.guid)), core.now());
-      return {
-        order: answers.toOrder(order),
-        alreadyExisted,
-        signedDetails: details ? await core.signAsPlatform(details) : "",
-      };
+      const details = signedDetails ? await signed(unlessRefused(await core.getOrder(order.guid))) : "";
+      return { order: answers.toOrder(order), alreadyExisted, signedDetails: details };
     },
-    getOrder: ({ orderId }, context) =>
-      read(
-        orderId,
-        readingBank(context),
-        seesPublicPart(context) ? answers.toPublicPaymentMessage : answers.toPaymentMessage,
-      ),
+    async getOrder({ orderId, signedDetails }, context) {
+      const toMessage = seesPublicPart(context) ? answers.toPublicPaymentMessage : answers.toPaymentMessage;
+      const found = unlessRefused(await core.getOrder(orderId, readingBank(context)));
+      // A link to an order that is over leads nowhere: nothing is signed for it.
+      const isWanted = signedDetails && isOpen(found.order, core.now());
+      return answerOf(found, toMessage, isWanted ? await signed(found) : "");
+    },
   };
 };
 
@@ -149,7 +151,7 @@ const paymentMessageHandlers = (core: Core): WholeAnswers<typeof PaymentMessageS
 
 const callbackHandlers = (core: Core): WholeAnswers<typeof CallbackService> => ({
   async listCallbacks(request, context) {
-    const limit = pageSize(request.pageSize, 50, "page_size");
+    const limit = pageSize(request.pageSize, 50);
     const [after] = readPageToken(request.pageToken, 1) ?? [];
     const found = await core.listCallbacks(requests.callbackFilter(request.filter, readingBank(context)), {
       limit: limit + 1,
@@ -169,7 +171,6 @@ const callbackHandlers = (core: Core): WholeAnswers<typeof CallbackService> => (
     return { replayed: await core.replayCallbacks(actorOf(context), requests.callbackFilter(request.filter)) };
   },
   async redriveDeadLetters({ limit }, context) {
-    if (limit < 0) throw invalidRequest("limit", "is negative");
     const atMost = limit === 0 ? 1_000 : Math.min(limit, 10_000);
     return { redriven: await core.redriveDeadLetters(actorOf(context), atMost) };
   },
@@ -225,7 +226,6 @@ const settlementHandlers = (core: Core): WholeAnswers<typeof SettlementService> 
     };
   },
   async reconcileRegisters({ lastDays }) {
-    if (lastDays < 0) throw invalidRequest("last_days", "is negative");
     const days = lastDays === 0 ? 7 : Math.min(lastDays, 3_660);
     return { discrepancies: await core.reconcileRegisters(days) };
   },
@@ -233,21 +233,21 @@ const settlementHandlers = (core: Core): WholeAnswers<typeof SettlementService> 
 
 const participantHandlers = (core: Core): WholeAnswers<typeof ParticipantService> => ({
   async registerBank(request, context) {
-    const registration = requests.registration("bank", request.bank);
+    const registration = requests.registration("bank", required(request.bank));
     const registered = await core.registerParticipant(actorOf(context), registration, { prove: request.prove });
     return { bank: answers.toParticipant(unlessRefused(registered)) };
   },
   async registerMerchant(request, context) {
-    const registration = requests.registration("merchant", request.merchant);
+    const registration = requests.registration("merchant", required(request.merchant));
     const registered = await core.registerParticipant(actorOf(context), registration, { prove: request.prove });
     return { merchant: answers.toParticipant(unlessRefused(registered)) };
   },
   async listParticipants(request) {
-    const limit = pageSize(request.pageSize, 100, "page_size");
+    const limit = pageSize(request.pageSize, 100);
     const [name = "", lastGuid] = readPageToken(request.pageToken, 2) ?? [];
     const filter = {
-      kind: optionalNamed(participantKinds, request.kind, "kind"),
-      role: optionalNamed(bankRoles, request.role, "role"),
+      kind: optionalNamed(participantKinds, request.kind),
+      role: optionalNamed(bankRoles, request.role),
     };
     const after = lastGuid === undefined ? undefined : { name, guid: lastGuid };
     const found = await core.listParticipants(filter, { limit: limit + 1, after });
