@@ -21,8 +21,10 @@ export function bodyReaders(id: OperationId): RequestHandler[] {
   if (requestContentTypes.length === 0) return [];
   const parse: RequestHandler = (request, _response, next) => {
     const bytes = bodyOf(request);
-    // What has no bytes has no form either: clients name one, or do not, as they please.
-    const body = bytes.length === 0 ? undefined : bodyIn(id, bytes, request.headers["content-type"]);
+    const text = new TextDecoder().decode(bytes);
+    const body = saysNothing(text, bodyRequired)
+      ? undefined
+      : bodyIn(id, { bytes, text }, request.headers["content-type"]);
     if (body === undefined && bodyRequired) throw new RestRefusal("INVALID_REQUEST", { text: "the body is missing" });
     request.body = body;
     next();
@@ -30,9 +32,16 @@ export function bodyReaders(id: OperationId): RequestHandler[] {
   return [readBytes, parse];
 }
 
-function bodyIn(id: OperationId, bytes: Uint8Array, contentType: string | undefined): object | undefined {
+/** Clients that have nothing to say write it in many ways, and name a media type for it, or none, as they please. */
+function saysNothing(text: string, bodyRequired: boolean): boolean {
+  const said = text.trim();
+  return said === "" || said === '""' || said === "null" || (said === "{}" && !bodyRequired);
+}
+
+function bodyIn(id: OperationId, { bytes, text }: { bytes: Uint8Array; text: string }, contentType = ""): object {
   const accepted: readonly string[] = operations[id].requestContentTypes;
-  const type = mediaType(contentType);
+  // Whoever names none is taken for one who sends JSON.
+  const type = mediaType(contentType === "" ? "application/json" : contentType);
   if (type === undefined || !accepted.includes(type.essence)) {
     throw new RestRefusal("UNSUPPORTED_MEDIA_TYPE", { text: `Content-Type must be ${oneOf(accepted)}` });
   }
@@ -42,17 +51,15 @@ function bodyIn(id: OperationId, bytes: Uint8Array, contentType: string | undefi
   }
   // A lenient reader would repair it, and different bodies would become one.
   if (!isUtf8(bytes)) throw new RestRefusal("INVALID_REQUEST", { text: "the body is not UTF-8" });
-  const text = new TextDecoder().decode(bytes);
-  if (text.trim() === "") return undefined;
   if (type.essence === "application/json") return objectIn(text, accepted);
   validateBareBody(id, text);
   // A bare token means what it means inside the JSON form.
   return { jwt: text.trim() };
 }
 
-function mediaType(header: string | undefined): MIMEType | undefined {
+function mediaType(header: string): MIMEType | undefined {
   try {
-    return header === undefined ? undefined : new MIMEType(header);
+    return new MIMEType(header);
   } catch {
     return undefined;
   }
@@ -62,11 +69,9 @@ function oneOf(names: readonly string[]): string {
   return [names.slice(0, -1).join(", "), names.at(-1)].filter(Boolean).join(" or ");
 }
 
-/** The object in a JSON text; nothing where the text says nothing. */
-function objectIn(text: string, accepted: readonly string[]): object | undefined {
+function objectIn(text: string, accepted: readonly string[]): object {
   const value = parsed(text);
-  if (value === null || value === "") return undefined;
-  if (typeof value !== "object" || Array.isArray(value)) {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
     const problem = value === undefined ? "the body is not JSON" : "the body must be a JSON object";
     const isBare = /^\s*"?[\w-]+\.[\w-]+\./.test(text) && accepted.includes("application/jwt");
     const advice = isBare ? "; a bare JWS is sent as application/jwt" : "";

@@ -196,6 +196,14 @@ describe("a payment message by itself, without JSON", () => {
 });
 
 describe("media types", () => {
+  test("a body without one is JSON", async () => {
+    const token = await access(keys.bank);
+    expect((await ask(rest, MESSAGES, post(JSON.stringify({ jwt: message }), token))).status).toBe(201);
+    const refused = await ask(rest, MESSAGES, post(message, token));
+    const error = "the body is not JSON; a bare JWS is sent as application/jwt";
+    expect([refused.status, refused.json]).toEqual([400, { error, code: "INVALID_REQUEST" }]);
+  });
+
   const takesBody = Object.entries(operations).filter(([, { requestContentTypes }]) => requestContentTypes.length > 0);
   const targets: Record<string, string> = { register_id: "1012231", counterparty_guid: BANK_GUID };
   const target = (id: string) =>
@@ -203,9 +211,9 @@ describe("media types", () => {
 
   test.each(takesBody)("%s says which it takes, in the words of its family", async (id, { requestContentTypes }) => {
     const types: readonly string[] = requestContentTypes;
-    const refused = ["application/xml", undefined, "nonsense", ...bareTypes.filter((type) => !types.includes(type))];
+    const refused = ["application/xml", "nonsense", ...bareTypes.filter((type) => !types.includes(type))];
     for (const type of refused) {
-      const headers = { ...(type === undefined ? {} : typed(type)), ...(await access(keys.bank)) };
+      const headers = { ...typed(type), ...(await access(keys.bank)) };
       const { status, json } = await ask(rest, target(id), post("a.b.c", headers));
       expect(status).toBe(415);
       const text = json.description ?? json.error;
@@ -260,6 +268,9 @@ describe("an order's token", () => {
     ["an object with something else", '{"note":"x"}', json],
     ["null", "null", json],
     ["an empty text", '""', json],
+    ["an empty object that is said to be nothing", "{}", {}],
+    ["an empty object that is said to be a form", "{}", typed("application/x-www-form-urlencoded")],
+    ["an empty text that is said to be a text", '""', typed("text/plain;charset=UTF-8")],
     ["an empty jwt", '{"jwt":""}', json],
   ])("stays that of the query beside %s, and is missing without it", async (_what, body, headers) => {
     const init = body === undefined ? { method: "POST" } : post(body, headers);
