@@ -244,12 +244,15 @@ describe("payment messages", () => {
     });
   });
 
-  test("submitPaymentMessageAlias: the caller is found by the kid of its token", async () => {
-    const jwt = await signJws(exampleClaims("PaymentMessageClaims"), keys.secondBank);
-    const answer = await ask(rest, "/api/v1/payment_message", postJson({ jwt }, await access(keys.secondBank)));
-    expect(answer.status).toBe(201);
-    expect(seen.submitted?.callerGuid).toBe(SECOND_BANK_GUID);
-  });
+  test.each(["/api/v1/payment_message", "/api/v1/payment-message"])(
+    "%s: the caller is found by the kid of its token",
+    async (path) => {
+      const jwt = await signJws(exampleClaims("PaymentMessageClaims"), keys.secondBank);
+      const answer = await ask(rest, path, postJson({ jwt }, await access(keys.secondBank)));
+      expect(answer.status).toBe(201);
+      expect(seen.submitted?.callerGuid).toBe(SECOND_BANK_GUID);
+    },
+  );
 
   test("GET payment message: readable when the key that it was encrypted for is forgotten", async () => {
     messageChange = { creditorAgentJwk: null };
