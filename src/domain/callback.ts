@@ -1,6 +1,6 @@
 /**
  * What callbacks exist, what can come of one attempt to deliver them, and what the platform does then. Everything here
- * is data with pure functions over it: time, randomness and counts come in as arguments.
+ * is data with pure functions over it: time and counts come in as arguments.
  */
 
 import type { OrderStatus } from "./order.ts";
@@ -36,10 +36,11 @@ export const CALLBACK_STATES = [
 ] as const;
 export type CallbackState = (typeof CALLBACK_STATES)[number];
 
-export const OUTCOMES = [
-  /** 2xx, with the whole answer read. */
+/** What stands in the history. What no attempt ends with any more stays readable. */
+export const STORED_OUTCOMES = [
+  /** 2xx */
   "accepted",
-  /** 4xx other than 408, 425 and 429, with the whole answer read. */
+  /** 4xx other than 408, 425 and 429 */
   "refused",
   /** 3xx: redirects are never followed. */
   "redirected",
@@ -56,11 +57,13 @@ export const OUTCOMES = [
   "tls_failure",
   /** No status line and headers within the time of one attempt. */
   "timeout",
-  /** The headers came, the rest of the answer did not in time. */
+  /** Past: the headers came, the rest of the answer did not in time. */
   "body_timeout",
-  /** The answer is larger than what is read. */
+  /** Past: the answer was larger than what is read. */
   "oversized",
+  /** The connection ended before status line and headers. */
   "connection_reset",
+  /** What came is not HTTP/1.1, has headers beyond 16 KiB, or switches to a protocol that nobody asked for. */
   "malformed_http",
   /** The address guard refused where the endpoint's name points to. */
   "address_refused",
@@ -69,7 +72,16 @@ export const OUTCOMES = [
   /** The process died before it recorded what happened: the receiver may or may not have the callback. */
   "lost",
 ] as const;
-export type Outcome = (typeof OUTCOMES)[number];
+export type StoredOutcome = (typeof STORED_OUTCOMES)[number];
+
+/** Since the status line alone is the answer, a body ends no attempt. */
+const pastOutcomes = ["body_timeout", "oversized"] as const satisfies readonly StoredOutcome[];
+
+/** What an attempt can end with. */
+export type Outcome = Exclude<StoredOutcome, (typeof pastOutcomes)[number]>;
+export const OUTCOMES: readonly Outcome[] = STORED_OUTCOMES.filter(
+  (outcome): outcome is Outcome => !(pastOutcomes as readonly string[]).includes(outcome),
+);
 
 // ---------------------------------------------------------------------------------------------------------------- retries
 
@@ -80,29 +92,26 @@ export type RetryPolicy = {
   maxAttempts: number;
   /** Connect and answer of one attempt together. */
   attemptTimeoutMs: number;
-  /** How much of a Retry-After is believed. */
+  /** How much of a Retry-After is honoured. */
   maxRetryAfterMs: number;
-  /** Jitter is added on top, so the documented waits stay the minimum. */
-  jitterRatio: number;
 };
 
 /**
  * 1 + 2 + 4 + 8 + 16 + 32 = 63 s for the first six waits and 4 × 60 = 240 s for the other four: at most 11 calls over
- * 303 s, not counting the attempts' own time (at most 11 × 10 s) and jitter (at most 30.3 s).
+ * 303 s, not counting the attempts' own time (at most 11 × 10 s) and the turns of the queues.
  */
 export const defaultRetryPolicy: RetryPolicy = {
   waitsMs: [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000],
   maxAttempts: 11,
   attemptTimeoutMs: 10_000,
   maxRetryAfterMs: 60_000,
-  jitterRatio: 0.1,
 };
 
-/** The wait before the next attempt, after `attempt` (counted from 1); `random` in 0..1 is the caller's. */
-export function retryDelayMs(policy: RetryPolicy, attempt: number, retryAfterMs: number, random: number): number {
+/** The least wait before the next attempt, after `attempt` (counted from 1); never shorter than what the receiver asked for. */
+export function retryDelayMs(policy: RetryPolicy, attempt: number, retryAfterMs: number): number {
   const waitMs = policy.waitsMs[Math.min(attempt, policy.waitsMs.length) - 1] ?? 0;
   const askedMs = Math.min(Math.max(retryAfterMs, 0), policy.maxRetryAfterMs);
-  return Math.round(Math.max(waitMs, askedMs) * (1 + policy.jitterRatio * random));
+  return Math.ceil(Math.max(waitMs, askedMs));
 }
 
 // ---------------------------------------------------------------------------------------------------------- outcome table
@@ -175,8 +184,6 @@ export const outcomeClasses = {
   dns_failure: "unanswered",
   tls_failure: "unanswered",
   timeout: "unanswered",
-  body_timeout: "unanswered",
-  oversized: "unanswered",
   connection_reset: "unanswered",
   malformed_http: "unanswered",
   address_refused: "unanswered",
@@ -202,8 +209,6 @@ export type AttemptInput = {
   refusals: number;
   policy: RetryPolicy;
   retryAfterMs?: number | undefined;
-  /** 0..1, for jitter. */
-  random: number;
 };
 
 export type Decision =
@@ -217,7 +222,7 @@ export function afterAttempt(input: AttemptInput): Decision {
   if (!Number.isInteger(attempt) || attempt < 1) throw new RangeError(`attempts count from 1, not ${attempt}`);
   const row = outcomeRow(input.kind, outcome);
   if (row.end.state !== "delivered" && mayRetry(row, input)) {
-    const delayMs = retryDelayMs(policy, attempt, input.retryAfterMs ?? 0, input.random);
+    const delayMs = retryDelayMs(policy, attempt, input.retryAfterMs ?? 0);
     return { state: "waiting", delayMs, effect: "none" };
   }
   // A replay can never revive or undo a finished payment: only the first series has effects, later ones only endings.

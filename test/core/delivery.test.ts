@@ -45,7 +45,6 @@ function worker(answer: ClaimAnswer, { claimMs = 0, slots = createSlots(), recor
     },
     slots,
     maxParks: 3,
-    random: () => 0,
     signer: { issuer: "https://gateway.example", sign: async () => "" },
     log: { debug() {}, info() {}, warn, error() {} },
     observer: { attempted() {}, parked() {} },
