@@ -10,15 +10,24 @@ export interface paths {
         /**
          * Show the payment page
          * @description The page that the payer's browser opens. On a computer (`mobile=0`) it shows a QR code; on a phone (`mobile=1`) it lists the
-         *     deep links of the banks that can pay the order. An order that can no longer be paid is shown with its state.
+         *     deep links of the banks that can pay the order. Without `mobile` the page suits the device that asks: a phone, by
+         *     `Sec-CH-UA-Mobile` or else by `User-Agent`, gets the links, anything else the QR code. The QR code holds the order's
+         *     `link_deeplinks`. An order that can no longer be paid is shown with its state.
+         *
+         *     A bank's link is its registered prefix followed by what it is registered for (`deep_link_content` of the emitters): the order's
+         *     details as a JWT that the platform signs (`OrderDetailsClaims`), or the order's identifier. A bank verifies the JWT with
+         *     the platform's published keys and goes on with its `id`. The token is that of `custom=true`, the same for all banks and at
+         *     every view; only when the key that signed it has retired, it is signed again, so that whatever the page shows can be
+         *     verified for at least a day.
          */
         get: operations["showPaymentPage"];
         put?: never;
         /**
          * Create an order
          * @description Creates the order that the merchant's signed token describes and answers the links for the payer. The token stands in the
-         *     query (`jwt`) or, so that it stays out of access logs, in a JSON body; two different ones are refused. The token is the
-         *     authentication: it is verified with the keys of the merchant named by its `sub` claim.
+         *     query (`jwt`) or, so that it stays out of access logs, in a JSON body. A body that has no token (none at all, `{}`, `null`, an
+         *     empty text or an empty `jwt`) leaves that of the query in force; two equal ones are one; two different ones are refused. The
+         *     token is the authentication: it is verified with the keys of the merchant named by its `sub` claim.
          *
          *     The same signed order again answers the first order again. The same `ref` with other content is refused.
          */
@@ -146,10 +155,33 @@ export interface paths {
         put?: never;
         /**
          * Submit a payment message by the short path
-         * @description The same as `submitPaymentMessage`, under the path of the older guide. The caller is found by the key identifier of its
-         *     `Cx-Authorization` token.
+         * @deprecated
+         * @description The same as `submitPaymentMessage`, under a path of the older guide; new integrations use that one. The caller is found by the
+         *     key identifier of its `Cx-Authorization` token, which is required here.
          */
         post: operations["submitPaymentMessageAlias"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/payment-message": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit a payment message by the short path with a hyphen
+         * @deprecated
+         * @description The same as `submitPaymentMessage`, under another path of the older guide; new integrations use that one. The caller is found by the
+         *     key identifier of its `Cx-Authorization` token, which is required here.
+         */
+        post: operations["submitPaymentMessageHyphenAlias"];
         delete?: never;
         options?: never;
         head?: never;
@@ -676,17 +708,22 @@ export interface components {
         CallbackJws: string;
         /** @description A token with CxAuthorizationClaims. */
         CxAuthorizationToken: string;
-        /** @description A token with OrderClaims, signed by the merchant. */
+        /** @description A token with OrderClaims, signed by the merchant. An empty one is none. */
         OrderToken: string;
-        /** @description An order's token in a body. */
+        /** @description An order's token in a body. It is required unless the query carries it. */
         OrderEnvelope: {
-            jwt: components["schemas"]["OrderToken"];
+            jwt?: components["schemas"]["OrderToken"];
         };
         /** @description A payment message's token in a body. */
         PaymentMessageEnvelope: {
             /** @description A token with PaymentMessageClaims, signed by the initiator bank. */
             jwt: string;
         };
+        /**
+         * @description A token with PaymentMessageClaims, signed by the initiator bank, as the whole body. White space around it means nothing, but it
+         *     counts for `body_sha256` and for what makes a retry the same request.
+         */
+        BarePaymentMessage: string;
         /** @description A callback's token in a body. */
         PayInBankEnvelope: {
             /** @description A token with PayInBankClaims, signed by the platform. */
@@ -845,7 +882,10 @@ export interface components {
             link_deeplinks: string;
             /** @description The payment page for a computer. */
             link_qr: string;
-            /** @description The order's details signed by the platform; only with `custom=true`. */
+            /**
+             * @description The order's details signed by the platform; only with `custom=true`. It is the token of the payment page, and the same at a
+             *     repeat until the key that signed it has retired.
+             */
             jwt?: string;
         };
         /** @description An order as the initiator bank sees it. */
@@ -880,6 +920,37 @@ export interface components {
             fri?: components["schemas"]["UltimateBeneficiary"];
             /** @description The recipient bank's key, for which personal data is encrypted. */
             public_key?: components["schemas"]["Jwk"];
+        };
+        /**
+         * @description What the platform signs of an order for deep links. It tells the bank which order to read (`id`) and what to show until then;
+         *     what is paid is what the order says when the bank reads it. `public_key` is not among it.
+         * @example {
+         *       "id": "3aa202bc-6b20-445d-8969-8274b11c66d0",
+         *       "exp": 1719493881,
+         *       "amt": 1000,
+         *       "cur": "UAH",
+         *       "ref": "d4ee06f",
+         *       "prp": "Payment for goods/services",
+         *       "uid": "623e460b-9ffd-41df",
+         *       "recn": "City24 LLC",
+         *       "recc": "12345678",
+         *       "acc": "UA761372924114433543273694797",
+         *       "mcc": 5999,
+         *       "logo_url": "https://www.city24.com/logo.svg",
+         *       "bic": "380816",
+         *       "fri": {
+         *         "frn": "Kyivpark LLC",
+         *         "frc": "0987654321",
+         *         "fra": "UA55386780956567",
+         *         "frb": "300335",
+         *         "frm": "7791"
+         *       },
+         *       "iat": 1707105972
+         *     }
+         */
+        OrderDetailsClaims: components["schemas"]["OrderForBank"] & {
+            /** @description When the platform signed it, in Unix seconds. */
+            iat: number;
         };
         /** @description An order's state. */
         OrderStatus: {
@@ -936,8 +1007,13 @@ export interface components {
             bic: components["schemas"]["BankCode"];
             /** @description The bank's logo, if it has one. */
             logo_url?: string;
-            /** @description What opens the bank's application when the order's identifier is appended. */
+            /** @description What opens the bank's application when what `deep_link_content` says is appended. */
             deeplink_prefix: string;
+            /**
+             * @description What a link to the bank carries after the prefix.
+             * @enum {string}
+             */
+            deep_link_content: "signed_order" | "order_id";
         };
         /**
          * @description What a bank's payment message token says.
@@ -2037,20 +2113,23 @@ export interface components {
                 "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
-        /** @description The body is not declared as application/json. */
+        /** @description The body is not declared as what the operation takes, in another charset than UTF-8, or compressed; the error says which. */
         UnsupportedMediaType: {
             headers: {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "error": "the body must be application/json",
-                 *       "code": "UNSUPPORTED_MEDIA_TYPE"
-                 *     }
-                 */
                 "application/json": components["schemas"]["ErrorAnswer"];
             };
+        };
+        /** @description The copy that the caller has, by its `If-None-Match`, is what would be answered; there is no body. */
+        NotModified: {
+            headers: {
+                ETag: components["headers"]["EntityTag"];
+                "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
+                [name: string]: unknown;
+            };
+            content?: never;
         };
         /** @description The request line and the headers together are too large; the answer has no body. A long order token belongs in the body. */
         HeaderTooLarge: {
@@ -2177,7 +2256,7 @@ export interface components {
                 "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
-        /** @description The body is not declared as application/json, or it is compressed. */
+        /** @description The body is not declared as application/json, in another charset than UTF-8, or compressed; the description says which. */
         SettlementUnsupportedMediaType: {
             headers: {
                 [name: string]: unknown;
@@ -2186,7 +2265,7 @@ export interface components {
                 /**
                  * @example {
                  *       "error": "UNSUPPORTED_MEDIA_TYPE",
-                 *       "description": "the body must be application/json"
+                 *       "description": "Content-Type must be application/json"
                  *     }
                  */
                 "application/json": components["schemas"]["SettlementErrorAnswer"];
@@ -2239,7 +2318,10 @@ export interface components {
         CallbackKindHeader: components["schemas"]["CallbackKind"];
     };
     requestBodies: {
-        /** @description A token with PaymentMessageClaims, signed by the initiator bank. */
+        /**
+         * @description A token with PaymentMessageClaims, signed by the initiator bank: in JSON, or by itself as `application/jwt`, `application/jose` or
+         *     `text/plain`, which mean the same.
+         */
         SignedPaymentMessage: {
             content: {
                 /**
@@ -2248,10 +2330,23 @@ export interface components {
                  *     }
                  */
                 "application/json": components["schemas"]["PaymentMessageEnvelope"];
+                "application/jwt": components["schemas"]["BarePaymentMessage"];
+                "application/jose": components["schemas"]["BarePaymentMessage"];
+                "text/plain": components["schemas"]["BarePaymentMessage"];
             };
         };
     };
     headers: {
+        /**
+         * @description Names what is answered, byte by byte; sent back in `If-None-Match` it asks whether that has changed.
+         * @example "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+         */
+        EntityTag: string;
+        /**
+         * @description A copy may be kept, and is asked about before each use.
+         * @example no-cache
+         */
+        AskedAboutBeforeUse: "no-cache";
         /**
          * @description After how many seconds the request can be sent again.
          * @example 1
@@ -2267,7 +2362,7 @@ export interface operations {
             query: {
                 /** @description The order's identifier. */
                 id: components["parameters"]["OrderIdQuery"];
-                /** @description 0 for the QR code, 1 for the banks' deep links. */
+                /** @description 0 for the QR code, 1 for the banks' deep links; without it, what suits the device. */
                 mobile?: 0 | 1;
             };
             header?: never;
@@ -2279,6 +2374,8 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
+                    /** @description The headers of the request that the page was chosen by; only where `mobile` is not given. */
+                    Vary?: "Sec-CH-UA-Mobile, User-Agent";
                     [name: string]: unknown;
                 };
                 content: {
@@ -2307,14 +2404,17 @@ export interface operations {
             query?: {
                 /** @description The order as a compact JWS signed by the merchant; required unless the body carries it. */
                 jwt?: components["schemas"]["OrderToken"];
-                /** @description With `true` the answer also carries the order's details signed by the platform, for custom deep links. */
+                /**
+                 * @description With `true` the answer also carries the order's details signed by the platform, for deep links that the merchant draws
+                 *     itself: a bank's `deeplink_prefix` followed by them, where its `deep_link_content` is `signed_order`.
+                 */
                 custom?: boolean;
             };
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** @description The order's token in a body, instead of in the query. */
+        /** @description The order's token in a body, instead of in the query. A body without a token is as none. */
         requestBody?: {
             content: {
                 /**
@@ -2444,7 +2544,8 @@ export interface operations {
                      *         "name": "TPN Bank",
                      *         "bic": "306500",
                      *         "logo_url": "https://www.tpnbank.example/logo.svg",
-                     *         "deeplink_prefix": "tpnbank://pay?order="
+                     *         "deeplink_prefix": "tpnbank://pay?order=",
+                     *         "deep_link_content": "signed_order"
                      *       }
                      *     ]
                      */
@@ -2461,7 +2562,7 @@ export interface operations {
             query?: {
                 /** @description The order's identifier. */
                 id?: components["schemas"]["Guid"];
-                /** @description The order's identifier under its other accepted name; ignored when `id` is given. */
+                /** @description The order's identifier under its other accepted name. Beside `id` it must name the same order. */
                 order_id?: components["schemas"]["Guid"];
             };
             header?: never;
@@ -2577,6 +2678,27 @@ export interface operations {
         };
     };
     submitPaymentMessageAlias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["SignedPaymentMessage"];
+        responses: {
+            201: components["responses"]["PaymentMessageAccepted"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["PaymentMessageExists"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    submitPaymentMessageHyphenAlias: {
         parameters: {
             query?: never;
             header?: never;
@@ -3150,6 +3272,8 @@ export interface operations {
             /** @description The document. */
             200: {
                 headers: {
+                    ETag: components["headers"]["EntityTag"];
+                    "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3157,6 +3281,7 @@ export interface operations {
                     "application/yaml": string;
                 };
             };
+            304: components["responses"]["NotModified"];
             431: components["responses"]["HeaderTooLarge"];
         };
     };
@@ -3172,6 +3297,8 @@ export interface operations {
             /** @description The document. */
             200: {
                 headers: {
+                    ETag: components["headers"]["EntityTag"];
+                    "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3185,6 +3312,7 @@ export interface operations {
                     };
                 };
             };
+            304: components["responses"]["NotModified"];
             431: components["responses"]["HeaderTooLarge"];
         };
     };
@@ -3200,6 +3328,8 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
+                    ETag: components["headers"]["EntityTag"];
+                    "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3207,6 +3337,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            304: components["responses"]["NotModified"];
             431: components["responses"]["HeaderTooLarge"];
         };
     };
