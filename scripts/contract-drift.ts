@@ -121,33 +121,32 @@ async function refuseBroken(folder: string, contract: Contract): Promise<void> {
 
 async function main(words: readonly string[]): Promise<number> {
   const folder = makeCopy();
-  try {
-    const contract = readContract(folder);
-    await makeBaseline(folder, contract);
-    const unnoticed: Mutation[] = [];
-    const tell = (mutation: Mutation, { by, said }: Noticed) =>
-      console.log(`${mutation.what} → caught by ${by}: ${said}`);
-    for (const all of batchesOf(contract)) {
-      const batch = all.filter(({ what }) => words.every((word) => what.includes(word)));
-      if (batch.length === 0) continue;
-      const noticed = await judgeTogether(folder, contract, batch);
-      for (const [mutation, notice] of noticed) tell(mutation, notice);
-      unnoticed.push(...batch.filter((mutation) => !noticed.has(mutation)));
-    }
-    if (unnoticed.length > 0) await refuseBroken(folder, contract);
-    let missed = 0;
-    for (const mutation of unnoticed) {
-      const notice = await judgeAlone(folder, contract, mutation);
-      if (notice !== undefined) tell(mutation, notice);
-      else {
-        missed += 1;
-        console.error(`${mutation.what} → NOT CAUGHT`);
-      }
-    }
-    return missed === 0 ? 0 : 1;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+  // Whoever stops this must not find the copy left behind.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const contract = readContract(folder);
+  await makeBaseline(folder, contract);
+  const unnoticed: Mutation[] = [];
+  const tell = (mutation: Mutation, { by, said }: Noticed) =>
+    console.log(`${mutation.what} → caught by ${by}: ${said}`);
+  for (const all of batchesOf(contract)) {
+    const batch = all.filter(({ what }) => words.every((word) => what.includes(word)));
+    if (batch.length === 0) continue;
+    const noticed = await judgeTogether(folder, contract, batch);
+    for (const [mutation, notice] of noticed) tell(mutation, notice);
+    unnoticed.push(...batch.filter((mutation) => !noticed.has(mutation)));
   }
+  if (unnoticed.length > 0) await refuseBroken(folder, contract);
+  let missed = 0;
+  for (const mutation of unnoticed) {
+    const notice = await judgeAlone(folder, contract, mutation);
+    if (notice !== undefined) tell(mutation, notice);
+    else {
+      missed += 1;
+      console.error(`${mutation.what} → NOT CAUGHT`);
+    }
+  }
+  return missed === 0 ? 0 : 1;
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -23,8 +23,9 @@ export const operations = {
   listEmitters: {"method":"get","path":"/api/v1/merchants/emitters","expressPath":"/api/v1/merchants/emitters","access":["anybody"],"needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
   getOrderForBank: {"method":"get","path":"/api/v1/merchants/order/nbu/json","expressPath":"/api/v1/merchants/order/nbu/json","access":["initiator","recipient","institution"],"needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
   getPaymentMessageByOrder: {"method":"get","path":"/api/v1/merchants/order/{order_id}/payment-message","expressPath":"/api/v1/merchants/order/:order_id/payment-message","access":["initiator","recipient","institution"],"needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
-  submitPaymentMessage: {"method":"post","path":"/api/v1/counterparty/{counterparty_guid}/payment-message","expressPath":"/api/v1/counterparty/:counterparty_guid/payment-message","access":["initiator","institution"],"needsAccess":true,"requestContentTypes":["application/json"],"bodyRequired":true,"successStatus":201,"errorFamily":"ErrorAnswer"},
-  submitPaymentMessageAlias: {"method":"post","path":"/api/v1/payment_message","expressPath":"/api/v1/payment_message","access":["initiator","institution"],"needsAccess":true,"requestContentTypes":["application/json"],"bodyRequired":true,"successStatus":201,"errorFamily":"ErrorAnswer","deprecation":{"sinceSeconds":1795737600,"successorPointer":"#/paths/~1api~1v1~1counterparty~1%7Bcounterparty_guid%7D~1payment-message/post"}},
+  submitPaymentMessage: {"method":"post","path":"/api/v1/counterparty/{counterparty_guid}/payment-message","expressPath":"/api/v1/counterparty/:counterparty_guid/payment-message","access":["initiator","institution"],"needsAccess":true,"requestContentTypes":["application/json","application/jwt","application/jose","text/plain"],"bodyRequired":true,"successStatus":201,"errorFamily":"ErrorAnswer"},
+  submitPaymentMessageAlias: {"method":"post","path":"/api/v1/payment_message","expressPath":"/api/v1/payment_message","access":["initiator","institution"],"needsAccess":true,"requestContentTypes":["application/json","application/jwt","application/jose","text/plain"],"bodyRequired":true,"successStatus":201,"errorFamily":"ErrorAnswer","deprecation":{"sinceSeconds":1795737600,"successorPointer":"#/paths/~1api~1v1~1counterparty~1%7Bcounterparty_guid%7D~1payment-message/post"}},
+  submitPaymentMessageHyphenAlias: {"method":"post","path":"/api/v1/payment-message","expressPath":"/api/v1/payment-message","access":["initiator","institution"],"needsAccess":true,"requestContentTypes":["application/json","application/jwt","application/jose","text/plain"],"bodyRequired":true,"successStatus":201,"errorFamily":"ErrorAnswer","deprecation":{"sinceSeconds":1795737600,"successorPointer":"#/paths/~1api~1v1~1counterparty~1%7Bcounterparty_guid%7D~1payment-message/post"}},
   getPaymentMessage: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/payment-message/{payment_message_guid}","expressPath":"/api/v1/counterparty/:counterparty_guid/payment-message/:payment_message_guid","access":["initiator","recipient","institution"],"needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
   listGrossSettlements: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/gross-settlement","expressPath":"/api/v1/counterparty/:counterparty_guid/gross-settlement","access":["bank"],"needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"SettlementErrorAnswer"},
   getGrossSettlement: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/gross-settlement/{register_id}","expressPath":"/api/v1/counterparty/:counterparty_guid/gross-settlement/:register_id","access":["initiator","recipient","institution"],"needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"SettlementErrorAnswer"},
@@ -45,15 +46,16 @@ export const operations = {
 export type OperationId = keyof typeof operations;
 
 /** What is validated before a handler sees it. */
-export const requestValidators: { [Id in OperationId]: { path?: Validate<unknown>; query?: Validate<unknown>; body?: Validate<unknown> } } = {
+export const requestValidators: { [Id in OperationId]: { path?: Validate<unknown>; query?: Validate<unknown>; body?: Validate<unknown>; bareBody?: Validate<unknown> } } = {
   showPaymentPage: { query: check(parameterValidators.showPaymentPage_query) },
   createOrder: { query: check(parameterValidators.createOrder_query), body: check(validators.createOrder_body) },
   getOrderStatus: { query: check(parameterValidators.getOrderStatus_query) },
   listEmitters: {  },
   getOrderForBank: { query: check(parameterValidators.getOrderForBank_query) },
   getPaymentMessageByOrder: { path: check(parameterValidators.getPaymentMessageByOrder_path) },
-  submitPaymentMessage: { path: check(parameterValidators.submitPaymentMessage_path), body: check(validators.submitPaymentMessage_body) },
-  submitPaymentMessageAlias: { body: check(validators.submitPaymentMessageAlias_body) },
+  submitPaymentMessage: { path: check(parameterValidators.submitPaymentMessage_path), body: check(validators.submitPaymentMessage_body), bareBody: check(validators.submitPaymentMessage_bareBody) },
+  submitPaymentMessageAlias: { body: check(validators.submitPaymentMessageAlias_body), bareBody: check(validators.submitPaymentMessageAlias_bareBody) },
+  submitPaymentMessageHyphenAlias: { body: check(validators.submitPaymentMessageHyphenAlias_body), bareBody: check(validators.submitPaymentMessageHyphenAlias_bareBody) },
   getPaymentMessage: { path: check(parameterValidators.getPaymentMessage_path) },
   listGrossSettlements: { path: check(parameterValidators.listGrossSettlements_path), query: check(parameterValidators.listGrossSettlements_query) },
   getGrossSettlement: { path: check(parameterValidators.getGrossSettlement_path), query: check(parameterValidators.getGrossSettlement_query) },

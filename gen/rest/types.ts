@@ -25,8 +25,9 @@ export interface paths {
         /**
          * Create an order
          * @description Creates the order that the merchant's signed token describes and answers the links for the payer. The token stands in the
-         *     query (`jwt`) or, so that it stays out of access logs, in a JSON body; two different ones are refused. The token is the
-         *     authentication: it is verified with the keys of the merchant named by its `sub` claim.
+         *     query (`jwt`) or, so that it stays out of access logs, in a JSON body. A body that has no token (none at all, `{}`, `null`, an
+         *     empty text or an empty `jwt`) leaves that of the query in force; two equal ones are one; two different ones are refused. The
+         *     token is the authentication: it is verified with the keys of the merchant named by its `sub` claim.
          *
          *     The same signed order again answers the first order again. The same `ref` with other content is refused.
          */
@@ -155,10 +156,32 @@ export interface paths {
         /**
          * Submit a payment message by the short path
          * @deprecated
-         * @description The same as `submitPaymentMessage`, under the path of the older guide. The caller is found by the key identifier of its
-         *     `Cx-Authorization` token. Deprecated: `submitPaymentMessage` names the bank in its path.
+         * @description The same as `submitPaymentMessage`, under a path of the older guide; new integrations use that one. The caller is found by the
+         *     key identifier of its `Cx-Authorization` token, which is required here.
          */
         post: operations["submitPaymentMessageAlias"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/payment-message": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit a payment message by the short path with a hyphen
+         * @deprecated
+         * @description The same as `submitPaymentMessage`, under another path of the older guide; new integrations use that one. The caller is found by the
+         *     key identifier of its `Cx-Authorization` token, which is required here.
+         */
+        post: operations["submitPaymentMessageHyphenAlias"];
         delete?: never;
         options?: never;
         head?: never;
@@ -527,6 +550,11 @@ export interface webhooks {
          * Pay-in for the merchant
          * @description Tells the merchant that its order is paid. A 2xx answer makes the payment final; a 4xx answer rejects it at once. The flags
          *     `amount_matched` and `ref_found` are advice: the merchant decides by its answer.
+         *
+         *     When the payment is rejected for another reason than such a 4xx answer, because no answer of the merchant arrived or because
+         *     of the recipient bank, the merchant gets a callback of its own with status `reject` and the reason: its order is canceled. It
+         *     comes also where the merchant had not been asked yet, and where the merchant accepted but its answer was lost. The answer to
+         *     it changes nothing about the payment: 2xx ends it, anything else is retried and in the end handed to manual review.
          */
         post: operations["payInMerchant"];
         delete?: never;
@@ -680,17 +708,22 @@ export interface components {
         CallbackJws: string;
         /** @description A token with CxAuthorizationClaims. */
         CxAuthorizationToken: string;
-        /** @description A token with OrderClaims, signed by the merchant. */
+        /** @description A token with OrderClaims, signed by the merchant. An empty one is none. */
         OrderToken: string;
-        /** @description An order's token in a body. */
+        /** @description An order's token in a body. It is required unless the query carries it. */
         OrderEnvelope: {
-            jwt: components["schemas"]["OrderToken"];
+            jwt?: components["schemas"]["OrderToken"];
         };
         /** @description A payment message's token in a body. */
         PaymentMessageEnvelope: {
             /** @description A token with PaymentMessageClaims, signed by the initiator bank. */
             jwt: string;
         };
+        /**
+         * @description A token with PaymentMessageClaims, signed by the initiator bank, as the whole body. White space around it means nothing, but it
+         *     counts for `body_sha256` and for what makes a retry the same request.
+         */
+        BarePaymentMessage: string;
         /** @description A callback's token in a body. */
         PayInBankEnvelope: {
             /** @description A token with PayInBankClaims, signed by the platform. */
@@ -1347,9 +1380,9 @@ export interface components {
             amount_matched: boolean;
             /** @description The payment's purpose. */
             purpose: string;
-            /** @description Always `success` for a payment that the merchant is asked about. */
+            /** @description `success` for a payment that the merchant is asked about, `reject` when the payment is rejected and its order canceled. */
             status: components["schemas"]["CallbackStatus"];
-            /** @description What went wrong; only with `reject`. */
+            /** @description Why the payment was rejected, in the words that the initiator bank gets in Pay-out; only with `reject`. */
             reason?: string;
         };
         /**
@@ -1786,7 +1819,7 @@ export interface components {
              * @description Which callback it is.
              * @enum {string}
              */
-            kind: "pay_in_bank" | "pay_in_merchant" | "pay_out" | "credit" | "pay_in_bank_reject" | "expiration" | "gross_settlement";
+            kind: "pay_in_bank" | "pay_in_merchant" | "pay_out" | "credit" | "pay_in_bank_reject" | "pay_in_merchant_reject" | "expiration" | "gross_settlement";
             /**
              * @description What became of the callback.
              * @enum {string}
@@ -1908,6 +1941,22 @@ export interface components {
         /** @description The message is accepted and the cascade of callbacks has begun. */
         PaymentMessageAccepted: {
             headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "guid": "9dcf8b3b-c9fe-498c-9adf-364c30804f26"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PaymentMessageCreated"];
+            };
+        };
+        /** @description The message is accepted and the cascade of callbacks has begun. */
+        PaymentMessageAcceptedDeprecated: {
+            headers: {
+                Deprecation: components["headers"]["Deprecation"];
+                Link: components["headers"]["SuccessorLink"];
                 [name: string]: unknown;
             };
             content: {
@@ -2080,20 +2129,23 @@ export interface components {
                 "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
-        /** @description The body is not declared as application/json. */
+        /** @description The body is not declared as what the operation takes, in another charset than UTF-8, or compressed; the error says which. */
         UnsupportedMediaType: {
             headers: {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "error": "the body must be application/json",
-                 *       "code": "UNSUPPORTED_MEDIA_TYPE"
-                 *     }
-                 */
                 "application/json": components["schemas"]["ErrorAnswer"];
             };
+        };
+        /** @description The copy that the caller has, by its `If-None-Match`, is what would be answered; there is no body. */
+        NotModified: {
+            headers: {
+                ETag: components["headers"]["EntityTag"];
+                "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
+                [name: string]: unknown;
+            };
+            content?: never;
         };
         /** @description The request line and the headers together are too large; the answer has no body. A long order token belongs in the body. */
         HeaderTooLarge: {
@@ -2220,7 +2272,7 @@ export interface components {
                 "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
-        /** @description The body is not declared as application/json, or it is compressed. */
+        /** @description The body is not declared as application/json, in another charset than UTF-8, or compressed; the description says which. */
         SettlementUnsupportedMediaType: {
             headers: {
                 [name: string]: unknown;
@@ -2229,7 +2281,7 @@ export interface components {
                 /**
                  * @example {
                  *       "error": "UNSUPPORTED_MEDIA_TYPE",
-                 *       "description": "the body must be application/json"
+                 *       "description": "Content-Type must be application/json"
                  *     }
                  */
                 "application/json": components["schemas"]["SettlementErrorAnswer"];
@@ -2282,7 +2334,10 @@ export interface components {
         CallbackKindHeader: components["schemas"]["CallbackKind"];
     };
     requestBodies: {
-        /** @description A token with PaymentMessageClaims, signed by the initiator bank. */
+        /**
+         * @description A token with PaymentMessageClaims, signed by the initiator bank: in JSON, or by itself as `application/jwt`, `application/jose` or
+         *     `text/plain`, which mean the same.
+         */
         SignedPaymentMessage: {
             content: {
                 /**
@@ -2291,10 +2346,23 @@ export interface components {
                  *     }
                  */
                 "application/json": components["schemas"]["PaymentMessageEnvelope"];
+                "application/jwt": components["schemas"]["BarePaymentMessage"];
+                "application/jose": components["schemas"]["BarePaymentMessage"];
+                "text/plain": components["schemas"]["BarePaymentMessage"];
             };
         };
     };
     headers: {
+        /**
+         * @description Names what is answered, byte by byte; sent back in `If-None-Match` it asks whether that has changed.
+         * @example "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+         */
+        EntityTag: string;
+        /**
+         * @description A copy may be kept, and is asked about before each use.
+         * @example no-cache
+         */
+        AskedAboutBeforeUse: "no-cache";
         /**
          * @description After how many seconds the request can be sent again.
          * @example 1
@@ -2373,7 +2441,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        /** @description The order's token in a body, instead of in the query. */
+        /** @description The order's token in a body, instead of in the query. A body without a token is as none. */
         requestBody?: {
             content: {
                 /**
@@ -2521,7 +2589,7 @@ export interface operations {
             query?: {
                 /** @description The order's identifier. */
                 id?: components["schemas"]["Guid"];
-                /** @description The order's identifier under its other accepted name; ignored when `id` is given. */
+                /** @description The order's identifier under its other accepted name. Beside `id` it must name the same order. */
                 order_id?: components["schemas"]["Guid"];
             };
             header?: never;
@@ -2645,22 +2713,28 @@ export interface operations {
         };
         requestBody: components["requestBodies"]["SignedPaymentMessage"];
         responses: {
-            /** @description The message is accepted and the cascade of callbacks has begun. */
-            201: {
-                headers: {
-                    Deprecation: components["headers"]["Deprecation"];
-                    Link: components["headers"]["SuccessorLink"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "guid": "9dcf8b3b-c9fe-498c-9adf-364c30804f26"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["PaymentMessageCreated"];
-                };
-            };
+            201: components["responses"]["PaymentMessageAcceptedDeprecated"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["PaymentMessageExists"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    submitPaymentMessageHyphenAlias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["SignedPaymentMessage"];
+        responses: {
+            201: components["responses"]["PaymentMessageAcceptedDeprecated"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -3225,6 +3299,8 @@ export interface operations {
             /** @description The document. */
             200: {
                 headers: {
+                    ETag: components["headers"]["EntityTag"];
+                    "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3232,6 +3308,7 @@ export interface operations {
                     "application/yaml": string;
                 };
             };
+            304: components["responses"]["NotModified"];
             431: components["responses"]["HeaderTooLarge"];
         };
     };
@@ -3247,6 +3324,8 @@ export interface operations {
             /** @description The document. */
             200: {
                 headers: {
+                    ETag: components["headers"]["EntityTag"];
+                    "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3260,6 +3339,7 @@ export interface operations {
                     };
                 };
             };
+            304: components["responses"]["NotModified"];
             431: components["responses"]["HeaderTooLarge"];
         };
     };
@@ -3275,6 +3355,8 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
+                    ETag: components["headers"]["EntityTag"];
+                    "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3282,6 +3364,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            304: components["responses"]["NotModified"];
             431: components["responses"]["HeaderTooLarge"];
         };
     };

@@ -244,14 +244,17 @@ describe("payment messages", () => {
     });
   });
 
-  test("submitPaymentMessageAlias: the caller is found by the kid of its token", async () => {
-    const jwt = await signJws(exampleClaims("PaymentMessageClaims"), keys.secondBank);
-    const answer = await ask(rest, "/api/v1/payment_message", postJson({ jwt }, await access(keys.secondBank)));
-    expect(answer.status).toBe(201);
-    expect(seen.submitted?.callerGuid).toBe(SECOND_BANK_GUID);
-  });
+  test.each(["/api/v1/payment_message", "/api/v1/payment-message"])(
+    "%s: the caller is found by the kid of its token",
+    async (path) => {
+      const jwt = await signJws(exampleClaims("PaymentMessageClaims"), keys.secondBank);
+      const answer = await ask(rest, path, postJson({ jwt }, await access(keys.secondBank)));
+      expect(answer.status).toBe(201);
+      expect(seen.submitted?.callerGuid).toBe(SECOND_BANK_GUID);
+    },
+  );
 
-  test("submitPaymentMessageAlias: deprecated, which its answers and refusals say; those of what follows it do not", async () => {
+  test("the short paths of a payment message are deprecated, which their answers and refusals say; those of what follows them do not", async () => {
     const jwt = await signJws(exampleClaims("PaymentMessageClaims"), keys.secondBank);
     const posted = async (path: string) => {
       const { status, headers } = await ask(rest, path, postJson({ jwt }, await access(keys.secondBank)));
@@ -262,7 +265,8 @@ describe("payment messages", () => {
         headers.get("Sunset"),
       ];
     };
-    expect(await posted("/api/v1/payment_message")).toEqual([201, "@1795737600", true, null]);
+    for (const path of ["/api/v1/payment_message", "/api/v1/payment-message"])
+      expect(await posted(path)).toEqual([201, "@1795737600", true, null]);
     const { status, headers } = await ask(rest, "/api/v1/payment_message", { method: "POST" });
     expect([status, headers.get("Deprecation")]).toEqual([400, "@1795737600"]);
     const now = await posted(`/api/v1/counterparty/${SECOND_BANK_GUID}/payment-message`);

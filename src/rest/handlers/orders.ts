@@ -59,9 +59,8 @@ export const orderHandlers: OrderHandlers = {
   },
 
   async getOrderForBank({ query }, context) {
-    const id = query.id ?? query.order_id;
-    if (id === undefined) throw new RestRefusal("INVALID_REQUEST", { text: "id is missing", field: "id" });
-    const found = await context.deps.clients.orders.getOrder({ orderId: id.toLowerCase() }, asBank(context));
+    const orderId = onlyOrderId(query.id, query.order_id);
+    const found = await context.deps.clients.orders.getOrder({ orderId }, asBank(context));
     return { status: 200, type: "application/json", body: orderForBank(found) };
   },
 };
@@ -76,17 +75,28 @@ function emitterAnswer(bank: Participant): Whole<Schemas["Emitter"]> {
   };
 }
 
-/** The order's token, wherever it stands. Of two it would not be clear which one the merchant means. */
-function onlyToken(inBody: string | undefined, inQuery: string | undefined): string {
-  const token = inBody ?? inQuery;
-  if (token === undefined) throw new RestRefusal("INVALID_REQUEST", { text: "jwt is missing", field: "jwt" });
-  if (inQuery !== undefined && inQuery !== token) {
+/** The order's token, wherever it stands; an empty one is none. Of two it would not be clear which one the merchant means. */
+function onlyToken(inBody = "", inQuery = ""): string {
+  const token = inBody || inQuery;
+  if (token === "") throw new RestRefusal("INVALID_REQUEST", { text: "jwt is missing", field: "jwt" });
+  if (inQuery !== "" && inQuery !== token) {
     throw new RestRefusal("INVALID_REQUEST", {
       text: "jwt is given twice, in the query and in the body",
       field: "jwt",
     });
   }
   return token;
+}
+
+/** The order's identifier under either of its names. */
+function onlyOrderId(id: string | undefined, orderId: string | undefined): string {
+  const wanted = (id ?? orderId)?.toLowerCase();
+  if (wanted === undefined) throw new RestRefusal("INVALID_REQUEST", { text: "id is missing", field: "id" });
+  if (orderId !== undefined && orderId.toLowerCase() !== wanted) {
+    const text = "order_id is given beside id and names another order";
+    throw new RestRefusal("INVALID_REQUEST", { text, field: "order_id" });
+  }
+  return wanted;
 }
 
 /** What a browser says outright, or else what it calls itself: those of phones have "Mobi" in their names. */

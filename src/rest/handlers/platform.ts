@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
@@ -19,6 +20,7 @@ export function platformHandlers(openapiPath: string): PlatformHandlers {
   const yaml = readFileSync(openapiPath, "utf8");
   const document = parse(yaml) as OpenapiPage & Record<string, unknown>;
   const page = docsPage(document);
+  const headers = { yaml: revalidated(yaml), json: revalidated(JSON.stringify(document)), page: revalidated(page) };
   return {
     async getJwks(_input, { deps }) {
       const { jwks, maxAgeSeconds } = await deps.clients.platform.listSigningKeys({}, rpcOptions);
@@ -26,9 +28,9 @@ export function platformHandlers(openapiPath: string): PlatformHandlers {
       const body: Whole<Schemas["JwkSet"]> = { keys: jwks.map((jwk) => JSON.parse(jwk)) };
       return { status: 200, type: "application/json", headers, body };
     },
-    getOpenapiYaml: async () => ({ status: 200, type: "application/yaml", body: yaml }),
-    getOpenapiJson: async () => ({ status: 200, type: "application/json", body: document }),
-    getDocs: async () => ({ status: 200, type: "text/html", body: page }),
+    getOpenapiYaml: async () => ({ status: 200, type: "application/yaml", headers: headers.yaml, body: yaml }),
+    getOpenapiJson: async () => ({ status: 200, type: "application/json", headers: headers.json, body: document }),
+    getDocs: async () => ({ status: 200, type: "text/html", headers: headers.page, body: page }),
     getHealth: async () => ({ status: 200, type: "application/json", body: healthy }),
 
     async getReadiness(_input, { deps }) {
@@ -48,3 +50,9 @@ export function platformHandlers(openapiPath: string): PlatformHandlers {
     },
   };
 }
+
+/** A copy may be kept, and is asked about before each use: the document changes with the program and at no other time. */
+const revalidated = (text: string) => ({
+  ETag: `"${createHash("sha256").update(text).digest("base64url")}"`,
+  "Cache-Control": "no-cache" as const,
+});
