@@ -82,7 +82,7 @@ describe("examples", () => {
       const target = jwt.$ref ? schemas[nameOf(jwt.$ref)] : jwt;
       return [{ jwt: (node.example as { jwt: string }).jwt, of: nameOf(target?.["x-jwt-claims"]) }];
     });
-    expect(tokens).toHaveLength(9);
+    expect(tokens).toHaveLength(10);
     for (const { jwt, of } of tokens) {
       expect(payload(jwt), of).toEqual(examplesOf(of)[0]);
     }
@@ -120,7 +120,12 @@ describe("codes", () => {
   });
 
   test("every field of the tokens that arrive has a code", () => {
-    for (const name of ["OrderClaims", "PaymentMessageClaims", "CxAuthorizationClaims"] as const) {
+    for (const name of [
+      "OrderClaims",
+      "OrderCancellationClaims",
+      "PaymentMessageClaims",
+      "CxAuthorizationClaims",
+    ] as const) {
       const required = schemas[name]?.required as string[];
       expect(Object.keys(claims[name].codes)).toEqual(expect.arrayContaining(required.map((field) => `/${field}`)));
     }

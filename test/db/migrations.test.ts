@@ -29,6 +29,8 @@ const released: { readonly [name: string]: string } = {
   Migration20261127000006: "71aab5c0f5cc8f1511e2e9c517495173651e44a20a37549fd247fe292c6563b5",
   Migration20261127000007: "0b2dbf8200319edf50a44322c367abdfd72e44c720eb72dbea29a06bb59d8703",
   Migration20261127000008: "5281f107ea68f105a067fa7bfb53cb7125c9a345d51af76f23c2cbff06d2e03b",
+  Migration20261128000003: "afa7fb36b6621577117d1f2323bb873e50648fadea0f9b5b3eca35db87123eba",
+  Migration20261128000004: "e5ad534d2e06fee2636ad4516d13641083a7ff348d3a1a4a709fc570215b48c3",
 };
 
 test("no released migration was edited, and each has its digest here", () => {

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/credential_service.proto.
  */
 export const file_dcm_v1_credential_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9kY20vdjEvY3JlZGVudGlhbF9zZXJ2aWNlLnByb3RvEgZkY20udjEiyQEKCkNyZWRlbnRpYWwSDAoEbmFtZRgBIAEoCRIdCgZzY29wZXMYAiADKA4yDS5kY20udjEuU2NvcGUSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAicwoUQWRkQ3JlZGVudGlhbFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIdCgZzY29wZXMYAiADKA4yDS5kY20udjEuU2NvcGUSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTwoVQWRkQ3JlZGVudGlhbFJlc3BvbnNlEiYKCmNyZWRlbnRpYWwYASABKAsyEi5kY20udjEuQ3JlZGVudGlhbBIOCgZzZWNyZXQYAiABKAkiGAoWTGlzdENyZWRlbnRpYWxzUmVxdWVzdCJCChdMaXN0Q3JlZGVudGlhbHNSZXNwb25zZRInCgtjcmVkZW50aWFscxgBIAMoCzISLmRjbS52MS5DcmVkZW50aWFsIicKF1Jldm9rZUNyZWRlbnRpYWxSZXF1ZXN0EgwKBG5hbWUYASABKAkiQgoYUmV2b2tlQ3JlZGVudGlhbFJlc3BvbnNlEiYKCmNyZWRlbnRpYWwYASABKAsyEi5kY20udjEuQ3JlZGVudGlhbDKoAgoRQ3JlZGVudGlhbFNlcnZpY2USUwoNQWRkQ3JlZGVudGlhbBIcLmRjbS52MS5BZGRDcmVkZW50aWFsUmVxdWVzdBodLmRjbS52MS5BZGRDcmVkZW50aWFsUmVzcG9uc2UiBYq1GAEFEl0KD0xpc3RDcmVkZW50aWFscxIeLmRjbS52MS5MaXN0Q3JlZGVudGlhbHNSZXF1ZXN0Gh8uZGNtLnYxLkxpc3RDcmVkZW50aWFsc1Jlc3BvbnNlIgmQAgGKtRgCBQQSXwoQUmV2b2tlQ3JlZGVudGlhbBIfLmRjbS52MS5SZXZva2VDcmVkZW50aWFsUmVxdWVzdBogLmRjbS52MS5SZXZva2VDcmVkZW50aWFsUmVzcG9uc2UiCJACAoq1GAEFYgZwcm90bzM", [file_dcm_v1_access, file_dcm_v1_scope, file_google_protobuf_timestamp]);
+  fileDesc("Ch9kY20vdjEvY3JlZGVudGlhbF9zZXJ2aWNlLnByb3RvEgZkY20udjEiyQEKCkNyZWRlbnRpYWwSDAoEbmFtZRgBIAEoCRIdCgZzY29wZXMYAiADKA4yDS5kY20udjEuU2NvcGUSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAicwoUQWRkQ3JlZGVudGlhbFJlcXVlc3QSDAoEbmFtZRgBIAEoCRIdCgZzY29wZXMYAiADKA4yDS5kY20udjEuU2NvcGUSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTwoVQWRkQ3JlZGVudGlhbFJlc3BvbnNlEiYKCmNyZWRlbnRpYWwYASABKAsyEi5kY20udjEuQ3JlZGVudGlhbBIOCgZzZWNyZXQYAiABKAkiPwoWTGlzdENyZWRlbnRpYWxzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJbChdMaXN0Q3JlZGVudGlhbHNSZXNwb25zZRInCgtjcmVkZW50aWFscxgBIAMoCzISLmRjbS52MS5DcmVkZW50aWFsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSInChdSZXZva2VDcmVkZW50aWFsUmVxdWVzdBIMCgRuYW1lGAEgASgJIkIKGFJldm9rZUNyZWRlbnRpYWxSZXNwb25zZRImCgpjcmVkZW50aWFsGAEgASgLMhIuZGNtLnYxLkNyZWRlbnRpYWwyqAIKEUNyZWRlbnRpYWxTZXJ2aWNlElMKDUFkZENyZWRlbnRpYWwSHC5kY20udjEuQWRkQ3JlZGVudGlhbFJlcXVlc3QaHS5kY20udjEuQWRkQ3JlZGVudGlhbFJlc3BvbnNlIgWKtRgBBRJdCg9MaXN0Q3JlZGVudGlhbHMSHi5kY20udjEuTGlzdENyZWRlbnRpYWxzUmVxdWVzdBofLmRjbS52MS5MaXN0Q3JlZGVudGlhbHNSZXNwb25zZSIJkAIBirUYAgUEEl8KEFJldm9rZUNyZWRlbnRpYWwSHy5kY20udjEuUmV2b2tlQ3JlZGVudGlhbFJlcXVlc3QaIC5kY20udjEuUmV2b2tlQ3JlZGVudGlhbFJlc3BvbnNlIgiQAgKKtRgBBWIGcHJvdG8z", [file_dcm_v1_access, file_dcm_v1_scope, file_google_protobuf_timestamp]);
 
 /**
  * A service credential; its secret is kept as a digest only.
@@ -132,11 +132,24 @@ export const AddCredentialResponseSchema: GenMessage<AddCredentialResponse> = /*
   messageDesc(file_dcm_v1_credential_service, 2);
 
 /**
- * Asks for all credentials.
+ * Asks for credentials.
  *
  * @generated from message dcm.v1.ListCredentialsRequest
  */
 export type ListCredentialsRequest = Message<"dcm.v1.ListCredentialsRequest"> & {
+  /**
+   * At most this many; 0: 100; more than 500 counts as 500.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The token of the previous page; empty: the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -147,7 +160,7 @@ export const ListCredentialsRequestSchema: GenMessage<ListCredentialsRequest> = 
   messageDesc(file_dcm_v1_credential_service, 3);
 
 /**
- * All credentials.
+ * A page of credentials.
  *
  * @generated from message dcm.v1.ListCredentialsResponse
  */
@@ -158,6 +171,13 @@ export type ListCredentialsResponse = Message<"dcm.v1.ListCredentialsResponse"> 
    * @generated from field: repeated dcm.v1.Credential credentials = 1;
    */
   credentials: Credential[];
+
+  /**
+   * Asks for the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -227,7 +247,7 @@ export const CredentialService: GenService<{
     output: typeof AddCredentialResponseSchema;
   },
   /**
-   * Lists all credentials by name, also revoked and expired ones.
+   * Lists credentials by name, also revoked and expired ones, at most 500 a page.
    *
    * @generated from rpc dcm.v1.CredentialService.ListCredentials
    */

@@ -7,19 +7,21 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_dcm_v1_access } from "./access_pb.ts";
-import type { Order } from "./order_pb.ts";
+import type { Order, OrderStatus } from "./order_pb.ts";
 import { file_dcm_v1_order } from "./order_pb.ts";
 import type { Participant } from "./participant_pb.ts";
 import { file_dcm_v1_participant } from "./participant_pb.ts";
 import type { PaymentMessage } from "./payment_message_pb.ts";
 import { file_dcm_v1_payment_message } from "./payment_message_pb.ts";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file dcm/v1/order_service.proto.
  */
 export const file_dcm_v1_order_service: GenFile = /*@__PURE__*/
-  fileDesc("ChpkY20vdjEvb3JkZXJfc2VydmljZS5wcm90bxIGZGNtLnYxIj8KEkNyZWF0ZU9yZGVyUmVxdWVzdBILCgNqd3MYCSABKAkSFgoOc2lnbmVkX2RldGFpbHMYCiABKAhKBAgBEAkiZAoTQ3JlYXRlT3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIXCg9hbHJlYWR5X2V4aXN0ZWQYAiABKAgSFgoOc2lnbmVkX2RldGFpbHMYAyABKAkiIwoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJIucBChBHZXRPcmRlclJlc3BvbnNlEhwKBW9yZGVyGAEgASgLMg0uZGNtLnYxLk9yZGVyEiUKCG1lcmNoYW50GAIgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50EisKDmNyZWRpdG9yX2FnZW50GAMgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50Ei8KD3BheW1lbnRfbWVzc2FnZRgEIAEoCzIWLmRjbS52MS5QYXltZW50TWVzc2FnZRIYChBjcmVkaXRvcl9hY2NvdW50GAUgASgJEhYKDmVuY3J5cHRpb25fandrGAYgASgJMqwBCgxPcmRlclNlcnZpY2USUAoLQ3JlYXRlT3JkZXISGi5kY20udjEuQ3JlYXRlT3JkZXJSZXF1ZXN0GhsuZGNtLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2UiCJACAoq1GAECEkoKCEdldE9yZGVyEhcuZGNtLnYxLkdldE9yZGVyUmVxdWVzdBoYLmRjbS52MS5HZXRPcmRlclJlc3BvbnNlIguQAgGKtRgEAQMEBWIGcHJvdG8z", [file_dcm_v1_access, file_dcm_v1_order, file_dcm_v1_participant, file_dcm_v1_payment_message]);
+  fileDesc("ChpkY20vdjEvb3JkZXJfc2VydmljZS5wcm90bxIGZGNtLnYxIj8KEkNyZWF0ZU9yZGVyUmVxdWVzdBILCgNqd3MYCSABKAkSFgoOc2lnbmVkX2RldGFpbHMYCiABKAhKBAgBEAkiZAoTQ3JlYXRlT3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIXCg9hbHJlYWR5X2V4aXN0ZWQYAiABKAgSFgoOc2lnbmVkX2RldGFpbHMYAyABKAkiIwoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJIucBChBHZXRPcmRlclJlc3BvbnNlEhwKBW9yZGVyGAEgASgLMg0uZGNtLnYxLk9yZGVyEiUKCG1lcmNoYW50GAIgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50EisKDmNyZWRpdG9yX2FnZW50GAMgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50Ei8KD3BheW1lbnRfbWVzc2FnZRgEIAEoCzIWLmRjbS52MS5QYXltZW50TWVzc2FnZRIYChBjcmVkaXRvcl9hY2NvdW50GAUgASgJEhYKDmVuY3J5cHRpb25fandrGAYgASgJIiEKEkNhbmNlbE9yZGVyUmVxdWVzdBILCgNqd3MYASABKAkiZAoTQ2FuY2VsT3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIvCg9wYXltZW50X21lc3NhZ2UYAiABKAsyFi5kY20udjEuUGF5bWVudE1lc3NhZ2UikgIKEUxpc3RPcmRlcnNSZXF1ZXN0EhcKDW1lcmNoYW50X2d1aWQYASABKAlIABIdChNjcmVkaXRvcl9hZ2VudF9ndWlkGAIgASgJSAASJQoIc3RhdHVzZXMYAyADKA4yEy5kY20udjEuT3JkZXJTdGF0dXMSCwoDZGF5GAQgASgJEikKBXNpbmNlGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDcmVmGAcgASgJEhEKCXBhZ2Vfc2l6ZRgIIAEoBRISCgpwYWdlX3Rva2VuGAkgASgJQgcKBXBhcnR5IkwKEkxpc3RPcmRlcnNSZXNwb25zZRIdCgZvcmRlcnMYASADKAsyDS5kY20udjEuT3JkZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMs4CCgxPcmRlclNlcnZpY2USUAoLQ3JlYXRlT3JkZXISGi5kY20udjEuQ3JlYXRlT3JkZXJSZXF1ZXN0GhsuZGNtLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2UiCJACAoq1GAECEkoKCEdldE9yZGVyEhcuZGNtLnYxLkdldE9yZGVyUmVxdWVzdBoYLmRjbS52MS5HZXRPcmRlclJlc3BvbnNlIguQAgGKtRgEAQMEBRJQCgtDYW5jZWxPcmRlchIaLmRjbS52MS5DYW5jZWxPcmRlclJlcXVlc3QaGy5kY20udjEuQ2FuY2VsT3JkZXJSZXNwb25zZSIIkAICirUYAQISTgoKTGlzdE9yZGVycxIZLmRjbS52MS5MaXN0T3JkZXJzUmVxdWVzdBoaLmRjbS52MS5MaXN0T3JkZXJzUmVzcG9uc2UiCZACAYq1GAIEBWIGcHJvdG8z", [file_dcm_v1_access, file_dcm_v1_order, file_dcm_v1_participant, file_dcm_v1_payment_message, file_google_protobuf_timestamp]);
 
 /**
  * An order as the merchant signed it.
@@ -164,6 +166,169 @@ export const GetOrderResponseSchema: GenMessage<GetOrderResponse> = /*@__PURE__*
   messageDesc(file_dcm_v1_order_service, 3);
 
 /**
+ * The cancellation of an order, as the merchant signed it.
+ *
+ * @generated from message dcm.v1.CancelOrderRequest
+ */
+export type CancelOrderRequest = Message<"dcm.v1.CancelOrderRequest"> & {
+  /**
+   * The compact JWS as it arrived, which is kept as evidence. Its payload is the OpenAPI schema `OrderCancellationClaims`.
+   *
+   * @generated from field: string jws = 1;
+   */
+  jws: string;
+};
+
+/**
+ * Describes the message dcm.v1.CancelOrderRequest.
+ * Use `create(CancelOrderRequestSchema)` to create a new message.
+ */
+export const CancelOrderRequestSchema: GenMessage<CancelOrderRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_order_service, 4);
+
+/**
+ * The order that is not to be paid any more.
+ *
+ * @generated from message dcm.v1.CancelOrderResponse
+ */
+export type CancelOrderResponse = Message<"dcm.v1.CancelOrderResponse"> & {
+  /**
+   * The order. One whose time is over is told as canceled, also while its Expiration callback is still to come.
+   *
+   * @generated from field: dcm.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+
+  /**
+   * The payment message that was rejected, if that is why; only its guid, amount, order, status and reason.
+   *
+   * @generated from field: dcm.v1.PaymentMessage payment_message = 2;
+   */
+  paymentMessage?: PaymentMessage | undefined;
+};
+
+/**
+ * Describes the message dcm.v1.CancelOrderResponse.
+ * Use `create(CancelOrderResponseSchema)` to create a new message.
+ */
+export const CancelOrderResponseSchema: GenMessage<CancelOrderResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_order_service, 5);
+
+/**
+ * Which orders to list. Fields that are not set do not restrict.
+ *
+ * @generated from message dcm.v1.ListOrdersRequest
+ */
+export type ListOrdersRequest = Message<"dcm.v1.ListOrdersRequest"> & {
+  /**
+   * Whose orders.
+   *
+   * @generated from oneof dcm.v1.ListOrdersRequest.party
+   */
+  party: {
+    /**
+     * Only orders of this merchant.
+     *
+     * @generated from field: string merchant_guid = 1;
+     */
+    value: string;
+    case: "merchantGuid";
+  } | {
+    /**
+     * Only orders that this bank services: the creditor agent as of the order's creation.
+     *
+     * @generated from field: string creditor_agent_guid = 2;
+     */
+    value: string;
+    case: "creditorAgentGuid";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Only orders that stand so.
+   *
+   * @generated from field: repeated dcm.v1.OrderStatus statuses = 3;
+   */
+  statuses: OrderStatus[];
+
+  /**
+   * Only orders created on this Kyiv calendar day, YYYY-MM-DD; goes with neither `since` nor `until`.
+   *
+   * @generated from field: string day = 4;
+   */
+  day: string;
+
+  /**
+   * Only orders created at or after this instant.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 5;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Only orders created before this instant.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 6;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * Only the order with this number of the merchant's own; needs `merchant_guid`.
+   *
+   * @generated from field: string ref = 7;
+   */
+  ref: string;
+
+  /**
+   * At most this many; 0: 50; more than 500 counts as 500.
+   *
+   * @generated from field: int32 page_size = 8;
+   */
+  pageSize: number;
+
+  /**
+   * The token of the previous page, for the same fields; empty: the first page.
+   *
+   * @generated from field: string page_token = 9;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message dcm.v1.ListOrdersRequest.
+ * Use `create(ListOrdersRequestSchema)` to create a new message.
+ */
+export const ListOrdersRequestSchema: GenMessage<ListOrdersRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_order_service, 6);
+
+/**
+ * A page of orders.
+ *
+ * @generated from message dcm.v1.ListOrdersResponse
+ */
+export type ListOrdersResponse = Message<"dcm.v1.ListOrdersResponse"> & {
+  /**
+   * The orders, newest first.
+   *
+   * @generated from field: repeated dcm.v1.Order orders = 1;
+   */
+  orders: Order[];
+
+  /**
+   * Asks for the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message dcm.v1.ListOrdersResponse.
+ * Use `create(ListOrdersResponseSchema)` to create a new message.
+ */
+export const ListOrdersResponseSchema: GenMessage<ListOrdersResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_order_service, 7);
+
+/**
  * Orders of merchants.
  *
  * @generated from service dcm.v1.OrderService
@@ -191,6 +356,29 @@ export const OrderService: GenService<{
     methodKind: "unary";
     input: typeof GetOrderRequestSchema;
     output: typeof GetOrderResponseSchema;
+  },
+  /**
+   * Cancels the order that its merchant has signed a cancellation of, if nobody has begun to pay it; atomically: of a payment message
+   * and a cancellation at the same moment exactly one wins. An order that is canceled or has expired is answered as it stands, so a
+   * retry is safe; one that is being paid or is paid is ORDER_IS_BEING_PAID, one of another merchant ORDER_NOT_FOUND. No Expiration
+   * callback is sent for an order that was canceled so.
+   *
+   * @generated from rpc dcm.v1.OrderService.CancelOrder
+   */
+  cancelOrder: {
+    methodKind: "unary";
+    input: typeof CancelOrderRequestSchema;
+    output: typeof CancelOrderResponseSchema;
+  },
+  /**
+   * Lists orders, newest first, at most 500 a page.
+   *
+   * @generated from rpc dcm.v1.OrderService.ListOrders
+   */
+  listOrders: {
+    methodKind: "unary";
+    input: typeof ListOrdersRequestSchema;
+    output: typeof ListOrdersResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_dcm_v1_order_service, 0);

@@ -7,15 +7,17 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_dcm_v1_access } from "./access_pb.ts";
-import type { PaymentMessage } from "./payment_message_pb.ts";
+import type { PaymentMessage, PaymentMessageStatus } from "./payment_message_pb.ts";
 import { file_dcm_v1_payment_message } from "./payment_message_pb.ts";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file dcm/v1/payment_message_service.proto.
  */
 export const file_dcm_v1_payment_message_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRkY20vdjEvcGF5bWVudF9tZXNzYWdlX3NlcnZpY2UucHJvdG8SBmRjbS52MSI+ChtTdWJtaXRQYXltZW50TWVzc2FnZVJlcXVlc3QSCwoDandzGBEgASgJEgwKBGJvZHkYEiABKAxKBAgBEBEiLAocU3VibWl0UGF5bWVudE1lc3NhZ2VSZXNwb25zZRIMCgRndWlkGAEgASgJIkoKGEdldFBheW1lbnRNZXNzYWdlUmVxdWVzdBIOCgRndWlkGAIgASgJSAASEgoIb3JkZXJfaWQYAyABKAlIAEIECgJieUoECAEQAiJMChlHZXRQYXltZW50TWVzc2FnZVJlc3BvbnNlEi8KD3BheW1lbnRfbWVzc2FnZRgBIAEoCzIWLmRjbS52MS5QYXltZW50TWVzc2FnZTLqAQoVUGF5bWVudE1lc3NhZ2VTZXJ2aWNlEmsKFFN1Ym1pdFBheW1lbnRNZXNzYWdlEiMuZGNtLnYxLlN1Ym1pdFBheW1lbnRNZXNzYWdlUmVxdWVzdBokLmRjbS52MS5TdWJtaXRQYXltZW50TWVzc2FnZVJlc3BvbnNlIgiQAgKKtRgBARJkChFHZXRQYXltZW50TWVzc2FnZRIgLmRjbS52MS5HZXRQYXltZW50TWVzc2FnZVJlcXVlc3QaIS5kY20udjEuR2V0UGF5bWVudE1lc3NhZ2VSZXNwb25zZSIKkAIBirUYAwEEBWIGcHJvdG8z", [file_dcm_v1_access, file_dcm_v1_payment_message]);
+  fileDesc("CiRkY20vdjEvcGF5bWVudF9tZXNzYWdlX3NlcnZpY2UucHJvdG8SBmRjbS52MSI+ChtTdWJtaXRQYXltZW50TWVzc2FnZVJlcXVlc3QSCwoDandzGBEgASgJEgwKBGJvZHkYEiABKAxKBAgBEBEiLAocU3VibWl0UGF5bWVudE1lc3NhZ2VSZXNwb25zZRIMCgRndWlkGAEgASgJIkoKGEdldFBheW1lbnRNZXNzYWdlUmVxdWVzdBIOCgRndWlkGAIgASgJSAASEgoIb3JkZXJfaWQYAyABKAlIAEIECgJieUoECAEQAiJMChlHZXRQYXltZW50TWVzc2FnZVJlc3BvbnNlEi8KD3BheW1lbnRfbWVzc2FnZRgBIAEoCzIWLmRjbS52MS5QYXltZW50TWVzc2FnZSLJAgoaTGlzdFBheW1lbnRNZXNzYWdlc1JlcXVlc3QSFwoNbWVyY2hhbnRfZ3VpZBgBIAEoCUgAEhsKEWRlYnRvcl9hZ2VudF9ndWlkGAIgASgJSAASHQoTY3JlZGl0b3JfYWdlbnRfZ3VpZBgDIAEoCUgAEi4KCHN0YXR1c2VzGAQgAygOMhwuZGNtLnYxLlBheW1lbnRNZXNzYWdlU3RhdHVzEgsKA2RheRgFIAEoCRIpCgVzaW5jZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2V4dGVybmFsX2lkGAggASgJEhEKCXBhZ2Vfc2l6ZRgJIAEoBRISCgpwYWdlX3Rva2VuGAogASgJQgcKBXBhcnR5ImgKG0xpc3RQYXltZW50TWVzc2FnZXNSZXNwb25zZRIwChBwYXltZW50X21lc3NhZ2VzGAEgAygLMhYuZGNtLnYxLlBheW1lbnRNZXNzYWdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTLVAgoVUGF5bWVudE1lc3NhZ2VTZXJ2aWNlEmsKFFN1Ym1pdFBheW1lbnRNZXNzYWdlEiMuZGNtLnYxLlN1Ym1pdFBheW1lbnRNZXNzYWdlUmVxdWVzdBokLmRjbS52MS5TdWJtaXRQYXltZW50TWVzc2FnZVJlc3BvbnNlIgiQAgKKtRgBARJkChFHZXRQYXltZW50TWVzc2FnZRIgLmRjbS52MS5HZXRQYXltZW50TWVzc2FnZVJlcXVlc3QaIS5kY20udjEuR2V0UGF5bWVudE1lc3NhZ2VSZXNwb25zZSIKkAIBirUYAwEEBRJpChNMaXN0UGF5bWVudE1lc3NhZ2VzEiIuZGNtLnYxLkxpc3RQYXltZW50TWVzc2FnZXNSZXF1ZXN0GiMuZGNtLnYxLkxpc3RQYXltZW50TWVzc2FnZXNSZXNwb25zZSIJkAIBirUYAgQFYgZwcm90bzM", [file_dcm_v1_access, file_dcm_v1_payment_message, file_google_protobuf_timestamp]);
 
 /**
  * A payment message as the debtor agent signed it.
@@ -126,6 +128,128 @@ export const GetPaymentMessageResponseSchema: GenMessage<GetPaymentMessageRespon
   messageDesc(file_dcm_v1_payment_message_service, 3);
 
 /**
+ * Which payment messages to list. Fields that are not set do not restrict.
+ *
+ * @generated from message dcm.v1.ListPaymentMessagesRequest
+ */
+export type ListPaymentMessagesRequest = Message<"dcm.v1.ListPaymentMessagesRequest"> & {
+  /**
+   * Whose payment messages.
+   *
+   * @generated from oneof dcm.v1.ListPaymentMessagesRequest.party
+   */
+  party: {
+    /**
+     * Only those for orders of this merchant.
+     *
+     * @generated from field: string merchant_guid = 1;
+     */
+    value: string;
+    case: "merchantGuid";
+  } | {
+    /**
+     * Only those that this bank submitted, the initiator.
+     *
+     * @generated from field: string debtor_agent_guid = 2;
+     */
+    value: string;
+    case: "debtorAgentGuid";
+  } | {
+    /**
+     * Only those to merchants that this bank services, the recipient.
+     *
+     * @generated from field: string creditor_agent_guid = 3;
+     */
+    value: string;
+    case: "creditorAgentGuid";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Only those that stand so.
+   *
+   * @generated from field: repeated dcm.v1.PaymentMessageStatus statuses = 4;
+   */
+  statuses: PaymentMessageStatus[];
+
+  /**
+   * Only those received on this Kyiv calendar day, YYYY-MM-DD; goes with neither `since` nor `until`.
+   *
+   * @generated from field: string day = 5;
+   */
+  day: string;
+
+  /**
+   * Only those received at or after this instant.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 6;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Only those received before this instant.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 7;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * Only those with this identifier of the debtor agent's own; two banks may have used the same.
+   *
+   * @generated from field: string external_id = 8;
+   */
+  externalId: string;
+
+  /**
+   * At most this many; 0: 50; more than 500 counts as 500.
+   *
+   * @generated from field: int32 page_size = 9;
+   */
+  pageSize: number;
+
+  /**
+   * The token of the previous page, for the same fields; empty: the first page.
+   *
+   * @generated from field: string page_token = 10;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message dcm.v1.ListPaymentMessagesRequest.
+ * Use `create(ListPaymentMessagesRequestSchema)` to create a new message.
+ */
+export const ListPaymentMessagesRequestSchema: GenMessage<ListPaymentMessagesRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_payment_message_service, 4);
+
+/**
+ * A page of payment messages.
+ *
+ * @generated from message dcm.v1.ListPaymentMessagesResponse
+ */
+export type ListPaymentMessagesResponse = Message<"dcm.v1.ListPaymentMessagesResponse"> & {
+  /**
+   * The messages, newest first, without encrypted names and tax numbers, `encryption` and `creditor_agent_jwk`.
+   *
+   * @generated from field: repeated dcm.v1.PaymentMessage payment_messages = 1;
+   */
+  paymentMessages: PaymentMessage[];
+
+  /**
+   * Asks for the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message dcm.v1.ListPaymentMessagesResponse.
+ * Use `create(ListPaymentMessagesResponseSchema)` to create a new message.
+ */
+export const ListPaymentMessagesResponseSchema: GenMessage<ListPaymentMessagesResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_payment_message_service, 5);
+
+/**
  * Payment messages of debtor agents.
  *
  * @generated from service dcm.v1.PaymentMessageService
@@ -154,6 +278,17 @@ export const PaymentMessageService: GenService<{
     methodKind: "unary";
     input: typeof GetPaymentMessageRequestSchema;
     output: typeof GetPaymentMessageResponseSchema;
+  },
+  /**
+   * Lists payment messages, newest first, at most 500 a page. What is encrypted for the recipient bank, and the key for it, is not
+   * among it; GetPaymentMessage has it.
+   *
+   * @generated from rpc dcm.v1.PaymentMessageService.ListPaymentMessages
+   */
+  listPaymentMessages: {
+    methodKind: "unary";
+    input: typeof ListPaymentMessagesRequestSchema;
+    output: typeof ListPaymentMessagesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_dcm_v1_payment_message_service, 0);

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/settlement_service.proto.
  */
 export const file_dcm_v1_settlement_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9kY20vdjEvc2V0dGxlbWVudF9zZXJ2aWNlLnByb3RvEgZkY20udjEiPAoVQ2xvc2VSZWdpc3RlcnNSZXF1ZXN0EgsKA2RheRgBIAEoCRIWCg5hbGxvd19vcGVuX2RheRgCIAEoCCI9ChZDbG9zZVJlZ2lzdGVyc1Jlc3BvbnNlEiMKCXJlZ2lzdGVycxgBIAMoCzIQLmRjbS52MS5SZWdpc3RlciKgAgoUTGlzdFJlZ2lzdGVyc1JlcXVlc3QSIgoEcm9sZRgCIAEoDjIULmRjbS52MS5SZWdpc3RlclJvbGUSKAoEZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoCdG8YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm9mZnNldBgFIAEoBRINCgVsaW1pdBgGIAEoBRIoCghzdGF0dXNlcxgHIAMoDjIWLmRjbS52MS5SZWdpc3RlclN0YXR1cxIwCgx1cGRhdGVkX2Zyb20YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWJhbmtfZ3VpZBgJIAEoCUoECAEQAiJRChVMaXN0UmVnaXN0ZXJzUmVzcG9uc2USIwoJcmVnaXN0ZXJzGAEgAygLMhAuZGNtLnYxLlJlZ2lzdGVyEhMKC3RvdGFsX2NvdW50GAIgASgDIl8KEkdldFJlZ2lzdGVyUmVxdWVzdBITCgtyZWdpc3Rlcl9pZBgCIAEoCRIWCg5wYXltZW50c19saW1pdBgDIAEoBRIWCg5wYXltZW50c19hZnRlchgEIAEoCUoECAEQAiKXAQoTR2V0UmVnaXN0ZXJSZXNwb25zZRIiCghyZWdpc3RlchgBIAEoCzIQLmRjbS52MS5SZWdpc3RlchIpCghwYXltZW50cxgCIAMoCzIXLmRjbS52MS5SZWdpc3RlclBheW1lbnQSGwoTbmV4dF9wYXltZW50c19hZnRlchgDIAEoCRIUCgxjb250aW51YXRpb24YBCABKAkiQwoSUGF5UmVnaXN0ZXJSZXF1ZXN0EhMKC3JlZ2lzdGVyX2lkGAIgASgJEgwKBGJvZHkYBiABKAxKBAgBEAJKBAgDEAYiJwoTUGF5UmVnaXN0ZXJSZXNwb25zZRIQCghyZXBlYXRlZBgBIAEoCCJHChZDb25maXJtUmVnaXN0ZXJSZXF1ZXN0EhMKC3JlZ2lzdGVyX2lkGAIgASgJEgwKBGJvZHkYByABKAxKBAgBEAJKBAgDEAciKwoXQ29uZmlybVJlZ2lzdGVyUmVzcG9uc2USEAoIcmVwZWF0ZWQYASABKAgiQQoeQ29uZmlybUludGVybmFsUmVnaXN0ZXJSZXF1ZXN0EhMKC3JlZ2lzdGVyX2lkGAIgASgJSgQIARACSgQIAxAFIjMKH0NvbmZpcm1JbnRlcm5hbFJlZ2lzdGVyUmVzcG9uc2USEAoIcmVwZWF0ZWQYASABKAgiQAoVUmVvcGVuUmVnaXN0ZXJSZXF1ZXN0EhMKC3JlZ2lzdGVyX2lkGAEgASgJEgwKBG5vdGUYAyABKAlKBAgCEAMiPAoWUmVvcGVuUmVnaXN0ZXJSZXNwb25zZRIiCghyZWdpc3RlchgBIAEoCzIQLmRjbS52MS5SZWdpc3RlciJEChdMaXN0UmVnaXN0ZXJBY3RzUmVxdWVzdBITCgtyZWdpc3Rlcl9pZBgBIAEoCRIUCgxhZnRlcl9udW1iZXIYAiABKAMifAoYTGlzdFJlZ2lzdGVyQWN0c1Jlc3BvbnNlEiIKCHJlZ2lzdGVyGAEgASgLMhAuZGNtLnYxLlJlZ2lzdGVyEiEKBGFjdHMYAiADKAsyEy5kY20udjEuUmVnaXN0ZXJBY3QSGQoRbmV4dF9hZnRlcl9udW1iZXIYAyABKAMiLgoZUmVjb25jaWxlUmVnaXN0ZXJzUmVxdWVzdBIRCglsYXN0X2RheXMYASABKAUiKgoLRGlzY3JlcGFuY3kSDwoHcHJvYmxlbRgBIAEoCRIKCgJpZBgCIAEoCSJIChpSZWNvbmNpbGVSZWdpc3RlcnNSZXNwb25zZRIqCg1kaXNjcmVwYW5jaWVzGAEgAygLMhMuZGNtLnYxLkRpc2NyZXBhbmN5MvsGChFTZXR0bGVtZW50U2VydmljZRJZCg5DbG9zZVJlZ2lzdGVycxIdLmRjbS52MS5DbG9zZVJlZ2lzdGVyc1JlcXVlc3QaHi5kY20udjEuQ2xvc2VSZWdpc3RlcnNSZXNwb25zZSIIkAICirUYAQUSXAoNTGlzdFJlZ2lzdGVycxIcLmRjbS52MS5MaXN0UmVnaXN0ZXJzUmVxdWVzdBodLmRjbS52MS5MaXN0UmVnaXN0ZXJzUmVzcG9uc2UiDpACAYq1GAMBBAWQtRgBElYKC0dldFJlZ2lzdGVyEhouZGNtLnYxLkdldFJlZ2lzdGVyUmVxdWVzdBobLmRjbS52MS5HZXRSZWdpc3RlclJlc3BvbnNlIg6QAgGKtRgDAQQFkLUYARJUCgtQYXlSZWdpc3RlchIaLmRjbS52MS5QYXlSZWdpc3RlclJlcXVlc3QaGy5kY20udjEuUGF5UmVnaXN0ZXJSZXNwb25zZSIMkAICirUYAQGQtRgBEmAKD0NvbmZpcm1SZWdpc3RlchIeLmRjbS52MS5Db25maXJtUmVnaXN0ZXJSZXF1ZXN0Gh8uZGNtLnYxLkNvbmZpcm1SZWdpc3RlclJlc3BvbnNlIgyQAgKKtRgBAZC1GAESeAoXQ29uZmlybUludGVybmFsUmVnaXN0ZXISJi5kY20udjEuQ29uZmlybUludGVybmFsUmVnaXN0ZXJSZXF1ZXN0GicuZGNtLnYxLkNvbmZpcm1JbnRlcm5hbFJlZ2lzdGVyUmVzcG9uc2UiDJACAoq1GAEBkLUYARJZCg5SZW9wZW5SZWdpc3RlchIdLmRjbS52MS5SZW9wZW5SZWdpc3RlclJlcXVlc3QaHi5kY20udjEuUmVvcGVuUmVnaXN0ZXJSZXNwb25zZSIIkAIAirUYAQUSYAoQTGlzdFJlZ2lzdGVyQWN0cxIfLmRjbS52MS5MaXN0UmVnaXN0ZXJBY3RzUmVxdWVzdBogLmRjbS52MS5MaXN0UmVnaXN0ZXJBY3RzUmVzcG9uc2UiCZACAYq1GAIEBRJmChJSZWNvbmNpbGVSZWdpc3RlcnMSIS5kY20udjEuUmVjb25jaWxlUmVnaXN0ZXJzUmVxdWVzdBoiLmRjbS52MS5SZWNvbmNpbGVSZWdpc3RlcnNSZXNwb25zZSIJkAIBirUYAgQFYgZwcm90bzM", [file_dcm_v1_access, file_dcm_v1_settlement, file_google_protobuf_timestamp]);
+  fileDesc("Ch9kY20vdjEvc2V0dGxlbWVudF9zZXJ2aWNlLnByb3RvEgZkY20udjEiPAoVQ2xvc2VSZWdpc3RlcnNSZXF1ZXN0EgsKA2RheRgBIAEoCRIWCg5hbGxvd19vcGVuX2RheRgCIAEoCCI9ChZDbG9zZVJlZ2lzdGVyc1Jlc3BvbnNlEiMKCXJlZ2lzdGVycxgBIAMoCzIQLmRjbS52MS5SZWdpc3RlciLHAgoUTGlzdFJlZ2lzdGVyc1JlcXVlc3QSIgoEcm9sZRgCIAEoDjIULmRjbS52MS5SZWdpc3RlclJvbGUSKAoEZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoCdG8YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm9mZnNldBgFIAEoBRINCgVsaW1pdBgGIAEoBRIoCghzdGF0dXNlcxgHIAMoDjIWLmRjbS52MS5SZWdpc3RlclN0YXR1cxIwCgx1cGRhdGVkX2Zyb20YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWJhbmtfZ3VpZBgJIAEoCRIRCglwYWdlX3NpemUYCiABKAUSEgoKcGFnZV90b2tlbhgLIAEoCUoECAEQAiJqChVMaXN0UmVnaXN0ZXJzUmVzcG9uc2USIwoJcmVnaXN0ZXJzGAEgAygLMhAuZGNtLnYxLlJlZ2lzdGVyEhMKC3RvdGFsX2NvdW50GAIgASgDEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCSKGAQoSR2V0UmVnaXN0ZXJSZXF1ZXN0EhMKC3JlZ2lzdGVyX2lkGAIgASgJEhYKDnBheW1lbnRzX2xpbWl0GAMgASgFEhYKDnBheW1lbnRzX2FmdGVyGAQgASgJEhEKCXBhZ2Vfc2l6ZRgFIAEoBRISCgpwYWdlX3Rva2VuGAYgASgJSgQIARACIrABChNHZXRSZWdpc3RlclJlc3BvbnNlEiIKCHJlZ2lzdGVyGAEgASgLMhAuZGNtLnYxLlJlZ2lzdGVyEikKCHBheW1lbnRzGAIgAygLMhcuZGNtLnYxLlJlZ2lzdGVyUGF5bWVudBIbChNuZXh0X3BheW1lbnRzX2FmdGVyGAMgASgJEhQKDGNvbnRpbnVhdGlvbhgEIAEoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YBSABKAkiQwoSUGF5UmVnaXN0ZXJSZXF1ZXN0EhMKC3JlZ2lzdGVyX2lkGAIgASgJEgwKBGJvZHkYBiABKAxKBAgBEAJKBAgDEAYiJwoTUGF5UmVnaXN0ZXJSZXNwb25zZRIQCghyZXBlYXRlZBgBIAEoCCJHChZDb25maXJtUmVnaXN0ZXJSZXF1ZXN0EhMKC3JlZ2lzdGVyX2lkGAIgASgJEgwKBGJvZHkYByABKAxKBAgBEAJKBAgDEAciKwoXQ29uZmlybVJlZ2lzdGVyUmVzcG9uc2USEAoIcmVwZWF0ZWQYASABKAgiQQoeQ29uZmlybUludGVybmFsUmVnaXN0ZXJSZXF1ZXN0EhMKC3JlZ2lzdGVyX2lkGAIgASgJSgQIARACSgQIAxAFIjMKH0NvbmZpcm1JbnRlcm5hbFJlZ2lzdGVyUmVzcG9uc2USEAoIcmVwZWF0ZWQYASABKAgiQAoVUmVvcGVuUmVnaXN0ZXJSZXF1ZXN0EhMKC3JlZ2lzdGVyX2lkGAEgASgJEgwKBG5vdGUYAyABKAlKBAgCEAMiPAoWUmVvcGVuUmVnaXN0ZXJSZXNwb25zZRIiCghyZWdpc3RlchgBIAEoCzIQLmRjbS52MS5SZWdpc3RlciJvChdMaXN0UmVnaXN0ZXJBY3RzUmVxdWVzdBITCgtyZWdpc3Rlcl9pZBgBIAEoCRIYCgxhZnRlcl9udW1iZXIYAiABKANCAhgBEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIpkBChhMaXN0UmVnaXN0ZXJBY3RzUmVzcG9uc2USIgoIcmVnaXN0ZXIYASABKAsyEC5kY20udjEuUmVnaXN0ZXISIQoEYWN0cxgCIAMoCzITLmRjbS52MS5SZWdpc3RlckFjdBIdChFuZXh0X2FmdGVyX251bWJlchgDIAEoA0ICGAESFwoPbmV4dF9wYWdlX3Rva2VuGAQgASgJIi4KGVJlY29uY2lsZVJlZ2lzdGVyc1JlcXVlc3QSEQoJbGFzdF9kYXlzGAEgASgFIioKC0Rpc2NyZXBhbmN5Eg8KB3Byb2JsZW0YASABKAkSCgoCaWQYAiABKAkiSAoaUmVjb25jaWxlUmVnaXN0ZXJzUmVzcG9uc2USKgoNZGlzY3JlcGFuY2llcxgBIAMoCzITLmRjbS52MS5EaXNjcmVwYW5jeTL7BgoRU2V0dGxlbWVudFNlcnZpY2USWQoOQ2xvc2VSZWdpc3RlcnMSHS5kY20udjEuQ2xvc2VSZWdpc3RlcnNSZXF1ZXN0Gh4uZGNtLnYxLkNsb3NlUmVnaXN0ZXJzUmVzcG9uc2UiCJACAoq1GAEFElwKDUxpc3RSZWdpc3RlcnMSHC5kY20udjEuTGlzdFJlZ2lzdGVyc1JlcXVlc3QaHS5kY20udjEuTGlzdFJlZ2lzdGVyc1Jlc3BvbnNlIg6QAgGKtRgDAQQFkLUYARJWCgtHZXRSZWdpc3RlchIaLmRjbS52MS5HZXRSZWdpc3RlclJlcXVlc3QaGy5kY20udjEuR2V0UmVnaXN0ZXJSZXNwb25zZSIOkAIBirUYAwEEBZC1GAESVAoLUGF5UmVnaXN0ZXISGi5kY20udjEuUGF5UmVnaXN0ZXJSZXF1ZXN0GhsuZGNtLnYxLlBheVJlZ2lzdGVyUmVzcG9uc2UiDJACAoq1GAEBkLUYARJgCg9Db25maXJtUmVnaXN0ZXISHi5kY20udjEuQ29uZmlybVJlZ2lzdGVyUmVxdWVzdBofLmRjbS52MS5Db25maXJtUmVnaXN0ZXJSZXNwb25zZSIMkAICirUYAQGQtRgBEngKF0NvbmZpcm1JbnRlcm5hbFJlZ2lzdGVyEiYuZGNtLnYxLkNvbmZpcm1JbnRlcm5hbFJlZ2lzdGVyUmVxdWVzdBonLmRjbS52MS5Db25maXJtSW50ZXJuYWxSZWdpc3RlclJlc3BvbnNlIgyQAgKKtRgBAZC1GAESWQoOUmVvcGVuUmVnaXN0ZXISHS5kY20udjEuUmVvcGVuUmVnaXN0ZXJSZXF1ZXN0Gh4uZGNtLnYxLlJlb3BlblJlZ2lzdGVyUmVzcG9uc2UiCJACAIq1GAEFEmAKEExpc3RSZWdpc3RlckFjdHMSHy5kY20udjEuTGlzdFJlZ2lzdGVyQWN0c1JlcXVlc3QaIC5kY20udjEuTGlzdFJlZ2lzdGVyQWN0c1Jlc3BvbnNlIgmQAgGKtRgCBAUSZgoSUmVjb25jaWxlUmVnaXN0ZXJzEiEuZGNtLnYxLlJlY29uY2lsZVJlZ2lzdGVyc1JlcXVlc3QaIi5kY20udjEuUmVjb25jaWxlUmVnaXN0ZXJzUmVzcG9uc2UiCZACAYq1GAIEBWIGcHJvdG8z", [file_dcm_v1_access, file_dcm_v1_settlement, file_google_protobuf_timestamp]);
 
 /**
  * Which day to close.
@@ -97,14 +97,15 @@ export type ListRegistersRequest = Message<"dcm.v1.ListRegistersRequest"> & {
   to?: Timestamp | undefined;
 
   /**
-   * How many to pass over.
+   * How many to pass over. It is here for the REST operation, whose cost grows with it; a service asks with `page_token`. Goes with
+   * no `page_token`.
    *
    * @generated from field: int32 offset = 5;
    */
   offset: number;
 
   /**
-   * At most this many; 0: 50; more than 500 counts as 500.
+   * At most this many, where `page_size` is 0. For the REST operation.
    *
    * @generated from field: int32 limit = 6;
    */
@@ -130,6 +131,20 @@ export type ListRegistersRequest = Message<"dcm.v1.ListRegistersRequest"> & {
    * @generated from field: string bank_guid = 9;
    */
   bankGuid: string;
+
+  /**
+   * At most this many; 0: 50; more than 500 counts as 500.
+   *
+   * @generated from field: int32 page_size = 10;
+   */
+  pageSize: number;
+
+  /**
+   * The token of the previous page, for the same fields; empty: the first page.
+   *
+   * @generated from field: string page_token = 11;
+   */
+  pageToken: string;
 };
 
 /**
@@ -153,11 +168,18 @@ export type ListRegistersResponse = Message<"dcm.v1.ListRegistersResponse"> & {
   registers: Register[];
 
   /**
-   * How many registers match, whatever the page.
+   * How many registers match, whatever the page; 0 where a `page_token` was given: the first page has told it.
    *
    * @generated from field: int64 total_count = 2;
    */
   totalCount: bigint;
+
+  /**
+   * Asks for the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -181,18 +203,32 @@ export type GetRegisterRequest = Message<"dcm.v1.GetRegisterRequest"> & {
   registerId: string;
 
   /**
-   * At most so many payments; 0: 500; more than 2 000 counts as 2 000.
+   * At most so many payments, where `page_size` is 0. For the REST operation.
    *
    * @generated from field: int32 payments_limit = 3;
    */
   paymentsLimit: number;
 
   /**
-   * Only payments whose guid comes after this one; empty: from the first.
+   * Only payments whose guid comes after this one; empty: from the first. For the REST operation; goes with no `page_token`.
    *
    * @generated from field: string payments_after = 4;
    */
   paymentsAfter: string;
+
+  /**
+   * At most so many payments; 0: 500; more than 2 000 counts as 2 000.
+   *
+   * @generated from field: int32 page_size = 5;
+   */
+  pageSize: number;
+
+  /**
+   * The token of the previous page of this register's payments; empty: the first page.
+   *
+   * @generated from field: string page_token = 6;
+   */
+  pageToken: string;
 };
 
 /**
@@ -223,7 +259,7 @@ export type GetRegisterResponse = Message<"dcm.v1.GetRegisterResponse"> & {
   payments: RegisterPayment[];
 
   /**
-   * The guid to continue after; empty where no payment follows.
+   * The guid to continue after, as `payments_after`; empty where no payment follows.
    *
    * @generated from field: string next_payments_after = 3;
    */
@@ -235,6 +271,13 @@ export type GetRegisterResponse = Message<"dcm.v1.GetRegisterResponse"> & {
    * @generated from field: string continuation = 4;
    */
   continuation: string;
+
+  /**
+   * Asks for the next page of payments; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 5;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -449,11 +492,26 @@ export type ListRegisterActsRequest = Message<"dcm.v1.ListRegisterActsRequest"> 
   registerId: string;
 
   /**
-   * Only acts with a number above this one; 0: from the first.
+   * Only acts with a number above this one; 0: from the first. Goes with no `page_token`, which takes its place.
    *
-   * @generated from field: int64 after_number = 2;
+   * @generated from field: int64 after_number = 2 [deprecated = true];
+   * @deprecated
    */
   afterNumber: bigint;
+
+  /**
+   * At most this many; 0, and more than 50, counts as 50.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * The token of the previous page of this register's acts; empty: the first page.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
 };
 
 /**
@@ -484,11 +542,19 @@ export type ListRegisterActsResponse = Message<"dcm.v1.ListRegisterActsResponse"
   acts: RegisterAct[];
 
   /**
-   * The number to continue after; 0 where no act follows.
+   * The number to continue after; 0 where no act follows. `next_page_token` takes its place.
    *
-   * @generated from field: int64 next_after_number = 3;
+   * @generated from field: int64 next_after_number = 3 [deprecated = true];
+   * @deprecated
    */
   nextAfterNumber: bigint;
+
+  /**
+   * Asks for the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 4;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -587,7 +653,7 @@ export const SettlementService: GenService<{
     output: typeof CloseRegistersResponseSchema;
   },
   /**
-   * Lists the registers of a bank, newest first.
+   * Lists the registers of a bank, newest first, at most 500 a page.
    *
    * @generated from rpc dcm.v1.SettlementService.ListRegisters
    */
@@ -597,7 +663,7 @@ export const SettlementService: GenService<{
     output: typeof ListRegistersResponseSchema;
   },
   /**
-   * Reads one register with a page of its payments. A bank reads those that it is a side of.
+   * Reads one register with a page of its payments, at most 2 000. A bank reads those that it is a side of.
    *
    * @generated from rpc dcm.v1.SettlementService.GetRegister
    */
@@ -651,7 +717,7 @@ export const SettlementService: GenService<{
     output: typeof ReopenRegisterResponseSchema;
   },
   /**
-   * Lists everything that happened to a register, oldest first, page by page. For operators.
+   * Lists everything that happened to a register, oldest first, at most 50 acts a page. For operators.
    *
    * @generated from rpc dcm.v1.SettlementService.ListRegisterActs
    */
