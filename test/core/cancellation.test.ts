@@ -1,4 +1,6 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { createCore } from "../../src/core/core.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { Order, OrderCancellation } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
@@ -158,7 +160,7 @@ test("cancelOrder and the expiry at the same moment: an order has a cancellation
     while (Date.now() < end) await second.expireOrders(5);
   })();
   for (const [place, order] of orders.entries()) {
-    await new Promise((done) => setTimeout(done, place > 0 ? 60 : 0));
+    if (place > 0) await delay(60);
     accepted(await platform.core.cancelOrder(cancellationOf(order)));
   }
   await expiring;
@@ -173,12 +175,16 @@ test("cancelOrder and the expiry at the same moment: an order has a cancellation
 test("cancelOrder and a payment message at the same moment: of each order exactly one has it, whichever process they reach", async () => {
   const second = await platform.secondCore();
   const orders = await Promise.all(Array.from({ length: 60 }, () => createOrder(platform, parties.merchant)));
+  // In a group, one order that is lost would have its neighbours decided again until all of them are lost.
+  const alone = createCore(platform.context, { maxGroup: 1, maxWaiting: 1_000, concurrency: 4 });
+  // The others do not wait for its first connection.
+  accepted(await second.cancelOrder(cancellationOf(await createOrder(platform, parties.merchant))));
   const ends = await Promise.all(
     orders.map(async (order, place) => {
-      const submit = () => platform.core.submitPaymentMessage(paymentRequest(platform, parties, order));
-      const cancel = () => second.cancelOrder(cancellationOf(order));
-      const [paid, canceled] =
-        place % 2 === 0 ? await Promise.all([submit(), cancel()]) : (await Promise.all([cancel(), submit()])).reverse();
+      const submit = () => delay(60).then(() => alone.submitPaymentMessage(paymentRequest(platform, parties, order)));
+      // A submission reads before it stores: the cancellations come before it, between, and after.
+      const cancel = () => delay(place * 3).then(() => second.cancelOrder(cancellationOf(order)));
+      const [paid, canceled] = await Promise.all([submit(), cancel()]);
       const row = await stored(order);
       return [reasonOf(paid), reasonOf(canceled), row?.status, row?.cancel_jws !== null];
     }),
