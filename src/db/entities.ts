@@ -19,6 +19,8 @@ import {
   type CallbackUrls,
   callbackAlgs,
   callbackBodyFormats,
+  type DeepLinkContent,
+  deepLinkContents,
   type KeyUse,
   keyUses,
   type ParticipantKind,
@@ -69,6 +71,7 @@ export const ParticipantEntity = defineEntity({
     oneOf("participant", "callback_body_format", callbackBodyFormats),
     oneOf("participant", "callback_alg", callbackAlgs),
     oneOf("participant", "status", participantStatuses),
+    oneOf("participant", "deep_link_content", deepLinkContents),
     check(
       "participant_bank_check",
       `kind <> 'bank' or (bic is not null and uid is null and servicing_bank_guid is null
@@ -111,6 +114,7 @@ export const ParticipantEntity = defineEntity({
     requiresBodySha256: p.boolean().default(false),
     callbackAlg: text().$type<CallbackAlg>().default("RS256"),
     status: text().$type<ParticipantStatus>().default("active"),
+    deepLinkContent: text().$type<DeepLinkContent>().default("signed_order"),
   },
 });
 
@@ -221,6 +225,21 @@ export const PaymentOrderEntity = defineEntity({
     encryptionKeyId: p.bigint("number").columnType("bigint").strictNullable(),
     /** What the merchant signed to cancel the order; null: it did not. */
     cancelJws: text().strictNullable(),
+  },
+});
+
+/**
+ * An order's details as the platform signed them for deep links. Apart from the order, which is written again with every change of
+ * its state; and only of orders that somebody asked them of.
+ */
+export const SignedOrderEntity = defineEntity({
+  name: "SignedOrder",
+  tableName: "signed_order",
+  properties: {
+    orderGuid: p.uuid().primary(),
+    /** The platform's key that signed them. */
+    kid: text(),
+    jws: text(),
   },
 });
 
@@ -668,6 +687,7 @@ export const entities = [
   PaymentOrderEntity,
   PaymentMessageEntity,
   PaymentEvidenceEntity,
+  SignedOrderEntity,
   CallbackEntity,
   CallbackAttemptEntity,
   FeeRateEntity,

@@ -48,7 +48,6 @@ export function askedPage<Schema extends DescMessage>(
   reader?: Participant,
 ): AskedPage {
   const { pageSize, pageToken } = request;
-  if (pageSize < 0) throw invalidRequest("page_size", "is negative");
   const digest = () => digestOf(schema, request, ["pageSize", "pageToken", ...placeFields], reader);
   return {
     limit: pageSize === 0 ? whenZero : Math.min(pageSize, most),

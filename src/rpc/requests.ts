@@ -1,4 +1,4 @@
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import type { ListAuditEntriesRequest } from "../../gen/dcm/v1/audit_service_pb.ts";
 import type { CallbackFilter as PbCallbackFilter } from "../../gen/dcm/v1/callback_service_pb.ts";
 import type { AddCredentialRequest } from "../../gen/dcm/v1/credential_service_pb.ts";
@@ -43,6 +43,7 @@ import {
   callbackBodyFormats,
   callbackKinds,
   callbackStates,
+  deepLinkContents,
   orderStatuses,
   participantKinds,
   paymentMessageStatuses,
@@ -50,19 +51,20 @@ import {
   scopes,
 } from "./enums.ts";
 import { invalidRequest, toConnectError } from "./errors.ts";
-import { guid, instant, named, optionalInstant, optionalNamed, present, textOrNull } from "./fields.ts";
+import { named, optionalGuid, optionalInstant, optionalNamed, required, textOrNull } from "./fields.ts";
 import type { AskedPage } from "./pages.ts";
 
-// From the wire to the domain. What is absent and what is wrong in shape ends here, named by its field.
+// From the wire to the domain. A request that comes here has the shape that proto/ says; what several fields say together is
+// looked at here.
 
 export function paymentMessageKey({ by }: GetPaymentMessageRequest): { guid: string } | { orderGuid: string } {
-  if (by.case === undefined) throw invalidRequest("by", "is missing: guid or order_id");
-  return by.case === "guid" ? { guid: by.value } : { orderGuid: by.value };
+  const value = required(by.value);
+  return by.case === "orderId" ? { orderGuid: value } : { guid: value };
 }
 
 /** What a bank asks for is its own, whatever it says; a service asks for whom it says. */
 function ofReader(asked: string, reader: Participant | undefined, field: string): string | undefined {
-  const wanted = asked === "" ? undefined : guid(asked, field);
+  const wanted = optionalGuid(asked);
   if (reader === undefined || wanted === undefined || wanted === reader.guid) return reader?.guid ?? wanted;
   throw toConnectError(refuse("FORBIDDEN", `${field} is not the caller`, { field }));
 }
@@ -72,12 +74,12 @@ export function callbackFilter(filter: PbCallbackFilter | undefined, reader?: Pa
   const receiverGuid = ofReader(filter?.receiverGuid ?? "", reader, "filter.receiver_guid");
   if (filter === undefined) return { receiverGuid };
   return {
-    states: filter.states.map((state) => named(callbackStates, state, "filter.states")),
-    kinds: filter.kinds.map((kind) => named(callbackKinds, kind, "filter.kinds")),
+    states: filter.states.map((state) => named(callbackStates, state)),
+    kinds: filter.kinds.map((kind) => named(callbackKinds, kind)),
     receiverGuid,
     paymentMessageGuid: filter.paymentMessageGuid || undefined,
-    since: optionalInstant(filter.since, "filter.since"),
-    until: optionalInstant(filter.until, "filter.until"),
+    since: optionalInstant(filter.since),
+    until: optionalInstant(filter.until),
     missed: filter.missed,
   };
 }
@@ -90,32 +92,30 @@ export function paymentsPage(
   { paymentsLimit, paymentsAfter, pageSize }: GetRegisterRequest,
   page: AskedPage,
 ): PaymentsPage {
-  if (paymentsLimit < 0) throw invalidRequest("payments_limit", "is negative");
   if (page.after !== undefined && paymentsAfter !== "")
     throw invalidRequest("payments_after", "goes with no page_token");
   return {
     limit: pageSize === 0 && paymentsLimit > 0 ? Math.min(paymentsLimit, maxPaymentsInPage) : page.limit,
-    after: paymentsAfter === "" ? page.after?.[0] : guid(paymentsAfter, "payments_after"),
+    after: optionalGuid(paymentsAfter) ?? page.after?.[0],
   };
 }
 
 /** `reader`: the bank that asks, which lists its own; undefined for a service, which says whose. */
 export function registerQuery(request: ListRegistersRequest, reader: Participant | undefined): RegisterFilter {
-  const anySide = { [RegisterRole.UNSPECIFIED]: false, [RegisterRole.DEBTOR]: false, [RegisterRole.ALL]: true };
+  const bankGuid = ofReader(request.bankGuid, reader, "bank_guid");
+  if (bankGuid === undefined) throw invalidRequest("bank_guid", "is missing");
   return {
-    bankGuid: present(ofReader(request.bankGuid, reader, "bank_guid"), "bank_guid"),
-    anySide: present<boolean>(anySide[request.role as keyof typeof anySide], "role"),
-    from: optionalInstant(request.from, "from"),
-    to: optionalInstant(request.to, "to"),
-    statuses: request.statuses.map((status) => named(registerStatuses, status, "statuses")),
-    updatedFrom: optionalInstant(request.updatedFrom, "updated_from"),
+    bankGuid,
+    anySide: request.role === RegisterRole.ALL,
+    from: optionalInstant(request.from),
+    to: optionalInstant(request.to),
+    statuses: request.statuses.map((status) => named(registerStatuses, status)),
+    updatedFrom: optionalInstant(request.updatedFrom),
   };
 }
 
 /** Where a page of registers begins; the REST operation counts those before it, a service sends a token. */
 export function registerPage({ offset, limit, pageSize }: ListRegistersRequest, page: AskedPage): RegisterPage {
-  if (offset < 0) throw invalidRequest("offset", "is negative");
-  if (limit < 0) throw invalidRequest("limit", "is negative");
   if (page.after !== undefined && offset > 0) throw invalidRequest("offset", "goes with no page_token");
   return {
     limit: pageSize === 0 && limit > 0 ? Math.min(limit, mostRegisters) : page.limit,
@@ -134,8 +134,8 @@ export function actsAfter({ afterNumber }: ListRegisterActsRequest, page: AskedP
 
 /** A period, as two instants or as a Kyiv day. */
 function period(request: { day: string; since?: Timestamp | undefined; until?: Timestamp | undefined }) {
-  const since = optionalInstant(request.since, "since");
-  const until = optionalInstant(request.until, "until");
+  const since = optionalInstant(request.since);
+  const until = optionalInstant(request.until);
   if (request.day === "") return { since, until };
   if (since !== undefined || until !== undefined) throw invalidRequest("day", "goes with neither since nor until");
   if (!isCalendarDay(request.day)) throw invalidRequest("day", "is not a calendar day YYYY-MM-DD");
@@ -147,7 +147,7 @@ export function orderFilter(request: ListOrdersRequest): OrderFilter {
   if (ref !== "" && party.case !== "merchantGuid") throw invalidRequest("ref", "needs merchant_guid");
   return {
     party: orderParty(party),
-    statuses: request.statuses.map((status) => named(orderStatuses, status, "statuses")),
+    statuses: request.statuses.map((status) => named(orderStatuses, status)),
     ...period(request),
     ref: ref === "" ? undefined : ref,
   };
@@ -156,14 +156,14 @@ export function orderFilter(request: ListOrdersRequest): OrderFilter {
 function orderParty(party: ListOrdersRequest["party"]): OrderFilter["party"] {
   if (party.case === undefined) return undefined;
   return party.case === "merchantGuid"
-    ? { merchantGuid: guid(party.value, "merchant_guid") }
-    : { creditorAgentGuid: guid(party.value, "creditor_agent_guid") };
+    ? { merchantGuid: party.value.toLowerCase() }
+    : { creditorAgentGuid: party.value.toLowerCase() };
 }
 
 export function paymentMessageFilter(request: ListPaymentMessagesRequest): PaymentMessageFilter {
   return {
     party: messageParty(request.party),
-    statuses: request.statuses.map((status) => named(paymentMessageStatuses, status, "statuses")),
+    statuses: request.statuses.map((status) => named(paymentMessageStatuses, status)),
     ...period(request),
     externalId: request.externalId === "" ? undefined : request.externalId,
   };
@@ -172,30 +172,18 @@ export function paymentMessageFilter(request: ListPaymentMessagesRequest): Payme
 function messageParty(party: ListPaymentMessagesRequest["party"]): PaymentMessageFilter["party"] {
   switch (party.case) {
     case "merchantGuid":
-      return { merchantGuid: guid(party.value, "merchant_guid") };
+      return { merchantGuid: party.value.toLowerCase() };
     case "debtorAgentGuid":
-      return { debtorAgentGuid: guid(party.value, "debtor_agent_guid") };
+      return { debtorAgentGuid: party.value.toLowerCase() };
     case "creditorAgentGuid":
-      return { creditorAgentGuid: guid(party.value, "creditor_agent_guid") };
+      return { creditorAgentGuid: party.value.toLowerCase() };
     default:
       return undefined;
   }
 }
 
-export function participantKey({ by }: GetParticipantRequest): ParticipantName {
-  switch (by.case) {
-    case "guid":
-      return { guid: by.value };
-    case "bic":
-      return { bic: by.value };
-    case "uid":
-      return { uid: by.value };
-    case "kid":
-      return { kid: by.value };
-    default:
-      throw invalidRequest("by", "is missing: guid, bic, uid or kid");
-  }
-}
+export const participantKey = ({ by }: GetParticipantRequest): ParticipantName =>
+  ({ [required(by.case)]: by.value }) as ParticipantName;
 
 /** What one kind of participant must not have; the domain looks at the rest. */
 const foreignFields = {
@@ -203,9 +191,8 @@ const foreignFields = {
   merchant: { bic: "bic", roles: "roles" },
 } as const satisfies Record<ParticipantKind, Record<string, keyof PbParticipant>>;
 
-export function registration(kind: ParticipantKind, given: PbParticipant | undefined): Registration {
-  const participant = present(given, kind);
-  if ((optionalNamed(participantKinds, participant.kind, "kind") ?? kind) !== kind) {
+export function registration(kind: ParticipantKind, participant: PbParticipant): Registration {
+  if ((optionalNamed(participantKinds, participant.kind) ?? kind) !== kind) {
     throw invalidRequest("kind", `is not ${kind}`);
   }
   for (const [field, member] of Object.entries(foreignFields[kind])) {
@@ -223,8 +210,7 @@ export function registration(kind: ParticipantKind, given: PbParticipant | undef
     mcc: textOrNull(participant.mcc),
     servicingBankGuid: textOrNull(participant.servicingBankGuid)?.toLowerCase() ?? null,
     callbackUrls: callbackUrls(participant.callbackUrls),
-    callbackBodyFormat:
-      optionalNamed(callbackBodyFormats, participant.callbackBodyFormat, "callback_body_format") ?? "json",
+    callbackBodyFormat: optionalNamed(callbackBodyFormats, participant.callbackBodyFormat) ?? "json",
     signingJwks: participant.signingJwks.map((jwk) => jwkJson(jwk, "signing_jwks")),
     encryptionJwk: participant.encryptionJwk === "" ? null : jwkJson(participant.encryptionJwk, "encryption_jwk"),
     jwksUrl: textOrNull(participant.jwksUrl),
@@ -234,11 +220,12 @@ export function registration(kind: ParticipantKind, given: PbParticipant | undef
     redirectUrl: textOrNull(participant.redirectUrl),
     feeBasisPoints: participant.feeBasisPoints,
     requiresBodySha256: participant.requiresBodySha256,
-    callbackAlg: optionalNamed(callbackAlgs, participant.callbackAlg, "callback_alg") ?? "RS256",
+    callbackAlg: optionalNamed(callbackAlgs, participant.callbackAlg) ?? "RS256",
+    deepLinkContent: optionalNamed(deepLinkContents, participant.deepLinkContent) ?? null,
   };
 }
 
-const rolesOf = (roles: readonly number[]) => [...new Set(roles.map((role) => named(bankRoles, role, "roles")))];
+const rolesOf = (roles: readonly number[]) => [...new Set(roles.map((role) => named(bankRoles, role)))];
 
 function callbackUrls(given: PbCallbackUrls | undefined): CallbackUrls {
   if (given === undefined) return {};
@@ -267,8 +254,8 @@ const removableTexts = ["deepLinkPrefix", "logoUrl", "redirectUrl", "jwksUrl"] a
 
 /** Only what is given, so that the rest stays as it is. */
 export function participantChange(request: UpdateParticipantRequest): ParticipantChange {
-  const format = optionalNamed(callbackBodyFormats, request.callbackBodyFormat, "callback_body_format");
-  const alg = optionalNamed(callbackAlgs, request.callbackAlg, "callback_alg");
+  const format = optionalNamed(callbackBodyFormats, request.callbackBodyFormat);
+  const alg = optionalNamed(callbackAlgs, request.callbackAlg);
   const { signingJwks, encryptionJwk, feeBasisPoints, requiresBodySha256, servicingBankGuid, roles } = request;
   const given = {
     ...Object.fromEntries(changedTexts.map((member) => [member, request[member]])),
@@ -282,6 +269,7 @@ export function participantChange(request: UpdateParticipantRequest): Participan
     requiresBodySha256,
     callbackBodyFormat: format,
     callbackAlg: alg,
+    deepLinkContent: optionalNamed(deepLinkContents, request.deepLinkContent),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
@@ -291,36 +279,36 @@ export const expectedVersion = (version: bigint): number | undefined => (version
 
 export function keyWish({ jwk, retireOthersAt, prove }: AddParticipantKeyRequest): KeyWish {
   return {
-    jwk: jwkJson(present(textOrNull(jwk) ?? undefined, "jwk"), "jwk"),
-    retireOthersAt: optionalInstant(retireOthersAt, "retire_others_at") ?? null,
+    jwk: jwkJson(jwk, "jwk"),
+    retireOthersAt: optionalInstant(retireOthersAt) ?? null,
     prove,
   };
 }
 
 export function retiredKey({ kid, id, at }: RetireParticipantKeyRequest): RetiredKey {
-  return { kid, id: id === 0n ? undefined : Number(id), at: optionalInstant(at, "at") ?? null };
+  return { kid, id: id === 0n ? undefined : Number(id), at: optionalInstant(at) ?? null };
 }
 
 export function wantedCredential(request: AddCredentialRequest): WantedCredential {
   return {
     name: request.name,
-    scopes: request.scopes.map((scope) => named(scopes, scope, "scopes")),
-    expiresAt: instant(request.expiresAt, "expires_at"),
+    scopes: request.scopes.map((scope) => named(scopes, scope)),
+    expiresAt: timestampDate(required(request.expiresAt)),
   };
 }
 
 export function rotationWish({ alg, announceSeconds, atOnce }: RotatePlatformKeyRequest): RotationWish {
-  return { alg: optionalNamed(callbackAlgs, alg, "alg") ?? "RS256", announceSeconds, atOnce };
+  return { alg: optionalNamed(callbackAlgs, alg) ?? "RS256", announceSeconds, atOnce };
 }
 
 export function auditFilter(request: ListAuditEntriesRequest): AuditFilter {
   return {
     // Whatever an actor is named with, guids and names of credentials, has small letters.
     actor: request.actor.toLowerCase(),
-    acts: request.acts.map((act) => named(auditActs, act, "acts")),
+    acts: request.acts.map((act) => named(auditActs, act)),
     // Names of keys may have capitals.
     object: isGuid(request.object) ? request.object.toLowerCase() : request.object,
-    since: optionalInstant(request.since, "since"),
-    until: optionalInstant(request.until, "until"),
+    since: optionalInstant(request.since),
+    until: optionalInstant(request.until),
   };
 }

@@ -1,5 +1,5 @@
 import { create, type DescService } from "@bufbuild/protobuf";
-import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext, Interceptor, ServiceImpl } from "@connectrpc/connect";
 import { AuditService, ListAuditEntriesRequestSchema } from "../../gen/dcm/v1/audit_service_pb.ts";
 import { CallbackService, ListCallbacksRequestSchema } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { CredentialService, ListCredentialsRequestSchema } from "../../gen/dcm/v1/credential_service_pb.ts";
@@ -22,15 +22,16 @@ import {
 } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Core } from "../core/core.ts";
 import { bankStatement } from "../core/identity/identity.ts";
+import type { OrderWithParties } from "../core/orders.ts";
 import { maxActs } from "../core/registerActs.ts";
-import type { Participant } from "../domain/participant.ts";
+import { isOpen } from "../domain/order.ts";
 import { orderDetailsClaims } from "../wire/order.ts";
 import * as answers from "./answers.ts";
 import { accessOf } from "./authorize.ts";
 import { actorOf, bankOf, readingBank, seesPublicPart } from "./caller.ts";
 import { bankRoles, participantKinds } from "./enums.ts";
-import { invalidRequest, unlessRefused } from "./errors.ts";
-import { optionalNamed } from "./fields.ts";
+import { unlessRefused } from "./errors.ts";
+import { optionalNamed, required } from "./fields.ts";
 import { askedPage, cutPage, keys } from "./pages.ts";
 import * as requests from "./requests.ts";
 
@@ -57,13 +58,16 @@ export function coreServices(core: Core): ServiceRow[] {
 }
 
 /** The same for a router of Connect, which serves them over the network. Throws for a method that nobody may call. */
-export function routesOf(services: readonly ServiceRow[]): (router: ConnectRouter) => void {
+export function routesOf(
+  services: readonly ServiceRow[],
+  interceptors: Interceptor[] = [],
+): (router: ConnectRouter) => void {
   return (router) => {
     for (const { service, handlers } of services) {
       const forNobody = service.methods.find((method) => accessOf(method).length === 0);
       if (forNobody !== undefined)
         throw new Error(`${service.typeName}/${forNobody.name} names nobody who may call it`);
-      router.service(service, handlers as never);
+      router.service(service, handlers as never, { interceptors });
     }
   };
 }
@@ -115,9 +119,8 @@ const auditHandlers = (core: Core): ServiceImpl<typeof AuditService> => ({
 });
 
 const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => {
-  const read = async (orderId: string, reader?: Participant, toMessage = answers.toPaymentMessage) => {
-    const found = unlessRefused(await core.getOrder(orderId, reader));
-    return create(GetOrderResponseSchema, {
+  const answerOf = (found: OrderWithParties, toMessage = answers.toPaymentMessage) =>
+    create(GetOrderResponseSchema, {
       order: answers.toOrder(found.order),
       merchant: answers.toParticipant(found.merchant),
       creditorAgent: answers.toParticipant(found.creditorAgent),
@@ -125,17 +128,22 @@ const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => {
       encryptionJwk: answers.jwkText(found.encryptionJwk),
       paymentMessage: found.paymentMessage && toMessage(found.paymentMessage),
     });
-  };
+  const signed = (found: OrderWithParties) =>
+    core.signedDetails(found.order.guid, (now) => orderDetailsClaims(answerOf(found), now));
   return {
     async createOrder({ jws, signedDetails }) {
       const request = unlessRefused(await core.identity.orderOf(jws));
       const { order, alreadyExisted } = unlessRefused(await core.createOrder(request));
-      const details = signedDetails && orderDetailsClaims(await read(order.guid), core.now());
-      return {
-        order: answers.toOrder(order),
-        alreadyExisted,
-        signedDetails: details ? await core.signAsPlatform(details) : "",
-      };
+      const details = signedDetails ? await signed(unlessRefused(await core.getOrder(order.guid))) : "";
+      return { order: answers.toOrder(order), alreadyExisted, signedDetails: details };
+    },
+    async getOrder({ orderId, signedDetails }, context) {
+      const toMessage = seesPublicPart(context) ? answers.toPublicPaymentMessage : answers.toPaymentMessage;
+      const found = unlessRefused(await core.getOrder(orderId, readingBank(context)));
+      const answer = answerOf(found, toMessage);
+      // A link to an order that is over leads nowhere: nothing is signed for it.
+      if (signedDetails && isOpen(found.order, core.now())) answer.signedDetails = await signed(found);
+      return answer;
     },
     async cancelOrder({ jws }) {
       const canceled = await core.cancelOrder(unlessRefused(await core.identity.cancellationOf(jws)));
@@ -145,12 +153,6 @@ const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => {
         paymentMessage: paymentMessage && answers.toPublicPaymentMessage(paymentMessage),
       };
     },
-    getOrder: ({ orderId }, context) =>
-      read(
-        orderId,
-        readingBank(context),
-        seesPublicPart(context) ? answers.toPublicPaymentMessage : answers.toPaymentMessage,
-      ),
     async listOrders(request) {
       const filter = requests.orderFilter(request);
       const asked = askedPage({ schema: ListOrdersRequestSchema, isKey: keys.guid, whenZero: 50 }, request);
@@ -200,7 +202,6 @@ const callbackHandlers = (core: Core): ServiceImpl<typeof CallbackService> => ({
     return { replayed: await core.replayCallbacks(actorOf(context), requests.callbackFilter(request.filter)) };
   },
   async redriveDeadLetters({ limit }, context) {
-    if (limit < 0) throw invalidRequest("limit", "is negative");
     const atMost = limit === 0 ? 1_000 : Math.min(limit, 10_000);
     return { redriven: await core.redriveDeadLetters(actorOf(context), atMost) };
   },
@@ -289,7 +290,6 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
     };
   },
   async reconcileRegisters({ lastDays }) {
-    if (lastDays < 0) throw invalidRequest("last_days", "is negative");
     const days = lastDays === 0 ? 7 : Math.min(lastDays, 3_660);
     return { discrepancies: await core.reconcileRegisters(days) };
   },
@@ -297,12 +297,12 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
 
 const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService> => ({
   async registerBank(request, context) {
-    const registration = requests.registration("bank", request.bank);
+    const registration = requests.registration("bank", required(request.bank));
     const registered = await core.registerParticipant(actorOf(context), registration, { prove: request.prove });
     return { bank: answers.toParticipant(unlessRefused(registered)) };
   },
   async registerMerchant(request, context) {
-    const registration = requests.registration("merchant", request.merchant);
+    const registration = requests.registration("merchant", required(request.merchant));
     const registered = await core.registerParticipant(actorOf(context), registration, { prove: request.prove });
     return { merchant: answers.toParticipant(unlessRefused(registered)) };
   },
@@ -310,8 +310,8 @@ const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService>
     const asked = askedPage({ schema: ListParticipantsRequestSchema, isKey: keys.nameAndGuid, whenZero: 100 }, request);
     const [name = "", guid = ""] = asked.after ?? [];
     const filter = {
-      kind: optionalNamed(participantKinds, request.kind, "kind"),
-      role: optionalNamed(bankRoles, request.role, "role"),
+      kind: optionalNamed(participantKinds, request.kind),
+      role: optionalNamed(bankRoles, request.role),
     };
     const after = asked.after && { name, guid };
     const found = await core.listParticipants(filter, { limit: asked.limit + 1, after });

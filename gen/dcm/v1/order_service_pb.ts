@@ -6,7 +6,9 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_dcm_v1_access } from "./access_pb.ts";
+import { file_dcm_v1_error } from "./error_pb.ts";
 import type { Order, OrderStatus } from "./order_pb.ts";
 import { file_dcm_v1_order } from "./order_pb.ts";
 import type { Participant } from "./participant_pb.ts";
@@ -21,7 +23,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/order_service.proto.
  */
 export const file_dcm_v1_order_service: GenFile = /*@__PURE__*/
-  fileDesc("ChpkY20vdjEvb3JkZXJfc2VydmljZS5wcm90bxIGZGNtLnYxIj8KEkNyZWF0ZU9yZGVyUmVxdWVzdBILCgNqd3MYCSABKAkSFgoOc2lnbmVkX2RldGFpbHMYCiABKAhKBAgBEAkiZAoTQ3JlYXRlT3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIXCg9hbHJlYWR5X2V4aXN0ZWQYAiABKAgSFgoOc2lnbmVkX2RldGFpbHMYAyABKAkiIwoPR2V0T3JkZXJSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJIucBChBHZXRPcmRlclJlc3BvbnNlEhwKBW9yZGVyGAEgASgLMg0uZGNtLnYxLk9yZGVyEiUKCG1lcmNoYW50GAIgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50EisKDmNyZWRpdG9yX2FnZW50GAMgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50Ei8KD3BheW1lbnRfbWVzc2FnZRgEIAEoCzIWLmRjbS52MS5QYXltZW50TWVzc2FnZRIYChBjcmVkaXRvcl9hY2NvdW50GAUgASgJEhYKDmVuY3J5cHRpb25fandrGAYgASgJIiEKEkNhbmNlbE9yZGVyUmVxdWVzdBILCgNqd3MYASABKAkiZAoTQ2FuY2VsT3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIvCg9wYXltZW50X21lc3NhZ2UYAiABKAsyFi5kY20udjEuUGF5bWVudE1lc3NhZ2UikgIKEUxpc3RPcmRlcnNSZXF1ZXN0EhcKDW1lcmNoYW50X2d1aWQYASABKAlIABIdChNjcmVkaXRvcl9hZ2VudF9ndWlkGAIgASgJSAASJQoIc3RhdHVzZXMYAyADKA4yEy5kY20udjEuT3JkZXJTdGF0dXMSCwoDZGF5GAQgASgJEikKBXNpbmNlGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDcmVmGAcgASgJEhEKCXBhZ2Vfc2l6ZRgIIAEoBRISCgpwYWdlX3Rva2VuGAkgASgJQgcKBXBhcnR5IkwKEkxpc3RPcmRlcnNSZXNwb25zZRIdCgZvcmRlcnMYASADKAsyDS5kY20udjEuT3JkZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMs4CCgxPcmRlclNlcnZpY2USUAoLQ3JlYXRlT3JkZXISGi5kY20udjEuQ3JlYXRlT3JkZXJSZXF1ZXN0GhsuZGNtLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2UiCJACAoq1GAECEkoKCEdldE9yZGVyEhcuZGNtLnYxLkdldE9yZGVyUmVxdWVzdBoYLmRjbS52MS5HZXRPcmRlclJlc3BvbnNlIguQAgGKtRgEAQMEBRJQCgtDYW5jZWxPcmRlchIaLmRjbS52MS5DYW5jZWxPcmRlclJlcXVlc3QaGy5kY20udjEuQ2FuY2VsT3JkZXJSZXNwb25zZSIIkAICirUYAQISTgoKTGlzdE9yZGVycxIZLmRjbS52MS5MaXN0T3JkZXJzUmVxdWVzdBoaLmRjbS52MS5MaXN0T3JkZXJzUmVzcG9uc2UiCZACAYq1GAIEBWIGcHJvdG8z", [file_dcm_v1_access, file_dcm_v1_order, file_dcm_v1_participant, file_dcm_v1_payment_message, file_google_protobuf_timestamp]);
+  fileDesc("ChpkY20vdjEvb3JkZXJfc2VydmljZS5wcm90bxIGZGNtLnYxIkoKEkNyZWF0ZU9yZGVyUmVxdWVzdBIWCgNqd3MYCSABKAlCCbpIBnIEKICABBIWCg5zaWduZWRfZGV0YWlscxgKIAEoCEoECAEQCSJkChNDcmVhdGVPcmRlclJlc3BvbnNlEhwKBW9yZGVyGAEgASgLMg0uZGNtLnYxLk9yZGVyEhcKD2FscmVhZHlfZXhpc3RlZBgCIAEoCBIWCg5zaWduZWRfZGV0YWlscxgDIAEoCSJJCg9HZXRPcmRlclJlcXVlc3QSHgoIb3JkZXJfaWQYASABKAlCDLpIBXIDsAEBmLUYDBIWCg5zaWduZWRfZGV0YWlscxgCIAEoCCL/AQoQR2V0T3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIlCghtZXJjaGFudBgCIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIrCg5jcmVkaXRvcl9hZ2VudBgDIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIvCg9wYXltZW50X21lc3NhZ2UYBCABKAsyFi5kY20udjEuUGF5bWVudE1lc3NhZ2USGAoQY3JlZGl0b3JfYWNjb3VudBgFIAEoCRIWCg5lbmNyeXB0aW9uX2p3axgGIAEoCRIWCg5zaWduZWRfZGV0YWlscxgHIAEoCSIsChJDYW5jZWxPcmRlclJlcXVlc3QSFgoDandzGAEgASgJQgm6SAZyBCiAgAQiZAoTQ2FuY2VsT3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIvCg9wYXltZW50X21lc3NhZ2UYAiABKAsyFi5kY20udjEuUGF5bWVudE1lc3NhZ2UimwMKEUxpc3RPcmRlcnNSZXF1ZXN0EiEKDW1lcmNoYW50X2d1aWQYASABKAlCCLpIBXIDsAEBSAASJwoTY3JlZGl0b3JfYWdlbnRfZ3VpZBgCIAEoCUIIukgFcgOwAQFIABI4CghzdGF0dXNlcxgDIAMoDjITLmRjbS52MS5PcmRlclN0YXR1c0IRukgOkgELEBQiB4IBBBABIAASFAoDZGF5GAQgASgJQge6SARyAhgKEkcKBXNpbmNlGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIcukgZsgEWIgcI/4LR/68HMgsIgJK4w5j+////ARJHCgV1bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCHLpIGbIBFiIHCP+C0f+vBzILCICSuMOY/v///wESFQoDcmVmGAcgASgJQgi6SAVyAxiMARIaCglwYWdlX3NpemUYCCABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgJIAEoCUIIukgFcgMogCBCBwoFcGFydHkiTAoSTGlzdE9yZGVyc1Jlc3BvbnNlEh0KBm9yZGVycxgBIAMoCzINLmRjbS52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkyzgIKDE9yZGVyU2VydmljZRJQCgtDcmVhdGVPcmRlchIaLmRjbS52MS5DcmVhdGVPcmRlclJlcXVlc3QaGy5kY20udjEuQ3JlYXRlT3JkZXJSZXNwb25zZSIIkAICirUYAQISSgoIR2V0T3JkZXISFy5kY20udjEuR2V0T3JkZXJSZXF1ZXN0GhguZGNtLnYxLkdldE9yZGVyUmVzcG9uc2UiC5ACAYq1GAQBAwQFElAKC0NhbmNlbE9yZGVyEhouZGNtLnYxLkNhbmNlbE9yZGVyUmVxdWVzdBobLmRjbS52MS5DYW5jZWxPcmRlclJlc3BvbnNlIgiQAgKKtRgBAhJOCgpMaXN0T3JkZXJzEhkuZGNtLnYxLkxpc3RPcmRlcnNSZXF1ZXN0GhouZGNtLnYxLkxpc3RPcmRlcnNSZXNwb25zZSIJkAIBirUYAgQFQjQKBmRjbS52MVABWh9kY20tZ2F0ZXdheS9nZW4vZ28vZGNtL3YxO2RjbXYxqgIGRGNtLlYxYgZwcm90bzM", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_order, file_dcm_v1_participant, file_dcm_v1_payment_message, file_google_protobuf_timestamp]);
 
 /**
  * An order as the merchant signed it.
@@ -72,8 +74,8 @@ export type CreateOrderResponse = Message<"dcm.v1.CreateOrderResponse"> & {
   alreadyExisted: boolean;
 
   /**
-   * The order's details as a compact JWS of the platform, where they were asked for: the OpenAPI schema `OrderForBank` without
-   * `public_key`, and `iat`.
+   * The order's details as a compact JWS of the platform, where they were asked for; its payload is the OpenAPI schema
+   * `OrderDetailsClaims`. Signed once an order, and again only when the key that signed it has retired.
    *
    * @generated from field: string signed_details = 3;
    */
@@ -99,6 +101,13 @@ export type GetOrderRequest = Message<"dcm.v1.GetOrderRequest"> & {
    * @generated from field: string order_id = 1;
    */
   orderId: string;
+
+  /**
+   * Whether to answer the order's details under the platform's signature as well, for deep links.
+   *
+   * @generated from field: bool signed_details = 2;
+   */
+  signedDetails: boolean;
 };
 
 /**
@@ -156,6 +165,13 @@ export type GetOrderResponse = Message<"dcm.v1.GetOrderResponse"> & {
    * @generated from field: string encryption_jwk = 6;
    */
   encryptionJwk: string;
+
+  /**
+   * As in CreateOrderResponse, where they were asked for. Empty also when nobody can begin to pay the order any more.
+   *
+   * @generated from field: string signed_details = 7;
+   */
+  signedDetails: string;
 };
 
 /**
@@ -348,7 +364,8 @@ export const OrderService: GenService<{
   /**
    * Reads an order with its merchant, the servicing bank and, if there is one, its payment message. A bank reads the orders that
    * it may pay or whose merchant it services; any other is ORDER_NOT_FOUND to it. To a service that has only the scope `gateway`
-   * the payment message has its guid, amount, order, status and reason, and nothing else.
+   * the payment message has its guid, amount, order, status and reason, and nothing else. What is read is changed by nothing; the
+   * order's details are signed for whoever asks for them first, and kept for the next.
    *
    * @generated from rpc dcm.v1.OrderService.GetOrder
    */

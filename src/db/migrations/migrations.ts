@@ -13,6 +13,7 @@ import { Migration20261127000007 } from "./Migration20261127000007.ts";
 import { Migration20261127000008 } from "./Migration20261127000008.ts";
 import { Migration20261128000003 } from "./Migration20261128000003.ts";
 import { Migration20261128000004 } from "./Migration20261128000004.ts";
+import { Migration20261128000005 } from "./Migration20261128000005.ts";
 
 /**
  * Every migration, oldest first. They are only ever added: one that was released may have run somewhere, and what is
@@ -34,6 +35,7 @@ export const migrationsList = [
   Migration20261127000008,
   Migration20261128000003,
   Migration20261128000004,
+  Migration20261128000005,
 ].map((migration) => ({
   name: migration.name,
   class: migration,
