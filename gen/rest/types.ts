@@ -58,6 +58,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/merchants/order/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel an order that nobody has begun to pay
+         * @description Ends an order before its `exp`: nobody can pay it any more, and no Expiration callback is sent for it. The token is the
+         *     authentication, signed like an order: it is verified with the keys of the merchant named by its `sub` claim, and kept with the
+         *     order. It may be old, but not from the future. An order's own token cancels nothing.
+         *
+         *     An order that is canceled or has expired is answered with its status, so the request can be repeated. Of a cancellation and a
+         *     payment message at the same moment exactly one wins: either the payment message is refused (`ORDER_IS_EXPIRED`), or the
+         *     cancellation (`ORDER_IS_BEING_PAID`).
+         */
+        post: operations["cancelOrder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/merchants/emitters": {
         parameters: {
             query?: never;
@@ -714,6 +740,11 @@ export interface components {
         OrderEnvelope: {
             jwt?: components["schemas"]["OrderToken"];
         };
+        /** @description The token of an order's cancellation in a body. */
+        OrderCancellationEnvelope: {
+            /** @description A token with OrderCancellationClaims, signed by the merchant. */
+            jwt: string;
+        };
         /** @description A payment message's token in a body. */
         PaymentMessageEnvelope: {
             /** @description A token with PaymentMessageClaims, signed by the initiator bank. */
@@ -861,6 +892,22 @@ export interface components {
             /** @description Who finally gets the money, when that is not the merchant. */
             fri?: components["schemas"]["UltimateBeneficiary"];
         };
+        /**
+         * @description What a merchant says to cancel an order.
+         * @example {
+         *       "sub": "623e460b-9ffd-41df",
+         *       "order_id": "3aa202bc-6b20-445d-8969-8274b11c66d0",
+         *       "iat": 1707109571
+         *     }
+         */
+        OrderCancellationClaims: {
+            /** @description The merchant's identifier, as in the order. */
+            sub: string;
+            /** @description The identifier that the platform gave the order. */
+            order_id: components["schemas"]["Guid"];
+            /** @description When the merchant canceled it, in seconds; not in the future. */
+            iat: components["schemas"]["NumericDate"];
+        };
         /** @description The final receiver of an order's money. */
         UltimateBeneficiary: {
             /** @description The beneficiary's name. */
@@ -975,7 +1022,10 @@ export interface components {
             payment_message_guid: components["schemas"]["Guid"];
             /** @description The order's purpose. */
             purpose: string;
-            /** @description Why the order has its state; empty while nothing has happened. */
+            /**
+             * @description Why the order has its state; empty while nothing has happened. `Order is paid`; of a canceled one `Order is expired`,
+             *     `Order is canceled by the merchant`, or why its payment message was rejected.
+             */
             reason: string;
             /**
              * @description Always empty here.
@@ -1917,7 +1967,7 @@ export interface components {
          * @description What was refused, for programs.
          * @enum {string}
          */
-        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE" | "TOKEN_STALE" | "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID" | "TOKEN_AUDIENCE" | "PARTICIPANT_SUSPENDED" | "RECEIVER_COUNTERPARTY_SUSPENDED" | "INVALID_KEY";
+        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE" | "TOKEN_STALE" | "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID" | "TOKEN_AUDIENCE" | "PARTICIPANT_SUSPENDED" | "RECEIVER_COUNTERPARTY_SUSPENDED" | "INVALID_KEY" | "ORDER_IS_BEING_PAID";
         /** @description A refusal. */
         ErrorAnswer: {
             /** @description What was refused, for people. */
@@ -2518,6 +2568,94 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["EmptyObject"];
                 };
             };
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    cancelOrder: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The cancellation's token. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJzdWIiOiI2MjNlNDYwYi05ZmZkLTQxZGYiLCJvcmRlcl9pZCI6IjNhYTIwMmJjLTZiMjAtNDQ1ZC04OTY5LTgyNzRiMTFjNjZkMCIsImlhdCI6MTcwNzEwOTU3MX0.BaWB_N3SDILJzzmq31kIOowqvwuugx0DqPFLPluvOq5KhEHiMFRtbshZgQ3BpZ7lyZtYs-_o44YHjLWv6K3sfH8Hx7k44jhvfFeNC7MwhdDQi5hsjdIHEzPhen0ill4hBlwMbe_6e1ImZ8yrq4e6Y383kOFDzQ0D8bi4mU7Xf3NlNVy6cGF1Ltgg85LwrufEHWsAcajgPUnm0d7gs-lkVGE-r_jXGIB2N5LTXcJcQqU6F8g0r1Tbj-qghrWYeyjmEyuTh37I5mNQkuBRqoAO0OXhMwhhf_fUl60CNuUAMOKp7d4xQdKUXLEwod4TnYVmFoGP9GGAPWtx270PL4LDmw"
+                 *     }
+                 */
+                "application/json": components["schemas"]["OrderCancellationEnvelope"];
+            };
+        };
+        responses: {
+            /** @description The order is not to be paid any more; its state. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "amount": 1000,
+                     *       "amount_matched": false,
+                     *       "callback_guid": null,
+                     *       "code": null,
+                     *       "currency": "UAH",
+                     *       "order_id": "3aa202bc-6b20-445d-8969-8274b11c66d0",
+                     *       "payment_message_external_id": "",
+                     *       "payment_message_guid": "00000000-0000-0000-0000-000000000000",
+                     *       "purpose": "Payment for goods/services",
+                     *       "reason": "Order is canceled by the merchant",
+                     *       "receiver_account_iban": "",
+                     *       "ref_found": null,
+                     *       "ref_number": "d4ee06f",
+                     *       "sender_account_iban": "",
+                     *       "status": "Canceled"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OrderStatus"];
+                };
+            };
+            /** @description The merchant has no such order, or the request is malformed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "order_id names no order of the merchant",
+                     *       "code": "ORDER_NOT_FOUND",
+                     *       "field": "order_id"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Suspended"];
+            /** @description Somebody is paying the order, or has paid it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the order is being paid, or is paid",
+                     *       "code": "ORDER_IS_BEING_PAID",
+                     *       "field": "order_id"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];

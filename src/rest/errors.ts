@@ -74,6 +74,7 @@ export const answers = {
   PARTICIPANT_SUSPENDED: { status: 403 },
   RECEIVER_COUNTERPARTY_SUSPENDED: { status: 400 },
   INVALID_KEY: { status: 400 },
+  ORDER_IS_BEING_PAID: { status: 409 },
 } as const satisfies Record<ErrorCode, Answer>;
 
 /** As the documents have it: it may have happened all the same, and a repeat hears 208. */

@@ -1,8 +1,7 @@
 import { type Order, OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
-import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
+import type { CancelOrderResponse, GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import { operations } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
-import { complete } from "../../wire/order.ts";
 import { amountNumber } from "../../wire/values.ts";
 import { enumText } from "./enumText.ts";
 
@@ -22,9 +21,9 @@ const statusText = {
   [OrderStatus.CANCELED]: "Canceled",
 } as const;
 
-export function orderStatus(found: GetOrderResponse): Schemas["OrderStatus"] {
-  const { order } = complete(found);
-  const message = found.paymentMessage;
+export function orderStatus(found: GetOrderResponse | CancelOrderResponse): Schemas["OrderStatus"] {
+  const { order, paymentMessage: message } = found;
+  if (!order) throw new Error("the core answered no order");
   return {
     amount: amountNumber(order.amount),
     amount_matched: message !== undefined && isSameMoney(order, message.amount),
@@ -35,7 +34,7 @@ export function orderStatus(found: GetOrderResponse): Schemas["OrderStatus"] {
     payment_message_external_id: "",
     payment_message_guid: message?.guid ?? NIL_GUID,
     purpose: order.purpose,
-    reason: statusReason(order.status, message?.reason),
+    reason: statusReason(order, message?.reason),
     receiver_account_iban: "",
     ref_found: null,
     ref_number: order.ref,
@@ -44,10 +43,10 @@ export function orderStatus(found: GetOrderResponse): Schemas["OrderStatus"] {
   };
 }
 
-function statusReason(status: number, messageReason: string | undefined): string {
+function statusReason({ status, canceledByMerchant }: Order, messageReason: string | undefined): string {
   if (status === OrderStatus.SUCCESS) return "Order is paid";
-  if (status === OrderStatus.CANCELED) return messageReason ?? "Order is expired";
-  return "";
+  if (status !== OrderStatus.CANCELED) return "";
+  return canceledByMerchant ? "Order is canceled by the merchant" : (messageReason ?? "Order is expired");
 }
 
 function isSameMoney(order: Order, paid: Order["amount"]): boolean {
