@@ -6,8 +6,7 @@ const SHAPE = /"(?:[^"\\]|\\.)*"|[{}[\]:]/g;
  * one or the first one, so such a text means different things to different readers. `value` is what the text was parsed to.
  */
 export function memberNamedTwice(text: string, value: unknown): string | undefined {
-  // A member that was named twice is printed once: most texts are what JSON.stringify writes, and end here.
-  if (JSON.stringify(value) === text) return undefined;
+  if (isPrintedSo(text, value)) return undefined;
   /** The objects and lists that are open here, with the names of each so far. */
   const open: { names: Set<string>; last: string }[] = [];
   let string = "";
@@ -25,4 +24,14 @@ export function memberNamedTwice(text: string, value: unknown): string | undefin
     }
   }
   return undefined;
+}
+
+/** A member that was named twice is printed once: most texts are what JSON.stringify writes. */
+function isPrintedSo(text: string, value: unknown): boolean {
+  try {
+    return JSON.stringify(value) === text;
+  } catch {
+    // Nested deeper than the stack, which the parser does not need.
+    return false;
+  }
 }

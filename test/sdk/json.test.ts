@@ -13,6 +13,7 @@ test.each<[string, string, string | undefined]>([
   ["the name of a prototype", '{"__proto__":1,"__proto__":2}', "__proto__"],
   ["an empty name", '{"":1,"":2}', ""],
   ["a long way in", `${'{"a":'.repeat(500)}{"b":1,"b":2}${"}".repeat(500)}`, `${"a.".repeat(500)}b`],
+  ["deeper than the stack", `{"a":${"[".repeat(20_000)}${"]".repeat(20_000)},"a":1}`, "a"],
 ])("%s: %s", (_what, text, member) => {
   expect(memberNamedTwice(text, JSON.parse(text))).toBe(member);
 });
