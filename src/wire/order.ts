@@ -6,8 +6,8 @@ import { amountNumber, publicJwk, unixSeconds } from "./values.ts";
 
 type Schemas = components["schemas"];
 
-/** An order as a bank reads it (wire contract, section 4, "Order for a bank"). */
-export function orderForBank(found: GetOrderResponse): Schemas["OrderForBank"] {
+/** What an order says, as a bank reads it (wire contract, section 4, "Order for a bank"), but for where it stands. */
+export function orderDetails(found: GetOrderResponse): Omit<Schemas["OrderForBank"], "status"> {
   const { order, merchant, creditorAgent } = complete(found);
   const key = publicJwk(found.encryptionJwk, { alg: true });
   return {
@@ -29,9 +29,9 @@ export function orderForBank(found: GetOrderResponse): Schemas["OrderForBank"] {
   };
 }
 
-/** The same as claims that the platform signs, for deep links that a merchant draws itself. */
+/** The same as claims that the platform signs, for deep links that a merchant draws itself; they stay true while the order goes on. */
 export function orderDetailsClaims(found: GetOrderResponse, now: Date): Record<string, unknown> {
-  const { public_key: _notPartOfALink, ...details } = orderForBank(found);
+  const { public_key: _notPartOfALink, ...details } = orderDetails(found);
   return { ...details, iat: Math.floor(now.getTime() / 1000) };
 }
 

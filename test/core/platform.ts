@@ -45,6 +45,17 @@ export const operator: ServiceActor = { kind: "service", name: "tests", scopes: 
 /** A key as tests write it: what is left out is that of a good RSA key. */
 export type GivenKey = { kid: string; n?: string; weak?: boolean; kty?: string; alg?: string; use?: string };
 
+const modulusBytes = 256;
+
+/** A number of 2 048 bits that is called so; of a number that is as long or longer, itself again. */
+export const modulus = (name: string) =>
+  Buffer.from(name, "base64url").length >= modulusBytes
+    ? name
+    : Buffer.from(name.padEnd(modulusBytes, ".")).toString("base64url");
+
+/** As long as what is encrypted for such a key. */
+export const encryptedKey = Buffer.alloc(modulusBytes, "key").toString("base64");
+
 /** Connections of one process of the platform. */
 export const poolSize = 6;
 
@@ -61,6 +72,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
       db,
       newGuid: () => uuidV7(),
       supportedCurrencies: ["UAH", "EUR"],
+      maxOrderLifeDays: 366,
       retryPolicy: defaultRetryPolicy,
       republishAfterMs: 60_000,
       onCallbacksDue: (callbacks) => due.push(...callbacks),
@@ -75,7 +87,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
         if (weak) return { problem: "has fewer than 2048 bits" };
         if (!isKeyId(kid)) return { problem: "has no good kid" };
         const isFor = use === "enc" ? { use } : {};
-        return { kty: kty ?? "RSA", alg: alg ?? "RS256", kid, n: n ?? `n of ${kid}`, ...isFor };
+        return { kty: kty ?? "RSA", alg: alg ?? "RS256", kid, n: modulus(n ?? `n of ${kid}`), ...isFor };
       },
       ping: async () => ({ outcome: "accepted", durationMs: 1, httpStatus: 200, body: "" }),
       fetchJwks: async () => [
@@ -290,7 +302,7 @@ export function paymentRequest(
     pmType: "trade",
     senderAccountType: "limit-related",
     nonce: "AAAAAAAAAAAAAAAA",
-    encryptedKey: "a2V5",
+    encryptedKey,
     encryptionKid: undefined,
     jws: "payment.jws.text",
     ...changes,

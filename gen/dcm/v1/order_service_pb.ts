@@ -71,7 +71,7 @@ export type CreateOrderResponse = Message<"dcm.v1.CreateOrderResponse"> & {
 
   /**
    * The order's details as a compact JWS of the platform, where they were asked for: the OpenAPI schema `OrderForBank` without
-   * `public_key`, and `iat`.
+   * `public_key` and `status`, and with `iat`.
    *
    * @generated from field: string signed_details = 3;
    */

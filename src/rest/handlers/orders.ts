@@ -1,11 +1,10 @@
 import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import type { Handlers } from "../../../gen/rest/operations.ts";
 import { requestIdHeader } from "../../wire/metadata.ts";
-import { orderForBank } from "../../wire/order.ts";
 import { asBank, type RequestContext, rpcOptions } from "../context.ts";
-import { coreReason, RestRefusal } from "../errors.ts";
+import { asRefusal, RestRefusal } from "../errors.ts";
 import { notFoundPage, paymentPage } from "../pages/paymentPage.ts";
-import { orderLinks, orderStatus } from "../translate/order.ts";
+import { orderForBank, orderLinks, orderStatus } from "../translate/order.ts";
 
 type OrderHandlers = Pick<
   Handlers<RequestContext>,
@@ -28,7 +27,7 @@ export const orderHandlers: OrderHandlers = {
 
   async showPaymentPage({ query }, context) {
     const found = await findOrder(query.id, context);
-    if (!found) return { status: 404, type: "text/html", body: notFoundPage() };
+    if (found === undefined) return { status: 404, type: "text/html", body: notFoundPage() };
     const links = orderLinks(query.id.toLowerCase(), context.deps.publicUrl);
     const banks = query.mobile === 1 ? await context.initiators() : [];
     const now = context.deps.clock();
@@ -36,8 +35,8 @@ export const orderHandlers: OrderHandlers = {
     return { status: 200, type: "text/html", body };
   },
 
-  async getOrderStatus({ query }, { deps }) {
-    const found = await deps.clients.orders.getOrder({ orderId: query.id.toLowerCase() }, rpcOptions);
+  async getOrderStatus({ query }, context) {
+    const found = await readOrder({ id: query.id }, context, rpcOptions);
     return { status: 200, type: "application/json", body: orderStatus(found) };
   },
 
@@ -53,9 +52,10 @@ export const orderHandlers: OrderHandlers = {
   },
 
   async getOrderForBank({ query }, context) {
-    const id = query.id ?? query.order_id;
-    if (id === undefined) throw new RestRefusal("INVALID_REQUEST", { text: "id is missing", field: "id" });
-    const found = await context.deps.clients.orders.getOrder({ orderId: id.toLowerCase() }, asBank(context));
+    const { id, order_id } = query;
+    const named = id === undefined ? order_id !== undefined && { order_id } : { id };
+    if (!named) throw new RestRefusal("INVALID_REQUEST", { text: "id is missing", field: "id" });
+    const found = await readOrder(named, context, asBank(context));
     return { status: 200, type: "application/json", body: orderForBank(found) };
   },
 };
@@ -73,11 +73,25 @@ function onlyToken(inBody: string | undefined, inQuery: string | undefined): str
   return token;
 }
 
-async function findOrder(id: string, { deps }: RequestContext): Promise<GetOrderResponse | undefined> {
+/** An order by the parameter that names it; a refusal calls the parameter as the caller does. */
+async function readOrder(
+  named: { id: string } | { order_id: string },
+  { deps }: RequestContext,
+  options: typeof rpcOptions,
+): Promise<GetOrderResponse> {
+  const [[name, id] = ["id", ""]] = Object.entries(named);
   try {
-    return await deps.clients.orders.getOrder({ orderId: id.toLowerCase() }, rpcOptions);
+    return await deps.clients.orders.getOrder({ orderId: id.toLowerCase() }, options);
   } catch (error) {
-    if (coreReason(error) === "ORDER_NOT_FOUND") return undefined;
+    throw asRefusal(error, { order_id: name }) ?? error;
+  }
+}
+
+async function findOrder(id: string, context: RequestContext): Promise<GetOrderResponse | undefined> {
+  try {
+    return await readOrder({ id }, context, rpcOptions);
+  } catch (error) {
+    if (error instanceof RestRefusal && error.code === "ORDER_NOT_FOUND") return undefined;
     throw error;
   }
 }

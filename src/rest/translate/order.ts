@@ -2,7 +2,7 @@ import { type Order, OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
 import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import { operations } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
-import { complete } from "../../wire/order.ts";
+import { complete, orderDetails } from "../../wire/order.ts";
 import { amountNumber } from "../../wire/values.ts";
 import { enumText } from "./enumText.ts";
 
@@ -20,7 +20,12 @@ const statusText = {
   [OrderStatus.IN_PROGRESS]: "In Progress",
   [OrderStatus.SUCCESS]: "Success",
   [OrderStatus.CANCELED]: "Canceled",
-} as const;
+} as const satisfies { [status: number]: Schemas["OrderState"] };
+
+/** An order as a bank reads it, before it debits a payer. */
+export function orderForBank(found: GetOrderResponse): Schemas["OrderForBank"] {
+  return { ...orderDetails(found), status: enumText(statusText, complete(found).order.status) };
+}
 
 export function orderStatus(found: GetOrderResponse): Schemas["OrderStatus"] {
   const { order } = complete(found);
