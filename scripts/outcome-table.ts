@@ -25,6 +25,7 @@ const kindTitles = {
   pay_out: "Pay-out",
   credit: "Credit",
   pay_in_bank_reject: "Pay-in reject, bank",
+  pay_in_merchant_reject: "Pay-in reject, merchant",
   expiration: "Expiration",
   gross_settlement: "Gross settlement",
 } satisfies Record<CallbackKind, string>;
@@ -40,11 +41,9 @@ const outcomeTitles = {
   connect_refused: "connection refused or no route",
   dns_failure: "name does not resolve",
   tls_failure: "TLS failure",
-  timeout: "time-out before the headers",
-  body_timeout: "time-out in the body",
-  oversized: "answer over the limit",
-  connection_reset: "connection reset",
-  malformed_http: "not HTTP",
+  timeout: "no status line and headers in time",
+  connection_reset: "connection ended before them",
+  malformed_http: "not HTTP, headers over 16 KiB, or 101",
   address_refused: "address refused by the guard",
   suspended: "receiver suspended: nothing sent",
   lost: "worker died before recording",
@@ -56,7 +55,8 @@ const effectTitles = {
   succeed: "payment succeeds",
   reject_by_bank_answer: "payment rejected",
   reject_by_bank_silence: "payment rejected",
-  reject_by_merchant: "payment rejected",
+  reject_by_merchant_answer: "payment rejected",
+  reject_by_merchant_silence: "payment rejected",
 } satisfies Record<Effect, string>;
 
 const endTitles = { delivered: "done", failed: "over", review: "manual review" } as const;

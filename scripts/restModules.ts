@@ -111,12 +111,24 @@ export function validatorModules(document: OpenapiDocument): { [file: string]: s
     }
     const body = route.body?.["application/json"]?.schema;
     if (body) bodies[`${route.operation.operationId}_body`] = detached(body) as Schema;
+    const bare = bareSchema(route);
+    if (bare) bodies[`${route.operation.operationId}_bareBody`] = detached(bare) as Schema;
   }
   for (const name of claimsNames(document)) bodies[name] = { $ref: `${documentId}#/components/schemas/${name}` };
   return {
     "parameterValidators.ts": compiled(document, parameters, true),
     "validators.ts": compiled(document, bodies, false),
   };
+}
+
+/** The schema of a body that is no JSON but a token by itself: one for all its media types. */
+function bareSchema({ operation, body = {} }: Route): Schema | undefined {
+  const schemas = Object.entries(body).flatMap(([type, { schema }]) => (type === "application/json" ? [] : [schema]));
+  const [first, ...others] = schemas;
+  if (others.some((other) => JSON.stringify(other) !== JSON.stringify(first))) {
+    throw new Error(`${operation.operationId}: the media types of its bare body have different schemas`);
+  }
+  return first;
 }
 
 function claimsNames(document: OpenapiDocument): string[] {
@@ -216,6 +228,7 @@ function validatorRow(route: Route): string {
     ...(parametersSchema(route, "path") ? [`path: check(parameterValidators.${id}_path)`] : []),
     ...(parametersSchema(route, "query") ? [`query: check(parameterValidators.${id}_query)`] : []),
     ...(route.body?.["application/json"]?.schema ? [`body: check(validators.${id}_body)`] : []),
+    ...(bareSchema(route) ? [`bareBody: check(validators.${id}_bareBody)`] : []),
   ];
   return `  ${id}: { ${entries.join(", ")} },`;
 }
@@ -255,7 +268,7 @@ ${all.map((route) => routeRow(document, route)).join("\n")}
 export type OperationId = keyof typeof operations;
 
 /** What is validated before a handler sees it. */
-export const requestValidators: { [Id in OperationId]: { path?: Validate<unknown>; query?: Validate<unknown>; body?: Validate<unknown> } } = {
+export const requestValidators: { [Id in OperationId]: { path?: Validate<unknown>; query?: Validate<unknown>; body?: Validate<unknown>; bareBody?: Validate<unknown> } } = {
 ${all.map(validatorRow).join("\n")}
 };
 

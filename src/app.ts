@@ -90,10 +90,10 @@ async function startRoles(config: Config, log: Logger, parts: AppParts, started:
   const run: Run = { config, log, parts, guard, metrics: createMetrics(), tracing, started, edges: [], urls };
   const local = runs("core") || runs("worker") ? await startLocalCore(run) : undefined;
   started.defer(async () => void (await Promise.all(run.edges.map((end) => end()))));
-  if (runs("core") && local !== undefined) urls.rpc = await startRpc(run, local);
-  if (runs("worker") && local !== undefined) await startDelivery(run, local);
   const clients = createClients(await transportTo(run, local));
   const ready = () => readiness(local, clients);
+  if (runs("core") && local !== undefined) urls.rpc = await startRpc(run, local, ready);
+  if (runs("worker") && local !== undefined) await startDelivery(run, local);
   // A REST that runs apart has no database to ask; the core judges its clock's mistakes.
   const clock = local?.clock ?? (() => new Date());
   if (runs("rest")) urls.rest = await startRest(run, { clients, ready, clock });
@@ -101,7 +101,11 @@ async function startRoles(config: Config, log: Logger, parts: AppParts, started:
   return urls;
 }
 
-async function startRpc({ config, log, tracing, edges }: Run, { core }: LocalCore): Promise<string> {
+async function startRpc(
+  { config, log, tracing, edges }: Run,
+  { core }: LocalCore,
+  ready: () => Promise<DependencyState[]>,
+): Promise<string> {
   const { rpcHost: host, rpcPort: port } = config;
   const file = await ensureOperatorToken(core, config.dataDir, new Date());
   if (file !== undefined) log.info({ file }, "the operator's credential is here; the command line reads it");
@@ -109,7 +113,15 @@ async function startRpc({ config, log, tracing, edges }: Run, { core }: LocalCor
     cert: await readFile(config.rpcTls.certFile, "utf8"),
     key: await readFile(config.rpcTls.keyFile, "utf8"),
   };
-  const rpc = await startRpcServer({ core, host, port, tls, log, tracing });
+  const rpc = await startRpcServer({
+    core,
+    host,
+    port,
+    tls,
+    log,
+    tracing,
+    isReady: async () => (await ready()).every(({ ok }) => ok),
+  });
   edges.push(() => rpc.close());
   await loadParticipants(core, config.participantsFile, log);
   return rpc.url;
@@ -146,7 +158,9 @@ const keptPingBytes = 65_536;
 
 function startPing({ config, guard, parts, started }: Run, platformKeys: PlatformKeys, now: () => Date) {
   const { attemptTimeoutMs } = config.retryPolicy;
-  const client = createCallbackClient({ guard, attemptTimeoutMs, keptAnswerBytes: keptPingBytes });
+  // Here the body is what was asked for, so it has the whole time of an attempt.
+  const body = { keptAnswerBytes: keptPingBytes, bodyTimeMs: attemptTimeoutMs };
+  const client = createCallbackClient({ guard, attemptTimeoutMs, ...body });
   started.defer(() => client.close());
   return createPing({ client, signer: signerOf(config, platformKeys), now, newGuid: parts.newGuid ?? uuidV7 });
 }

@@ -8,6 +8,7 @@ import { isRefusal } from "./domain/errors.ts";
 import { type ParticipantKind, participantKinds } from "./domain/participant.ts";
 import type { Logger } from "./log.ts";
 import { registration } from "./rpc/requests.ts";
+import { holdToConstraints } from "./rpc/validation.ts";
 
 /**
  * Registers the banks and merchants of a file: `{"banks": [...], "merchants": [...]}`, each entry a `dcm.v1.Participant`
@@ -71,7 +72,9 @@ function parse(file: string, text: string): Record<ParticipantKind, unknown[]> {
 function readEntry(file: string, kind: ParticipantKind, index: number, entry: unknown): Entry {
   const name = `${kind} ${index + 1}`;
   try {
-    const wanted = registration(kind, fromJson(ParticipantSchema, keysAsText(entry)));
+    const participant = fromJson(ParticipantSchema, keysAsText(entry));
+    holdToConstraints(ParticipantSchema, participant);
+    const wanted = registration(kind, participant);
     // A bank has its code; a merchant without a name of its own would be registered anew at every start.
     if (kind === "merchant" && wanted.uid === null && wanted.guid === null) throw new Error("uid is missing");
     return { kind, name, wanted };

@@ -10,15 +10,24 @@ export interface paths {
         /**
          * Show the payment page
          * @description The page that the payer's browser opens. On a computer (`mobile=0`) it shows a QR code; on a phone (`mobile=1`) it lists the
-         *     deep links of the banks that can pay the order. An order that can no longer be paid is shown with its state.
+         *     deep links of the banks that can pay the order. Without `mobile` the page suits the device that asks: a phone, by
+         *     `Sec-CH-UA-Mobile` or else by `User-Agent`, gets the links, anything else the QR code. The QR code holds the order's
+         *     `link_deeplinks`. An order that can no longer be paid is shown with its state.
+         *
+         *     A bank's link is its registered prefix followed by what it is registered for (`deep_link_content` of the emitters): the order's
+         *     details as a JWT that the platform signs (`OrderDetailsClaims`), or the order's identifier. A bank verifies the JWT with
+         *     the platform's published keys and goes on with its `id`. The token is that of `custom=true`, the same for all banks and at
+         *     every view; only when the key that signed it has retired, it is signed again, so that whatever the page shows can be
+         *     verified for at least a day.
          */
         get: operations["showPaymentPage"];
         put?: never;
         /**
          * Create an order
          * @description Creates the order that the merchant's signed token describes and answers the links for the payer. The token stands in the
-         *     query (`jwt`) or, so that it stays out of access logs, in a JSON body; two different ones are refused. The token is the
-         *     authentication: it is verified with the keys of the merchant named by its `sub` claim.
+         *     query (`jwt`) or, so that it stays out of access logs, in a JSON body. A body that has no token (none at all, `{}`, `null`, an
+         *     empty text or an empty `jwt`) leaves that of the query in force; two equal ones are one; two different ones are refused. The
+         *     token is the authentication: it is verified with the keys of the merchant named by its `sub` claim.
          *
          *     The same signed order again answers the first order again. The same `ref` with other content is refused.
          */
@@ -147,10 +156,33 @@ export interface paths {
         put?: never;
         /**
          * Submit a payment message by the short path
-         * @description The same as `submitPaymentMessage`, under the path of the older guide. The caller is found by the key identifier of its
-         *     `Cx-Authorization` token.
+         * @deprecated
+         * @description The same as `submitPaymentMessage`, under a path of the older guide; new integrations use that one. The caller is found by the
+         *     key identifier of its `Cx-Authorization` token, which is required here.
          */
         post: operations["submitPaymentMessageAlias"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/payment-message": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit a payment message by the short path with a hyphen
+         * @deprecated
+         * @description The same as `submitPaymentMessage`, under another path of the older guide; new integrations use that one. The caller is found by the
+         *     key identifier of its `Cx-Authorization` token, which is required here.
+         */
+        post: operations["submitPaymentMessageHyphenAlias"];
         delete?: never;
         options?: never;
         head?: never;
@@ -519,6 +551,11 @@ export interface webhooks {
          * Pay-in for the merchant
          * @description Tells the merchant that its order is paid. A 2xx answer makes the payment final; a 4xx answer rejects it at once. The flags
          *     `amount_matched` and `ref_found` are advice: the merchant decides by its answer.
+         *
+         *     When the payment is rejected for another reason than such a 4xx answer, because no answer of the merchant arrived or because
+         *     of the recipient bank, the merchant gets a callback of its own with status `reject` and the reason: its order is canceled. It
+         *     comes also where the merchant had not been asked yet, and where the merchant accepted but its answer was lost. The answer to
+         *     it changes nothing about the payment: 2xx ends it, anything else is retried and in the end handed to manual review.
          */
         post: operations["payInMerchant"];
         delete?: never;
@@ -687,17 +724,22 @@ export interface components {
         CallbackJws: string;
         /** @description A token with CxAuthorizationClaims. */
         CxAuthorizationToken: string;
-        /** @description A token with OrderClaims, signed by the merchant. */
+        /** @description A token with OrderClaims, signed by the merchant. An empty one is none. */
         OrderToken: string;
-        /** @description An order's token in a body. */
+        /** @description An order's token in a body. It is required unless the query carries it. */
         OrderEnvelope: {
-            jwt: components["schemas"]["OrderToken"];
+            jwt?: components["schemas"]["OrderToken"];
         };
         /** @description A payment message's token in a body. */
         PaymentMessageEnvelope: {
             /** @description A token with PaymentMessageClaims, signed by the initiator bank. */
             jwt: string;
         };
+        /**
+         * @description A token with PaymentMessageClaims, signed by the initiator bank, as the whole body. White space around it means nothing, but it
+         *     counts for `body_sha256` and for what makes a retry the same request.
+         */
+        BarePaymentMessage: string;
         /** @description A callback's token in a body. */
         PayInBankEnvelope: {
             /** @description A token with PayInBankClaims, signed by the platform. */
@@ -833,10 +875,10 @@ export interface components {
             /** @description Where the payer's browser returns to. */
             url: components["schemas"]["WebUrl"];
             /** @description Who finally gets the money, when that is not the merchant. */
-            fri?: components["schemas"]["UltimateBeneficiary"];
+            fri?: components["schemas"]["StatedBeneficiary"];
         };
-        /** @description The final receiver of an order's money. */
-        UltimateBeneficiary: {
+        /** @description The final receiver of an order's money, as the merchant states it. */
+        StatedBeneficiary: {
             /** @description The beneficiary's name. */
             frn: components["schemas"]["PlainText"];
             /** @description The beneficiary's tax number. */
@@ -848,6 +890,19 @@ export interface components {
             /** @description The beneficiary's merchant category code. */
             frm: string;
         };
+        /** @description The final receiver of an order's money, as the order says. */
+        UltimateBeneficiary: {
+            /** @description The beneficiary's name. */
+            frn: string;
+            /** @description The beneficiary's tax number. */
+            frc: string;
+            /** @description The beneficiary's account. */
+            fra: string;
+            /** @description The code of the bank that keeps the account. */
+            frb: string;
+            /** @description The beneficiary's merchant category code. */
+            frm: string;
+        };
         /** @description The order's identifier and links. */
         OrderCreated: {
             /** @description The order's identifier. */
@@ -856,11 +911,14 @@ export interface components {
             link_deeplinks: string;
             /** @description The payment page for a computer. */
             link_qr: string;
-            /** @description The order's details signed by the platform; only with `custom=true`. */
+            /**
+             * @description The order's details signed by the platform; only with `custom=true`. It is the token of the payment page, and the same at a
+             *     repeat until the key that signed it has retired.
+             */
             jwt?: string;
         };
-        /** @description An order as the initiator bank sees it. */
-        OrderForBank: {
+        /** @description What an order says, whatever becomes of it. */
+        OrderDetails: {
             /** @description The order's identifier. */
             id: components["schemas"]["Guid"];
             /** @description When the order expires, in Unix seconds. */
@@ -889,13 +947,48 @@ export interface components {
             bic: components["schemas"]["BankCode"];
             /** @description Who finally gets the money, when that is not the merchant. */
             fri?: components["schemas"]["UltimateBeneficiary"];
+        };
+        /** @description An order as the initiator bank sees it. */
+        OrderForBank: components["schemas"]["OrderDetails"] & {
             /** @description The recipient bank's key, for which personal data is encrypted. */
             public_key?: components["schemas"]["Jwk"];
             /**
-             * @description Where the order stands by the platform's clock. Only an order that is `Created` can be paid: a payer must not be debited for
-             *     any other.
+             * @description Where the order stands by the platform's clock. Only an order that is `Created` can be paid: a payer must not be debited
+             *     for any other.
              */
             status: components["schemas"]["OrderState"];
+        };
+        /**
+         * @description What the platform signs of an order for deep links. It tells the bank which order to read (`id`) and what to show until then;
+         *     what is paid is what the order says when the bank reads it. Where the order stands (`status`) is not among it, for a signature
+         *     outlives that, nor is `public_key`.
+         * @example {
+         *       "id": "3aa202bc-6b20-445d-8969-8274b11c66d0",
+         *       "exp": 1719493881,
+         *       "amt": 1000,
+         *       "cur": "UAH",
+         *       "ref": "d4ee06f",
+         *       "prp": "Payment for goods/services",
+         *       "uid": "623e460b-9ffd-41df",
+         *       "recn": "City24 LLC",
+         *       "recc": "12345678",
+         *       "acc": "UA761372924114433543273694797",
+         *       "mcc": 5999,
+         *       "logo_url": "https://www.city24.com/logo.svg",
+         *       "bic": "380816",
+         *       "fri": {
+         *         "frn": "Kyivpark LLC",
+         *         "frc": "0987654321",
+         *         "fra": "UA55386780956567",
+         *         "frb": "300335",
+         *         "frm": "7791"
+         *       },
+         *       "iat": 1707105972
+         *     }
+         */
+        OrderDetailsClaims: components["schemas"]["OrderDetails"] & {
+            /** @description When the platform signed it, in Unix seconds. */
+            iat: number;
         };
         /** @description An order's state. */
         OrderStatus: {
@@ -954,8 +1047,13 @@ export interface components {
             bic: components["schemas"]["BankCode"];
             /** @description The bank's logo, if it has one. */
             logo_url?: string;
-            /** @description What opens the bank's application when the order's identifier is appended. */
+            /** @description What opens the bank's application when what `deep_link_content` says is appended. */
             deeplink_prefix: string;
+            /**
+             * @description What a link to the bank carries after the prefix.
+             * @enum {string}
+             */
+            deep_link_content: "signed_order" | "order_id";
         };
         /**
          * @description What a bank's payment message token says.
@@ -1325,9 +1423,9 @@ export interface components {
             amount_matched: boolean;
             /** @description The payment's purpose. */
             purpose: string;
-            /** @description Always `success` for a payment that the merchant is asked about. */
+            /** @description `success` for a payment that the merchant is asked about, `reject` when the payment is rejected and its order canceled. */
             status: components["schemas"]["CallbackStatus"];
-            /** @description What went wrong; only with `reject`. */
+            /** @description Why the payment was rejected, in the words that the initiator bank gets in Pay-out; only with `reject`. */
             reason?: string;
         };
         /**
@@ -1764,7 +1862,7 @@ export interface components {
              * @description Which callback it is.
              * @enum {string}
              */
-            kind: "pay_in_bank" | "pay_in_merchant" | "pay_out" | "credit" | "pay_in_bank_reject" | "expiration" | "gross_settlement";
+            kind: "pay_in_bank" | "pay_in_merchant" | "pay_out" | "credit" | "pay_in_bank_reject" | "pay_in_merchant_reject" | "expiration" | "gross_settlement";
             /**
              * @description What became of the callback.
              * @enum {string}
@@ -2058,20 +2156,23 @@ export interface components {
                 "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
-        /** @description The body is not declared as application/json. */
+        /** @description The body is not declared as what the operation takes, in another charset than UTF-8, or compressed; the error says which. */
         UnsupportedMediaType: {
             headers: {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "error": "the body must be application/json",
-                 *       "code": "UNSUPPORTED_MEDIA_TYPE"
-                 *     }
-                 */
                 "application/json": components["schemas"]["ErrorAnswer"];
             };
+        };
+        /** @description The copy that the caller has, by its `If-None-Match`, is what would be answered; there is no body. */
+        NotModified: {
+            headers: {
+                ETag: components["headers"]["EntityTag"];
+                "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
+                [name: string]: unknown;
+            };
+            content?: never;
         };
         /** @description The request line and the headers together are too large; the answer has no body. A long order token belongs in the body. */
         HeaderTooLarge: {
@@ -2198,7 +2299,7 @@ export interface components {
                 "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
-        /** @description The body is not declared as application/json, or it is compressed. */
+        /** @description The body is not declared as application/json, in another charset than UTF-8, or compressed; the description says which. */
         SettlementUnsupportedMediaType: {
             headers: {
                 [name: string]: unknown;
@@ -2207,7 +2308,7 @@ export interface components {
                 /**
                  * @example {
                  *       "error": "UNSUPPORTED_MEDIA_TYPE",
-                 *       "description": "the body must be application/json"
+                 *       "description": "Content-Type must be application/json"
                  *     }
                  */
                 "application/json": components["schemas"]["SettlementErrorAnswer"];
@@ -2260,7 +2361,10 @@ export interface components {
         CallbackKindHeader: components["schemas"]["CallbackKind"];
     };
     requestBodies: {
-        /** @description A token with PaymentMessageClaims, signed by the initiator bank. */
+        /**
+         * @description A token with PaymentMessageClaims, signed by the initiator bank: in JSON, or by itself as `application/jwt`, `application/jose` or
+         *     `text/plain`, which mean the same.
+         */
         SignedPaymentMessage: {
             content: {
                 /**
@@ -2269,10 +2373,23 @@ export interface components {
                  *     }
                  */
                 "application/json": components["schemas"]["PaymentMessageEnvelope"];
+                "application/jwt": components["schemas"]["BarePaymentMessage"];
+                "application/jose": components["schemas"]["BarePaymentMessage"];
+                "text/plain": components["schemas"]["BarePaymentMessage"];
             };
         };
     };
     headers: {
+        /**
+         * @description Names what is answered, byte by byte; sent back in `If-None-Match` it asks whether that has changed.
+         * @example "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+         */
+        EntityTag: string;
+        /**
+         * @description A copy may be kept, and is asked about before each use.
+         * @example no-cache
+         */
+        AskedAboutBeforeUse: "no-cache";
         /**
          * @description After how many seconds the request can be sent again.
          * @example 1
@@ -2288,7 +2405,7 @@ export interface operations {
             query: {
                 /** @description The order's identifier. */
                 id: components["parameters"]["OrderIdQuery"];
-                /** @description 0 for the QR code, 1 for the banks' deep links. */
+                /** @description 0 for the QR code, 1 for the banks' deep links; without it, what suits the device. */
                 mobile?: 0 | 1;
             };
             header?: never;
@@ -2300,6 +2417,8 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
+                    /** @description The headers of the request that the page was chosen by; only where `mobile` is not given. */
+                    Vary?: "Sec-CH-UA-Mobile, User-Agent";
                     [name: string]: unknown;
                 };
                 content: {
@@ -2328,14 +2447,17 @@ export interface operations {
             query?: {
                 /** @description The order as a compact JWS signed by the merchant; required unless the body carries it. */
                 jwt?: components["schemas"]["OrderToken"];
-                /** @description With `true` the answer also carries the order's details signed by the platform, for custom deep links. */
+                /**
+                 * @description With `true` the answer also carries the order's details signed by the platform, for deep links that the merchant draws
+                 *     itself: a bank's `deeplink_prefix` followed by them, where its `deep_link_content` is `signed_order`.
+                 */
                 custom?: boolean;
             };
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** @description The order's token in a body, instead of in the query. */
+        /** @description The order's token in a body, instead of in the query. A body without a token is as none. */
         requestBody?: {
             content: {
                 /**
@@ -2465,7 +2587,8 @@ export interface operations {
                      *         "name": "TPN Bank",
                      *         "bic": "306500",
                      *         "logo_url": "https://www.tpnbank.example/logo.svg",
-                     *         "deeplink_prefix": "tpnbank://pay?order="
+                     *         "deeplink_prefix": "tpnbank://pay?order=",
+                     *         "deep_link_content": "signed_order"
                      *       }
                      *     ]
                      */
@@ -2482,7 +2605,7 @@ export interface operations {
             query?: {
                 /** @description The order's identifier. */
                 id?: components["schemas"]["Guid"];
-                /** @description The order's identifier under its other accepted name; ignored when `id` is given. */
+                /** @description The order's identifier under its other accepted name. Beside `id` it must name the same order. */
                 order_id?: components["schemas"]["Guid"];
             };
             header?: never;
@@ -2599,6 +2722,27 @@ export interface operations {
         };
     };
     submitPaymentMessageAlias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["SignedPaymentMessage"];
+        responses: {
+            201: components["responses"]["PaymentMessageAccepted"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["PaymentMessageExists"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    submitPaymentMessageHyphenAlias: {
         parameters: {
             query?: never;
             header?: never;
@@ -3172,6 +3316,8 @@ export interface operations {
             /** @description The document. */
             200: {
                 headers: {
+                    ETag: components["headers"]["EntityTag"];
+                    "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3179,6 +3325,7 @@ export interface operations {
                     "application/yaml": string;
                 };
             };
+            304: components["responses"]["NotModified"];
             431: components["responses"]["HeaderTooLarge"];
         };
     };
@@ -3194,6 +3341,8 @@ export interface operations {
             /** @description The document. */
             200: {
                 headers: {
+                    ETag: components["headers"]["EntityTag"];
+                    "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3207,6 +3356,7 @@ export interface operations {
                     };
                 };
             };
+            304: components["responses"]["NotModified"];
             431: components["responses"]["HeaderTooLarge"];
         };
     };
@@ -3222,6 +3372,8 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
+                    ETag: components["headers"]["EntityTag"];
+                    "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3229,6 +3381,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            304: components["responses"]["NotModified"];
             431: components["responses"]["HeaderTooLarge"];
         };
     };

@@ -29,10 +29,12 @@ const nilGuid = "00000000-0000-0000-0000-000000000000";
 /** One row a kind (wire-contract section 5). A fact that is missing is a fault of ours and throws. */
 const contentOf = {
   pay_in_bank: (facts) => signed(bankClaims(facts, "success")),
-  pay_in_merchant: (facts) => signed(payInMerchantClaims(facts)),
+  pay_in_merchant: (facts) => signed(payInMerchantClaims(facts, "success")),
   pay_out: (facts) => signed({ ...bankClaims(facts, resultOf(facts)), reason: facts.claimed.reason }),
   credit: (facts) => signed({ ...bankClaims(facts, "success"), reason: facts.claimed.reason }),
   pay_in_bank_reject: (facts) => signed({ ...bankClaims(facts, "reject"), reason: messageOf(facts).reason }),
+  pay_in_merchant_reject: (facts) =>
+    signed({ ...payInMerchantClaims(facts, "reject"), reason: messageOf(facts).reason }),
   expiration: (facts) => ({ form: "open", body: expirationBody(facts) }),
   gross_settlement: (facts) => signed(grossSettlementClaims(facts)),
 } as const satisfies Record<CallbackKind, (facts: CallbackFacts) => CallbackContent>;
@@ -66,7 +68,7 @@ function bankClaims(facts: CallbackFacts, status: "success" | "reject"): Schemas
   return { payment_message: paymentMessageDetails(message), payment_message_guid: message.guid, status };
 }
 
-function payInMerchantClaims(facts: CallbackFacts): Schemas["PayInMerchantClaims"] {
+function payInMerchantClaims(facts: CallbackFacts, status: "success" | "reject"): Schemas["PayInMerchantClaims"] {
   const message = messageOf(facts);
   const order = orderOf(facts);
   const { amountMatched, refFound } = matchFlags(message, order);
@@ -83,7 +85,7 @@ function payInMerchantClaims(facts: CallbackFacts): Schemas["PayInMerchantClaims
     ref_found: refFound,
     ref_number: order.ref,
     sender_account_iban: message.debtorAccount,
-    status: "success",
+    status,
   };
 }
 

@@ -11,6 +11,7 @@ const urlNameOf = {
   pay_in_bank: "pay_in",
   pay_in_merchant: "pay_in",
   pay_in_bank_reject: "pay_in",
+  pay_in_merchant_reject: "pay_in",
   pay_out: "pay_out",
   credit: "credit",
   expiration: "expiration",

@@ -5,8 +5,8 @@ import {
   CALLBACK_STATES,
   type CallbackKind,
   type CallbackState,
-  OUTCOMES,
-  type Outcome,
+  STORED_OUTCOMES,
+  type StoredOutcome,
 } from "../domain/callback.ts";
 import { type Scope, scopes } from "../domain/credential.ts";
 import { MAX_AMOUNT_MINOR, MAX_TOTAL_MINOR } from "../domain/money.ts";
@@ -19,6 +19,8 @@ import {
   type CallbackUrls,
   callbackAlgs,
   callbackBodyFormats,
+  type DeepLinkContent,
+  deepLinkContents,
   type KeyUse,
   keyUses,
   type ParticipantKind,
@@ -64,6 +66,7 @@ export const ParticipantEntity = defineEntity({
     oneOf("participant", "callback_body_format", callbackBodyFormats),
     oneOf("participant", "callback_alg", callbackAlgs),
     oneOf("participant", "status", participantStatuses),
+    oneOf("participant", "deep_link_content", deepLinkContents),
     check(
       "participant_bank_check",
       `kind <> 'bank' or (bic is not null and uid is null and servicing_bank_guid is null
@@ -106,6 +109,7 @@ export const ParticipantEntity = defineEntity({
     requiresBodySha256: p.boolean().default(false),
     callbackAlg: text().$type<CallbackAlg>().default("RS256"),
     status: text().$type<ParticipantStatus>().default("active"),
+    deepLinkContent: text().$type<DeepLinkContent>().default("signed_order"),
   },
 });
 
@@ -206,6 +210,21 @@ export const PaymentOrderEntity = defineEntity({
     creditorAccount: text().strictNullable(),
     creditorAgentGuid: p.uuid().strictNullable(),
     encryptionKeyId: p.bigint("number").columnType("bigint").strictNullable(),
+  },
+});
+
+/**
+ * An order's details as the platform signed them for deep links. Apart from the order, which is written again with every change of
+ * its state; and only of orders that somebody asked them of.
+ */
+export const SignedOrderEntity = defineEntity({
+  name: "SignedOrder",
+  tableName: "signed_order",
+  properties: {
+    orderGuid: p.uuid().primary(),
+    /** The platform's key that signed them. */
+    kid: text(),
+    jws: text(),
   },
 });
 
@@ -341,7 +360,7 @@ export const CallbackEntity = defineEntity({
   checks: [
     oneOf("callback", "kind", CALLBACK_KINDS),
     oneOf("callback", "state", CALLBACK_STATES),
-    oneOf("callback", "last_outcome", OUTCOMES),
+    oneOf("callback", "last_outcome", STORED_OUTCOMES),
     // What it tells is about an order that expired, about a register, or about a payment message with its order.
     check(
       "callback_subject_check",
@@ -371,7 +390,7 @@ export const CallbackEntity = defineEntity({
     dueAt: instant(),
     /** When the relay looks again: past a lost publish, a lost lease, or the wait for a retry. */
     wakeAt: instant(),
-    lastOutcome: text().$type<Outcome>().strictNullable(),
+    lastOutcome: text().$type<StoredOutcome>().strictNullable(),
     resolvedBy: text().strictNullable(),
     resolutionNote: text().strictNullable(),
     createdAt: instant(),
@@ -384,7 +403,7 @@ export const CallbackAttemptEntity = defineEntity({
   name: "CallbackAttempt",
   tableName: "callback_attempt",
   checks: [
-    oneOf("callback_attempt", "outcome", OUTCOMES),
+    oneOf("callback_attempt", "outcome", STORED_OUTCOMES),
     check("callback_attempt_counts_check", "series >= 1 and attempt >= 1 and duration_ms >= 0"),
   ],
   properties: {
@@ -393,7 +412,7 @@ export const CallbackAttemptEntity = defineEntity({
     attempt: p.integer().primary(),
     startedAt: instant(),
     durationMs: p.integer(),
-    outcome: text().$type<Outcome>(),
+    outcome: text().$type<StoredOutcome>(),
     httpStatus: p.integer().strictNullable(),
     answer: text().strictNullable(),
     problem: text().strictNullable(),
@@ -644,6 +663,7 @@ export const entities = [
   PaymentOrderEntity,
   PaymentMessageEntity,
   PaymentEvidenceEntity,
+  SignedOrderEntity,
   CallbackEntity,
   CallbackAttemptEntity,
   FeeRateEntity,

@@ -62,7 +62,7 @@ export const answers = {
   TIMEOUT: { status: 503, text: "the service did not answer in time, try again", retryAfterSeconds: 1 },
   ROUTE_NOT_FOUND: { status: 404, text: "there is no such path" },
   METHOD_NOT_ALLOWED: { status: 405, text: "the path does not have this method" },
-  UNSUPPORTED_MEDIA_TYPE: { status: 415, text: "the body must be application/json" },
+  UNSUPPORTED_MEDIA_TYPE: { status: 415 },
   BODY_TOO_LARGE: { status: 413, text: "the body is larger than 64 KiB" },
   TOKEN_REPLAYED: invalidCredentials,
   TOKEN_BODY_MISMATCH: invalidCredentials,

@@ -15,16 +15,25 @@ import { named } from "./fields.ts";
 /** Finds out which service calls, by the headers of the call; undefined for whoever shows no good credential. */
 export type Identify = (header: Headers) => Promise<Service | undefined>;
 
-/**
- * Admits services only, each to the methods whose contract names it. The errors carry no detail: a reason would read as if the
- * bank or merchant behind the call had failed to identify itself.
- */
+/** The errors carry no detail: a reason would read as if the bank or merchant behind the call had failed to identify itself. */
+async function serviceOf(identify: Identify, header: Headers): Promise<Service> {
+  const service = await identify(header);
+  if (service !== undefined) return service;
+  throw new ConnectError("the credential is missing, wrong, expired or revoked", Code.Unauthenticated);
+}
+
+/** Admits whoever shows a good credential, whatever it is for. */
+export function requireCredential(identify: Identify): Interceptor {
+  return (next) => async (request) => {
+    await serviceOf(identify, request.header);
+    return next(request);
+  };
+}
+
+/** Admits services only, each to the methods whose contract names it. */
 export function authorize(identify: Identify): Interceptor {
   return (next) => async (request) => {
-    const service = await identify(request.header);
-    if (service === undefined) {
-      throw new ConnectError("the credential is missing, wrong, expired or revoked", Code.Unauthenticated);
-    }
+    const service = await serviceOf(identify, request.header);
     const hasBankToken = request.header.has(bankTokenHeader);
     const problem = accessProblem(accessOf(request.method), service, hasBankToken);
     if (problem === "no_bank") throw toConnectError(refusedToken({ tokenProblem: "missing" }));
@@ -64,7 +73,7 @@ const knownAccess = new WeakMap<DescMethod, readonly Access[]>();
 export function accessOf(method: DescMethod): readonly Access[] {
   const known = knownAccess.get(method);
   if (known !== undefined) return known;
-  const access = getOption(method, accessOption).map((value) => named(accesses, value, "access"));
+  const access = getOption(method, accessOption).map((value) => named(accesses, value));
   knownAccess.set(method, access);
   return access;
 }

@@ -6,6 +6,7 @@ import {
   BankRole,
   CallbackAlg,
   CallbackBodyFormat,
+  DeepLinkContent,
   KeyUse,
   ParticipantKind,
   ParticipantStatus,
@@ -89,6 +90,11 @@ export const callbackAlgs = {
   EdDSA: CallbackAlg.EDDSA,
 } as const satisfies Record<participant.CallbackAlg, CallbackAlg>;
 
+export const deepLinkContents = {
+  signed_order: DeepLinkContent.SIGNED_ORDER,
+  order_id: DeepLinkContent.ORDER_ID,
+} as const satisfies Record<participant.DeepLinkContent, DeepLinkContent>;
+
 export const keyUses = {
   sig: KeyUse.SIG,
   enc: KeyUse.ENC,
@@ -124,6 +130,7 @@ export const callbackKinds = {
   pay_out: pb.CallbackKind.PAY_OUT,
   credit: pb.CallbackKind.CREDIT,
   pay_in_bank_reject: pb.CallbackKind.PAY_IN_BANK_REJECT,
+  pay_in_merchant_reject: pb.CallbackKind.PAY_IN_MERCHANT_REJECT,
   expiration: pb.CallbackKind.EXPIRATION,
   gross_settlement: pb.CallbackKind.GROSS_SETTLEMENT,
 } as const satisfies Record<CallbackKind, pb.CallbackKind>;

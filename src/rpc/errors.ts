@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
+import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { isUnavailable } from "../core/failure.ts";
 import { PartyChanged } from "../core/identity/partyChanged.ts";
 import { isRefusal, type Refusal, type RefusalReason, refuse } from "../domain/errors.ts";
@@ -81,16 +82,32 @@ const maxQuotedChars = 1_000;
 /** What strangers sent may be quoted, and half a character in it would end the call without an answer as well. */
 const quotable = (text: string) => text.slice(0, maxQuotedChars).toWellFormed();
 
+/** Who gives the reason, in the standard details: one name for all deployments. */
+const errorDomain = "dcm";
+
+/** Reasons that pass by themselves, and after how long it is worth another try. */
+const retryAfterSeconds: { [Reason in RefusalReason]?: number } = { OVERLOADED: 1 };
+
 export function toConnectError(refusal: Refusal, code: Code = codeOfReason[refusal.refused]): ConnectError {
+  const { refused, paymentMessageGuid = "" } = refusal;
   const message = quotable(refusal.message);
-  const value = create(ErrorDetailSchema, {
-    reason: ErrorReason[refusal.refused],
-    field: quotable(refusal.field ?? ""),
-    message,
-    paymentMessageGuid: refusal.paymentMessageGuid ?? "",
-  });
+  const field = quotable(refusal.field ?? "");
+  const detail = create(ErrorDetailSchema, { reason: ErrorReason[refused], field, message, paymentMessageGuid });
+  // The same for clients and proxies that know only what is common to all services of gRPC.
+  const metadata = {
+    ...(field !== "" && { field }),
+    ...(paymentMessageGuid !== "" && { payment_message_guid: paymentMessageGuid }),
+  };
+  const info = create(ErrorInfoSchema, { reason: refused, domain: errorDomain, metadata });
+  const seconds = retryAfterSeconds[refused];
   // The cause stays in this process, for the log.
-  return new ConnectError(message, code, undefined, [{ desc: ErrorDetailSchema, value }], refusal.seen);
+  const error = new ConnectError(message, code, undefined, undefined, refusal.seen);
+  error.details = [
+    { desc: ErrorDetailSchema, value: detail },
+    { desc: ErrorInfoSchema, value: info },
+    ...(seconds === undefined ? [] : [{ desc: RetryInfoSchema, value: { retryDelay: { seconds: BigInt(seconds) } } }]),
+  ];
+  return error;
 }
 
 /** A request that cannot be translated; `field` is the name in the documents. */

@@ -3,37 +3,24 @@ import { isGuid } from "../core/guid.ts";
 import { nameOf } from "./enums.ts";
 import { invalidRequest } from "./errors.ts";
 
-// Reading single fields of requests. Proto3 cannot require anything, so what the core needs is required here.
+// Reading single fields of requests, whose shape was held to the constraints of proto/ before.
 
-/** 0001-01-01: what comes before is no Timestamp, and PostgreSQL would read it as something else. */
-const earliestMs = Date.parse("0001-01-01T00:00:00Z");
-
-export function present<Value>(value: Value | undefined, field: string): Value {
-  if (value === undefined) throw invalidRequest(field, "is missing");
+/** What proto/ requires: that it is missing here would be a fault of ours. */
+export function required<Value>(value: Value | undefined): Value {
+  if (value === undefined) throw new Error("a required field is missing and was let in");
   return value;
 }
 
-/** A guid in the form in which the database prints it, so that texts can be compared. */
-export function guid(text: string, field: string): string {
-  if (text === "") throw invalidRequest(field, "is missing");
-  if (!isGuid(text)) throw invalidRequest(field, "is not a UUID");
-  return text.toLowerCase();
-}
+/** A guid in the form in which the database prints it, so that texts can be compared; undefined: not given. */
+export const optionalGuid = (text: string): string | undefined => (text === "" ? undefined : text.toLowerCase());
 
-export function instant(timestamp: Timestamp | undefined, field: string): Date {
-  const date = timestampDate(present(timestamp, field));
-  // Far futures pass: milliseconds that were given as seconds have a refusal of their own.
-  if (Number.isNaN(date.getTime()) || date.getTime() < earliestMs) throw invalidRequest(field, "is out of range");
-  return date;
-}
+export const optionalInstant = (timestamp: Timestamp | undefined): Date | undefined =>
+  timestamp && timestampDate(timestamp);
 
-export function optionalInstant(timestamp: Timestamp | undefined, field: string): Date | undefined {
-  return timestamp && instant(timestamp, field);
-}
-
-export function named<Name extends string>(table: Readonly<Record<Name, number>>, value: number, field: string): Name {
+/** The domain's name of a value. That there is none would be a fault of ours: the lists hold the same, as a test sees to. */
+export function named<Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name {
   const name = nameOf(table, value);
-  if (name === undefined) throw invalidRequest(field, value === 0 ? "is missing" : "has an unknown value");
+  if (name === undefined) throw new Error(`${value} is none of ${Object.keys(table).join(", ")}`);
   return name;
 }
 
@@ -41,19 +28,16 @@ export function named<Name extends string>(table: Readonly<Record<Name, number>>
 export function optionalNamed<Name extends string>(
   table: Readonly<Record<Name, number>>,
   value: number,
-  field: string,
 ): Name | undefined {
-  return value === 0 ? undefined : named(table, value, field);
+  return value === 0 ? undefined : named(table, value);
 }
 
 export const textOrNull = (text: string): string | null => (text === "" ? null : text);
 
 const maxPageSize = 500;
 
-export function pageSize(asked: number, whenZero: number, field: string): number {
-  if (asked < 0) throw invalidRequest(field, "is negative");
-  return asked === 0 ? whenZero : Math.min(asked, maxPageSize);
-}
+export const pageSize = (asked: number, whenZero: number): number =>
+  asked === 0 ? whenZero : Math.min(asked, maxPageSize);
 
 /** Page tokens carry the last row's sort key; they are opaque, so that the key can change. */
 export function pageToken(key: readonly string[]): string {

@@ -5,6 +5,7 @@ import { noTracing, type Tracing } from "../tracing.ts";
 import { requestIdHeader } from "../wire/metadata.ts";
 import { authorize, decideAgain, type Identify, verifyBank } from "./authorize.ts";
 import { errorForCaller, invalidRequest } from "./errors.ts";
+import { validateRequests } from "./validation.ts";
 
 /** The part of a structured logger that the adapter uses; a pino logger is one. */
 export type RpcLog = {
@@ -100,7 +101,7 @@ function fieldWithNul(message: object, path = ""): string | undefined {
 /** What the calls of a core are served with. */
 export type ServerParts = { log: RpcLog; identify: Identify; identity: Identity; tracing?: Tracing | undefined };
 
-/** The order matters: the log sees every answer, and nothing is looked at before the caller is known. */
+/** The order matters: the log sees every answer, and of a request nothing is told to whoever may not make it. */
 export function serverInterceptors({ log, identify, identity, tracing = noTracing }: ServerParts): Interceptor[] {
   return [
     logRequests(log),
@@ -110,6 +111,7 @@ export function serverInterceptors({ log, identify, identity, tracing = noTracin
     refuseNulCharacters,
     decideAgain(identity),
     verifyBank(identity),
+    validateRequests,
   ];
 }
 

@@ -1,3 +1,4 @@
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { ListAuditEntriesRequest } from "../../gen/dcm/v1/audit_service_pb.ts";
 import type { CallbackFilter as PbCallbackFilter } from "../../gen/dcm/v1/callback_service_pb.ts";
 import type { AddCredentialRequest } from "../../gen/dcm/v1/credential_service_pb.ts";
@@ -30,23 +31,25 @@ import {
   callbackBodyFormats,
   callbackKinds,
   callbackStates,
+  deepLinkContents,
   participantKinds,
   registerStatuses,
   scopes,
 } from "./enums.ts";
 import { invalidRequest, toConnectError } from "./errors.ts";
-import { guid, instant, named, optionalInstant, optionalNamed, pageSize, present, textOrNull } from "./fields.ts";
+import { named, optionalGuid, optionalInstant, optionalNamed, pageSize, required, textOrNull } from "./fields.ts";
 
-// From the wire to the domain. What is absent and what is wrong in shape ends here, named by its field.
+// From the wire to the domain. A request that comes here has the shape that proto/ says; what several fields say together is
+// looked at here.
 
 export function paymentMessageKey({ by }: GetPaymentMessageRequest): { guid: string } | { orderGuid: string } {
-  if (by.case === undefined) throw invalidRequest("by", "is missing: guid or order_id");
-  return by.case === "guid" ? { guid: by.value } : { orderGuid: by.value };
+  const value = required(by.value);
+  return by.case === "orderId" ? { orderGuid: value } : { guid: value };
 }
 
 /** What a bank asks for is its own, whatever it says; a service asks for whom it says. */
 function ofReader(asked: string, reader: Participant | undefined, field: string): string | undefined {
-  const wanted = asked === "" ? undefined : guid(asked, field);
+  const wanted = optionalGuid(asked);
   if (reader === undefined || wanted === undefined || wanted === reader.guid) return reader?.guid ?? wanted;
   throw toConnectError(refuse("FORBIDDEN", `${field} is not the caller`, { field }));
 }
@@ -56,12 +59,12 @@ export function callbackFilter(filter: PbCallbackFilter | undefined, reader?: Pa
   const receiverGuid = ofReader(filter?.receiverGuid ?? "", reader, "filter.receiver_guid");
   if (filter === undefined) return { receiverGuid };
   return {
-    states: filter.states.map((state) => named(callbackStates, state, "filter.states")),
-    kinds: filter.kinds.map((kind) => named(callbackKinds, kind, "filter.kinds")),
+    states: filter.states.map((state) => named(callbackStates, state)),
+    kinds: filter.kinds.map((kind) => named(callbackKinds, kind)),
     receiverGuid,
     paymentMessageGuid: filter.paymentMessageGuid || undefined,
-    since: optionalInstant(filter.since, "filter.since"),
-    until: optionalInstant(filter.until, "filter.until"),
+    since: optionalInstant(filter.since),
+    until: optionalInstant(filter.until),
     missed: filter.missed,
   };
 }
@@ -72,43 +75,30 @@ const defaultRegisterLimit = 50;
 const maxPaymentsInPage = 2_000;
 
 export function paymentsPage({ paymentsLimit, paymentsAfter }: GetRegisterRequest): PaymentsPage {
-  if (paymentsLimit < 0) throw invalidRequest("payments_limit", "is negative");
   return {
     limit: paymentsLimit === 0 ? 500 : Math.min(paymentsLimit, maxPaymentsInPage),
-    after: paymentsAfter === "" ? undefined : guid(paymentsAfter, "payments_after"),
+    after: optionalGuid(paymentsAfter),
   };
 }
 
 /** `reader`: the bank that asks, which lists its own; undefined for a service, which says whose. */
 export function registerQuery(request: ListRegistersRequest, reader: Participant | undefined): RegisterQuery {
-  if (request.offset < 0) throw invalidRequest("offset", "is negative");
-  const anySide = { [RegisterRole.UNSPECIFIED]: false, [RegisterRole.DEBTOR]: false, [RegisterRole.ALL]: true };
+  const bankGuid = ofReader(request.bankGuid, reader, "bank_guid");
+  if (bankGuid === undefined) throw invalidRequest("bank_guid", "is missing");
   return {
-    bankGuid: present(ofReader(request.bankGuid, reader, "bank_guid"), "bank_guid"),
-    anySide: present<boolean>(anySide[request.role as keyof typeof anySide], "role"),
-    from: optionalInstant(request.from, "from"),
-    to: optionalInstant(request.to, "to"),
-    statuses: request.statuses.map((status) => named(registerStatuses, status, "statuses")),
-    updatedFrom: optionalInstant(request.updatedFrom, "updated_from"),
+    bankGuid,
+    anySide: request.role === RegisterRole.ALL,
+    from: optionalInstant(request.from),
+    to: optionalInstant(request.to),
+    statuses: request.statuses.map((status) => named(registerStatuses, status)),
+    updatedFrom: optionalInstant(request.updatedFrom),
     offset: request.offset,
-    limit: pageSize(request.limit, defaultRegisterLimit, "limit"),
+    limit: pageSize(request.limit, defaultRegisterLimit),
   };
 }
 
-export function participantKey({ by }: GetParticipantRequest): ParticipantName {
-  switch (by.case) {
-    case "guid":
-      return { guid: by.value };
-    case "bic":
-      return { bic: by.value };
-    case "uid":
-      return { uid: by.value };
-    case "kid":
-      return { kid: by.value };
-    default:
-      throw invalidRequest("by", "is missing: guid, bic, uid or kid");
-  }
-}
+export const participantKey = ({ by }: GetParticipantRequest): ParticipantName =>
+  ({ [required(by.case)]: by.value }) as ParticipantName;
 
 /** What one kind of participant must not have; the domain looks at the rest. */
 const foreignFields = {
@@ -116,9 +106,8 @@ const foreignFields = {
   merchant: { bic: "bic", roles: "roles" },
 } as const satisfies Record<ParticipantKind, Record<string, keyof PbParticipant>>;
 
-export function registration(kind: ParticipantKind, given: PbParticipant | undefined): Registration {
-  const participant = present(given, kind);
-  if ((optionalNamed(participantKinds, participant.kind, "kind") ?? kind) !== kind) {
+export function registration(kind: ParticipantKind, participant: PbParticipant): Registration {
+  if ((optionalNamed(participantKinds, participant.kind) ?? kind) !== kind) {
     throw invalidRequest("kind", `is not ${kind}`);
   }
   for (const [field, member] of Object.entries(foreignFields[kind])) {
@@ -136,8 +125,7 @@ export function registration(kind: ParticipantKind, given: PbParticipant | undef
     mcc: textOrNull(participant.mcc),
     servicingBankGuid: textOrNull(participant.servicingBankGuid)?.toLowerCase() ?? null,
     callbackUrls: callbackUrls(participant.callbackUrls),
-    callbackBodyFormat:
-      optionalNamed(callbackBodyFormats, participant.callbackBodyFormat, "callback_body_format") ?? "json",
+    callbackBodyFormat: optionalNamed(callbackBodyFormats, participant.callbackBodyFormat) ?? "json",
     signingJwks: participant.signingJwks.map((jwk) => jwkJson(jwk, "signing_jwks")),
     encryptionJwk: participant.encryptionJwk === "" ? null : jwkJson(participant.encryptionJwk, "encryption_jwk"),
     jwksUrl: textOrNull(participant.jwksUrl),
@@ -147,11 +135,12 @@ export function registration(kind: ParticipantKind, given: PbParticipant | undef
     redirectUrl: textOrNull(participant.redirectUrl),
     feeBasisPoints: participant.feeBasisPoints,
     requiresBodySha256: participant.requiresBodySha256,
-    callbackAlg: optionalNamed(callbackAlgs, participant.callbackAlg, "callback_alg") ?? "RS256",
+    callbackAlg: optionalNamed(callbackAlgs, participant.callbackAlg) ?? "RS256",
+    deepLinkContent: optionalNamed(deepLinkContents, participant.deepLinkContent) ?? null,
   };
 }
 
-const rolesOf = (roles: readonly number[]) => [...new Set(roles.map((role) => named(bankRoles, role, "roles")))];
+const rolesOf = (roles: readonly number[]) => [...new Set(roles.map((role) => named(bankRoles, role)))];
 
 function callbackUrls(given: PbCallbackUrls | undefined): CallbackUrls {
   if (given === undefined) return {};
@@ -180,8 +169,8 @@ const removableTexts = ["deepLinkPrefix", "logoUrl", "redirectUrl", "jwksUrl"] a
 
 /** Only what is given, so that the rest stays as it is. */
 export function participantChange(request: UpdateParticipantRequest): ParticipantChange {
-  const format = optionalNamed(callbackBodyFormats, request.callbackBodyFormat, "callback_body_format");
-  const alg = optionalNamed(callbackAlgs, request.callbackAlg, "callback_alg");
+  const format = optionalNamed(callbackBodyFormats, request.callbackBodyFormat);
+  const alg = optionalNamed(callbackAlgs, request.callbackAlg);
   const { signingJwks, encryptionJwk, feeBasisPoints, requiresBodySha256, servicingBankGuid, roles } = request;
   const given = {
     ...Object.fromEntries(changedTexts.map((member) => [member, request[member]])),
@@ -195,6 +184,7 @@ export function participantChange(request: UpdateParticipantRequest): Participan
     requiresBodySha256,
     callbackBodyFormat: format,
     callbackAlg: alg,
+    deepLinkContent: optionalNamed(deepLinkContents, request.deepLinkContent),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
@@ -204,37 +194,37 @@ export const expectedVersion = (version: bigint): number | undefined => (version
 
 export function keyWish({ jwk, retireOthersAt, prove }: AddParticipantKeyRequest): KeyWish {
   return {
-    jwk: jwkJson(present(textOrNull(jwk) ?? undefined, "jwk"), "jwk"),
-    retireOthersAt: optionalInstant(retireOthersAt, "retire_others_at") ?? null,
+    jwk: jwkJson(jwk, "jwk"),
+    retireOthersAt: optionalInstant(retireOthersAt) ?? null,
     prove,
   };
 }
 
 export function retiredKey({ kid, id, at }: RetireParticipantKeyRequest): RetiredKey {
-  return { kid, id: id === 0n ? undefined : Number(id), at: optionalInstant(at, "at") ?? null };
+  return { kid, id: id === 0n ? undefined : Number(id), at: optionalInstant(at) ?? null };
 }
 
 export function wantedCredential(request: AddCredentialRequest): WantedCredential {
   return {
     name: request.name,
-    scopes: request.scopes.map((scope) => named(scopes, scope, "scopes")),
-    expiresAt: instant(request.expiresAt, "expires_at"),
+    scopes: request.scopes.map((scope) => named(scopes, scope)),
+    expiresAt: timestampDate(required(request.expiresAt)),
   };
 }
 
 export function rotationWish({ alg, announceSeconds, atOnce }: RotatePlatformKeyRequest): RotationWish {
-  return { alg: optionalNamed(callbackAlgs, alg, "alg") ?? "RS256", announceSeconds, atOnce };
+  return { alg: optionalNamed(callbackAlgs, alg) ?? "RS256", announceSeconds, atOnce };
 }
 
 export function auditFilter(request: ListAuditEntriesRequest): AuditFilter {
   return {
     // Whatever an actor is named with, guids and names of credentials, has small letters.
     actor: request.actor.toLowerCase(),
-    acts: request.acts.map((act) => named(auditActs, act, "acts")),
+    acts: request.acts.map((act) => named(auditActs, act)),
     // Names of keys may have capitals.
     object: isGuid(request.object) ? request.object.toLowerCase() : request.object,
-    since: optionalInstant(request.since, "since"),
-    until: optionalInstant(request.until, "until"),
+    since: optionalInstant(request.since),
+    until: optionalInstant(request.until),
   };
 }
 

@@ -1,5 +1,5 @@
 import { create, type DescService } from "@bufbuild/protobuf";
-import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext, Interceptor, ServiceImpl } from "@connectrpc/connect";
 import { AuditService } from "../../gen/dcm/v1/audit_service_pb.ts";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { CredentialService } from "../../gen/dcm/v1/credential_service_pb.ts";
@@ -10,14 +10,15 @@ import { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Core } from "../core/core.ts";
 import { bankStatement } from "../core/identity/identity.ts";
-import type { Participant } from "../domain/participant.ts";
+import type { OrderWithParties } from "../core/orders.ts";
+import { isOpen } from "../domain/order.ts";
 import { orderDetailsClaims } from "../wire/order.ts";
 import * as answers from "./answers.ts";
 import { accessOf } from "./authorize.ts";
 import { actorOf, bankOf, readingBank, seesPublicPart } from "./caller.ts";
 import { bankRoles, participantKinds } from "./enums.ts";
-import { invalidRequest, unlessRefused } from "./errors.ts";
-import { optionalNamed, pageSize, pageToken, readPageToken } from "./fields.ts";
+import { unlessRefused } from "./errors.ts";
+import { optionalNamed, pageSize, pageToken, readPageToken, required } from "./fields.ts";
 import * as requests from "./requests.ts";
 
 /** A service and its handlers by the local name of the method. */
@@ -43,13 +44,16 @@ export function coreServices(core: Core): ServiceRow[] {
 }
 
 /** The same for a router of Connect, which serves them over the network. Throws for a method that nobody may call. */
-export function routesOf(services: readonly ServiceRow[]): (router: ConnectRouter) => void {
+export function routesOf(
+  services: readonly ServiceRow[],
+  interceptors: Interceptor[] = [],
+): (router: ConnectRouter) => void {
   return (router) => {
     for (const { service, handlers } of services) {
       const forNobody = service.methods.find((method) => accessOf(method).length === 0);
       if (forNobody !== undefined)
         throw new Error(`${service.typeName}/${forNobody.name} names nobody who may call it`);
-      router.service(service, handlers as never);
+      router.service(service, handlers as never, { interceptors });
     }
   };
 }
@@ -86,7 +90,7 @@ const credentialHandlers = (core: Core): ServiceImpl<typeof CredentialService> =
 
 const auditHandlers = (core: Core): ServiceImpl<typeof AuditService> => ({
   async listAuditEntries(request) {
-    const limit = pageSize(request.pageSize, 50, "page_size");
+    const limit = pageSize(request.pageSize, 50);
     const [last] = readPageToken(request.pageToken, 1, requests.isEntryNumber) ?? [];
     const before = last === undefined ? undefined : Number(last);
     const found = await core.listAuditEntries(requests.auditFilter(request), { limit: limit + 1, before });
@@ -96,9 +100,8 @@ const auditHandlers = (core: Core): ServiceImpl<typeof AuditService> => ({
 });
 
 const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => {
-  const read = async (orderId: string, reader?: Participant, toMessage = answers.toPaymentMessage) => {
-    const found = unlessRefused(await core.getOrder(orderId, reader));
-    return create(GetOrderResponseSchema, {
+  const answerOf = (found: OrderWithParties, toMessage = answers.toPaymentMessage) =>
+    create(GetOrderResponseSchema, {
       order: answers.toOrder(found.order),
       merchant: answers.toParticipant(found.merchant),
       creditorAgent: answers.toParticipant(found.creditorAgent),
@@ -106,24 +109,23 @@ const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => {
       encryptionJwk: answers.jwkText(found.encryptionJwk),
       paymentMessage: found.paymentMessage && toMessage(found.paymentMessage),
     });
-  };
+  const signed = (found: OrderWithParties) =>
+    core.signedDetails(found.order.guid, (now) => orderDetailsClaims(answerOf(found), now));
   return {
     async createOrder({ jws, signedDetails }) {
       const request = unlessRefused(await core.identity.orderOf(jws));
       const { order, alreadyExisted } = unlessRefused(await core.createOrder(request));
-      const details = signedDetails && orderDetailsClaims(await read(order.guid), core.now());
-      return {
-        order: answers.toOrder(order),
-        alreadyExisted,
-        signedDetails: details ? await core.signAsPlatform(details) : "",
-      };
+      const details = signedDetails ? await signed(unlessRefused(await core.getOrder(order.guid))) : "";
+      return { order: answers.toOrder(order), alreadyExisted, signedDetails: details };
     },
-    getOrder: ({ orderId }, context) =>
-      read(
-        orderId,
-        readingBank(context),
-        seesPublicPart(context) ? answers.toPublicPaymentMessage : answers.toPaymentMessage,
-      ),
+    async getOrder({ orderId, signedDetails }, context) {
+      const toMessage = seesPublicPart(context) ? answers.toPublicPaymentMessage : answers.toPaymentMessage;
+      const found = unlessRefused(await core.getOrder(orderId, readingBank(context)));
+      const answer = answerOf(found, toMessage);
+      // A link to an order that is over leads nowhere: nothing is signed for it.
+      if (signedDetails && isOpen(found.order, core.now())) answer.signedDetails = await signed(found);
+      return answer;
+    },
   };
 };
 
@@ -141,7 +143,7 @@ const paymentMessageHandlers = (core: Core): ServiceImpl<typeof PaymentMessageSe
 
 const callbackHandlers = (core: Core): ServiceImpl<typeof CallbackService> => ({
   async listCallbacks(request, context) {
-    const limit = pageSize(request.pageSize, 50, "page_size");
+    const limit = pageSize(request.pageSize, 50);
     const [after] = readPageToken(request.pageToken, 1) ?? [];
     const found = await core.listCallbacks(requests.callbackFilter(request.filter, readingBank(context)), {
       limit: limit + 1,
@@ -161,7 +163,6 @@ const callbackHandlers = (core: Core): ServiceImpl<typeof CallbackService> => ({
     return { replayed: await core.replayCallbacks(actorOf(context), requests.callbackFilter(request.filter)) };
   },
   async redriveDeadLetters({ limit }, context) {
-    if (limit < 0) throw invalidRequest("limit", "is negative");
     const atMost = limit === 0 ? 1_000 : Math.min(limit, 10_000);
     return { redriven: await core.redriveDeadLetters(actorOf(context), atMost) };
   },
@@ -217,7 +218,6 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
     };
   },
   async reconcileRegisters({ lastDays }) {
-    if (lastDays < 0) throw invalidRequest("last_days", "is negative");
     const days = lastDays === 0 ? 7 : Math.min(lastDays, 3_660);
     return { discrepancies: await core.reconcileRegisters(days) };
   },
@@ -225,21 +225,21 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
 
 const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService> => ({
   async registerBank(request, context) {
-    const registration = requests.registration("bank", request.bank);
+    const registration = requests.registration("bank", required(request.bank));
     const registered = await core.registerParticipant(actorOf(context), registration, { prove: request.prove });
     return { bank: answers.toParticipant(unlessRefused(registered)) };
   },
   async registerMerchant(request, context) {
-    const registration = requests.registration("merchant", request.merchant);
+    const registration = requests.registration("merchant", required(request.merchant));
     const registered = await core.registerParticipant(actorOf(context), registration, { prove: request.prove });
     return { merchant: answers.toParticipant(unlessRefused(registered)) };
   },
   async listParticipants(request) {
-    const limit = pageSize(request.pageSize, 100, "page_size");
+    const limit = pageSize(request.pageSize, 100);
     const [name = "", lastGuid] = readPageToken(request.pageToken, 2) ?? [];
     const filter = {
-      kind: optionalNamed(participantKinds, request.kind, "kind"),
-      role: optionalNamed(bankRoles, request.role, "role"),
+      kind: optionalNamed(participantKinds, request.kind),
+      role: optionalNamed(bankRoles, request.role),
     };
     const after = lastGuid === undefined ? undefined : { name, guid: lastGuid };
     const found = await core.listParticipants(filter, { limit: limit + 1, after });

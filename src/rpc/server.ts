@@ -1,11 +1,19 @@
 import { createSecureServer, createServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
+import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as OldServerReflection } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { Health } from "../../gen/health/v1/health_pb.ts";
 import type { Core } from "../core/core.ts";
 import type { Tracing } from "../tracing.ts";
+import { requireCredential } from "./authorize.ts";
+import { healthHandlers } from "./health.ts";
 import { identifyBearer } from "./identify.ts";
-import { type RpcLog, serverInterceptors } from "./interceptors.ts";
+import { logRequests, mapErrors, type RpcLog, serverInterceptors } from "./interceptors.ts";
+import { reflectionHandlers } from "./reflection.ts";
 import { coreServices, routesOf } from "./routes.ts";
+import { compileConstraints } from "./validation.ts";
 
 export type RpcTls = { cert: string; key: string };
 
@@ -17,6 +25,8 @@ export type RpcServerOptions = {
   /** Certificate chain and private key, both PEM; undefined: without TLS. */
   tls?: RpcTls | undefined;
   log: RpcLog;
+  /** Whether all that the core needs is there: what the health service answers. */
+  isReady: () => Promise<boolean>;
   tracing?: Tracing;
   /** How long open calls may take to end after close(); then their connections are cut. */
   drainTimeoutMs?: number;
@@ -24,7 +34,8 @@ export type RpcServerOptions = {
 
 export type RpcServer = { url: string; close(): Promise<void> };
 
-/** The REST edge takes bodies of 64 KiB; a request that carries one and the token in it fits well. */
+/** The REST edge takes bodies of 64 KiB; a request that carries one and the token in it fits well. Of compressed ones it is what
+ * they unfold to. */
 const readMaxBytes = 256 * 1024;
 
 /** Calls of one connection at a time: as many as the core lets wait before it refuses; a client queues the rest. */
@@ -32,19 +43,9 @@ const maxConcurrentStreams = 2_000;
 
 /** Serves the core on HTTP/2 to gRPC, gRPC-Web and Connect clients. */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
-  const { core, host, log, tls, drainTimeoutMs = 10_000 } = options;
-  const handler = connectNodeAdapter({
-    routes: routesOf(coreServices(core)),
-    interceptors: serverInterceptors({
-      log,
-      identify: identifyBearer(core.serviceOf),
-      identity: core.identity,
-      tracing: options.tracing,
-    }),
-    readMaxBytes,
-    // A compressed request could unfold to far more than was sent; between near processes it saves nothing.
-    acceptCompression: [],
-  });
+  const { host, log, tls, drainTimeoutMs = 10_000 } = options;
+  // Answers are compressed for who asks for it, which our own REST edge does not: near processes save nothing by it.
+  const handler = connectNodeAdapter({ routes: routes(options), readMaxBytes, acceptCompression: [compressionGzip] });
   const settings = { maxConcurrentStreams };
   const server = tls ? createSecureServer({ ...tls, settings }, handler) : createServer({ settings }, handler);
   const sessions = new Set<ServerHttp2Session>();
@@ -73,5 +74,26 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
         // Says goodbye: open calls end in peace, new ones go to another connection.
         for (const session of sessions) session.close();
       }),
+  };
+}
+
+/**
+ * The core's services, and beside them what gRPC tools expect. Health is for everybody, as a balancer has no credential; the
+ * contract is shown to whoever has one, whatever it is for.
+ */
+function routes({ core, log, tracing, isReady }: RpcServerOptions): (router: ConnectRouter) => void {
+  const rows = coreServices(core);
+  const identify = identifyBearer(core.serviceOf);
+  const ours = rows.map(({ service }) => service);
+  compileConstraints(ours);
+  const forAll = [logRequests(log), mapErrors(log)];
+  const forServices = [...forAll, requireCredential(identify)];
+  const reflection = reflectionHandlers([...ours, Health, ServerReflection, OldServerReflection]);
+  const names = ours.map(({ typeName }) => typeName);
+  return (router) => {
+    routesOf(rows, serverInterceptors({ log, identify, identity: core.identity, tracing }))(router);
+    router.service(Health, healthHandlers(names, isReady), { interceptors: forAll });
+    router.service(ServerReflection, reflection, { interceptors: forServices });
+    router.service(OldServerReflection, reflection, { interceptors: forServices });
   };
 }

@@ -16,7 +16,7 @@ import type { SigningKey, VerificationKey } from "../sdk/keys.ts";
 export const CALLBACK_PATHS = ["pay-in", "pay-out", "credit", "expiration", "gross-settlement", "base"] as const;
 export type CallbackPath = (typeof CALLBACK_PATHS)[number];
 
-/** Ways of answering that are no HTTP answer, or not a whole one. */
+/** Ways of answering that are no HTTP answer, or not a whole one; those with a status line count as its status. */
 export type Fault = "hang" | "reset" | "garbage" | "oversized" | "endless-body";
 
 /** A status, a whole answer, or a fault. */
@@ -103,7 +103,7 @@ export async function openInbox(options: InboxOptions) {
     if (calls.length > keepCalls) calls.shift();
     const reply = call.problem ? 401 : await nextReply(scripts.get(kind), call);
     if (typeof reply === "string") {
-      settle(call, reply);
+      settle(call, statusOfFault[reply] ?? reply);
       FAULTS[reply](response);
       return;
     }
@@ -202,6 +202,9 @@ async function answer(reply: WholeReply, response: ServerResponse): Promise<bool
   }
   return response.writableFinished;
 }
+
+/** What the sender takes from the status line, whatever the body does. */
+const statusOfFault: Partial<Record<Fault, number>> = { oversized: 200, "endless-body": 200 };
 
 /** What each fault does to the connection. */
 const FAULTS = {

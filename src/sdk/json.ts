@@ -6,7 +6,8 @@ const SHAPE = /"(?:[^"\\]|\\.)*"|[{}[\]:]/g;
  * one or the first one, so such a text means different things to different readers. `value` is what the text was parsed to.
  */
 export function memberNamedTwice(text: string, value: unknown): string | undefined {
-  if (isPrintedSo(text, value)) return undefined;
+  // A member that was named twice is printed once: most texts are what JSON.stringify writes, and end here.
+  if (printed(value) === text) return undefined;
   /** The objects and lists that are open here, with the names of each so far. */
   const open: { names: Set<string>; last: string }[] = [];
   let string = "";
@@ -26,12 +27,11 @@ export function memberNamedTwice(text: string, value: unknown): string | undefin
   return undefined;
 }
 
-/** A member that was named twice is printed once: most texts are what JSON.stringify writes. */
-function isPrintedSo(text: string, value: unknown): boolean {
+/** Undefined for what is nested deeper than the stack, which can be parsed and not printed. */
+function printed(value: unknown): string | undefined {
   try {
-    return JSON.stringify(value) === text;
+    return JSON.stringify(value);
   } catch {
-    // Nested deeper than the stack, which the parser does not need.
-    return false;
+    return undefined;
   }
 }

@@ -53,7 +53,9 @@ describe("examples", () => {
 
   /** One example, or several by name. */
   const examplesIn = ({ example, examples }: Node): unknown[] =>
-    examples === undefined ? [example] : Object.values(examples as Record<string, Node>).map(({ value }) => value);
+    examples === undefined ? [example] : Object.values(examples as Record<string, Node>).map(resolvedValue);
+  const shared = (document.components as { examples: { [name: string]: Node } }).examples;
+  const resolvedValue = ({ $ref, value }: Node) => ($ref === undefined ? value : shared[nameOf($ref)]?.value);
 
   test.each(bodies)("%s has examples, and its schema accepts each", (pointer, node) => {
     for (const example of examplesIn(node)) {
@@ -82,7 +84,15 @@ describe("examples", () => {
       const target = jwt.$ref ? schemas[nameOf(jwt.$ref)] : jwt;
       return [{ jwt: (node.example as { jwt: string }).jwt, of: nameOf(target?.["x-jwt-claims"]) }];
     });
-    expect(tokens).toHaveLength(9);
+    const bare = bodies.flatMap(([, node]) => {
+      const name = nameOf((node.schema as Node).$ref);
+      return name.startsWith("Bare")
+        ? examplesIn(node).map((jwt) => ({ jwt: jwt as string, of: nameOf(schemas[name]?.["x-jwt-claims"]) }))
+        : [];
+    });
+    expect(bare).toHaveLength(3);
+    tokens.push(...bare);
+    expect(tokens).toHaveLength(12);
     for (const { jwt, of } of tokens) {
       expect(payload(jwt), of).toEqual(examplesOf(of)[0]);
     }

@@ -45,6 +45,11 @@ export const operator: ServiceActor = { kind: "service", name: "tests", scopes: 
 /** A key as tests write it: what is left out is that of a good RSA key. */
 export type GivenKey = { kid: string; n?: string; weak?: boolean; kty?: string; alg?: string; use?: string };
 
+/** In the place of a token that the platform signs: made like one, and nobody's signature. */
+export function unsigned(claims: object): string {
+  const parts = [{ alg: "none", kid: "platform" }, claims].map((part) => Buffer.from(JSON.stringify(part)));
+  return `${parts.map((part) => part.toString("base64url")).join(".")}.`;
+}
 const modulusBytes = 256;
 
 /** A number of 2 048 bits that is called so; of a number that is as long or longer, itself again. */
@@ -78,7 +83,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
       onCallbacksDue: (callbacks) => due.push(...callbacks),
       now: () => new Date(Date.now() + clock.aheadMs),
       publicUrl: () => publicUrl,
-      platformKeys: { ...fakePlatformKeys, sign: async (claims) => `signed ${JSON.stringify(claims)}` },
+      platformKeys: { ...fakePlatformKeys, sign: async (claims) => unsigned(claims) },
       jwksMaxAgeSeconds: 3_600,
       callbackUrlProblem: async (address) =>
         address.includes("private") ? { text: "points to a private address", ofHost: false } : undefined,
@@ -201,6 +206,7 @@ export function bankRegistration(changes: Partial<Registration> = {}): Registrat
     feeBasisPoints: 0,
     requiresBodySha256: false,
     callbackAlg: "RS256",
+    deepLinkContent: null,
     ...changes,
   };
 }
@@ -384,7 +390,7 @@ export async function record(
   const { guid: callbackGuid, kind, series, attempt, refusals } = claimed;
   const paymentMessageGuid = claimed.paymentMessage?.guid ?? null;
   const told = { callbackGuid, kind, series, attempt, refusals, paymentMessageGuid, outcome, retryAfterMs };
-  return accepted(await core.recordAttempt({ ...told, durationMs: 5, random: 0 }));
+  return accepted(await core.recordAttempt({ ...told, durationMs: 5 }));
 }
 
 /** One whole attempt: claim it, and record what came of it. */

@@ -222,7 +222,8 @@ export async function access(key: KeyPair, at = NOW): Promise<Record<string, str
 export async function ask(rest: Rest, path: string, init: RequestInit = {}) {
   const response = await fetch(rest.url + path, { redirect: "manual", ...init });
   const text = await response.text();
-  const isJson = response.headers.get("content-type")?.startsWith("application/json") ?? false;
+  // The answer to HEAD has the type and no text.
+  const isJson = text !== "" && response.headers.get("content-type")?.startsWith("application/json");
   return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined };
 }
 

@@ -175,7 +175,13 @@ describe("a NUL character, which the database cannot keep", () => {
 test("a refusal is heard from a core elsewhere, however long the name is that it quotes", async () => {
   const serviceOf = async () => ({ name: "rest", scopes: ["gateway" as const] });
   const core = startCore(keys, { core: { serviceOf } });
-  const rpc = await startRpcServer({ core, host: "127.0.0.1", port: 0, log: pino({ level: "silent" }) });
+  const rpc = await startRpcServer({
+    core,
+    host: "127.0.0.1",
+    port: 0,
+    log: pino({ level: "silent" }),
+    isReady: async () => true,
+  });
   onTestFinished(() => rpc.close());
   const transport = remoteTransport(rpc.url, "a-secret");
   onTestFinished(() => transport.close());

@@ -69,6 +69,7 @@ beforeAll(async () => {
         return { ...order, alreadyExisted: false };
       },
       getOrder: async () => order,
+      signedDetails: async (_guid, claimsAt) => JSON.stringify(claimsAt(NOW)),
       submitPaymentMessage: async (request) => {
         seen.submitted = request;
         return { guid: MESSAGE_GUID };
@@ -203,43 +204,6 @@ describe("orders", () => {
   });
 });
 
-describe("payment page", () => {
-  const pageOf = (mobile: string) => ask(rest, `/api/v1/merchants/order?id=${ORDER_ID}${mobile}`);
-
-  test("mobile=0 shows a QR code and runs nothing", async () => {
-    const { status, text, headers } = await pageOf("&mobile=0");
-    expect(status).toBe(200);
-    expect(text).toContain("<svg");
-    expect(text).toContain("1000.00 UAH");
-    expect(text).not.toContain("<script");
-    expect(headers.get("content-security-policy")).toContain("default-src 'none'");
-  });
-
-  test("mobile=1 lists deep links; a prefix that a browser would run is left out", async () => {
-    const { text } = await pageOf("&mobile=1");
-    expect(text).toContain(`href="tpnbank://pay?order=${ORDER_ID}"`);
-    expect(text).not.toContain("javascript:");
-  });
-
-  test("texts of others are escaped", async () => {
-    order = exampleOrder(keys, { purpose: '<img src=x onerror="alert(1)">', redirectUrl: "javascript:alert(1)" });
-    const { text } = await pageOf("");
-    expect(text).toContain("&lt;img src=x onerror=&quot;alert(1)&quot;&gt;");
-    expect(text).not.toContain("javascript:");
-  });
-
-  test.each([
-    ["paid", { status: "success" as const }],
-    ["canceled", { status: "canceled" as const }],
-    ["past its expiry", { expiresAt: NOW }],
-  ])("an order that is %s cannot be paid any more", async (_what, change) => {
-    order = exampleOrder(keys, change);
-    const { status, text } = await pageOf("&mobile=1");
-    expect(status).toBe(200);
-    expect(text).not.toContain("tpnbank://");
-  });
-});
-
 describe("payment messages", () => {
   test("submitPaymentMessage: every claim arrives at the core, with the token's jti and the evidence", async () => {
     const claims = exampleClaims("PaymentMessageClaims");
@@ -282,12 +246,15 @@ describe("payment messages", () => {
     });
   });
 
-  test("submitPaymentMessageAlias: the caller is found by the kid of its token", async () => {
-    const jwt = await signJws(exampleClaims("PaymentMessageClaims"), keys.secondBank);
-    const answer = await ask(rest, "/api/v1/payment_message", postJson({ jwt }, await access(keys.secondBank)));
-    expect(answer.status).toBe(201);
-    expect(seen.submitted?.callerGuid).toBe(SECOND_BANK_GUID);
-  });
+  test.each(["/api/v1/payment_message", "/api/v1/payment-message"])(
+    "%s: the caller is found by the kid of its token",
+    async (path) => {
+      const jwt = await signJws(exampleClaims("PaymentMessageClaims"), keys.secondBank);
+      const answer = await ask(rest, path, postJson({ jwt }, await access(keys.secondBank)));
+      expect(answer.status).toBe(201);
+      expect(seen.submitted?.callerGuid).toBe(SECOND_BANK_GUID);
+    },
+  );
 
   test("GET payment message: readable when the key that it was encrypted for is forgotten", async () => {
     messageChange = { creditorAgentJwk: null };

@@ -205,7 +205,7 @@ test("a call whose signer is changed again and again is given up after five trie
   };
   const core = { ...platform.core, getPaymentMessage };
   const { paymentMessages } = createClients(transportOf(core, silent, "a gateway", ["gateway"]));
-  const call = paymentMessages.getPaymentMessage({ by: { case: "guid", value: "" } }, await asBank(bank));
+  const call = paymentMessages.getPaymentMessage({ by: { case: "guid", value: bank.guid } }, await asBank(bank));
   expect(await errorOf(call)).toMatchObject({ code: Code.ResourceExhausted, reason: "OVERLOADED" });
   expect(tried).toBe(5);
 });

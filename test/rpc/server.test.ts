@@ -17,6 +17,7 @@ import type { Access } from "../../src/rpc/enums.ts";
 import { coreServices, routesOf } from "../../src/rpc/routes.ts";
 import { type RpcServer, type RpcTls, startRpcServer } from "../../src/rpc/server.ts";
 import { accepted, operator, type Platform } from "../core/platform.ts";
+import { errorOf } from "./errorOf.ts";
 import {
   asBank,
   merchantMessage,
@@ -39,8 +40,9 @@ let clients: ReturnType<typeof createClients>;
 let bank: Participant;
 let merchant: Participant;
 
+const isReady = async () => true;
 const start = (core: Core, options: { drainTimeoutMs?: number; tls?: RpcTls } = {}) =>
-  startRpcServer({ core, host: "127.0.0.1", port: 0, log: silent, ...options });
+  startRpcServer({ core, host: "127.0.0.1", port: 0, log: silent, isReady, ...options });
 
 /** The secret of a new credential. */
 async function credential(name: string, ...scopes: Scope[]): Promise<string> {
@@ -95,7 +97,7 @@ describe("our own client, over gRPC", () => {
     await participants.listParticipants({});
     await gone.close();
     await expect(participants.listParticipants({})).rejects.toMatchObject({ code: Code.Unavailable });
-    const back = await startRpcServer({ core: platform.core, host: "127.0.0.1", port, log: silent });
+    const back = await startRpcServer({ core: platform.core, host: "127.0.0.1", port, log: silent, isReady });
     await expect(participants.listParticipants({})).resolves.toBeDefined();
     other.close();
     await back.close();
@@ -176,7 +178,7 @@ describe("foreign clients with nothing but the .proto files", () => {
   test("buf curl shows the code and the detail of a refusal", async () => {
     const refused = curl("grpc", "OrderService/GetOrder", { order_id: "nothing" });
     await expect(refused).rejects.toMatchObject({
-      stderr: expect.stringMatching(/"not_found"[\s\S]*"order not found"[\s\S]*dcm.v1.ErrorDetail/),
+      stderr: expect.stringMatching(/"not_found"[\s\S]*"order_id is not a UUID"[\s\S]*dcm.v1.ErrorDetail/),
     });
   });
 
@@ -290,12 +292,16 @@ describe("authentication", () => {
 });
 
 describe("limits and closing", () => {
-  test("a request above 256 KiB is refused before it reaches the core", async () => {
-    const large = clients.orders.createOrder({ jws: "x".repeat(256 * 1024) });
-    await expect(large).rejects.toMatchObject({ code: Code.ResourceExhausted });
-    // This one does, which takes it for no token of anybody.
-    const smaller = clients.orders.createOrder({ jws: "x".repeat(200 * 1024) });
-    await expect(smaller).rejects.toMatchObject({ code: Code.Unauthenticated });
+  test("a request above 256 KiB is refused unread, and a token above 64 KiB unjudged", async () => {
+    const create = (bytes: number) => errorOf(clients.orders.createOrder({ jws: "x".repeat(bytes) }));
+    expect(await create(256 * 1024)).toMatchObject({ code: Code.ResourceExhausted });
+    expect(await create(65_537)).toMatchObject({
+      code: Code.InvalidArgument,
+      reason: "INVALID_REQUEST",
+      message: "jws has more than 65536 bytes",
+    });
+    // This one is taken for no token of anybody.
+    expect(await create(65_536)).toMatchObject({ code: Code.Unauthenticated });
   });
 
   /** A core whose reading of participants ends when the test says so. */

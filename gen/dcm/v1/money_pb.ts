@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/money.proto.
  */
 export const file_dcm_v1_money: GenFile = /*@__PURE__*/
-  fileDesc("ChJkY20vdjEvbW9uZXkucHJvdG8SBmRjbS52MSIvCgVNb25leRIQCghjdXJyZW5jeRgBIAEoCRIUCgxhbW91bnRfbWlub3IYAiABKANiBnByb3RvMw");
+  fileDesc("ChJkY20vdjEvbW9uZXkucHJvdG8SBmRjbS52MSIvCgVNb25leRIQCghjdXJyZW5jeRgBIAEoCRIUCgxhbW91bnRfbWlub3IYAiABKANCNAoGZGNtLnYxUAFaH2RjbS1nYXRld2F5L2dlbi9nby9kY20vdjE7ZGNtdjGqAgZEY20uVjFiBnByb3RvMw");
 
 /**
  * An amount of money in one currency. Inside the platform amounts are integers, so that

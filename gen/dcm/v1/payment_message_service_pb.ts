@@ -6,7 +6,9 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_dcm_v1_access } from "./access_pb.ts";
+import { file_dcm_v1_error } from "./error_pb.ts";
 import type { PaymentMessage } from "./payment_message_pb.ts";
 import { file_dcm_v1_payment_message } from "./payment_message_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -15,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/payment_message_service.proto.
  */
 export const file_dcm_v1_payment_message_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRkY20vdjEvcGF5bWVudF9tZXNzYWdlX3NlcnZpY2UucHJvdG8SBmRjbS52MSI+ChtTdWJtaXRQYXltZW50TWVzc2FnZVJlcXVlc3QSCwoDandzGBEgASgJEgwKBGJvZHkYEiABKAxKBAgBEBEiLAocU3VibWl0UGF5bWVudE1lc3NhZ2VSZXNwb25zZRIMCgRndWlkGAEgASgJIkoKGEdldFBheW1lbnRNZXNzYWdlUmVxdWVzdBIOCgRndWlkGAIgASgJSAASEgoIb3JkZXJfaWQYAyABKAlIAEIECgJieUoECAEQAiJMChlHZXRQYXltZW50TWVzc2FnZVJlc3BvbnNlEi8KD3BheW1lbnRfbWVzc2FnZRgBIAEoCzIWLmRjbS52MS5QYXltZW50TWVzc2FnZTLqAQoVUGF5bWVudE1lc3NhZ2VTZXJ2aWNlEmsKFFN1Ym1pdFBheW1lbnRNZXNzYWdlEiMuZGNtLnYxLlN1Ym1pdFBheW1lbnRNZXNzYWdlUmVxdWVzdBokLmRjbS52MS5TdWJtaXRQYXltZW50TWVzc2FnZVJlc3BvbnNlIgiQAgKKtRgBARJkChFHZXRQYXltZW50TWVzc2FnZRIgLmRjbS52MS5HZXRQYXltZW50TWVzc2FnZVJlcXVlc3QaIS5kY20udjEuR2V0UGF5bWVudE1lc3NhZ2VSZXNwb25zZSIKkAIBirUYAwEEBWIGcHJvdG8z", [file_dcm_v1_access, file_dcm_v1_payment_message]);
+  fileDesc("CiRkY20vdjEvcGF5bWVudF9tZXNzYWdlX3NlcnZpY2UucHJvdG8SBmRjbS52MSJUChtTdWJtaXRQYXltZW50TWVzc2FnZVJlcXVlc3QSFgoDandzGBEgASgJQgm6SAZyBCiAgAQSFwoEYm9keRgSIAEoDEIJukgGegQYgIAESgQIARARIiwKHFN1Ym1pdFBheW1lbnRNZXNzYWdlUmVzcG9uc2USDAoEZ3VpZBgBIAEoCSJtChhHZXRQYXltZW50TWVzc2FnZVJlcXVlc3QSHAoEZ3VpZBgCIAEoCUIMukgFcgOwAQGYtRgjSAASIAoIb3JkZXJfaWQYAyABKAlCDLpIBXIDsAEBmLUYI0gAQgsKAmJ5EgW6SAIIAUoECAEQAiJMChlHZXRQYXltZW50TWVzc2FnZVJlc3BvbnNlEi8KD3BheW1lbnRfbWVzc2FnZRgBIAEoCzIWLmRjbS52MS5QYXltZW50TWVzc2FnZTLqAQoVUGF5bWVudE1lc3NhZ2VTZXJ2aWNlEmsKFFN1Ym1pdFBheW1lbnRNZXNzYWdlEiMuZGNtLnYxLlN1Ym1pdFBheW1lbnRNZXNzYWdlUmVxdWVzdBokLmRjbS52MS5TdWJtaXRQYXltZW50TWVzc2FnZVJlc3BvbnNlIgiQAgKKtRgBARJkChFHZXRQYXltZW50TWVzc2FnZRIgLmRjbS52MS5HZXRQYXltZW50TWVzc2FnZVJlcXVlc3QaIS5kY20udjEuR2V0UGF5bWVudE1lc3NhZ2VSZXNwb25zZSIKkAIBirUYAwEEBUI0CgZkY20udjFQAVofZGNtLWdhdGV3YXkvZ2VuL2dvL2RjbS92MTtkY212MaoCBkRjbS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_payment_message]);
 
 /**
  * A payment message as the debtor agent signed it.
@@ -32,7 +34,7 @@ export type SubmitPaymentMessageRequest = Message<"dcm.v1.SubmitPaymentMessageRe
 
   /**
    * The body of the bank's request, byte by byte: an access token with the claim `body_sha256` must bind it, and it must hold the
-   * JWS as its member `jwt`. Without that claim it may be left out.
+   * JWS as its member `jwt`, or be the JWS itself, with nothing but white space around it. Without that claim it may be left out.
    *
    * @generated from field: bytes body = 18;
    */

@@ -12,7 +12,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/scope.proto.
  */
 export const file_dcm_v1_scope: GenFile = /*@__PURE__*/
-  fileDesc("ChJkY20vdjEvc2NvcGUucHJvdG8SBmRjbS52MSpXCgVTY29wZRIVChFTQ09QRV9VTlNQRUNJRklFRBAAEhEKDVNDT1BFX0dBVEVXQVkQARIQCgxTQ09QRV9SRUFERVIQAhISCg5TQ09QRV9PUEVSQVRPUhADYgZwcm90bzM");
+  fileDesc("ChJkY20vdjEvc2NvcGUucHJvdG8SBmRjbS52MSpXCgVTY29wZRIVChFTQ09QRV9VTlNQRUNJRklFRBAAEhEKDVNDT1BFX0dBVEVXQVkQARIQCgxTQ09QRV9SRUFERVIQAhISCg5TQ09QRV9PUEVSQVRPUhADQjQKBmRjbS52MVABWh9kY20tZ2F0ZXdheS9nZW4vZ28vZGNtL3YxO2RjbXYxqgIGRGNtLlYxYgZwcm90bzM");
 
 /**
  * What a service may do; a credential may have several scopes. Every method names who may call it (`Access`).

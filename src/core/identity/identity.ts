@@ -147,6 +147,7 @@ export const bankStatement = (actor: BankActor, registerId: string, jws = actor.
 
 /** A token that binds a body binds what is processed, so that must come from this body. */
 function outsideOf(body: Uint8Array, jws: string): Refusal | undefined {
+  if (bareIn(body) === jws) return undefined;
   const said = objectIn(body);
   if (isRefusal(said)) return said;
   return said.claims.jwt === jws
@@ -155,6 +156,15 @@ function outsideOf(body: Uint8Array, jws: string): Refusal | undefined {
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** The token that is the whole of a body, but for the white space around it. */
+function bareIn(body: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(body).trim();
+  } catch {
+    return undefined;
+  }
+}
 
 /** The object in a body. What is no UTF-8 would be repaired by a lenient reader, and different texts become one. */
 function objectIn(body: Uint8Array): { claims: Claims } | Refusal {

@@ -3,7 +3,7 @@ import type { Handlers } from "../../../gen/rest/operations.ts";
 import { requestIdHeader } from "../../wire/metadata.ts";
 import { asBank, type RequestContext, rpcOptions } from "../context.ts";
 import { asRefusal, RestRefusal } from "../errors.ts";
-import { notFoundPage, paymentPage } from "../pages/paymentPage.ts";
+import { notFoundPage, paymentPage, takesSigned } from "../pages/paymentPage.ts";
 import { orderForBank, orderLinks, orderStatus } from "../translate/order.ts";
 
 type OrderHandlers = Pick<
@@ -26,13 +26,16 @@ export const orderHandlers: OrderHandlers = {
   },
 
   async showPaymentPage({ query }, context) {
-    const found = await findOrder(query.id, context);
-    if (found === undefined) return { status: 404, type: "text/html", body: notFoundPage() };
+    const isMobile = query.mobile === undefined ? isPhone(context.headers) : query.mobile === 1;
+    const banks = isMobile ? await context.initiators() : [];
+    const found = await findOrder({ id: query.id, signedDetails: banks.some(takesSigned) }, context);
+    if (!found) return { status: 404, type: "text/html", body: notFoundPage() };
     const links = orderLinks(query.id.toLowerCase(), context.deps.publicUrl);
-    const banks = query.mobile === 1 ? await context.initiators() : [];
     const now = context.deps.clock();
-    const body = await paymentPage({ found, now, banks, link: links.link_deeplinks, isMobile: query.mobile === 1 });
-    return { status: 200, type: "text/html", body };
+    const body = await paymentPage({ found, now, banks, link: links.link_deeplinks, isMobile });
+    // Whoever keeps the page must not show a phone's to a computer.
+    const headers = query.mobile === undefined ? { Vary: "Sec-CH-UA-Mobile, User-Agent" as const } : {};
+    return { status: 200, type: "text/html", headers, body };
   },
 
   async getOrderStatus({ query }, context) {
@@ -47,24 +50,22 @@ export const orderHandlers: OrderHandlers = {
       bic: bank.bic,
       ...(bank.logoUrl === "" ? {} : { logo_url: bank.logoUrl }),
       deeplink_prefix: bank.deepLinkPrefix,
+      deep_link_content: takesSigned(bank) ? ("signed_order" as const) : ("order_id" as const),
     }));
     return { status: 200, type: "application/json", body };
   },
 
   async getOrderForBank({ query }, context) {
-    const { id, order_id } = query;
-    const named = id === undefined ? order_id !== undefined && { order_id } : { id };
-    if (!named) throw new RestRefusal("INVALID_REQUEST", { text: "id is missing", field: "id" });
-    const found = await readOrder(named, context, asBank(context));
+    const found = await readOrder(onlyOrderId(query.id, query.order_id), context, asBank(context));
     return { status: 200, type: "application/json", body: orderForBank(found) };
   },
 };
 
-/** The order's token, wherever it stands. Of two it would not be clear which one the merchant means. */
-function onlyToken(inBody: string | undefined, inQuery: string | undefined): string {
-  const token = inBody ?? inQuery;
-  if (token === undefined) throw new RestRefusal("INVALID_REQUEST", { text: "jwt is missing", field: "jwt" });
-  if (inQuery !== undefined && inQuery !== token) {
+/** The order's token, wherever it stands; an empty one is none. Of two it would not be clear which one the merchant means. */
+function onlyToken(inBody = "", inQuery = ""): string {
+  const token = inBody || inQuery;
+  if (token === "") throw new RestRefusal("INVALID_REQUEST", { text: "jwt is missing", field: "jwt" });
+  if (inQuery !== "" && inQuery !== token) {
     throw new RestRefusal("INVALID_REQUEST", {
       text: "jwt is given twice, in the query and in the body",
       field: "jwt",
@@ -73,23 +74,42 @@ function onlyToken(inBody: string | undefined, inQuery: string | undefined): str
   return token;
 }
 
-/** An order by the parameter that names it; a refusal calls the parameter as the caller does. */
+/** The order's identifier under either of its names. */
+function onlyOrderId(id: string | undefined, orderId: string | undefined): WantedOrder {
+  const wanted = id ?? orderId;
+  if (wanted === undefined) throw new RestRefusal("INVALID_REQUEST", { text: "id is missing", field: "id" });
+  if (orderId !== undefined && orderId.toLowerCase() !== wanted.toLowerCase()) {
+    const text = "order_id is given beside id and names another order";
+    throw new RestRefusal("INVALID_REQUEST", { text, field: "order_id" });
+  }
+  return { id: wanted, parameter: id === undefined ? "order_id" : "id" };
+}
+
+/** What a browser says outright, or else what it calls itself: those of phones have "Mobi" in their names. */
+function isPhone(headers: RequestContext["headers"]): boolean {
+  const said = headers["sec-ch-ua-mobile"];
+  return said === "?1" || (said !== "?0" && /Mobi/i.test(headers["user-agent"] ?? ""));
+}
+
+/** `parameter`: by which the caller has named it, where that is not `id`. */
+type WantedOrder = { id: string; parameter?: "id" | "order_id"; signedDetails?: boolean };
+
+/** Reads an order; a refusal calls the parameter as the caller does. */
 async function readOrder(
-  named: { id: string } | { order_id: string },
+  { id, parameter = "id", signedDetails = false }: WantedOrder,
   { deps }: RequestContext,
   options: typeof rpcOptions,
 ): Promise<GetOrderResponse> {
-  const [[name, id] = ["id", ""]] = Object.entries(named);
   try {
-    return await deps.clients.orders.getOrder({ orderId: id.toLowerCase() }, options);
+    return await deps.clients.orders.getOrder({ orderId: id.toLowerCase(), signedDetails }, options);
   } catch (error) {
-    throw asRefusal(error, { order_id: name }) ?? error;
+    throw asRefusal(error, { order_id: parameter }) ?? error;
   }
 }
 
-async function findOrder(id: string, context: RequestContext): Promise<GetOrderResponse | undefined> {
+async function findOrder(wanted: WantedOrder, context: RequestContext): Promise<GetOrderResponse | undefined> {
   try {
-    return await readOrder({ id }, context, rpcOptions);
+    return await readOrder(wanted, context, rpcOptions);
   } catch (error) {
     if (error instanceof RestRefusal && error.code === "ORDER_NOT_FOUND") return undefined;
     throw error;

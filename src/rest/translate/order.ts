@@ -3,7 +3,7 @@ import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import { operations } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { complete, orderDetails } from "../../wire/order.ts";
-import { amountNumber } from "../../wire/values.ts";
+import { amountNumber, publicJwk } from "../../wire/values.ts";
 import { enumText } from "./enumText.ts";
 
 type Schemas = components["schemas"];
@@ -24,7 +24,9 @@ const statusText = {
 
 /** An order as a bank reads it, before it debits a payer. */
 export function orderForBank(found: GetOrderResponse): Schemas["OrderForBank"] {
-  return { ...orderDetails(found), status: enumText(statusText, complete(found).order.status) };
+  const key = publicJwk(found.encryptionJwk, { alg: true });
+  const status = enumText(statusText, complete(found).order.status);
+  return { ...orderDetails(found), ...(key ? { public_key: key } : {}), status };
 }
 
 export function orderStatus(found: GetOrderResponse): Schemas["OrderStatus"] {
