@@ -206,6 +206,7 @@ async function startLocalCore(run: Run): Promise<LocalCore> {
     db: database,
     newGuid: parts.newGuid ?? createGuids(clock.now),
     supportedCurrencies: config.supportedCurrencies,
+    maxOrderLifeDays: config.maxOrderLifeDays,
     retryPolicy: config.retryPolicy,
     republishAfterMs: config.republishAfterMs,
     onCallbacksDue: (callbacks) => handToQueue(queue, callbacks, log),

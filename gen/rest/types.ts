@@ -114,7 +114,8 @@ export interface paths {
         /**
          * Read an order before paying it
          * @description What the initiator bank needs to turn an order into a payment: the amount, the receiver's account, the purpose, and the
-         *     recipient bank's public key, for which the personal data of the payment message is encrypted. One of `id` and `order_id`
+         *     recipient bank's public key, for which the personal data of the payment message is encrypted; and whether it can be paid at all
+         *     (`status`). One of `id` and `order_id`
          *     must be given. Banks that can pay orders read every order, a bank without that role those of the merchants that it services.
          */
         get: operations["getOrderForBank"];
@@ -704,8 +705,23 @@ export interface components {
         Guid: string;
         /** @description The six-digit code of a bank. */
         BankCode: string;
-        /** @description A Ukrainian IBAN of 29 characters; its check digits are verified. */
+        /**
+         * @description A Ukrainian IBAN (`UA2!n6!n19!c`): `UA`, two check digits, the six digits of the bank and 19 digits or capital letters of the
+         *     account. Its check digits (ISO 7064) are verified.
+         */
         Iban: string;
+        /**
+         * @description A text for people. It has no control characters (C0, DEL, C1) and no line or paragraph separators (U+2028, U+2029), and at
+         *     least one character that is visible: white space and format characters alone are no text. Lengths count Unicode code points.
+         *     The pattern lists the invisible characters of the basic plane; those of the others alone are refused as well, as is half of a
+         *     surrogate pair.
+         */
+        PlainText: string;
+        /**
+         * @description An http or https URL that can be parsed (https://url.spec.whatwg.org), without a user name and password, white space and
+         *     backslashes. Its length counts Unicode code points.
+         */
+        WebUrl: string;
         /** @description An ISO 4217 alphabetic code; the platform is configured with the currencies that it serves. */
         Currency: string;
         /** @description An amount in major units with at most two decimals, such as 21 or 1500.75. */
@@ -875,7 +891,7 @@ export interface components {
         OrderClaims: {
             /** @description The merchant's identifier, as it was given at registration; an opaque string. */
             sub: string;
-            /** @description When the order expires, in seconds; at most 31 days ahead. */
+            /** @description When the order expires, in seconds; later than now and at most 366 days ahead, unless the deployment says another number of days. */
             exp: components["schemas"]["NumericDate"];
             /** @description When the order was made, in seconds; not in the future. */
             iat: components["schemas"]["NumericDate"];
@@ -884,13 +900,13 @@ export interface components {
             /** @description The currency to pay in. */
             cur: components["schemas"]["Currency"];
             /** @description The order's number in the merchant's own books, unique for the merchant. */
-            ref: string;
+            ref: components["schemas"]["PlainText"];
             /** @description What the payer pays for. */
-            prp: string;
+            prp: components["schemas"]["PlainText"];
             /** @description Where the payer's browser returns to. */
-            url: string;
+            url: components["schemas"]["WebUrl"];
             /** @description Who finally gets the money, when that is not the merchant. */
-            fri?: components["schemas"]["UltimateBeneficiary"];
+            fri?: components["schemas"]["StatedBeneficiary"];
         };
         /**
          * @description What a merchant says to cancel an order.
@@ -908,16 +924,29 @@ export interface components {
             /** @description When the merchant canceled it, in seconds; not in the future. */
             iat: components["schemas"]["NumericDate"];
         };
-        /** @description The final receiver of an order's money. */
+        /** @description The final receiver of an order's money, as the merchant states it. */
+        StatedBeneficiary: {
+            /** @description The beneficiary's name. */
+            frn: components["schemas"]["PlainText"];
+            /** @description The beneficiary's tax number. */
+            frc: components["schemas"]["PlainText"];
+            /** @description The beneficiary's account; only its shape is checked. */
+            fra: string;
+            /** @description The code of the bank that keeps the account. */
+            frb: components["schemas"]["BankCode"];
+            /** @description The beneficiary's merchant category code. */
+            frm: string;
+        };
+        /** @description The final receiver of an order's money, as the order says. */
         UltimateBeneficiary: {
             /** @description The beneficiary's name. */
             frn: string;
             /** @description The beneficiary's tax number. */
             frc: string;
-            /** @description The beneficiary's account; only its shape is checked. */
+            /** @description The beneficiary's account. */
             fra: string;
             /** @description The code of the bank that keeps the account. */
-            frb: components["schemas"]["BankCode"];
+            frb: string;
             /** @description The beneficiary's merchant category code. */
             frm: string;
         };
@@ -935,8 +964,8 @@ export interface components {
              */
             jwt?: string;
         };
-        /** @description An order as the initiator bank sees it. */
-        OrderForBank: {
+        /** @description What an order says, whatever becomes of it. */
+        OrderDetails: {
             /** @description The order's identifier. */
             id: components["schemas"]["Guid"];
             /** @description When the order expires, in Unix seconds. */
@@ -965,12 +994,21 @@ export interface components {
             bic: components["schemas"]["BankCode"];
             /** @description Who finally gets the money, when that is not the merchant. */
             fri?: components["schemas"]["UltimateBeneficiary"];
+        };
+        /** @description An order as the initiator bank sees it. */
+        OrderForBank: components["schemas"]["OrderDetails"] & {
             /** @description The recipient bank's key, for which personal data is encrypted. */
             public_key?: components["schemas"]["Jwk"];
+            /**
+             * @description Where the order stands by the platform's clock. Only an order that is `Created` can be paid: a payer must not be debited
+             *     for any other.
+             */
+            status: components["schemas"]["OrderState"];
         };
         /**
          * @description What the platform signs of an order for deep links. It tells the bank which order to read (`id`) and what to show until then;
-         *     what is paid is what the order says when the bank reads it. `public_key` is not among it.
+         *     what is paid is what the order says when the bank reads it. Where the order stands (`status`) is not among it, for a signature
+         *     outlives that, nor is `public_key`.
          * @example {
          *       "id": "3aa202bc-6b20-445d-8969-8274b11c66d0",
          *       "exp": 1719493881,
@@ -995,7 +1033,7 @@ export interface components {
          *       "iat": 1707105972
          *     }
          */
-        OrderDetailsClaims: components["schemas"]["OrderForBank"] & {
+        OrderDetailsClaims: components["schemas"]["OrderDetails"] & {
             /** @description When the platform signed it, in Unix seconds. */
             iat: number;
         };
@@ -1041,12 +1079,14 @@ export interface components {
              * @constant
              */
             sender_account_iban: "";
-            /**
-             * @description The order's state.
-             * @enum {string}
-             */
-            status: "Created" | "In Progress" | "Success" | "Canceled";
+            /** @description The order's state. */
+            status: components["schemas"]["OrderState"];
         };
+        /**
+         * @description Where an order stands. From its expiry on an order that nobody has begun to pay is `Canceled`.
+         * @enum {string}
+         */
+        OrderState: "Created" | "In Progress" | "Success" | "Canceled";
         /** @description The answer to the status of an order that does not exist. */
         EmptyObject: Record<string, never>;
         /** @description An initiator bank that can be opened by a deep link. */
@@ -1099,9 +1139,9 @@ export interface components {
          */
         PaymentMessageClaims: {
             /** @description The token's identifier, unique for the bank. */
-            jti: string;
+            jti: components["schemas"]["PlainText"];
             /** @description The payment's identifier in the bank's own books, unique for the bank. */
-            payment_message_external_id: string;
+            payment_message_external_id: components["schemas"]["PlainText"];
             /** @description The amount that was paid; it need not be the order's. */
             amount: components["schemas"]["Amount"];
             /** @description The currency that was paid in. */
@@ -1133,7 +1173,7 @@ export interface components {
             /** @description The order that was paid. */
             order_id: components["schemas"]["Guid"];
             /** @description The payment's purpose as the payer's bank has it; it need not be the order's. */
-            purpose: string;
+            purpose: components["schemas"]["PlainText"];
             /**
              * Format: date
              * @description The date on which the bank made the message, in Kyiv.
@@ -1162,7 +1202,10 @@ export interface components {
         Encryption: {
             /** @description The 12-byte nonce in base64. */
             nonce: string;
-            /** @description The message's AES-256 key, encrypted by RSA-OAEP with SHA-256 for the recipient bank, in standard base64 with padding. */
+            /**
+             * @description The message's AES-256 key, encrypted by RSA-OAEP with SHA-256 for the recipient bank, in standard base64 with padding. It is
+             *     as long as the modulus of the bank's key: 344 characters for 2048 bits.
+             */
             encrypted_key: string;
             /**
              * @description The `kid` of the recipient bank's key that was used, which is the `public_key` of the order as it was read. Without it the
@@ -1705,7 +1748,7 @@ export interface components {
              * @description The transfer's identifier in the bank's books: unique for the bank among its settlement payments (not among its payment
              *     messages) and used for one register, ever.
              */
-            payment_message_external_id: string;
+            payment_message_external_id: components["schemas"]["PlainText"];
             /** @description The account that was paid to, which is the register's `charging_account`. */
             creditor_iban: string;
             /** @description The amount in major units with at most two decimals, which is the register's `total_amount_to_pay`. */
@@ -2744,7 +2787,8 @@ export interface operations {
                      *         "kid": "9A21DD62-DA56-402D-87A5-4714B113DAD4",
                      *         "kty": "RSA",
                      *         "use": "sig"
-                     *       }
+                     *       },
+                     *       "status": "Created"
                      *     }
                      */
                     "application/json": components["schemas"]["OrderForBank"];

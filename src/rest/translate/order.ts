@@ -2,7 +2,8 @@ import { type Order, OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
 import type { CancelOrderResponse, GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import { operations } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
-import { amountNumber } from "../../wire/values.ts";
+import { complete, orderDetails } from "../../wire/order.ts";
+import { amountNumber, publicJwk } from "../../wire/values.ts";
 import { enumText } from "./enumText.ts";
 
 type Schemas = components["schemas"];
@@ -19,7 +20,14 @@ const statusText = {
   [OrderStatus.IN_PROGRESS]: "In Progress",
   [OrderStatus.SUCCESS]: "Success",
   [OrderStatus.CANCELED]: "Canceled",
-} as const;
+} as const satisfies { [status: number]: Schemas["OrderState"] };
+
+/** An order as a bank reads it, before it debits a payer. */
+export function orderForBank(found: GetOrderResponse): Schemas["OrderForBank"] {
+  const key = publicJwk(found.encryptionJwk, { alg: true });
+  const status = enumText(statusText, complete(found).order.status);
+  return { ...orderDetails(found), ...(key ? { public_key: key } : {}), status };
+}
 
 export function orderStatus(found: GetOrderResponse | CancelOrderResponse): Schemas["OrderStatus"] {
   const { order, paymentMessage: message } = found;
