@@ -10,7 +10,15 @@ export interface paths {
         /**
          * Show the payment page
          * @description The page that the payer's browser opens. On a computer (`mobile=0`) it shows a QR code; on a phone (`mobile=1`) it lists the
-         *     deep links of the banks that can pay the order. An order that can no longer be paid is shown with its state.
+         *     deep links of the banks that can pay the order. Without `mobile` the page suits the device that asks: a phone, by
+         *     `Sec-CH-UA-Mobile` or else by `User-Agent`, gets the links, anything else the QR code. The QR code holds the order's
+         *     `link_deeplinks`. An order that can no longer be paid is shown with its state.
+         *
+         *     A bank's link is its registered prefix followed by what it is registered for (`deep_link_content` of the emitters): the order's
+         *     details as a JWT that the platform signs (`OrderDetailsClaims`), or the order's identifier. A bank verifies the JWT with
+         *     the platform's published keys and goes on with its `id`. The token is that of `custom=true`, the same for all banks and at
+         *     every view; only when the key that signed it has retired, it is signed again, so that whatever the page shows can be
+         *     verified for at least a day.
          */
         get: operations["showPaymentPage"];
         put?: never;
@@ -840,7 +848,10 @@ export interface components {
             link_deeplinks: string;
             /** @description The payment page for a computer. */
             link_qr: string;
-            /** @description The order's details signed by the platform; only with `custom=true`. */
+            /**
+             * @description The order's details signed by the platform; only with `custom=true`. It is the token of the payment page, and the same at a
+             *     repeat until the key that signed it has retired.
+             */
             jwt?: string;
         };
         /** @description An order as the initiator bank sees it. */
@@ -875,6 +886,37 @@ export interface components {
             fri?: components["schemas"]["UltimateBeneficiary"];
             /** @description The recipient bank's key, for which personal data is encrypted. */
             public_key?: components["schemas"]["Jwk"];
+        };
+        /**
+         * @description What the platform signs of an order for deep links. It tells the bank which order to read (`id`) and what to show until then;
+         *     what is paid is what the order says when the bank reads it. `public_key` is not among it.
+         * @example {
+         *       "id": "3aa202bc-6b20-445d-8969-8274b11c66d0",
+         *       "exp": 1719493881,
+         *       "amt": 1000,
+         *       "cur": "UAH",
+         *       "ref": "d4ee06f",
+         *       "prp": "Payment for goods/services",
+         *       "uid": "623e460b-9ffd-41df",
+         *       "recn": "City24 LLC",
+         *       "recc": "12345678",
+         *       "acc": "UA761372924114433543273694797",
+         *       "mcc": 5999,
+         *       "logo_url": "https://www.city24.com/logo.svg",
+         *       "bic": "380816",
+         *       "fri": {
+         *         "frn": "Kyivpark LLC",
+         *         "frc": "0987654321",
+         *         "fra": "UA55386780956567",
+         *         "frb": "300335",
+         *         "frm": "7791"
+         *       },
+         *       "iat": 1707105972
+         *     }
+         */
+        OrderDetailsClaims: components["schemas"]["OrderForBank"] & {
+            /** @description When the platform signed it, in Unix seconds. */
+            iat: number;
         };
         /** @description An order's state. */
         OrderStatus: {
@@ -931,8 +973,13 @@ export interface components {
             bic: components["schemas"]["BankCode"];
             /** @description The bank's logo, if it has one. */
             logo_url?: string;
-            /** @description What opens the bank's application when the order's identifier is appended. */
+            /** @description What opens the bank's application when what `deep_link_content` says is appended. */
             deeplink_prefix: string;
+            /**
+             * @description What a link to the bank carries after the prefix.
+             * @enum {string}
+             */
+            deep_link_content: "signed_order" | "order_id";
         };
         /**
          * @description What a bank's payment message token says.
@@ -2262,7 +2309,7 @@ export interface operations {
             query: {
                 /** @description The order's identifier. */
                 id: components["parameters"]["OrderIdQuery"];
-                /** @description 0 for the QR code, 1 for the banks' deep links. */
+                /** @description 0 for the QR code, 1 for the banks' deep links; without it, what suits the device. */
                 mobile?: 0 | 1;
             };
             header?: never;
@@ -2274,6 +2321,8 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
+                    /** @description The headers of the request that the page was chosen by; only where `mobile` is not given. */
+                    Vary?: "Sec-CH-UA-Mobile, User-Agent";
                     [name: string]: unknown;
                 };
                 content: {
@@ -2302,7 +2351,10 @@ export interface operations {
             query?: {
                 /** @description The order as a compact JWS signed by the merchant; required unless the body carries it. */
                 jwt?: components["schemas"]["OrderToken"];
-                /** @description With `true` the answer also carries the order's details signed by the platform, for custom deep links. */
+                /**
+                 * @description With `true` the answer also carries the order's details signed by the platform, for deep links that the merchant draws
+                 *     itself: a bank's `deeplink_prefix` followed by them, where its `deep_link_content` is `signed_order`.
+                 */
                 custom?: boolean;
             };
             header?: never;
@@ -2439,7 +2491,8 @@ export interface operations {
                      *         "name": "TPN Bank",
                      *         "bic": "306500",
                      *         "logo_url": "https://www.tpnbank.example/logo.svg",
-                     *         "deeplink_prefix": "tpnbank://pay?order="
+                     *         "deeplink_prefix": "tpnbank://pay?order=",
+                     *         "deep_link_content": "signed_order"
                      *       }
                      *     ]
                      */

@@ -87,6 +87,8 @@ export type PlatformKeys = {
   jwks: () => readonly PublicJwk[];
   /** Signs claims as a compact JWS, with the active key of the algorithm; of RS256 where none is named. */
   sign: (claims: Record<string, unknown>, alg?: CallbackAlg) => Promise<string>;
+  /** Whether the key of this name signs now, here or in another process. */
+  isActive: (kid: string) => boolean;
   /**
    * What every process of this platform knows and nobody else does, for what the platform tells itself. The same whatever keys
    * come and go.

@@ -30,6 +30,7 @@ import {
 } from "./registerActs.ts";
 import { getCallback, listCallbacks, replayCallback, replayCallbacks, resolveCallback } from "./review.ts";
 import { getRegister, listRegisters } from "./settlements.ts";
+import { signedDetails } from "./signedOrders.ts";
 import { submitPaymentMessages } from "./submission.ts";
 
 /**
@@ -68,8 +69,7 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     listSigningKeys: bind(listSigningKeys),
     listPlatformKeys: bind(listPlatformKeys),
     rotatePlatformKey: bind(rotatePlatformKey),
-    /** Signs claims as the platform. */
-    signAsPlatform: (claims: Record<string, unknown>) => context.platformKeys.sign(claims),
+    signedDetails: bind(signedDetails),
     /** Throws `PartyChanged` when the merchant is not what its signature was verified against; so does the next. */
     createOrder: async (request: OrderRequest) => unlessChanged(await orders.call(request)),
     getOrder: bind(getOrder),

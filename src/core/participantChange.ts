@@ -1,6 +1,7 @@
 import { type Actor, actorName } from "../domain/actor.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
+  deepLinkContentProblem,
   encryptionProblem,
   keysProblem,
   type Participant,
@@ -57,6 +58,7 @@ export async function updateParticipant(
     const bearsOnKeys = differences.length > 0 || plain.roles !== undefined || plain.jwksUrl !== undefined;
     const problem =
       statedProblem(changed) ??
+      (plain.deepLinkContent === undefined ? undefined : deepLinkContentProblem(changed)) ??
       // A merchant that publishes its keys may have withdrawn all of them.
       (bearsOnKeys && changed.jwksUrl === null ? keysProblem(changed, wanted) : undefined) ??
       (bearsOnKeys ? lastingProblem(changed, differences) : undefined) ??

@@ -28,6 +28,7 @@ export const columnOf = {
   requiresBodySha256: "requires_body_sha256",
   callbackAlg: "callback_alg",
   status: "status",
+  deepLinkContent: "deep_link_content",
 } as const satisfies Record<Exclude<keyof Participant, "keys">, string>;
 
 const members = Object.entries(columnOf) as [keyof typeof columnOf, string][];

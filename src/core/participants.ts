@@ -4,6 +4,9 @@ import { type Actor, actorName } from "../domain/actor.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
   type BankRole,
+  type DeepLinkContent,
+  deepLinkContentProblem,
+  deepLinkContents,
   keysProblem,
   type Participant,
   type ParticipantKind,
@@ -36,9 +39,14 @@ import {
 } from "./participantRows.ts";
 import { proofProblem } from "./ping.ts";
 
+/** What a registration does not state. */
+type PlatformsOwn = "keys" | "version" | "createdAt" | "updatedAt" | "status";
+
 /** What an operator gives to register a participant; keys are JSON Web Keys as parsed JSON. */
-export type Registration = Omit<Participant, "guid" | "keys" | "version" | "createdAt" | "updatedAt" | "status"> & {
+export type Registration = Omit<Participant, PlatformsOwn | "guid" | "deepLinkContent"> & {
   guid: string | null;
+  /** Null: what a new bank gets, or what a known one has. */
+  deepLinkContent: DeepLinkContent | null;
   signingJwks: unknown[];
   encryptionJwk: unknown | null;
 };
@@ -136,10 +144,14 @@ async function statedParticipant(context: CoreContext, registration: Registratio
     uid: given.kind === "merchant" ? (given.uid ?? guid) : given.uid,
     version: 1,
     status: "active",
+    deepLinkContent: given.deepLinkContent ?? deepLinkContents[0],
   };
   const keys = { signingJwks, encryptionJwk };
   const keysToCome = publishesKeys(registration);
-  const problem = statedProblem(participant) ?? (keysToCome ? undefined : keysProblem(participant, keys));
+  const problem =
+    statedProblem(participant) ??
+    (given.deepLinkContent === null ? undefined : deepLinkContentProblem(participant)) ??
+    (keysToCome ? undefined : keysProblem(participant, keys));
   return problem ?? { participant, keys };
 }
 
@@ -164,6 +176,7 @@ const statedMembers = [
   "feeBasisPoints",
   "requiresBodySha256",
   "callbackAlg",
+  "deepLinkContent",
 ] as const satisfies ReadonlyArray<keyof StatedParticipant>;
 
 /**
@@ -172,8 +185,13 @@ const statedMembers = [
  */
 function differenceFrom(found: Participant, wanted: Stated, registration: Registration): Refusal | undefined {
   const isOtherGuid = registration.guid !== null && registration.guid.toLowerCase() !== found.guid;
-  // A uid that the platform made at the first registration is not stated by the second one.
-  const expected = { ...wanted.participant, ...(registration.uid === null && { uid: found.uid }) };
+  // A uid that the platform made at the first registration is not stated by the second one; nor is, by a bank of before there was
+  // a choice, what its links hold.
+  const expected = {
+    ...wanted.participant,
+    ...(registration.uid === null && { uid: found.uid }),
+    ...(registration.deepLinkContent === null && { deepLinkContent: found.deepLinkContent }),
+  };
   const differing = statedMembers.filter((member) => canonical(found[member]) !== canonical(expected[member]));
   const fields = [
     ...differing.map((member) => columnOf[member]),

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Sql } from "../db/pool.ts";
 import type { CallbackAlg } from "../domain/participant.ts";
-import { publishedKeys, signingKey } from "../domain/platformKey.ts";
+import { platformKeyState, publishedKeys, signingKey } from "../domain/platformKey.ts";
 import { signJws } from "../sdk/jws.ts";
 import { importKeyPair, type KeyPair } from "../sdk/keys.ts";
 import type { PlatformKeys } from "./context.ts";
@@ -75,6 +75,7 @@ export async function followPlatformKeys({ sql, now, masterKey, log }: RingOptio
   return {
     jwks: () => publishedKeys(rows, now()).map(({ publicJwk }) => publicJwk),
     sign: async (claims, alg = "RS256") => signJws(claims, pairFor(alg)),
+    isActive: (kid) => rows.some((row) => row.kid === kid && platformKeyState(row, rows, now()) === "active"),
     secret: masterKey.secret,
     seal: (kid, text) => ({ privateKey: sealed(masterKey, kid, text), masterKeyId: masterKey.id }),
     refresh,

@@ -19,6 +19,8 @@ import {
   type CallbackUrls,
   callbackAlgs,
   callbackBodyFormats,
+  type DeepLinkContent,
+  deepLinkContents,
   type KeyUse,
   keyUses,
   type ParticipantKind,
@@ -64,6 +66,7 @@ export const ParticipantEntity = defineEntity({
     oneOf("participant", "callback_body_format", callbackBodyFormats),
     oneOf("participant", "callback_alg", callbackAlgs),
     oneOf("participant", "status", participantStatuses),
+    oneOf("participant", "deep_link_content", deepLinkContents),
     check(
       "participant_bank_check",
       `kind <> 'bank' or (bic is not null and uid is null and servicing_bank_guid is null
@@ -106,6 +109,7 @@ export const ParticipantEntity = defineEntity({
     requiresBodySha256: p.boolean().default(false),
     callbackAlg: text().$type<CallbackAlg>().default("RS256"),
     status: text().$type<ParticipantStatus>().default("active"),
+    deepLinkContent: text().$type<DeepLinkContent>().default("signed_order"),
   },
 });
 
@@ -206,6 +210,21 @@ export const PaymentOrderEntity = defineEntity({
     creditorAccount: text().strictNullable(),
     creditorAgentGuid: p.uuid().strictNullable(),
     encryptionKeyId: p.bigint("number").columnType("bigint").strictNullable(),
+  },
+});
+
+/**
+ * An order's details as the platform signed them for deep links. Apart from the order, which is written again with every change of
+ * its state; and only of orders that somebody asked them of.
+ */
+export const SignedOrderEntity = defineEntity({
+  name: "SignedOrder",
+  tableName: "signed_order",
+  properties: {
+    orderGuid: p.uuid().primary(),
+    /** The platform's key that signed them. */
+    kid: text(),
+    jws: text(),
   },
 });
 
@@ -644,6 +663,7 @@ export const entities = [
   PaymentOrderEntity,
   PaymentMessageEntity,
   PaymentEvidenceEntity,
+  SignedOrderEntity,
   CallbackEntity,
   CallbackAttemptEntity,
   FeeRateEntity,

@@ -14,6 +14,10 @@ export type CallbackBodyFormat = (typeof callbackBodyFormats)[number];
 export const callbackAlgs = ["RS256", "ES256", "EdDSA"] as const;
 export type CallbackAlg = (typeof callbackAlgs)[number];
 
+/** What follows a bank's deep-link prefix in its links; the first is what a new bank gets that asks for nothing. */
+export const deepLinkContents = ["signed_order", "order_id"] as const;
+export type DeepLinkContent = (typeof deepLinkContents)[number];
+
 /** What a participant may do now. Whoever is suspended can be resumed; closed is for ever. */
 export const participantStatuses = ["active", "suspended", "closed"] as const;
 export type ParticipantStatus = (typeof participantStatuses)[number];
@@ -91,6 +95,8 @@ export type Participant = {
   /** What the platform signs to it with. */
   callbackAlg: CallbackAlg;
   status: ParticipantStatus;
+  /** What its deep links hold; means something only where `hasDeepLinks`. */
+  deepLinkContent: DeepLinkContent;
 };
 
 /** The keys that somebody states. */
@@ -216,6 +222,19 @@ function linkProblem({ logoUrl, redirectUrl, deepLinkPrefix }: StatedParticipant
   if (deepLinkPrefix === null || isDeepLinkPrefix(deepLinkPrefix)) return undefined;
   const message = "deep_link_prefix does not begin like a link to an application (bank:// or https://)";
   return refuse("INVALID_REQUEST", message, { field: "deep_link_prefix" });
+}
+
+type WithDeepLinks = Pick<Participant, "kind" | "deepLinkPrefix">;
+
+/** Whether payers can be sent to it by a link: it is a bank that has registered a prefix. */
+export const hasDeepLinks = ({ kind, deepLinkPrefix }: WithDeepLinks) => kind === "bank" && deepLinkPrefix !== null;
+
+/** What is wrong with stating what the links of this participant hold, or undefined. */
+export function deepLinkContentProblem(participant: WithDeepLinks): Refusal | undefined {
+  if (hasDeepLinks(participant)) return undefined;
+  const field = "deep_link_content";
+  const why = participant.kind === "bank" ? "is given without deep_link_prefix" : "is for banks only";
+  return refuse("INVALID_REQUEST", `${field} ${why}`, { field });
 }
 
 /** Schemes of applications are their own choice, but these run or show what the link itself contains. */

@@ -6,7 +6,7 @@ import {
   type UpdateParticipantRequest,
   UpdateParticipantRequestSchema,
 } from "../../gen/dcm/v1/participant_service_pb.ts";
-import { bankRoles, participantKinds } from "../rpc/enums.ts";
+import { bankRoles, deepLinkContents, participantKinds } from "../rpc/enums.ts";
 import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
 import { messageIn, readJson } from "./jsonFile.ts";
 import { participantKeyActions } from "./participantKeys.ts";
@@ -73,7 +73,11 @@ async function show(call: Call): Promise<Answer> {
 
 async function registerBank(call: Call): Promise<Answer> {
   const stated = await participantIn(call);
-  const bank = { ...stated, requiresBodySha256: yesOrNo(call, REQUIRES_BODY) ?? stated.requiresBodySha256 };
+  const bank = {
+    ...stated,
+    requiresBodySha256: yesOrNo(call, REQUIRES_BODY) ?? stated.requiresBodySha256,
+    deepLinkContent: linkContentOf(call) ?? stated.deepLinkContent,
+  };
   const answer = await call.clients.participants.registerBank({ bank, prove: call.isOn("prove") });
   return answerOf(answer.bank, "The bank is registered.");
 }
@@ -93,8 +97,11 @@ async function update(call: Call): Promise<Answer> {
   const [text = "", path] = call.positionals;
   const guid = guidIn(text, "GUID");
   const requiresBody = yesOrNo(call, REQUIRES_BODY);
+  const deepLinkContent = linkContentOf(call);
   const version = numberOf(call, "version");
-  if (path === undefined && requiresBody === undefined) throw new WrongCall(`give FILE or --${REQUIRES_BODY}`);
+  if (path === undefined && requiresBody === undefined && deepLinkContent === undefined) {
+    throw new WrongCall(`give FILE, --${REQUIRES_BODY} or --${LINK_CONTENT}`);
+  }
   const change = path === undefined ? create(UpdateParticipantRequestSchema) : await changeIn(call, path);
   if (change.guid !== "" && change.guid.toLowerCase() !== guid) {
     throw new WrongCall(`${path} is about ${change.guid} and not about ${guid}`);
@@ -107,6 +114,7 @@ async function update(call: Call): Promise<Answer> {
     guid,
     version: version || change.version,
     ...(requiresBody !== undefined && { requiresBodySha256: requiresBody }),
+    ...(deepLinkContent !== undefined && { deepLinkContent }),
   });
   return answerOf(answer.participant, "The participant is changed.");
 }
@@ -141,7 +149,18 @@ async function close(call: Call): Promise<Answer> {
 }
 
 const REQUIRES_BODY = "requires-body-sha256";
-const requiresBodyOption = {
+const LINK_CONTENT = "deep-link-content";
+
+/** Undefined when the option was not given. */
+const linkContentOf = (call: Call) => namedOf(call, LINK_CONTENT, deepLinkContents).at(-1);
+
+/** What is changed so often that it needs no file; of banks. */
+const bankOptions = {
+  [LINK_CONTENT]: {
+    type: "string",
+    value: Object.keys(deepLinkContents).join("|"),
+    help: "What the bank's deep links hold: the order as the platform signs it, or its id.",
+  },
   [REQUIRES_BODY]: {
     type: "string",
     value: "yes|no",
@@ -178,7 +197,7 @@ export const participantActions = {
   },
   "register-bank": {
     positionals: ["FILE"],
-    options: { ...requiresBodyOption, ...proveOption },
+    options: { ...bankOptions, ...proveOption },
     help: `Register a bank; the same content again is safe. ${FILE_HELP}`,
     run: registerBank,
   },
@@ -190,7 +209,7 @@ export const participantActions = {
   },
   update: {
     positionals: ["GUID", "[FILE]"],
-    options: { ...requiresBodyOption, ...versionOption },
+    options: { ...bankOptions, ...versionOption },
     help:
       "Change any field. FILE holds what changes, a dcm.v1.UpdateParticipantRequest as JSON; keys that it gives replace the others at " +
       "once.",

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Client } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import type { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
@@ -49,6 +49,8 @@ export type RequestContext = {
   deps: RestDeps;
   initiators: Initiators;
   requestId: string;
+  /** The headers of the request. */
+  headers: IncomingHttpHeaders;
   /** The body of the request, byte by byte. */
   body: Uint8Array;
   /** Of an operation that needs a Cx-Authorization; what it says is for the core to verify. */

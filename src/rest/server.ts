@@ -87,6 +87,7 @@ function mount({ app, deps, initiators, sender }: Mounted, id: OperationId, hand
       deps,
       initiators,
       requestId,
+      headers: request.headers,
       body: bodyOf(request),
       bankCall: operation.needsAccess ? bankCall(request, requestId, isChange, path.counterparty_guid) : undefined,
     };

@@ -4,7 +4,7 @@ import type { AuditEntrySchema } from "../../gen/dcm/v1/audit_service_pb.ts";
 import type { CallbackAttemptSchema, CallbackSchema } from "../../gen/dcm/v1/callback_pb.ts";
 import type { CredentialSchema } from "../../gen/dcm/v1/credential_service_pb.ts";
 import type { OrderSchema } from "../../gen/dcm/v1/order_pb.ts";
-import type { ParticipantKeySchema, ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
+import { DeepLinkContent, type ParticipantKeySchema, type ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
 import type { PingResultSchema, PublishedKeySetSchema } from "../../gen/dcm/v1/participant_service_pb.ts";
 import type { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
 import type { PlatformKeySchema } from "../../gen/dcm/v1/platform_service_pb.ts";
@@ -19,7 +19,13 @@ import type { CallbackAttempt, CallbackView } from "../core/review.ts";
 import type { Register, RegisterPayment } from "../core/settlements.ts";
 import type { Credential } from "../domain/credential.ts";
 import type { Order } from "../domain/order.ts";
-import { type Participant, type ParticipantKey, type PublicJwk, statedKeysOf } from "../domain/participant.ts";
+import {
+  hasDeepLinks,
+  type Participant,
+  type ParticipantKey,
+  type PublicJwk,
+  statedKeysOf,
+} from "../domain/participant.ts";
 import {
   auditActs,
   bankRoles,
@@ -27,6 +33,7 @@ import {
   callbackBodyFormats,
   callbackKinds,
   callbackStates,
+  deepLinkContents,
   keyUses,
   orderStatuses,
   participantKinds,
@@ -142,6 +149,9 @@ export function toParticipant(participant: Participant): MessageInitShape<typeof
     requiresBodySha256: participant.requiresBodySha256,
     callbackAlg: callbackAlgs[participant.callbackAlg],
     status: participantStatuses[participant.status],
+    deepLinkContent: hasDeepLinks(participant)
+      ? deepLinkContents[participant.deepLinkContent]
+      : DeepLinkContent.UNSPECIFIED,
   };
 }
 

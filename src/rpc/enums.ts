@@ -6,6 +6,7 @@ import {
   BankRole,
   CallbackAlg,
   CallbackBodyFormat,
+  DeepLinkContent,
   KeyUse,
   ParticipantKind,
   ParticipantStatus,
@@ -88,6 +89,11 @@ export const callbackAlgs = {
   ES256: CallbackAlg.ES256,
   EdDSA: CallbackAlg.EDDSA,
 } as const satisfies Record<participant.CallbackAlg, CallbackAlg>;
+
+export const deepLinkContents = {
+  signed_order: DeepLinkContent.SIGNED_ORDER,
+  order_id: DeepLinkContent.ORDER_ID,
+} as const satisfies Record<participant.DeepLinkContent, DeepLinkContent>;
 
 export const keyUses = {
   sig: KeyUse.SIG,

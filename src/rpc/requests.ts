@@ -31,6 +31,7 @@ import {
   callbackBodyFormats,
   callbackKinds,
   callbackStates,
+  deepLinkContents,
   participantKinds,
   registerStatuses,
   scopes,
@@ -135,6 +136,7 @@ export function registration(kind: ParticipantKind, participant: PbParticipant):
     feeBasisPoints: participant.feeBasisPoints,
     requiresBodySha256: participant.requiresBodySha256,
     callbackAlg: optionalNamed(callbackAlgs, participant.callbackAlg) ?? "RS256",
+    deepLinkContent: optionalNamed(deepLinkContents, participant.deepLinkContent) ?? null,
   };
 }
 
@@ -182,6 +184,7 @@ export function participantChange(request: UpdateParticipantRequest): Participan
     requiresBodySha256,
     callbackBodyFormat: format,
     callbackAlg: alg,
+    deepLinkContent: optionalNamed(deepLinkContents, request.deepLinkContent),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

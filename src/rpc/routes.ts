@@ -10,7 +10,8 @@ import { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Core } from "../core/core.ts";
 import { bankStatement } from "../core/identity/identity.ts";
-import type { Participant } from "../domain/participant.ts";
+import type { OrderWithParties } from "../core/orders.ts";
+import { isOpen } from "../domain/order.ts";
 import { orderDetailsClaims } from "../wire/order.ts";
 import * as answers from "./answers.ts";
 import { accessOf } from "./authorize.ts";
@@ -99,9 +100,8 @@ const auditHandlers = (core: Core): ServiceImpl<typeof AuditService> => ({
 });
 
 const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => {
-  const read = async (orderId: string, reader?: Participant, toMessage = answers.toPaymentMessage) => {
-    const found = unlessRefused(await core.getOrder(orderId, reader));
-    return create(GetOrderResponseSchema, {
+  const answerOf = (found: OrderWithParties, toMessage = answers.toPaymentMessage) =>
+    create(GetOrderResponseSchema, {
       order: answers.toOrder(found.order),
       merchant: answers.toParticipant(found.merchant),
       creditorAgent: answers.toParticipant(found.creditorAgent),
@@ -109,24 +109,23 @@ const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => {
       encryptionJwk: answers.jwkText(found.encryptionJwk),
       paymentMessage: found.paymentMessage && toMessage(found.paymentMessage),
     });
-  };
+  const signed = (found: OrderWithParties) =>
+    core.signedDetails(found.order.guid, (now) => orderDetailsClaims(answerOf(found), now));
   return {
     async createOrder({ jws, signedDetails }) {
       const request = unlessRefused(await core.identity.orderOf(jws));
       const { order, alreadyExisted } = unlessRefused(await core.createOrder(request));
-      const details = signedDetails && orderDetailsClaims(await read(order.guid), core.now());
-      return {
-        order: answers.toOrder(order),
-        alreadyExisted,
-        signedDetails: details ? await core.signAsPlatform(details) : "",
-      };
+      const details = signedDetails ? await signed(unlessRefused(await core.getOrder(order.guid))) : "";
+      return { order: answers.toOrder(order), alreadyExisted, signedDetails: details };
     },
-    getOrder: ({ orderId }, context) =>
-      read(
-        orderId,
-        readingBank(context),
-        seesPublicPart(context) ? answers.toPublicPaymentMessage : answers.toPaymentMessage,
-      ),
+    async getOrder({ orderId, signedDetails }, context) {
+      const toMessage = seesPublicPart(context) ? answers.toPublicPaymentMessage : answers.toPaymentMessage;
+      const found = unlessRefused(await core.getOrder(orderId, readingBank(context)));
+      const answer = answerOf(found, toMessage);
+      // A link to an order that is over leads nowhere: nothing is signed for it.
+      if (signedDetails && isOpen(found.order, core.now())) answer.signedDetails = await signed(found);
+      return answer;
+    },
   };
 };
 

@@ -22,7 +22,7 @@ export async function registerBank(platform: Onboarding, bank: SandboxBank, deta
       callbackUrls: urlsOf(bank),
       signingJwks: [JSON.stringify(bank.key.publicJwk)],
       email: "duty@bank.example",
-      deepLinkPrefix: `https://bank.example/${bank.bic}/pay/`,
+      deepLinkPrefix: bank.deepLinkPrefix,
       ...details,
     } as MessageInitShape<typeof ParticipantSchema>,
   });

@@ -11,6 +11,7 @@ import {
   merchantClient,
   type OrderForBank,
 } from "../sdk/platform.ts";
+import { linkOnPage, orderOfLink } from "./deepLinks.ts";
 import { type Call, openInbox } from "./inbox.ts";
 import { kyivTime, makeIban, SAMPLE_PAYER } from "./samples.ts";
 
@@ -45,6 +46,7 @@ const DEFAULT_ORDER_SECONDS = 3600;
 export async function startBank(options: BankOptions = {}) {
   const guid = options.guid ?? randomUUID();
   const bic = options.bic ?? String(randomInt(300_000, 400_000));
+  const deepLinkPrefix = `https://bank.example/${bic}/pay/`;
   const self = await settleIn(options, guid);
   const { inbox, key } = self;
   const client = () => bankClient({ url: self.platform().url, guid, key });
@@ -66,9 +68,14 @@ export async function startBank(options: BankOptions = {}) {
     taxCode: options.taxCode ?? String(randomInt(10_000_000, 99_999_999)),
     iban: makeIban(bic, 1),
     callbackUrls: callbackUrls(inbox.url, ["pay_in", "pay_out", "credit", "gross_settlement"]),
+    deepLinkPrefix,
     joins: self.joins,
     client,
     submits,
+    /** The link to this bank on the order's payment page, as a payer's phone shows it. */
+    linkTo: (order: { id: string }) => linkOnPage(self.platform().url, order, deepLinkPrefix),
+    /** The order that a payer has come with by such a link; throws for a link that is not the bank's or that nobody signed. */
+    opens: (link: string) => orderOfLink(link, deepLinkPrefix, self.platformKeys),
     /** Pays an order and answers the payment message's guid; throws when the platform refuses. */
     async pays(order: { id: string }, changes: Claims = {}): Promise<string> {
       return expectOk(await submits(order, changes), "The payment message is refused").guid;
@@ -158,7 +165,7 @@ async function settleIn(options: Common, audience: string) {
     address = where;
     keys = undefined;
   };
-  return { key, inbox, platform, joins };
+  return { key, inbox, platform, platformKeys, joins };
 }
 
 type UrlName = "base" | "pay_in" | "pay_out" | "credit" | "expiration" | "gross_settlement";

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { DeepLinkContent } from "../../gen/dcm/v1/participant_pb.ts";
 import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import { openBooks } from "./books.ts";
@@ -137,7 +138,9 @@ async function startCast(
 async function onboard(cast: Cast, platform: Parameters<typeof registerBank>[0]) {
   // One bank requires of itself what every bank of the SDK does: to bind the bodies of its requests.
   const initiator = registerBank(platform, cast.initiator, { requiresBodySha256: true });
-  await Promise.all([initiator, registerBank(platform, cast.recipient)]);
+  // And one keeps the order's id in its links, as banks have it that were registered before there was a choice.
+  const recipient = registerBank(platform, cast.recipient, { deepLinkContent: DeepLinkContent.ORDER_ID });
+  await Promise.all([initiator, recipient]);
   await registerMerchant(platform, cast.merchant);
 }
 

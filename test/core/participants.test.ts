@@ -30,7 +30,7 @@ describe("registerParticipant", () => {
   test("a bank is stored as given, with public keys only, a guid and version 1", async () => {
     const registration = bankRegistration({ signingJwks: [{ kid: "k1", d: "secret" }] });
     const bank = accepted(await register(registration));
-    const { signingJwks: _keys, encryptionJwk: _key, ...stated } = registration;
+    const { signingJwks: _keys, encryptionJwk: _key, deepLinkContent: _none, ...stated } = registration;
     expect(bank).toMatchObject({
       ...stated,
       guid: bank.guid,
@@ -111,6 +111,38 @@ describe("registerParticipant", () => {
 
   test.each(refusals)("%s is refused", async (_, changes, refused, field) => {
     expect(await register(bankRegistration(changes))).toMatchObject({ refused, field });
+  });
+
+  test("a new bank's deep links hold the signed order, unless it asks for the id; a repeat that says nothing of it is no other content", async () => {
+    const silent = bankRegistration();
+    expect(accepted(await register(silent)).deepLinkContent).toBe("signed_order");
+    const asking = bankRegistration({ deepLinkContent: "order_id" });
+    const bank = accepted(await register(asking));
+    expect(bank.deepLinkContent).toBe("order_id");
+    // So the participants file of before there was a choice still names the bank that it named.
+    expect(accepted(await register({ ...asking, deepLinkContent: null }))).toMatchObject({ ...bank });
+    expect(await register({ ...asking, deepLinkContent: "signed_order" })).toMatchObject({
+      refused: "PARTICIPANT_EXISTS",
+      field: "deep_link_content",
+    });
+  });
+
+  test("only a bank with deep links says what they hold", async () => {
+    const refusal = { refused: "INVALID_REQUEST", field: "deep_link_content" };
+    const update = (guid: string, change: Parameters<typeof platform.core.updateParticipant>[2]) =>
+      platform.core.updateParticipant(operator, guid, change);
+    const noLinks = { deepLinkPrefix: null, deepLinkContent: "order_id" } as const;
+    expect(await register(bankRegistration(noLinks))).toMatchObject(refusal);
+    const bank = accepted(await register(bankRegistration({ deepLinkPrefix: null })));
+    expect(await register(merchantRegistration(bank, noLinks))).toMatchObject(refusal);
+    expect(await update(bank.guid, { deepLinkContent: "order_id" })).toMatchObject(refusal);
+    const merchant = accepted(await register(merchantRegistration(bank)));
+    expect(await update(merchant.guid, { deepLinkContent: "signed_order" })).toMatchObject(refusal);
+    const linked = accepted(await update(bank.guid, { deepLinkPrefix: "bank://pay/", deepLinkContent: "order_id" }));
+    expect(linked).toMatchObject({ deepLinkPrefix: "bank://pay/", deepLinkContent: "order_id" });
+    // Links that are taken away and come back are what they were.
+    accepted(await update(bank.guid, { deepLinkPrefix: null }));
+    expect(accepted(await update(bank.guid, { deepLinkPrefix: "bank://new/" })).deepLinkContent).toBe("order_id");
   });
 
   test("a bank cannot take the kid of another bank's key, neither at its registration nor later", async () => {

@@ -45,6 +45,12 @@ export const operator: ServiceActor = { kind: "service", name: "tests", scopes: 
 /** A key as tests write it: what is left out is that of a good RSA key. */
 export type GivenKey = { kid: string; n?: string; weak?: boolean; kty?: string; alg?: string; use?: string };
 
+/** In the place of a token that the platform signs: made like one, and nobody's signature. */
+export function unsigned(claims: object): string {
+  const parts = [{ alg: "none", kid: "platform" }, claims].map((part) => Buffer.from(JSON.stringify(part)));
+  return `${parts.map((part) => part.toString("base64url")).join(".")}.`;
+}
+
 /** Connections of one process of the platform. */
 export const poolSize = 6;
 
@@ -66,7 +72,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
       onCallbacksDue: (callbacks) => due.push(...callbacks),
       now: () => new Date(Date.now() + clock.aheadMs),
       publicUrl: () => publicUrl,
-      platformKeys: { ...fakePlatformKeys, sign: async (claims) => `signed ${JSON.stringify(claims)}` },
+      platformKeys: { ...fakePlatformKeys, sign: async (claims) => unsigned(claims) },
       jwksMaxAgeSeconds: 3_600,
       callbackUrlProblem: async (address) =>
         address.includes("private") ? { text: "points to a private address", ofHost: false } : undefined,
@@ -189,6 +195,7 @@ export function bankRegistration(changes: Partial<Registration> = {}): Registrat
     feeBasisPoints: 0,
     requiresBodySha256: false,
     callbackAlg: "RS256",
+    deepLinkContent: null,
     ...changes,
   };
 }

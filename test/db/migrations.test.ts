@@ -29,6 +29,7 @@ const released: { readonly [name: string]: string } = {
   Migration20261127000006: "71aab5c0f5cc8f1511e2e9c517495173651e44a20a37549fd247fe292c6563b5",
   Migration20261127000007: "0b2dbf8200319edf50a44322c367abdfd72e44c720eb72dbea29a06bb59d8703",
   Migration20261127000008: "5281f107ea68f105a067fa7bfb53cb7125c9a345d51af76f23c2cbff06d2e03b",
+  Migration20261128000005: "b6bfdc8332a54e8a1e0a39ed65201cd5e83d50077517796b78167500415f5003",
 };
 
 test("no released migration was edited, and each has its digest here", () => {
@@ -249,6 +250,23 @@ describe("an older database", () => {
     } finally {
       await db.close();
     }
+  });
+
+  test("banks that have deep links keep the order's id in them; whoever gets links later has the signed order", async () => {
+    await execute(url, ...statementsOf(1, Object.keys(released).indexOf("Migration20261128000005")));
+    const party = (place: number, kind: string, prefix: string) =>
+      `insert into participant (guid, kind, name, tax_code, bic, uid, roles, iban, servicing_bank_guid, callback_urls,
+        callback_body_format, email, deep_link_prefix, fee_basis_points, version, created_at, updated_at)
+        values ('00000000-0000-4000-8000-00000000000${place}', '${kind}', 'party ${place}', 't',
+          ${kind === "bank" ? `'11111${place}', null` : "null, 'shop'"}, '{}', 'i',
+          ${kind === "bank" ? "null" : "'00000000-0000-4000-8000-000000000001'"}, '{}', 'json', 'e', ${prefix}, 0, 1, now(), now())`;
+    await execute(url, party(1, "bank", "'bank://pay/'"), party(2, "bank", "null"), party(3, "merchant", "null"));
+    await migrate(url);
+    expect(await rowsOf("select deep_link_content as content from participant order by name")).toEqual([
+      { content: "order_id" },
+      { content: "signed_order" },
+      { content: "signed_order" },
+    ]);
   });
 
   test("two starts at once upgrade it once, and both go on", async () => {

@@ -1,7 +1,7 @@
 import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { createRouterTransport, type ServiceImpl } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { KeyUse, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
+import { DeepLinkContent, KeyUse, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
 import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { createClients } from "../../src/rpc/clients.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
@@ -90,6 +90,32 @@ describe("what is asked of the core", () => {
     await run("retire-key", someGuid, "old", "--id", "7");
     expect(asked).toEqual([{ at: timestampFromDate(new Date(0)) }, { at: undefined }, { at: undefined, id: 7n }]);
   });
+});
+
+test("what a bank's deep links hold is shown, and changed without a file", async () => {
+  const asked: unknown[] = [];
+  const participant = {
+    guid: someGuid,
+    kind: ParticipantKind.BANK,
+    deepLinkPrefix: "bank://pay/",
+    deepLinkContent: DeepLinkContent.ORDER_ID,
+  };
+  const console = fakeConsole({
+    getParticipant: () => ({ participant }),
+    listParticipantKeys: () => ({}),
+    updateParticipant({ guid, deepLinkContent, requiresBodySha256 }) {
+      asked.push([guid, deepLinkContent, requiresBodySha256]);
+      return { participant: { ...participant, deepLinkContent } };
+    },
+  });
+  const shown = async (...args: string[]) => (await console.run("participants", ...args)).lines.join("\n");
+  expect(await shown("show", someGuid)).toMatch(/^deep link content +order_id$/m);
+  expect(await shown("update", someGuid, "--deep-link-content", "signed_order")).toMatch(
+    /^deep link content +signed_order$/m,
+  );
+  expect(asked).toEqual([[someGuid, DeepLinkContent.SIGNED_ORDER, undefined]]);
+  const { code, complaints } = await console.run("participants", "update", someGuid, "--deep-link-content", "qr");
+  expect([code, complaints[0]]).toEqual([2, expect.stringMatching(/qr is not one of signed_order, order_id/)]);
 });
 
 test("show: whatever names and problems hold, each stays on its line; what a key set's reading came to is told", async () => {

@@ -4,6 +4,7 @@ import {
   CallbackAlg,
   CallbackBodyFormat,
   type CallbackUrls,
+  DeepLinkContent,
   type Participant,
 } from "../../gen/dcm/v1/participant_pb.ts";
 import { UpdateParticipantRequestSchema } from "../../gen/dcm/v1/participant_service_pb.ts";
@@ -68,6 +69,7 @@ const changes: Record<string, { of: "bank" | "merchant"; value: () => unknown }>
   jwksUrl: { of: "merchant", value: () => "http://127.0.0.1:9/jwks.json" },
   email: { of: "bank", value: () => "new@bank.example" },
   redirectUrl: { of: "merchant", value: () => "https://shop.example/elsewhere" },
+  deepLinkContent: { of: "bank", value: () => DeepLinkContent.ORDER_ID },
 };
 
 test("there is a value here for every field that the contract lets change", () => {

@@ -193,7 +193,7 @@ describe("orders", () => {
     };
     const [screen, phone] = [await page(0), await page(1)];
     expect(screen).toContain("<svg");
-    expect(phone).toContain(`https://bank.example/${initiator.bic}/pay/${order.id}`);
+    expect(phone).toContain(`href="${initiator.deepLinkPrefix}`);
     for (const html of [screen, phone]) expect(html).not.toContain("<script>");
     const guid = await initiator.pays(order);
     await initiator.receives("pay-out", { guid });

@@ -69,6 +69,7 @@ beforeAll(async () => {
         return { ...order, alreadyExisted: false };
       },
       getOrder: async () => order,
+      signedDetails: async (_guid, claimsAt) => JSON.stringify(claimsAt(NOW)),
       submitPaymentMessage: async (request) => {
         seen.submitted = request;
         return { guid: MESSAGE_GUID };
@@ -198,43 +199,6 @@ describe("orders", () => {
   test("listEmitters: initiator banks with what a deep link needs, none with a link that a browser would run", async () => {
     const { json } = await ask(rest, "/api/v1/merchants/emitters");
     expect(json).toEqual(documented("/api/v1/merchants/emitters"));
-  });
-});
-
-describe("payment page", () => {
-  const pageOf = (mobile: string) => ask(rest, `/api/v1/merchants/order?id=${ORDER_ID}${mobile}`);
-
-  test("mobile=0 shows a QR code and runs nothing", async () => {
-    const { status, text, headers } = await pageOf("&mobile=0");
-    expect(status).toBe(200);
-    expect(text).toContain("<svg");
-    expect(text).toContain("1000.00 UAH");
-    expect(text).not.toContain("<script");
-    expect(headers.get("content-security-policy")).toContain("default-src 'none'");
-  });
-
-  test("mobile=1 lists deep links; a prefix that a browser would run is left out", async () => {
-    const { text } = await pageOf("&mobile=1");
-    expect(text).toContain(`href="tpnbank://pay?order=${ORDER_ID}"`);
-    expect(text).not.toContain("javascript:");
-  });
-
-  test("texts of others are escaped", async () => {
-    order = exampleOrder(keys, { purpose: '<img src=x onerror="alert(1)">', redirectUrl: "javascript:alert(1)" });
-    const { text } = await pageOf("");
-    expect(text).toContain("&lt;img src=x onerror=&quot;alert(1)&quot;&gt;");
-    expect(text).not.toContain("javascript:");
-  });
-
-  test.each([
-    ["paid", { status: "success" as const }],
-    ["canceled", { status: "canceled" as const }],
-    ["past its expiry", { expiresAt: NOW }],
-  ])("an order that is %s cannot be paid any more", async (_what, change) => {
-    order = exampleOrder(keys, change);
-    const { status, text } = await pageOf("&mobile=1");
-    expect(status).toBe(200);
-    expect(text).not.toContain("tpnbank://");
   });
 });
 

@@ -9,6 +9,7 @@ import {
   BankRoleSchema,
   CallbackAlgSchema,
   CallbackBodyFormatSchema,
+  DeepLinkContentSchema,
   ParticipantKindSchema,
   ParticipantStatusSchema,
 } from "../../gen/dcm/v1/participant_pb.ts";
@@ -37,6 +38,7 @@ describe("every closed list holds the same on the wire and in the domain", () =>
     [BankRoleSchema, enums.bankRoles],
     [CallbackBodyFormatSchema, enums.callbackBodyFormats],
     [CallbackAlgSchema, enums.callbackAlgs],
+    [DeepLinkContentSchema, enums.deepLinkContents],
     [ParticipantStatusSchema, enums.participantStatuses],
     [RegisterStatusSchema, enums.registerStatuses],
     [CallbackKindSchema, enums.callbackKinds],

@@ -1,8 +1,15 @@
 import { Code } from "@connectrpc/connect";
+import { decodeJwt } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CallbackKind, CallbackState } from "../../gen/dcm/v1/callback_pb.ts";
 import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
-import { BankRole, CallbackBodyFormat, type Participant, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
+import {
+  BankRole,
+  CallbackBodyFormat,
+  DeepLinkContent,
+  type Participant,
+  ParticipantKind,
+} from "../../gen/dcm/v1/participant_pb.ts";
 import { PaymentMessageStatus, PaymentType, SenderAccountType } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { RegisterRole, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { Core } from "../../src/core/core.ts";
@@ -72,9 +79,27 @@ describe("orders", () => {
     const request = await signedOrder(merchant);
     expect((await clients.orders.createOrder(request)).signedDetails).toBe("");
     const { order, signedDetails } = await clients.orders.createOrder({ ...request, signedDetails: true });
-    const [, claims = ""] = /^signed (.*)$/.exec(signedDetails) ?? [];
-    expect(JSON.parse(claims)).toMatchObject({ id: order?.id, ref: order?.ref, amt: 1500.75, bic: bank.bic });
-    expect(JSON.parse(claims)).not.toHaveProperty("public_key");
+    const claims = decodeJwt(signedDetails);
+    expect(claims).toMatchObject({
+      id: order?.id,
+      ref: order?.ref,
+      amt: 1500.75,
+      bic: bank.bic,
+      iat: expect.any(Number),
+    });
+    expect(claims).not.toHaveProperty("public_key");
+  });
+
+  test("GetOrder: the token of CreateOrder comes where it is asked for, until somebody pays", async () => {
+    const request = { ...(await signedOrder(merchant)), signedDetails: true };
+    const { order, signedDetails } = await clients.orders.createOrder(request);
+    const orderId = order?.id ?? "";
+    expect((await clients.orders.getOrder({ orderId })).signedDetails).toBe("");
+    expect((await clients.orders.getOrder({ orderId, signedDetails: true })).signedDetails).toBe(signedDetails);
+    await clients.paymentMessages.submitPaymentMessage(await signedPaymentMessage(sides, orderId), await asBank(bank));
+    expect((await clients.orders.getOrder({ orderId, signedDetails: true })).signedDetails).toBe("");
+    // Its merchant hears the same answer again, whatever has become of the order.
+    expect((await clients.orders.createOrder(request)).signedDetails).toBe(signedDetails);
   });
 
   test("GetOrder: an order without a payment has none, with one it has", async () => {
@@ -343,6 +368,7 @@ describe("participants", () => {
       logoUrl: "https://b.example/logo.svg",
       feeBasisPoints: 25,
       requiresBodySha256: true,
+      deepLinkContent: DeepLinkContent.ORDER_ID,
     });
     const { bank: stored } = await clients.participants.registerBank({ bank: message });
     expect(stored).toMatchObject({

@@ -21,7 +21,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/order_service.proto.
  */
 export const file_dcm_v1_order_service: GenFile = /*@__PURE__*/
-  fileDesc("ChpkY20vdjEvb3JkZXJfc2VydmljZS5wcm90bxIGZGNtLnYxIkoKEkNyZWF0ZU9yZGVyUmVxdWVzdBIWCgNqd3MYCSABKAlCCbpIBnIEKICABBIWCg5zaWduZWRfZGV0YWlscxgKIAEoCEoECAEQCSJkChNDcmVhdGVPcmRlclJlc3BvbnNlEhwKBW9yZGVyGAEgASgLMg0uZGNtLnYxLk9yZGVyEhcKD2FscmVhZHlfZXhpc3RlZBgCIAEoCBIWCg5zaWduZWRfZGV0YWlscxgDIAEoCSIxCg9HZXRPcmRlclJlcXVlc3QSHgoIb3JkZXJfaWQYASABKAlCDLpIBXIDsAEBmLUYDCLnAQoQR2V0T3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIlCghtZXJjaGFudBgCIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIrCg5jcmVkaXRvcl9hZ2VudBgDIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIvCg9wYXltZW50X21lc3NhZ2UYBCABKAsyFi5kY20udjEuUGF5bWVudE1lc3NhZ2USGAoQY3JlZGl0b3JfYWNjb3VudBgFIAEoCRIWCg5lbmNyeXB0aW9uX2p3axgGIAEoCTKsAQoMT3JkZXJTZXJ2aWNlElAKC0NyZWF0ZU9yZGVyEhouZGNtLnYxLkNyZWF0ZU9yZGVyUmVxdWVzdBobLmRjbS52MS5DcmVhdGVPcmRlclJlc3BvbnNlIgiQAgKKtRgBAhJKCghHZXRPcmRlchIXLmRjbS52MS5HZXRPcmRlclJlcXVlc3QaGC5kY20udjEuR2V0T3JkZXJSZXNwb25zZSILkAIBirUYBAEDBAVCNAoGZGNtLnYxUAFaH2RjbS1nYXRld2F5L2dlbi9nby9kY20vdjE7ZGNtdjGqAgZEY20uVjFiBnByb3RvMw", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_order, file_dcm_v1_participant, file_dcm_v1_payment_message]);
+  fileDesc("ChpkY20vdjEvb3JkZXJfc2VydmljZS5wcm90bxIGZGNtLnYxIkoKEkNyZWF0ZU9yZGVyUmVxdWVzdBIWCgNqd3MYCSABKAlCCbpIBnIEKICABBIWCg5zaWduZWRfZGV0YWlscxgKIAEoCEoECAEQCSJkChNDcmVhdGVPcmRlclJlc3BvbnNlEhwKBW9yZGVyGAEgASgLMg0uZGNtLnYxLk9yZGVyEhcKD2FscmVhZHlfZXhpc3RlZBgCIAEoCBIWCg5zaWduZWRfZGV0YWlscxgDIAEoCSJJCg9HZXRPcmRlclJlcXVlc3QSHgoIb3JkZXJfaWQYASABKAlCDLpIBXIDsAEBmLUYDBIWCg5zaWduZWRfZGV0YWlscxgCIAEoCCL/AQoQR2V0T3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIlCghtZXJjaGFudBgCIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIrCg5jcmVkaXRvcl9hZ2VudBgDIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIvCg9wYXltZW50X21lc3NhZ2UYBCABKAsyFi5kY20udjEuUGF5bWVudE1lc3NhZ2USGAoQY3JlZGl0b3JfYWNjb3VudBgFIAEoCRIWCg5lbmNyeXB0aW9uX2p3axgGIAEoCRIWCg5zaWduZWRfZGV0YWlscxgHIAEoCTKsAQoMT3JkZXJTZXJ2aWNlElAKC0NyZWF0ZU9yZGVyEhouZGNtLnYxLkNyZWF0ZU9yZGVyUmVxdWVzdBobLmRjbS52MS5DcmVhdGVPcmRlclJlc3BvbnNlIgiQAgKKtRgBAhJKCghHZXRPcmRlchIXLmRjbS52MS5HZXRPcmRlclJlcXVlc3QaGC5kY20udjEuR2V0T3JkZXJSZXNwb25zZSILkAIBirUYBAEDBAVCNAoGZGNtLnYxUAFaH2RjbS1nYXRld2F5L2dlbi9nby9kY20vdjE7ZGNtdjGqAgZEY20uVjFiBnByb3RvMw", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_order, file_dcm_v1_participant, file_dcm_v1_payment_message]);
 
 /**
  * An order as the merchant signed it.
@@ -72,8 +72,8 @@ export type CreateOrderResponse = Message<"dcm.v1.CreateOrderResponse"> & {
   alreadyExisted: boolean;
 
   /**
-   * The order's details as a compact JWS of the platform, where they were asked for: the OpenAPI schema `OrderForBank` without
-   * `public_key`, and `iat`.
+   * The order's details as a compact JWS of the platform, where they were asked for; its payload is the OpenAPI schema
+   * `OrderDetailsClaims`. Signed once an order, and again only when the key that signed it has retired.
    *
    * @generated from field: string signed_details = 3;
    */
@@ -99,6 +99,13 @@ export type GetOrderRequest = Message<"dcm.v1.GetOrderRequest"> & {
    * @generated from field: string order_id = 1;
    */
   orderId: string;
+
+  /**
+   * Whether to answer the order's details under the platform's signature as well, for deep links.
+   *
+   * @generated from field: bool signed_details = 2;
+   */
+  signedDetails: boolean;
 };
 
 /**
@@ -156,6 +163,13 @@ export type GetOrderResponse = Message<"dcm.v1.GetOrderResponse"> & {
    * @generated from field: string encryption_jwk = 6;
    */
   encryptionJwk: string;
+
+  /**
+   * As in CreateOrderResponse, where they were asked for. Empty also when nobody can begin to pay the order any more.
+   *
+   * @generated from field: string signed_details = 7;
+   */
+  signedDetails: string;
 };
 
 /**
@@ -185,7 +199,8 @@ export const OrderService: GenService<{
   /**
    * Reads an order with its merchant, the servicing bank and, if there is one, its payment message. A bank reads the orders that
    * it may pay or whose merchant it services; any other is ORDER_NOT_FOUND to it. To a service that has only the scope `gateway`
-   * the payment message has its guid, amount, order, status and reason, and nothing else.
+   * the payment message has its guid, amount, order, status and reason, and nothing else. What is read is changed by nothing; the
+   * order's details are signed for whoever asks for them first, and kept for the next.
    *
    * @generated from rpc dcm.v1.OrderService.GetOrder
    */

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/participant.proto.
  */
 export const file_dcm_v1_participant: GenFile = /*@__PURE__*/
-  fileDesc("ChhkY20vdjEvcGFydGljaXBhbnQucHJvdG8SBmRjbS52MSLPAQoMQ2FsbGJhY2tVcmxzEhoKBGJhc2UYASABKAlCDLpIBXIDGNAPmLUYIhIcCgZwYXlfaW4YAiABKAlCDLpIBXIDGNAPmLUYIhIdCgdwYXlfb3V0GAMgASgJQgy6SAVyAxjQD5i1GCISHAoGY3JlZGl0GAQgASgJQgy6SAVyAxjQD5i1GCISIAoKZXhwaXJhdGlvbhgFIAEoCUIMukgFcgMY0A+YtRgiEiYKEGdyb3NzX3NldHRsZW1lbnQYBiABKAlCDLpIBXIDGNAPmLUYIiKGAgoOUGFydGljaXBhbnRLZXkSCgoCaWQYASABKAMSGwoDdXNlGAIgASgOMg4uZGNtLnYxLktleVVzZRILCgNraWQYAyABKAkSCwoDandrGAQgASgJEi8KC2FjdGl2ZV9mcm9tGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglyZXRpcmVfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3NlZW5fYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGFkZGVkX2J5GAggASgJEhIKCmFkZGVkX3dpdGgYCSABKAkiwwgKC1BhcnRpY2lwYW50EhkKBGd1aWQYASABKAlCC7pICNgBAXIDsAEBEi8KBGtpbmQYAiABKA4yFy5kY20udjEuUGFydGljaXBhbnRLaW5kQgi6SAWCAQIQARIWCgRuYW1lGAMgASgJQgi6SAVyAxiMARIZCgh0YXhfY29kZRgEIAEoCUIHukgEcgIYFBJRCgNiaWMYBSABKAlCRLpIQboBNwoGZGlnaXRzEhFpcyBub3Qgc2l4IGRpZ2l0cxoadGhpcy5tYXRjaGVzKCdeWzAtOV17Nn0kJynYAQFyAhgUEhQKA3VpZBgGIAEoCUIHukgEcgIYQBIyCgVyb2xlcxgHIAMoDjIQLmRjbS52MS5CYW5rUm9sZUIRukgOkgELEAoiB4IBBBABIAASFQoEaWJhbhgIIAEoCUIHukgEcgIYIhJSCgNtY2MYCSABKAlCRbpIQroBOAoGZGlnaXRzEhJpcyBub3QgZm91ciBkaWdpdHMaGnRoaXMubWF0Y2hlcygnXlswLTldezR9JCcp2AEBcgIYFBIsChNzZXJ2aWNpbmdfYmFua19ndWlkGAogASgJQg+6SAjYAQFyA7ABAZi1GB8SKwoNY2FsbGJhY2tfdXJscxgLIAEoCzIULmRjbS52MS5DYWxsYmFja1VybHMSQgoUY2FsbGJhY2tfYm9keV9mb3JtYXQYDCABKA4yGi5kY20udjEuQ2FsbGJhY2tCb2R5Rm9ybWF0Qgi6SAWCAQIQARIqCgxzaWduaW5nX2p3a3MYDSADKAlCFLpIDZIBChAEIgZyBCiAgAGYtRghEiUKDmVuY3J5cHRpb25fandrGA4gASgJQg26SAZyBCiAgAGYtRghEhoKCGp3a3NfdXJsGA8gASgJQgi6SAVyAxjQDxIXCgVlbWFpbBgQIAEoCUIIukgFcgMY/gESIgoQZGVlcF9saW5rX3ByZWZpeBgRIAEoCUIIukgFcgMY9AMSGgoIbG9nb191cmwYEiABKAlCCLpIBXIDGPQDEh4KDHJlZGlyZWN0X3VybBgTIAEoCUIIukgFcgMY0A8SJAoQZmVlX2Jhc2lzX3BvaW50cxgUIAEoBUIKukgHGgUYkE4oABIYCgd2ZXJzaW9uGBUgASgDQge6SAQiAigAEi4KCmNyZWF0ZWRfYXQYFiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYFyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFHJlcXVpcmVzX2JvZHlfc2hhMjU2GBggASgIEjMKDGNhbGxiYWNrX2FsZxgZIAEoDjITLmRjbS52MS5DYWxsYmFja0FsZ0IIukgFggECEAESMwoGc3RhdHVzGBogASgOMhkuZGNtLnYxLlBhcnRpY2lwYW50U3RhdHVzQgi6SAWCAQIQASptCg9QYXJ0aWNpcGFudEtpbmQSIAocUEFSVElDSVBBTlRfS0lORF9VTlNQRUNJRklFRBAAEhkKFVBBUlRJQ0lQQU5UX0tJTkRfQkFOSxABEh0KGVBBUlRJQ0lQQU5UX0tJTkRfTUVSQ0hBTlQQAipXCghCYW5rUm9sZRIZChVCQU5LX1JPTEVfVU5TUEVDSUZJRUQQABIXChNCQU5LX1JPTEVfSU5JVElBVE9SEAESFwoTQkFOS19ST0xFX1JFQ0lQSUVOVBACKngKEkNhbGxiYWNrQm9keUZvcm1hdBIkCiBDQUxMQkFDS19CT0RZX0ZPUk1BVF9VTlNQRUNJRklFRBAAEh0KGUNBTExCQUNLX0JPRFlfRk9STUFUX0pTT04QARIdChlDQUxMQkFDS19CT0RZX0ZPUk1BVF9URVhUEAIqcwoLQ2FsbGJhY2tBbGcSHAoYQ0FMTEJBQ0tfQUxHX1VOU1BFQ0lGSUVEEAASFgoSQ0FMTEJBQ0tfQUxHX1JTMjU2EAESFgoSQ0FMTEJBQ0tfQUxHX0VTMjU2EAISFgoSQ0FMTEJBQ0tfQUxHX0VERFNBEAMqlwEKEVBhcnRpY2lwYW50U3RhdHVzEiIKHlBBUlRJQ0lQQU5UX1NUQVRVU19VTlNQRUNJRklFRBAAEh0KGVBBUlRJQ0lQQU5UX1NUQVRVU19BQ1RJVkUQARIgChxQQVJUSUNJUEFOVF9TVEFUVVNfU1VTUEVOREVEEAISHQoZUEFSVElDSVBBTlRfU1RBVFVTX0NMT1NFRBADKkMKBktleVVzZRIXChNLRVlfVVNFX1VOU1BFQ0lGSUVEEAASDwoLS0VZX1VTRV9TSUcQARIPCgtLRVlfVVNFX0VOQxACQjQKBmRjbS52MVABWh9kY20tZ2F0ZXdheS9nZW4vZ28vZGNtL3YxO2RjbXYxqgIGRGNtLlYxYgZwcm90bzM", [file_buf_validate_validate, file_dcm_v1_error, file_google_protobuf_timestamp]);
+  fileDesc("ChhkY20vdjEvcGFydGljaXBhbnQucHJvdG8SBmRjbS52MSLPAQoMQ2FsbGJhY2tVcmxzEhoKBGJhc2UYASABKAlCDLpIBXIDGNAPmLUYIhIcCgZwYXlfaW4YAiABKAlCDLpIBXIDGNAPmLUYIhIdCgdwYXlfb3V0GAMgASgJQgy6SAVyAxjQD5i1GCISHAoGY3JlZGl0GAQgASgJQgy6SAVyAxjQD5i1GCISIAoKZXhwaXJhdGlvbhgFIAEoCUIMukgFcgMY0A+YtRgiEiYKEGdyb3NzX3NldHRsZW1lbnQYBiABKAlCDLpIBXIDGNAPmLUYIiKGAgoOUGFydGljaXBhbnRLZXkSCgoCaWQYASABKAMSGwoDdXNlGAIgASgOMg4uZGNtLnYxLktleVVzZRILCgNraWQYAyABKAkSCwoDandrGAQgASgJEi8KC2FjdGl2ZV9mcm9tGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglyZXRpcmVfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB3NlZW5fYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGFkZGVkX2J5GAggASgJEhIKCmFkZGVkX3dpdGgYCSABKAkigQkKC1BhcnRpY2lwYW50EhkKBGd1aWQYASABKAlCC7pICNgBAXIDsAEBEi8KBGtpbmQYAiABKA4yFy5kY20udjEuUGFydGljaXBhbnRLaW5kQgi6SAWCAQIQARIWCgRuYW1lGAMgASgJQgi6SAVyAxiMARIZCgh0YXhfY29kZRgEIAEoCUIHukgEcgIYFBJRCgNiaWMYBSABKAlCRLpIQboBNwoGZGlnaXRzEhFpcyBub3Qgc2l4IGRpZ2l0cxoadGhpcy5tYXRjaGVzKCdeWzAtOV17Nn0kJynYAQFyAhgUEhQKA3VpZBgGIAEoCUIHukgEcgIYQBIyCgVyb2xlcxgHIAMoDjIQLmRjbS52MS5CYW5rUm9sZUIRukgOkgELEAoiB4IBBBABIAASFQoEaWJhbhgIIAEoCUIHukgEcgIYIhJSCgNtY2MYCSABKAlCRbpIQroBOAoGZGlnaXRzEhJpcyBub3QgZm91ciBkaWdpdHMaGnRoaXMubWF0Y2hlcygnXlswLTldezR9JCcp2AEBcgIYFBIsChNzZXJ2aWNpbmdfYmFua19ndWlkGAogASgJQg+6SAjYAQFyA7ABAZi1GB8SKwoNY2FsbGJhY2tfdXJscxgLIAEoCzIULmRjbS52MS5DYWxsYmFja1VybHMSQgoUY2FsbGJhY2tfYm9keV9mb3JtYXQYDCABKA4yGi5kY20udjEuQ2FsbGJhY2tCb2R5Rm9ybWF0Qgi6SAWCAQIQARIqCgxzaWduaW5nX2p3a3MYDSADKAlCFLpIDZIBChAEIgZyBCiAgAGYtRghEiUKDmVuY3J5cHRpb25fandrGA4gASgJQg26SAZyBCiAgAGYtRghEhoKCGp3a3NfdXJsGA8gASgJQgi6SAVyAxjQDxIXCgVlbWFpbBgQIAEoCUIIukgFcgMY/gESIgoQZGVlcF9saW5rX3ByZWZpeBgRIAEoCUIIukgFcgMY9AMSGgoIbG9nb191cmwYEiABKAlCCLpIBXIDGPQDEh4KDHJlZGlyZWN0X3VybBgTIAEoCUIIukgFcgMY0A8SJAoQZmVlX2Jhc2lzX3BvaW50cxgUIAEoBUIKukgHGgUYkE4oABIYCgd2ZXJzaW9uGBUgASgDQge6SAQiAigAEi4KCmNyZWF0ZWRfYXQYFiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYFyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFHJlcXVpcmVzX2JvZHlfc2hhMjU2GBggASgIEjMKDGNhbGxiYWNrX2FsZxgZIAEoDjITLmRjbS52MS5DYWxsYmFja0FsZ0IIukgFggECEAESMwoGc3RhdHVzGBogASgOMhkuZGNtLnYxLlBhcnRpY2lwYW50U3RhdHVzQgi6SAWCAQIQARI8ChFkZWVwX2xpbmtfY29udGVudBgbIAEoDjIXLmRjbS52MS5EZWVwTGlua0NvbnRlbnRCCLpIBYIBAhABKm0KD1BhcnRpY2lwYW50S2luZBIgChxQQVJUSUNJUEFOVF9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVUEFSVElDSVBBTlRfS0lORF9CQU5LEAESHQoZUEFSVElDSVBBTlRfS0lORF9NRVJDSEFOVBACKlcKCEJhbmtSb2xlEhkKFUJBTktfUk9MRV9VTlNQRUNJRklFRBAAEhcKE0JBTktfUk9MRV9JTklUSUFUT1IQARIXChNCQU5LX1JPTEVfUkVDSVBJRU5UEAIqeAoSQ2FsbGJhY2tCb2R5Rm9ybWF0EiQKIENBTExCQUNLX0JPRFlfRk9STUFUX1VOU1BFQ0lGSUVEEAASHQoZQ0FMTEJBQ0tfQk9EWV9GT1JNQVRfSlNPThABEh0KGUNBTExCQUNLX0JPRFlfRk9STUFUX1RFWFQQAipzCgtDYWxsYmFja0FsZxIcChhDQUxMQkFDS19BTEdfVU5TUEVDSUZJRUQQABIWChJDQUxMQkFDS19BTEdfUlMyNTYQARIWChJDQUxMQkFDS19BTEdfRVMyNTYQAhIWChJDQUxMQkFDS19BTEdfRUREU0EQAyp4Cg9EZWVwTGlua0NvbnRlbnQSIQodREVFUF9MSU5LX0NPTlRFTlRfVU5TUEVDSUZJRUQQABIiCh5ERUVQX0xJTktfQ09OVEVOVF9TSUdORURfT1JERVIQARIeChpERUVQX0xJTktfQ09OVEVOVF9PUkRFUl9JRBACKpcBChFQYXJ0aWNpcGFudFN0YXR1cxIiCh5QQVJUSUNJUEFOVF9TVEFUVVNfVU5TUEVDSUZJRUQQABIdChlQQVJUSUNJUEFOVF9TVEFUVVNfQUNUSVZFEAESIAocUEFSVElDSVBBTlRfU1RBVFVTX1NVU1BFTkRFRBACEh0KGVBBUlRJQ0lQQU5UX1NUQVRVU19DTE9TRUQQAypDCgZLZXlVc2USFwoTS0VZX1VTRV9VTlNQRUNJRklFRBAAEg8KC0tFWV9VU0VfU0lHEAESDwoLS0VZX1VTRV9FTkMQAkI0CgZkY20udjFQAVofZGNtLWdhdGV3YXkvZ2VuL2dvL2RjbS92MTtkY212MaoCBkRjbS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_dcm_v1_error, file_google_protobuf_timestamp]);
 
 /**
  * Where callbacks go. A kind without a URL of its own goes to `base`;
@@ -272,7 +272,7 @@ export type Participant = Message<"dcm.v1.Participant"> & {
   email: string;
 
   /**
-   * What a bank's deep link starts with; the order id is appended. Empty for merchants.
+   * What a bank's deep link starts with; what `deep_link_content` says is appended. Empty for merchants.
    *
    * @generated from field: string deep_link_prefix = 17;
    */
@@ -341,6 +341,14 @@ export type Participant = Message<"dcm.v1.Participant"> & {
    * @generated from field: dcm.v1.ParticipantStatus status = 26;
    */
   status: ParticipantStatus;
+
+  /**
+   * What follows `deep_link_prefix` in the bank's links. Only banks that have a prefix state it; at the registration of a new one,
+   * unspecified is the signed order.
+   *
+   * @generated from field: dcm.v1.DeepLinkContent deep_link_content = 27;
+   */
+  deepLinkContent: DeepLinkContent;
 };
 
 /**
@@ -522,6 +530,47 @@ export const CallbackAlgSchema: GenEnum<CallbackAlg> = /*@__PURE__*/
   enumDesc(file_dcm_v1_participant, 3);
 
 /**
+ * What follows a bank's deep-link prefix in its links.
+ *
+ * @generated from enum dcm.v1.DeepLinkContent
+ */
+export const DeepLinkContent = {
+  /**
+   * Not stated, or of a participant without deep links. A new bank gets the signed order.
+   *
+   * @generated from enum value: DEEP_LINK_CONTENT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The order's details as a compact JWS of the platform, whose payload is the OpenAPI schema `OrderDetailsClaims`.
+   *
+   * @generated from enum value: DEEP_LINK_CONTENT_SIGNED_ORDER = 1;
+   */
+  SIGNED_ORDER: 1,
+
+  /**
+   * The order's id, as banks have it that were registered before there was a choice.
+   *
+   * @generated from enum value: DEEP_LINK_CONTENT_ORDER_ID = 2;
+   */
+  ORDER_ID: 2,
+} as const;
+
+/**
+ * What follows a bank's deep-link prefix in its links.
+ *
+ * @generated from enum dcm.v1.DeepLinkContent
+ */
+export type DeepLinkContent = (typeof DeepLinkContent)[keyof typeof DeepLinkContent] | UnknownEnum;
+
+/**
+ * Describes the enum dcm.v1.DeepLinkContent.
+ */
+export const DeepLinkContentSchema: GenEnum<DeepLinkContent> = /*@__PURE__*/
+  enumDesc(file_dcm_v1_participant, 4);
+
+/**
  * What a participant may do now.
  *
  * @generated from enum dcm.v1.ParticipantStatus
@@ -567,7 +616,7 @@ export type ParticipantStatus = (typeof ParticipantStatus)[keyof typeof Particip
  * Describes the enum dcm.v1.ParticipantStatus.
  */
 export const ParticipantStatusSchema: GenEnum<ParticipantStatus> = /*@__PURE__*/
-  enumDesc(file_dcm_v1_participant, 4);
+  enumDesc(file_dcm_v1_participant, 5);
 
 /**
  * What a key is for.
@@ -609,5 +658,5 @@ export type KeyUse = (typeof KeyUse)[keyof typeof KeyUse] | UnknownEnum;
  * Describes the enum dcm.v1.KeyUse.
  */
 export const KeyUseSchema: GenEnum<KeyUse> = /*@__PURE__*/
-  enumDesc(file_dcm_v1_participant, 5);
+  enumDesc(file_dcm_v1_participant, 6);
 

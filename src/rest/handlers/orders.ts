@@ -4,7 +4,7 @@ import { requestIdHeader } from "../../wire/metadata.ts";
 import { orderForBank } from "../../wire/order.ts";
 import { asBank, type RequestContext, rpcOptions } from "../context.ts";
 import { coreReason, RestRefusal } from "../errors.ts";
-import { notFoundPage, paymentPage } from "../pages/paymentPage.ts";
+import { notFoundPage, paymentPage, takesSigned } from "../pages/paymentPage.ts";
 import { orderLinks, orderStatus } from "../translate/order.ts";
 
 type OrderHandlers = Pick<
@@ -27,13 +27,16 @@ export const orderHandlers: OrderHandlers = {
   },
 
   async showPaymentPage({ query }, context) {
-    const found = await findOrder(query.id, context);
+    const isMobile = query.mobile === undefined ? isPhone(context.headers) : query.mobile === 1;
+    const banks = isMobile ? await context.initiators() : [];
+    const found = await findOrder({ orderId: query.id.toLowerCase(), signedDetails: banks.some(takesSigned) }, context);
     if (!found) return { status: 404, type: "text/html", body: notFoundPage() };
     const links = orderLinks(query.id.toLowerCase(), context.deps.publicUrl);
-    const banks = query.mobile === 1 ? await context.initiators() : [];
     const now = context.deps.clock();
-    const body = await paymentPage({ found, now, banks, link: links.link_deeplinks, isMobile: query.mobile === 1 });
-    return { status: 200, type: "text/html", body };
+    const body = await paymentPage({ found, now, banks, link: links.link_deeplinks, isMobile });
+    // Whoever keeps the page must not show a phone's to a computer.
+    const headers = query.mobile === undefined ? { Vary: "Sec-CH-UA-Mobile, User-Agent" as const } : {};
+    return { status: 200, type: "text/html", headers, body };
   },
 
   async getOrderStatus({ query }, { deps }) {
@@ -48,6 +51,7 @@ export const orderHandlers: OrderHandlers = {
       bic: bank.bic,
       ...(bank.logoUrl === "" ? {} : { logo_url: bank.logoUrl }),
       deeplink_prefix: bank.deepLinkPrefix,
+      deep_link_content: takesSigned(bank) ? ("signed_order" as const) : ("order_id" as const),
     }));
     return { status: 200, type: "application/json", body };
   },
@@ -73,9 +77,18 @@ function onlyToken(inBody: string | undefined, inQuery: string | undefined): str
   return token;
 }
 
-async function findOrder(id: string, { deps }: RequestContext): Promise<GetOrderResponse | undefined> {
+/** What a browser says outright, or else what it calls itself: those of phones have "Mobi" in their names. */
+function isPhone(headers: RequestContext["headers"]): boolean {
+  const said = headers["sec-ch-ua-mobile"];
+  return said === "?1" || (said !== "?0" && /Mobi/i.test(headers["user-agent"] ?? ""));
+}
+
+async function findOrder(
+  wanted: { orderId: string; signedDetails: boolean },
+  { deps }: RequestContext,
+): Promise<GetOrderResponse | undefined> {
   try {
-    return await deps.clients.orders.getOrder({ orderId: id.toLowerCase() }, rpcOptions);
+    return await deps.clients.orders.getOrder(wanted, rpcOptions);
   } catch (error) {
     if (coreReason(error) === "ORDER_NOT_FOUND") return undefined;
     throw error;

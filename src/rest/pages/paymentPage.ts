@@ -2,12 +2,13 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { toString as qrCode } from "qrcode";
 import { type Order, OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
 import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
-import type { Participant } from "../../../gen/dcm/v1/participant_pb.ts";
+import { DeepLinkContent, type Participant } from "../../../gen/dcm/v1/participant_pb.ts";
 import { complete } from "../../wire/order.ts";
 import { amountText } from "../../wire/values.ts";
 import { escaped, page } from "./html.ts";
 
 export type PaymentPage = {
+  /** With its signed details where one of the banks takes them. */
   found: GetOrderResponse;
   now: Date;
   banks: readonly Participant[];
@@ -20,8 +21,10 @@ export type PaymentPage = {
 export async function paymentPage({ found, now, banks, link, isMobile }: PaymentPage): Promise<string> {
   const { order, merchant } = complete(found);
   const amount = `${amountText(order.amount?.amountMinor ?? 0n)} ${order.amount?.currency ?? ""}`;
-  const state = stateSentence(order, now);
-  const way = isMobile ? bankLinks(banks, order.id) : await qr(link);
+  // The core signs nothing for an order that is over, and its clock is the one that counts.
+  const isUnsigned = isMobile && banks.some(takesSigned) && found.signedDetails === "";
+  const state = stateSentence(order, now) ?? (isUnsigned ? isOverSentence : undefined);
+  const way = isMobile ? bankLinks(banks, found) : await qr(link);
   const content = [
     `<h1>${escaped(merchant.name)}</h1>`,
     `<p class="amount">${escaped(amount)}</p>`,
@@ -37,12 +40,17 @@ export function notFoundPage(): string {
   return page({ lang: "uk", title: "Замовлення не знайдено", kind: "payment", content });
 }
 
+/** Whether the links to a bank hold what the platform signs of the order. */
+export const takesSigned = ({ deepLinkContent }: Participant) => deepLinkContent === DeepLinkContent.SIGNED_ORDER;
+
+const isOverSentence = "Замовлення скасовано або строк його дії минув.";
+
 /** Why the order cannot be paid any more; undefined while it can. */
 function stateSentence(order: Order, now: Date): string | undefined {
   if (order.status === OrderStatus.SUCCESS) return "Замовлення сплачено.";
   if (order.status === OrderStatus.IN_PROGRESS) return "Платіж обробляється.";
   const isOver = order.expiresAt !== undefined && timestampMs(order.expiresAt) <= now.getTime();
-  if (order.status === OrderStatus.CANCELED || isOver) return "Замовлення скасовано або строк його дії минув.";
+  if (order.status === OrderStatus.CANCELED || isOver) return isOverSentence;
   return undefined;
 }
 
@@ -55,16 +63,16 @@ async function qr(link: string): Promise<string> {
   ].join("\n");
 }
 
-function bankLinks(banks: readonly Participant[], orderId: string): string {
-  const links = banks.map((bank) => bankLink(bank, orderId));
+function bankLinks(banks: readonly Participant[], found: GetOrderResponse): string {
+  const links = banks.map((bank) => bankLink(bank, takesSigned(bank) ? found.signedDetails : (found.order?.id ?? "")));
   if (links.length === 0) return '<p role="status">Жоден банк ще не приймає оплату з телефона.</p>';
   return `<p>Оберіть свій банк.</p><ul class="banks">${links.join("")}</ul>`;
 }
 
-function bankLink(bank: Participant, orderId: string): string {
+function bankLink(bank: Participant, content: string): string {
   // The name stands beside the logo, so the logo itself says nothing new to a screen reader.
   const logo = /^https:\/\//.test(bank.logoUrl) ? `<img src="${escaped(bank.logoUrl)}" alt=""> ` : "";
-  const target = escaped(bank.deepLinkPrefix + encodeURIComponent(orderId));
+  const target = escaped(bank.deepLinkPrefix + encodeURIComponent(content));
   return `<li><a href="${target}">${logo}${escaped(bank.name)}</a></li>`;
 }
 

@@ -44,6 +44,7 @@ export function registered({ signingJwks = [], ...given }: Given): Participant {
     requiresBodySha256: false,
     callbackAlg: "RS256",
     status: "active",
+    deepLinkContent: "signed_order",
     ...given,
   };
 }
@@ -52,6 +53,7 @@ export function registered({ signingJwks = [], ...given }: Given): Participant {
 export const fakePlatformKeys: PlatformKeys = {
   jwks: () => [],
   sign: async (claims) => JSON.stringify(claims),
+  isActive: () => true,
   secret: new Uint8Array(32),
   seal: () => ({ privateKey: Buffer.alloc(0), masterKeyId: "none" }),
   refresh: async () => undefined,

@@ -1,0 +1,46 @@
+import { peekJws } from "../sdk/jws.ts";
+import type { CoreContext } from "./context.ts";
+
+type SignedOrder = { kid: string; jws: string };
+
+const selectSigned = {
+  name: "select_signed_order",
+  text: "select kid, jws from signed_order where order_guid = $1",
+};
+
+// Stored only in the place of what the caller found, nothing or a token of the key `$4`. Of several that sign at the same moment
+// the first one's token is everybody's answer.
+const storeSigned = {
+  name: "store_signed_order",
+  text: `
+    insert into signed_order as stored (order_guid, kid, jws) values ($1, $2, $3)
+    on conflict (order_guid) do update set
+      kid = case when stored.kid = $4 then excluded.kid else stored.kid end,
+      jws = case when stored.kid = $4 then excluded.jws else stored.jws end
+    returning kid, jws`,
+};
+
+/**
+ * An order's details under the platform's signature, for deep links. Signed when somebody asks first, and stored: one signature
+ * serves all banks and all views. An order may outlive the key that signed it: once that key signs no more, the details are signed
+ * anew. A key stays published for a day after its last signature at least (`domain/platformKey.ts`), so whatever is answered can be
+ * verified for that long, unless somebody takes its key away at once.
+ */
+export async function signedDetails(
+  { db, platformKeys, now }: CoreContext,
+  orderGuid: string,
+  claimsAt: (now: Date) => Record<string, unknown>,
+): Promise<string> {
+  const [stored] = await db.hot<SignedOrder>(selectSigned, [orderGuid]);
+  if (stored !== undefined && platformKeys.isActive(stored.kid)) return stored.jws;
+  const jws = await platformKeys.sign(claimsAt(now()));
+  const [answer] = await db.hot<SignedOrder>(storeSigned, [orderGuid, kidOf(jws), jws, stored?.kid ?? null]);
+  if (answer === undefined) throw new Error("the database answered no signed order");
+  return answer.jws;
+}
+
+function kidOf(jws: string): string {
+  const read = peekJws(jws);
+  if (!read.ok || read.header.kid === undefined) throw new Error("the platform signed without a kid");
+  return read.header.kid;
+}

@@ -1,0 +1,33 @@
+import { readDeepLink } from "../sdk/deepLink.ts";
+import type { VerificationKey } from "../sdk/keys.ts";
+
+/** Opens an order's payment page as a phone does, and finds the link of the bank with this prefix. */
+export async function linkOnPage(platformUrl: string, order: { id: string }, prefix: string): Promise<string> {
+  const query = new URLSearchParams({ id: order.id, mobile: "1" });
+  const answer = await fetch(`${platformUrl}/api/v1/merchants/order?${query}`);
+  const page = await answer.text();
+  const begin = page.indexOf(`href="${prefix}`) + 'href="'.length;
+  const end = page.indexOf('"', begin);
+  if (begin < 'href="'.length || end < 0)
+    throw new Error(`The payment page (HTTP ${answer.status}) has no link to the bank`);
+  return page.slice(begin, end);
+}
+
+/**
+ * What a bank does with a link that its application was opened by. A link with the signed order names it when the platform has
+ * signed it; keys that do not know the signer are read again. A link with a bare id has no dots, and only asks for that order.
+ */
+export async function orderOfLink(
+  link: string,
+  prefix: string,
+  platformKeys: (refresh: boolean) => Promise<readonly VerificationKey[]>,
+): Promise<{ id: string }> {
+  if (!link.startsWith(prefix)) throw new Error("The link is one of another bank");
+  const content = link.slice(prefix.length);
+  if (!content.includes(".")) return { id: content };
+  const first = await readDeepLink(content, await platformKeys(false));
+  const isUnknown = !first.ok && first.problem === "unknown_key";
+  const read = isUnknown ? await readDeepLink(content, await platformKeys(true)) : first;
+  if (!read.ok) throw new Error(`The platform has not signed what the link holds: ${read.problem}`);
+  return { id: read.orderId };
+}
