@@ -23,7 +23,7 @@ export type OpenapiDocument = {
 
 /** The payloads of tokens: validated after the signature, apart from the body. CallbackClaims is only a part of others. */
 const claimsSchemas = /(?<!^Callback)Claims$|^ExpirationBody$/;
-const ownKeywords = ["x-dcm-code", "x-dcm-closed", "x-enumDescriptions", "x-jwt-claims", "example"];
+const ownKeywords = ["x-dcm-code", "x-dcm-closed", "x-dcm-problem", "x-enumDescriptions", "x-jwt-claims", "example"];
 const documentId = "dcm";
 const methods = ["get", "put", "post", "delete", "patch"];
 
@@ -135,23 +135,41 @@ function claimsNames(document: OpenapiDocument): string[] {
   return Object.keys(document.components.schemas).filter((name) => claimsSchemas.test(name));
 }
 
-/** The code of every field below a schema, by the field's JSON pointer. */
-function fieldCodes(document: OpenapiDocument, schema: Schema, pointer = ""): [string, string][] {
-  const parts = [schema, ...((schema.allOf as Schema[] | undefined) ?? [])].map((part) =>
-    resolved<Schema>(document, part),
+/** A schema and what its allOf adds to it. */
+function partsOf(document: OpenapiDocument, schema: unknown): Schema[] {
+  const own = resolved<Schema>(document, schema);
+  return [own, ...((own.allOf as unknown[] | undefined) ?? []).flatMap((part) => partsOf(document, part))];
+}
+
+/** Every field below a schema: its JSON pointer, and the parts of its own schema. */
+function fieldsOf(document: OpenapiDocument, schema: unknown, pointer = ""): [string, Schema[]][] {
+  const properties = partsOf(document, schema).flatMap((part) => Object.entries((part.properties as Schema) ?? {}));
+  return properties.flatMap(([name, property]): [string, Schema[]][] => {
+    const path = `${pointer}/${name}`;
+    return [[path, partsOf(document, property)], ...fieldsOf(document, property, path)];
+  });
+}
+
+/** The code of every field below a schema that has one. */
+function fieldCodes(document: OpenapiDocument, schema: Schema): [string, string][] {
+  return fieldsOf(document, schema).flatMap(([pointer, [own]]): [string, string][] =>
+    typeof own?.["x-dcm-code"] === "string" ? [[pointer, own["x-dcm-code"]]] : [],
   );
-  const properties = parts.flatMap((part) => Object.entries((part.properties as { [name: string]: Schema }) ?? {}));
-  const inner = parts
-    .slice(1)
-    .flatMap((part) => ((part.allOf as unknown[]) ? fieldCodes(document, part, pointer) : []));
-  return [
-    ...properties.flatMap(([name, property]): [string, string][] => {
-      const below = fieldCodes(document, property, `${pointer}/${name}`);
-      const code = property["x-dcm-code"];
-      return typeof code === "string" ? [[`${pointer}/${name}`, code], ...below] : below;
-    }),
-    ...inner,
-  ];
+}
+
+/** The fields below a schema that hold texts. */
+function textFields(document: OpenapiDocument, schema: Schema): string[] {
+  return fieldsOf(document, schema).flatMap(([pointer, parts]) =>
+    parts.some(({ type }) => [type].flat().includes("string")) ? [pointer] : [],
+  );
+}
+
+/** What is said of a text that breaks its schema, where the contract has words for it, by the schema's JSON pointer. */
+function ownWords(value: unknown, pointer: string): [string, string][] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([name, part]): [string, string][] =>
+    name === "x-dcm-problem" ? [[pointer, String(part)]] : ownWords(part, `${pointer}/${name}`),
+  );
 }
 
 function expressPath(path: string): string {
@@ -222,12 +240,14 @@ function validatorRow(route: Route): string {
 
 function claimsRow(document: OpenapiDocument, name: string): string {
   const schema = document.components.schemas[name] as Schema;
-  const codes = Object.fromEntries(fieldCodes(document, schema));
-  return `  ${name}: { validate: check<components["schemas"]["${name}"]>(validators.${name}), codes: ${JSON.stringify(codes)} },`;
+  const codes = JSON.stringify(Object.fromEntries(fieldCodes(document, schema)));
+  const texts = JSON.stringify(textFields(document, schema));
+  return `  ${name}: { validate: check<components["schemas"]["${name}"]>(validators.${name}), codes: ${codes}, texts: ${texts} },`;
 }
 
 export function operationsModule(document: OpenapiDocument): string {
   const all = routes(document);
+  const words = ownWords(document.components.schemas, "#/components/schemas");
   return `import type { components, operations as Documented } from "./types.ts";
 import * as parameterValidators from "./parameterValidators.ts";
 import * as validators from "./validators.ts";
@@ -235,6 +255,7 @@ import * as validators from "./validators.ts";
 /** Where a value breaks its schema. */
 export type SchemaProblem = {
   instancePath: string;
+  schemaPath: string;
   keyword: string;
   params: Record<string, unknown>;
   message?: string;
@@ -256,7 +277,10 @@ export const requestValidators: { [Id in OperationId]: { path?: Validate<unknown
 ${all.map(validatorRow).join("\n")}
 };
 
-/** The payloads of tokens, with the code of each field by its JSON pointer. */
+/** What is said of a text that breaks its schema, by the schema's JSON pointer. */
+export const problemWords: { [schemaPath: string]: string } = ${JSON.stringify(Object.fromEntries(words), null, 2)};
+
+/** The payloads of tokens, with the code of each field by its JSON pointer, and the fields that hold texts. */
 export const claims = {
 ${claimsNames(document)
   .map((name) => claimsRow(document, name))

@@ -58,6 +58,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/merchants/order/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel an order that nobody has begun to pay
+         * @description Ends an order before its `exp`: nobody can pay it any more, and no Expiration callback is sent for it. The token is the
+         *     authentication, signed like an order: it is verified with the keys of the merchant named by its `sub` claim, and kept with the
+         *     order. It may be old, but not from the future. An order's own token cancels nothing.
+         *
+         *     An order that is canceled or has expired is answered with its status, so the request can be repeated. Of a cancellation and a
+         *     payment message at the same moment exactly one wins: either the payment message is refused (`ORDER_IS_EXPIRED`), or the
+         *     cancellation (`ORDER_IS_BEING_PAID`).
+         */
+        post: operations["cancelOrder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/merchants/emitters": {
         parameters: {
             query?: never;
@@ -88,7 +114,8 @@ export interface paths {
         /**
          * Read an order before paying it
          * @description What the initiator bank needs to turn an order into a payment: the amount, the receiver's account, the purpose, and the
-         *     recipient bank's public key, for which the personal data of the payment message is encrypted. One of `id` and `order_id`
+         *     recipient bank's public key, for which the personal data of the payment message is encrypted; and whether it can be paid at all
+         *     (`status`). One of `id` and `order_id`
          *     must be given. Banks that can pay orders read every order, a bank without that role those of the merchants that it services.
          */
         get: operations["getOrderForBank"];
@@ -678,8 +705,23 @@ export interface components {
         Guid: string;
         /** @description The six-digit code of a bank. */
         BankCode: string;
-        /** @description A Ukrainian IBAN of 29 characters; its check digits are verified. */
+        /**
+         * @description A Ukrainian IBAN (`UA2!n6!n19!c`): `UA`, two check digits, the six digits of the bank and 19 digits or capital letters of the
+         *     account. Its check digits (ISO 7064) are verified.
+         */
         Iban: string;
+        /**
+         * @description A text for people. It has no control characters (C0, DEL, C1) and no line or paragraph separators (U+2028, U+2029), and at
+         *     least one character that is visible: white space and format characters alone are no text. Lengths count Unicode code points.
+         *     The pattern lists the invisible characters of the basic plane; those of the others alone are refused as well, as is half of a
+         *     surrogate pair.
+         */
+        PlainText: string;
+        /**
+         * @description An http or https URL that can be parsed (https://url.spec.whatwg.org), without a user name and password, white space and
+         *     backslashes. Its length counts Unicode code points.
+         */
+        WebUrl: string;
         /** @description An ISO 4217 alphabetic code; the platform is configured with the currencies that it serves. */
         Currency: string;
         /** @description An amount in major units with at most two decimals, such as 21 or 1500.75. */
@@ -713,6 +755,11 @@ export interface components {
         /** @description An order's token in a body. It is required unless the query carries it. */
         OrderEnvelope: {
             jwt?: components["schemas"]["OrderToken"];
+        };
+        /** @description The token of an order's cancellation in a body. */
+        OrderCancellationEnvelope: {
+            /** @description A token with OrderCancellationClaims, signed by the merchant. */
+            jwt: string;
         };
         /** @description A payment message's token in a body. */
         PaymentMessageEnvelope: {
@@ -844,7 +891,7 @@ export interface components {
         OrderClaims: {
             /** @description The merchant's identifier, as it was given at registration; an opaque string. */
             sub: string;
-            /** @description When the order expires, in seconds; at most 31 days ahead. */
+            /** @description When the order expires, in seconds; later than now and at most 366 days ahead, unless the deployment says another number of days. */
             exp: components["schemas"]["NumericDate"];
             /** @description When the order was made, in seconds; not in the future. */
             iat: components["schemas"]["NumericDate"];
@@ -853,24 +900,53 @@ export interface components {
             /** @description The currency to pay in. */
             cur: components["schemas"]["Currency"];
             /** @description The order's number in the merchant's own books, unique for the merchant. */
-            ref: string;
+            ref: components["schemas"]["PlainText"];
             /** @description What the payer pays for. */
-            prp: string;
+            prp: components["schemas"]["PlainText"];
             /** @description Where the payer's browser returns to. */
-            url: string;
+            url: components["schemas"]["WebUrl"];
             /** @description Who finally gets the money, when that is not the merchant. */
-            fri?: components["schemas"]["UltimateBeneficiary"];
+            fri?: components["schemas"]["StatedBeneficiary"];
         };
-        /** @description The final receiver of an order's money. */
+        /**
+         * @description What a merchant says to cancel an order.
+         * @example {
+         *       "sub": "623e460b-9ffd-41df",
+         *       "order_id": "3aa202bc-6b20-445d-8969-8274b11c66d0",
+         *       "iat": 1707109571
+         *     }
+         */
+        OrderCancellationClaims: {
+            /** @description The merchant's identifier, as in the order. */
+            sub: string;
+            /** @description The identifier that the platform gave the order. */
+            order_id: components["schemas"]["Guid"];
+            /** @description When the merchant canceled it, in seconds; not in the future. */
+            iat: components["schemas"]["NumericDate"];
+        };
+        /** @description The final receiver of an order's money, as the merchant states it. */
+        StatedBeneficiary: {
+            /** @description The beneficiary's name. */
+            frn: components["schemas"]["PlainText"];
+            /** @description The beneficiary's tax number. */
+            frc: components["schemas"]["PlainText"];
+            /** @description The beneficiary's account; only its shape is checked. */
+            fra: string;
+            /** @description The code of the bank that keeps the account. */
+            frb: components["schemas"]["BankCode"];
+            /** @description The beneficiary's merchant category code. */
+            frm: string;
+        };
+        /** @description The final receiver of an order's money, as the order says. */
         UltimateBeneficiary: {
             /** @description The beneficiary's name. */
             frn: string;
             /** @description The beneficiary's tax number. */
             frc: string;
-            /** @description The beneficiary's account; only its shape is checked. */
+            /** @description The beneficiary's account. */
             fra: string;
             /** @description The code of the bank that keeps the account. */
-            frb: components["schemas"]["BankCode"];
+            frb: string;
             /** @description The beneficiary's merchant category code. */
             frm: string;
         };
@@ -888,8 +964,8 @@ export interface components {
              */
             jwt?: string;
         };
-        /** @description An order as the initiator bank sees it. */
-        OrderForBank: {
+        /** @description What an order says, whatever becomes of it. */
+        OrderDetails: {
             /** @description The order's identifier. */
             id: components["schemas"]["Guid"];
             /** @description When the order expires, in Unix seconds. */
@@ -918,12 +994,21 @@ export interface components {
             bic: components["schemas"]["BankCode"];
             /** @description Who finally gets the money, when that is not the merchant. */
             fri?: components["schemas"]["UltimateBeneficiary"];
+        };
+        /** @description An order as the initiator bank sees it. */
+        OrderForBank: components["schemas"]["OrderDetails"] & {
             /** @description The recipient bank's key, for which personal data is encrypted. */
             public_key?: components["schemas"]["Jwk"];
+            /**
+             * @description Where the order stands by the platform's clock. Only an order that is `Created` can be paid: a payer must not be debited
+             *     for any other.
+             */
+            status: components["schemas"]["OrderState"];
         };
         /**
          * @description What the platform signs of an order for deep links. It tells the bank which order to read (`id`) and what to show until then;
-         *     what is paid is what the order says when the bank reads it. `public_key` is not among it.
+         *     what is paid is what the order says when the bank reads it. Where the order stands (`status`) is not among it, for a signature
+         *     outlives that, nor is `public_key`.
          * @example {
          *       "id": "3aa202bc-6b20-445d-8969-8274b11c66d0",
          *       "exp": 1719493881,
@@ -948,7 +1033,7 @@ export interface components {
          *       "iat": 1707105972
          *     }
          */
-        OrderDetailsClaims: components["schemas"]["OrderForBank"] & {
+        OrderDetailsClaims: components["schemas"]["OrderDetails"] & {
             /** @description When the platform signed it, in Unix seconds. */
             iat: number;
         };
@@ -975,7 +1060,10 @@ export interface components {
             payment_message_guid: components["schemas"]["Guid"];
             /** @description The order's purpose. */
             purpose: string;
-            /** @description Why the order has its state; empty while nothing has happened. */
+            /**
+             * @description Why the order has its state; empty while nothing has happened. `Order is paid`; of a canceled one `Order is expired`,
+             *     `Order is canceled by the merchant`, or why its payment message was rejected.
+             */
             reason: string;
             /**
              * @description Always empty here.
@@ -991,12 +1079,14 @@ export interface components {
              * @constant
              */
             sender_account_iban: "";
-            /**
-             * @description The order's state.
-             * @enum {string}
-             */
-            status: "Created" | "In Progress" | "Success" | "Canceled";
+            /** @description The order's state. */
+            status: components["schemas"]["OrderState"];
         };
+        /**
+         * @description Where an order stands. From its expiry on an order that nobody has begun to pay is `Canceled`.
+         * @enum {string}
+         */
+        OrderState: "Created" | "In Progress" | "Success" | "Canceled";
         /** @description The answer to the status of an order that does not exist. */
         EmptyObject: Record<string, never>;
         /** @description An initiator bank that can be opened by a deep link. */
@@ -1049,9 +1139,9 @@ export interface components {
          */
         PaymentMessageClaims: {
             /** @description The token's identifier, unique for the bank. */
-            jti: string;
+            jti: components["schemas"]["PlainText"];
             /** @description The payment's identifier in the bank's own books, unique for the bank. */
-            payment_message_external_id: string;
+            payment_message_external_id: components["schemas"]["PlainText"];
             /** @description The amount that was paid; it need not be the order's. */
             amount: components["schemas"]["Amount"];
             /** @description The currency that was paid in. */
@@ -1083,7 +1173,7 @@ export interface components {
             /** @description The order that was paid. */
             order_id: components["schemas"]["Guid"];
             /** @description The payment's purpose as the payer's bank has it; it need not be the order's. */
-            purpose: string;
+            purpose: components["schemas"]["PlainText"];
             /**
              * Format: date
              * @description The date on which the bank made the message, in Kyiv.
@@ -1112,7 +1202,10 @@ export interface components {
         Encryption: {
             /** @description The 12-byte nonce in base64. */
             nonce: string;
-            /** @description The message's AES-256 key, encrypted by RSA-OAEP with SHA-256 for the recipient bank, in standard base64 with padding. */
+            /**
+             * @description The message's AES-256 key, encrypted by RSA-OAEP with SHA-256 for the recipient bank, in standard base64 with padding. It is
+             *     as long as the modulus of the bank's key: 344 characters for 2048 bits.
+             */
             encrypted_key: string;
             /**
              * @description The `kid` of the recipient bank's key that was used, which is the `public_key` of the order as it was read. Without it the
@@ -1655,7 +1748,7 @@ export interface components {
              * @description The transfer's identifier in the bank's books: unique for the bank among its settlement payments (not among its payment
              *     messages) and used for one register, ever.
              */
-            payment_message_external_id: string;
+            payment_message_external_id: components["schemas"]["PlainText"];
             /** @description The account that was paid to, which is the register's `charging_account`. */
             creditor_iban: string;
             /** @description The amount in major units with at most two decimals, which is the register's `total_amount_to_pay`. */
@@ -1917,7 +2010,7 @@ export interface components {
          * @description What was refused, for programs.
          * @enum {string}
          */
-        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE" | "TOKEN_STALE" | "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID" | "TOKEN_AUDIENCE" | "PARTICIPANT_SUSPENDED" | "RECEIVER_COUNTERPARTY_SUSPENDED" | "INVALID_KEY";
+        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE" | "TOKEN_STALE" | "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID" | "TOKEN_AUDIENCE" | "PARTICIPANT_SUSPENDED" | "RECEIVER_COUNTERPARTY_SUSPENDED" | "INVALID_KEY" | "ORDER_IS_BEING_PAID";
         /** @description A refusal. */
         ErrorAnswer: {
             /** @description What was refused, for people. */
@@ -2550,6 +2643,94 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    cancelOrder: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The cancellation's token. */
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJzdWIiOiI2MjNlNDYwYi05ZmZkLTQxZGYiLCJvcmRlcl9pZCI6IjNhYTIwMmJjLTZiMjAtNDQ1ZC04OTY5LTgyNzRiMTFjNjZkMCIsImlhdCI6MTcwNzEwOTU3MX0.BaWB_N3SDILJzzmq31kIOowqvwuugx0DqPFLPluvOq5KhEHiMFRtbshZgQ3BpZ7lyZtYs-_o44YHjLWv6K3sfH8Hx7k44jhvfFeNC7MwhdDQi5hsjdIHEzPhen0ill4hBlwMbe_6e1ImZ8yrq4e6Y383kOFDzQ0D8bi4mU7Xf3NlNVy6cGF1Ltgg85LwrufEHWsAcajgPUnm0d7gs-lkVGE-r_jXGIB2N5LTXcJcQqU6F8g0r1Tbj-qghrWYeyjmEyuTh37I5mNQkuBRqoAO0OXhMwhhf_fUl60CNuUAMOKp7d4xQdKUXLEwod4TnYVmFoGP9GGAPWtx270PL4LDmw"
+                 *     }
+                 */
+                "application/json": components["schemas"]["OrderCancellationEnvelope"];
+            };
+        };
+        responses: {
+            /** @description The order is not to be paid any more; its state. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "amount": 1000,
+                     *       "amount_matched": false,
+                     *       "callback_guid": null,
+                     *       "code": null,
+                     *       "currency": "UAH",
+                     *       "order_id": "3aa202bc-6b20-445d-8969-8274b11c66d0",
+                     *       "payment_message_external_id": "",
+                     *       "payment_message_guid": "00000000-0000-0000-0000-000000000000",
+                     *       "purpose": "Payment for goods/services",
+                     *       "reason": "Order is canceled by the merchant",
+                     *       "receiver_account_iban": "",
+                     *       "ref_found": null,
+                     *       "ref_number": "d4ee06f",
+                     *       "sender_account_iban": "",
+                     *       "status": "Canceled"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OrderStatus"];
+                };
+            };
+            /** @description The merchant has no such order, or the request is malformed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "order_id names no order of the merchant",
+                     *       "code": "ORDER_NOT_FOUND",
+                     *       "field": "order_id"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Suspended"];
+            /** @description Somebody is paying the order, or has paid it. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "the order is being paid, or is paid",
+                     *       "code": "ORDER_IS_BEING_PAID",
+                     *       "field": "order_id"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listEmitters: {
         parameters: {
             query?: never;
@@ -2633,7 +2814,8 @@ export interface operations {
                      *         "kid": "9A21DD62-DA56-402D-87A5-4714B113DAD4",
                      *         "kty": "RSA",
                      *         "use": "sig"
-                     *       }
+                     *       },
+                     *       "status": "Created"
                      *     }
                      */
                     "application/json": components["schemas"]["OrderForBank"];

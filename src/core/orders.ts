@@ -3,10 +3,10 @@ import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
   clockToleranceMs,
   isSameOrder,
-  maxOrderLifeMs,
   type Order,
   type OrderRequest,
   type OrderStatus,
+  orderLifeMs,
   orderProblem,
   orderTimeProblem,
   orderTransitions,
@@ -35,16 +35,30 @@ export type OrderRow = {
   expires_at: Date;
   status: OrderStatus;
   created_at: Date;
+  canceled_by_merchant: boolean;
 };
 
-const columns =
-  "guid, merchant_guid, ref, amount_minor, currency, purpose, redirect_url, ultimate_creditor, issued_at, expires_at, status, created_at";
+const columnsBut = (status: string) => `
+  guid, merchant_guid, ref, amount_minor, currency, purpose, redirect_url, ultimate_creditor, issued_at, expires_at, ${status},
+  created_at, cancel_jws is not null as canceled_by_merchant`;
+export const orderColumns = columnsBut("status");
+
+// Nobody may begin to pay once the time is up, though the order is canceled a little later: whoever reads it must not take it
+// for open.
+const columnsAsOfNow = columnsBut(
+  `case when status = '${orderTransitions.expired.from}' and expires_at <= now() then '${orderTransitions.expired.to}' else status end as status`,
+);
 
 /** What the statement adds: two instants by the database's clock, and what the order is paid to. */
 const addedColumns = ["created_at", "updated_at", "creditor_account", "creditor_agent_guid", "encryption_key_id"];
 
+/** What comes later, if it comes. */
+const laterColumns = ["cancel_jws"];
+
 /** What the caller hands in. */
-const givenColumns = columnsOf(PaymentOrderEntity).filter((column) => !addedColumns.includes(column));
+const givenColumns = columnsOf(PaymentOrderEntity).filter(
+  (column) => ![...addedColumns, ...laterColumns].includes(column),
+);
 
 // Orders come in the order of their unique key, so that of two nodes with the same ones one waits for the other. An order
 // whose times are wrong as of now is not inserted, nor one whose merchant was changed since its signature was verified;
@@ -65,7 +79,7 @@ const insertOrders = {
         and o.issued_at <= now() + $3 * interval '1 millisecond'
       order by o.merchant_guid, o.ref
       on conflict (merchant_guid, ref) do nothing
-      returning ${columns}
+      returning ${orderColumns}
     )
     select judged_at, unchanged, inserted.* from (
       select now() as judged_at, array(select guid::text from unchanged) as unchanged
@@ -75,7 +89,7 @@ const insertOrders = {
 const selectByRef = {
   name: "select_orders_by_ref",
   text: `
-    select ${columns} from payment_order
+    select ${orderColumns} from payment_order
     join unnest($1::uuid[], $2::text[]) as asked(merchant, reference)
       on merchant_guid = asked.merchant and ref = asked.reference`,
 };
@@ -83,7 +97,7 @@ const selectByRef = {
 const selectByGuid = {
   name: "select_order",
   text: `
-    select ${columns}, paid_to.account as "creditorAccount", paid_to.bank as "creditorAgentGuid", key.jwk as "encryptionJwk"
+    select ${columnsAsOfNow}, paid_to.account as "creditorAccount", paid_to.bank as "creditorAgentGuid", key.jwk as "encryptionJwk"
     from payment_order o
     cross join lateral (
       select coalesce(o.creditor_account, merchant.iban) as account,
@@ -143,7 +157,8 @@ export async function createOrders(
     }
     const found = known.get(refKey(request.merchantGuid, request.ref));
     const isNew = found !== undefined && !found.alreadyExisted;
-    const problem = problems[index] ?? (isNew ? undefined : orderTimeProblem(request, judgedAt));
+    const problem =
+      problems[index] ?? (isNew ? undefined : orderTimeProblem(request, judgedAt, context.maxOrderLifeDays));
     // An order that was accepted in time and has expired since may be repeated: its merchant never heard the answer.
     const isRepeat =
       problem?.refused === "ORDER_IS_EXPIRED" && found !== undefined && isSameOrder(found.order, request);
@@ -173,7 +188,7 @@ async function insertAndRead(
   if (requests.length === 0) return { known, judgedAt: new Date(0), unchanged: new Set<string>() };
   const rows = await context.db.hot<OrderRow & { judged_at: Date; unchanged: string[] }>(insertOrders, [
     JSON.stringify(requests.map((request) => orderJson(context, request))),
-    maxOrderLifeMs,
+    orderLifeMs(context.maxOrderLifeDays),
     clockToleranceMs,
     [...versions.keys()],
     [...versions.values()],
@@ -251,6 +266,7 @@ export function toOrder(row: OrderRow): Order {
     expiresAt: row.expires_at,
     status: row.status,
     createdAt: row.created_at,
+    canceledByMerchant: row.canceled_by_merchant,
   };
 }
 
@@ -265,7 +281,8 @@ export type OrderWithParties = {
 };
 
 /**
- * Reads an order with its merchant, the servicing bank and its payment message. `reader`: the bank that reads it; undefined for
+ * Reads an order with its merchant, the servicing bank and its payment message; one whose time is up is canceled from that
+ * instant on. `reader`: the bank that reads it; undefined for
  * a service. An order that cannot be paid for now is not shown to a bank that would pay it.
  */
 export async function getOrder(
@@ -274,7 +291,7 @@ export async function getOrder(
   reader?: Participant,
 ): Promise<OrderWithParties | Refusal> {
   const [row] = isGuid(orderGuid) ? await context.db.hot<OrderRow & PaidTo>(selectByGuid, [orderGuid]) : [];
-  const notFound = () => refuse("ORDER_NOT_FOUND", "order not found", { field: "id" });
+  const notFound = () => refuse("ORDER_NOT_FOUND", "order not found", { field: "order_id" });
   if (row === undefined) return notFound();
   const merchant = await getParticipant(context, { guid: row.merchant_guid });
   if (isRefusal(merchant)) return merchant;

@@ -7,6 +7,7 @@ import {
   type PublicJwk,
   type StatedKeys,
 } from "../domain/participant.ts";
+import { lengthOf } from "../domain/text.ts";
 import type { CoreContext, UrlProblem } from "./context.ts";
 import { isNotRetired } from "./participantRows.ts";
 
@@ -93,7 +94,7 @@ async function callbackUrlProblem(
   url: string | undefined,
 ): Promise<Refusal | undefined> {
   if (url === undefined) return undefined;
-  const isLong = url.length > 2000;
+  const isLong = lengthOf(url) > 2000;
   const problem = isLong
     ? { text: "is longer than 2000 characters", ofHost: false }
     : await context.callbackUrlProblem(url);

@@ -1,6 +1,7 @@
 import { type Actor, actorName } from "../domain/actor.ts";
 import type { CallbackKind, CallbackState, StoredOutcome } from "../domain/callback.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
+import { lengthOf } from "../domain/text.ts";
 import { digestOf, insertEntry } from "./audit.ts";
 import { toDue } from "./callbacks.ts";
 import type { CoreContext } from "./context.ts";
@@ -268,7 +269,7 @@ export async function resolveCallback(
   guid: string,
   note: string,
 ): Promise<CallbackView | Refusal> {
-  if (note === "" || note.length > 2000) {
+  if (note === "" || lengthOf(note) > 2000) {
     return refuse("INVALID_REQUEST", "note does not have 1 to 2000 characters", { field: "note" });
   }
   const found = await getCallback(context, guid);

@@ -74,6 +74,7 @@ export const answers = {
   PARTICIPANT_SUSPENDED: { status: 403 },
   RECEIVER_COUNTERPARTY_SUSPENDED: { status: 400 },
   INVALID_KEY: { status: 400 },
+  ORDER_IS_BEING_PAID: { status: 409 },
 } as const satisfies Record<ErrorCode, Answer>;
 
 /** As the documents have it: it may have happened all the same, and a repeat hears 208. */
@@ -136,11 +137,6 @@ export class RestRefusal extends Error {
 
 export type RefusalDetails = { text?: string; field?: string; paymentMessageGuid?: string };
 
-/** The reason that the core gave, if the error comes from the core. */
-export function coreReason(error: unknown): ReasonName | undefined {
-  return error instanceof ConnectError ? detailOf(error)?.name : undefined;
-}
-
 function detailOf(error: ConnectError) {
   const [detail] = error.findDetails(ErrorDetailSchema);
   const name = detail && reasonNames.get(detail.reason);
@@ -153,8 +149,8 @@ const reasonNames = new Map(
   ),
 );
 
-/** Any error as a refusal; undefined for what nobody expected. */
-export function asRefusal(error: unknown): RestRefusal | undefined {
+/** Any error as a refusal; undefined for what nobody expected. `names`: how this caller calls fields that the core names. */
+export function asRefusal(error: unknown, names: Readonly<Record<string, string>> = {}): RestRefusal | undefined {
   if (error instanceof RestRefusal) return error;
   if (!(error instanceof ConnectError)) return undefined;
   const known = detailOf(error);
@@ -165,7 +161,7 @@ export function asRefusal(error: unknown): RestRefusal | undefined {
   const { detail, name } = known;
   const code = name in otherCodes ? otherCodes[name as keyof typeof otherCodes] : (name as ErrorCode);
   if (code === "INTERNAL_ERROR") return undefined;
-  const field = restFields[detail.field] ?? detail.field;
+  const field = names[detail.field] ?? restFields[detail.field] ?? detail.field;
   return new RestRefusal(code, {
     // The text names the field as well, and must name it as the caller knows it.
     ...(detail.message ? { text: detail.message.replace(detail.field, () => field) } : {}),

@@ -68,6 +68,7 @@ export function toOrder(order: Order): Whole<typeof OrderSchema> {
     expiresAt: timestampFromDate(order.expiresAt),
     status: orderStatuses[order.status],
     createdAt: timestampFromDate(order.createdAt),
+    canceledByMerchant: order.canceledByMerchant,
   };
 }
 
@@ -99,6 +100,15 @@ export function toPaymentMessage(message: PaymentMessage): Whole<typeof PaymentM
     status: paymentMessageStatuses[message.status],
     reason: message.reason,
     receivedAt: timestampFromDate(message.receivedAt),
+  };
+}
+
+/** As one of many: without what is encrypted for the recipient bank alone, which is most of its bytes. */
+export function toListedPaymentMessage(message: PaymentMessage): Whole<typeof PaymentMessageSchema> {
+  return {
+    ...toPaymentMessage({ ...message, debtorName: "", debtorTaxNumber: "", creditorName: "", creditorTaxNumber: "" }),
+    encryption: undefined,
+    creditorAgentJwk: "",
   };
 }
 

@@ -3,12 +3,12 @@ import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
 import type { Participant } from "../../gen/dcm/v1/participant_pb.ts";
 import type { Whole } from "../../gen/rest/operations.ts";
 import type { components } from "../../gen/rest/types.ts";
-import { amountNumber, publicJwk, unixSeconds } from "./values.ts";
+import { amountNumber, unixSeconds } from "./values.ts";
 
 type Schemas = components["schemas"];
 
-/** An order as a bank reads it (wire contract, section 4, "Order for a bank"). */
-export function orderForBank(found: GetOrderResponse): Whole<Schemas["OrderForBank"]> {
+/** What an order says, whatever becomes of it (wire contract, section 4, "Order for a bank"). */
+export function orderDetails(found: GetOrderResponse): Whole<Schemas["OrderDetails"]> {
   const { order, merchant, creditorAgent } = complete(found);
   return {
     id: order.id,
@@ -25,14 +25,12 @@ export function orderForBank(found: GetOrderResponse): Whole<Schemas["OrderForBa
     logo_url: merchant.logoUrl || undefined,
     bic: creditorAgent.bic,
     fri: order.ultimateCreditor && friOf(order.ultimateCreditor),
-    public_key: publicJwk(found.encryptionJwk, { alg: true }),
   };
 }
 
-/** The same as claims that the platform signs, for deep links that a merchant draws itself. */
-export function orderDetailsClaims(found: GetOrderResponse, now: Date): Record<string, unknown> {
-  const { public_key: _notPartOfALink, ...details } = orderForBank(found);
-  return { ...details, iat: Math.floor(now.getTime() / 1000) };
+/** The same as claims that the platform signs, for deep links. */
+export function orderDetailsClaims(found: GetOrderResponse, now: Date): Whole<Schemas["OrderDetailsClaims"]> {
+  return { ...orderDetails(found), iat: Math.floor(now.getTime() / 1000) };
 }
 
 function friOf(creditor: UltimateCreditor): Whole<Schemas["UltimateBeneficiary"]> {

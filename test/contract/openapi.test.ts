@@ -92,7 +92,7 @@ describe("examples", () => {
     });
     expect(bare).toHaveLength(3);
     tokens.push(...bare);
-    expect(tokens).toHaveLength(12);
+    expect(tokens).toHaveLength(13);
     for (const { jwt, of } of tokens) {
       expect(payload(jwt), of).toEqual(examplesOf(of)[0]);
     }
@@ -130,7 +130,12 @@ describe("codes", () => {
   });
 
   test("every field of the tokens that arrive has a code", () => {
-    for (const name of ["OrderClaims", "PaymentMessageClaims", "CxAuthorizationClaims"] as const) {
+    for (const name of [
+      "OrderClaims",
+      "OrderCancellationClaims",
+      "PaymentMessageClaims",
+      "CxAuthorizationClaims",
+    ] as const) {
       const required = schemas[name]?.required as string[];
       expect(Object.keys(claims[name].codes)).toEqual(expect.arrayContaining(required.map((field) => `/${field}`)));
     }

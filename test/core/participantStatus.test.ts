@@ -23,6 +23,7 @@ import {
   type GivenKey,
   iban,
   merchantRegistration,
+  modulus,
   openPlatform,
   operator,
   type Parties,
@@ -46,7 +47,7 @@ beforeAll(async () => {
     // Real keys stay what they are; the others only have a name.
     publicKey: async (jwk) => {
       const { kid, n, x } = jwk as GivenKey & { x?: string };
-      return x === undefined ? { kty: "RSA", alg: "RS256", kid, n: n ?? `n of ${kid}` } : (jwk as PublicJwk);
+      return x === undefined ? { kty: "RSA", alg: "RS256", kid, n: modulus(n ?? `n of ${kid}`) } : (jwk as PublicJwk);
     },
   });
 });

@@ -136,6 +136,7 @@ export function exampleOrder(keys: Keys, change: Partial<Order> = {}): OrderWith
     expiresAt: new Date(1719493881000),
     status: "created",
     createdAt: NOW,
+    canceledByMerchant: false,
     ...change,
   };
   const paidTo = { creditorAccount: merchant.iban, encryptionJwk: exampleKey };

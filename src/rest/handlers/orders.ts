@@ -3,17 +3,16 @@ import type { Participant } from "../../../gen/dcm/v1/participant_pb.ts";
 import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { requestIdHeader } from "../../wire/metadata.ts";
-import { orderForBank } from "../../wire/order.ts";
 import { asBank, type RequestContext, rpcOptions } from "../context.ts";
-import { coreReason, RestRefusal } from "../errors.ts";
+import { asRefusal, RestRefusal } from "../errors.ts";
 import { notFoundPage, paymentPage, takesSigned } from "../pages/paymentPage.ts";
-import { orderLinks, orderStatus } from "../translate/order.ts";
+import { orderForBank, orderLinks, orderStatus } from "../translate/order.ts";
 
 type Schemas = components["schemas"];
 
 type OrderHandlers = Pick<
   Handlers<RequestContext>,
-  "createOrder" | "showPaymentPage" | "getOrderStatus" | "listEmitters" | "getOrderForBank"
+  "createOrder" | "cancelOrder" | "showPaymentPage" | "getOrderStatus" | "listEmitters" | "getOrderForBank"
 >;
 
 export const orderHandlers: OrderHandlers = {
@@ -35,10 +34,18 @@ export const orderHandlers: OrderHandlers = {
     return { status: 201, type: "application/json", body: created };
   },
 
+  async cancelOrder({ body }, { deps, requestId }) {
+    const canceled = await deps.clients.orders.cancelOrder(
+      { jws: body.jwt },
+      { ...rpcOptions, headers: { [requestIdHeader]: requestId } },
+    );
+    return { status: 200, type: "application/json", body: orderStatus(canceled) };
+  },
+
   async showPaymentPage({ query }, context) {
     const isMobile = query.mobile === undefined ? isPhone(context.headers) : query.mobile === 1;
     const banks = isMobile ? await context.initiators() : [];
-    const found = await findOrder({ orderId: query.id.toLowerCase(), signedDetails: banks.some(takesSigned) }, context);
+    const found = await findOrder({ id: query.id, signedDetails: banks.some(takesSigned) }, context);
     if (!found) return { status: 404, type: "text/html", body: notFoundPage() };
     const links = orderLinks(query.id.toLowerCase(), context.deps.publicUrl);
     const now = context.deps.clock();
@@ -48,8 +55,8 @@ export const orderHandlers: OrderHandlers = {
     return { status: 200, type: "text/html", headers, body };
   },
 
-  async getOrderStatus({ query }, { deps }) {
-    const found = await deps.clients.orders.getOrder({ orderId: query.id.toLowerCase() }, rpcOptions);
+  async getOrderStatus({ query }, context) {
+    const found = await readOrder({ id: query.id }, context, rpcOptions);
     return { status: 200, type: "application/json", body: orderStatus(found) };
   },
 
@@ -59,8 +66,7 @@ export const orderHandlers: OrderHandlers = {
   },
 
   async getOrderForBank({ query }, context) {
-    const orderId = onlyOrderId(query.id, query.order_id);
-    const found = await context.deps.clients.orders.getOrder({ orderId }, asBank(context));
+    const found = await readOrder(onlyOrderId(query.id, query.order_id), context, asBank(context));
     return { status: 200, type: "application/json", body: orderForBank(found) };
   },
 };
@@ -89,14 +95,14 @@ function onlyToken(inBody = "", inQuery = ""): string {
 }
 
 /** The order's identifier under either of its names. */
-function onlyOrderId(id: string | undefined, orderId: string | undefined): string {
-  const wanted = (id ?? orderId)?.toLowerCase();
+function onlyOrderId(id: string | undefined, orderId: string | undefined): WantedOrder {
+  const wanted = id ?? orderId;
   if (wanted === undefined) throw new RestRefusal("INVALID_REQUEST", { text: "id is missing", field: "id" });
-  if (orderId !== undefined && orderId.toLowerCase() !== wanted) {
+  if (orderId !== undefined && orderId.toLowerCase() !== wanted.toLowerCase()) {
     const text = "order_id is given beside id and names another order";
     throw new RestRefusal("INVALID_REQUEST", { text, field: "order_id" });
   }
-  return wanted;
+  return { id: wanted, parameter: id === undefined ? "order_id" : "id" };
 }
 
 /** What a browser says outright, or else what it calls itself: those of phones have "Mobi" in their names. */
@@ -105,14 +111,27 @@ function isPhone(headers: RequestContext["headers"]): boolean {
   return said === "?1" || (said !== "?0" && /Mobi/i.test(headers["user-agent"] ?? ""));
 }
 
-async function findOrder(
-  wanted: { orderId: string; signedDetails: boolean },
+/** `parameter`: by which the caller has named it, where that is not `id`. */
+type WantedOrder = { id: string; parameter?: "id" | "order_id"; signedDetails?: boolean };
+
+/** Reads an order; a refusal calls the parameter as the caller does. */
+async function readOrder(
+  { id, parameter = "id", signedDetails = false }: WantedOrder,
   { deps }: RequestContext,
-): Promise<GetOrderResponse | undefined> {
+  options: typeof rpcOptions,
+): Promise<GetOrderResponse> {
   try {
-    return await deps.clients.orders.getOrder(wanted, rpcOptions);
+    return await deps.clients.orders.getOrder({ orderId: id.toLowerCase(), signedDetails }, options);
   } catch (error) {
-    if (coreReason(error) === "ORDER_NOT_FOUND") return undefined;
+    throw asRefusal(error, { order_id: parameter }) ?? error;
+  }
+}
+
+async function findOrder(wanted: WantedOrder, context: RequestContext): Promise<GetOrderResponse | undefined> {
+  try {
+    return await readOrder(wanted, context, rpcOptions);
+  } catch (error) {
+    if (error instanceof RestRefusal && error.code === "ORDER_NOT_FOUND") return undefined;
     throw error;
   }
 }

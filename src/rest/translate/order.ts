@@ -1,9 +1,9 @@
 import { type Order, OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
-import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
+import type { CancelOrderResponse, GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import { operations, type Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
-import { complete } from "../../wire/order.ts";
-import { amountNumber } from "../../wire/values.ts";
+import { complete, orderDetails } from "../../wire/order.ts";
+import { amountNumber, publicJwk } from "../../wire/values.ts";
 import { type Answered, enumText, enumTexts } from "./enumText.ts";
 
 type Schemas = components["schemas"];
@@ -15,16 +15,25 @@ export function orderLinks(id: string, publicUrl: string): Pick<Schemas["OrderCr
   return { link_deeplinks: `${link}&mobile=1`, link_qr: `${link}&mobile=0` };
 }
 
-const statusText = enumTexts<Answered<OrderStatus>, Schemas["OrderStatus"]["status"]>()({
+const statusText = enumTexts<Answered<OrderStatus>, Schemas["OrderState"]>()({
   [OrderStatus.CREATED]: "Created",
   [OrderStatus.IN_PROGRESS]: "In Progress",
   [OrderStatus.SUCCESS]: "Success",
   [OrderStatus.CANCELED]: "Canceled",
 });
 
-export function orderStatus(found: GetOrderResponse): Whole<Schemas["OrderStatus"]> {
-  const { order } = complete(found);
-  const message = found.paymentMessage;
+/** An order as a bank reads it, before it debits a payer. */
+export function orderForBank(found: GetOrderResponse): Whole<Schemas["OrderForBank"]> {
+  return {
+    ...orderDetails(found),
+    public_key: publicJwk(found.encryptionJwk, { alg: true }),
+    status: enumText(statusText, complete(found).order.status),
+  };
+}
+
+export function orderStatus(found: GetOrderResponse | CancelOrderResponse): Whole<Schemas["OrderStatus"]> {
+  const { order, paymentMessage: message } = found;
+  if (!order) throw new Error("the core answered no order");
   return {
     amount: amountNumber(order.amount),
     amount_matched: message !== undefined && isSameMoney(order, message.amount),
@@ -35,7 +44,7 @@ export function orderStatus(found: GetOrderResponse): Whole<Schemas["OrderStatus
     payment_message_external_id: "",
     payment_message_guid: message?.guid ?? NIL_GUID,
     purpose: order.purpose,
-    reason: statusReason(order.status, message?.reason),
+    reason: statusReason(order, message?.reason),
     receiver_account_iban: "",
     ref_found: null,
     ref_number: order.ref,
@@ -44,10 +53,10 @@ export function orderStatus(found: GetOrderResponse): Whole<Schemas["OrderStatus
   };
 }
 
-function statusReason(status: number, messageReason: string | undefined): string {
+function statusReason({ status, canceledByMerchant }: Order, messageReason: string | undefined): string {
   if (status === OrderStatus.SUCCESS) return "Order is paid";
-  if (status === OrderStatus.CANCELED) return messageReason ?? "Order is expired";
-  return "";
+  if (status !== OrderStatus.CANCELED) return "";
+  return canceledByMerchant ? "Order is canceled by the merchant" : (messageReason ?? "Order is expired");
 }
 
 function isSameMoney(order: Order, paid: Order["amount"]): boolean {
