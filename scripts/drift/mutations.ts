@@ -87,10 +87,7 @@ const names: readonly Mutation[] = [
   {
     what: "an order can be Held",
     trace: /"Held"/,
-    apply: inDocument((document) => {
-      const status = at(schemaAt(document, "OrderStatus"), "properties", "status");
-      (status.enum as string[]).push("Held");
-    }),
+    apply: inDocument((document) => (schemaAt(document, "OrderState").enum as string[]).push("Held")),
   },
   {
     what: "a register can be Lost",
@@ -214,7 +211,7 @@ function dropped(document: Node): AtDepth[] {
       used,
     );
     if (field === undefined) return [];
-    const line = new RegExp(`^.* ${field} = \\d+;\\n`, "m");
+    const line = new RegExp(`^ +\\S.* ${field} = \\d+\\b[^;]*;\\n`, "m");
     const apply = (contract: Contract) => changeMessage(contract, message.name, (text) => text.replace(line, ""));
     const what = `the RPC message ${message.name} has no ${field}`;
     return [{ what, trace: camel(field), apply, depth: messageDepth(message) }];
