@@ -96,8 +96,8 @@ describe("the check fails on what breaks REST clients", () => {
     ],
     [
       "a request needs a field more",
-      (document) => (schema(document, "OrderEnvelope").required as string[]).push("kid"),
-      "Properties of `OrderEnvelope` became required: `kid`",
+      (document) => (schema(document, "NewKeyEnvelope").required as string[]).push("kid"),
+      "Properties of `NewKeyEnvelope` became required: `kid`",
     ],
     [
       "an order needs a claim more",
