@@ -66,6 +66,18 @@ export const steps: readonly Step[] = [
     whatToDo: "Run `npx biome check --write`; correct by hand what it leaves.",
   },
   {
+    group: "dead code",
+    name: "no export that nobody imports, no file and no package that nobody uses (knip)",
+    command: ["knip", "--no-progress"],
+    whatToDo: "Remove the word `export`, or what it stands before when nothing uses it.",
+  },
+  {
+    group: "dead code",
+    name: "no code that only tests use (knip)",
+    command: ["knip", "--no-progress", "--production", "--config", "knip.production.json"],
+    whatToDo: "Remove what is named above together with its tests, or use it.",
+  },
+  {
     group: "tests",
     name: "tests",
     command: ["vitest", "run"],

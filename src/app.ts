@@ -317,7 +317,7 @@ function handToQueue(queue: CallbackQueue, callbacks: readonly DueCallback[], lo
 }
 
 /** A separate encryption key names an algorithm that signs nothing; it is checked as the RSA key that it is. */
-export async function registeredKey(jwk: unknown): Promise<PublicJwk | { problem: string }> {
+async function registeredKey(jwk: unknown): Promise<PublicJwk | { problem: string }> {
   const given = jwk as { use?: unknown; alg?: unknown; kty?: unknown } | null;
   // EdDSA is for what the platform signs; nothing that a participant signs is verified with it.
   if (given?.kty === "OKP")

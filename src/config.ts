@@ -9,7 +9,7 @@ import { masterKeyIn } from "./masterKey.ts";
 export const roles = ["rest", "core", "worker"] as const;
 export type Role = (typeof roles)[number];
 
-export const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+const logLevels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 
 export type Config = {
   roles: readonly Role[];

@@ -11,7 +11,7 @@ export type Span = {
   fail(): void;
 };
 
-export type SpanOptions = {
+type SpanOptions = {
   name: string;
   kind: SpanKind;
   attributes?: SpanAttributes;

@@ -6,11 +6,11 @@ import { Resolver, lookup as systemLookup } from "node:dns/promises";
 import { BlockList, isIP, type LookupFunction } from "node:net";
 import type { UrlProblem } from "../core/context.ts";
 
-export type ResolvedAddress = { address: string; family: 4 | 6 };
+type ResolvedAddress = { address: string; family: 4 | 6 };
 /** Every address of a host name; rejects when there is none. */
 export type ResolveHost = (hostname: string) => Promise<ResolvedAddress[]>;
 
-export type AddressCheck = { ok: true } | { ok: false; problem: string };
+type AddressCheck = { ok: true } | { ok: false; problem: string };
 
 export type AddressGuard = {
   /** For registration and update: the form of the URL and what its host resolves to now. */
@@ -121,7 +121,7 @@ export function addressSet(cidrs: readonly string[]): (address: string) => boole
  * Names with a dot go to DNS without the thread pool: getaddrinfo has four threads, which signing shares, and a name
  * server that hangs would hold them all. Names without a dot (localhost, a neighbour container) are the operating system's.
  */
-export const resolveHost: ResolveHost = async (hostname) => {
+const resolveHost: ResolveHost = async (hostname) => {
   if (!hostname.includes(".")) {
     const found = await systemLookup(hostname, { all: true, order: "ipv4first" });
     return found.map(({ address, family }) => ({ address, family: family === 6 ? 6 : 4 }));
@@ -204,7 +204,7 @@ function parseCallbackUrl(text: string): { url: URL } | { problem: string } {
 }
 
 /** The address when the host is one, without the brackets of IPv6; undefined for a name. */
-export function hostAddress(url: URL): string | undefined {
+function hostAddress(url: URL): string | undefined {
   const host = url.hostname.startsWith("[") ? url.hostname.slice(1, -1) : url.hostname;
   return isIP(host) === 0 ? undefined : host;
 }

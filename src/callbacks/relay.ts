@@ -14,7 +14,7 @@ const pageSize = 500;
 const queueHighWater = 1_000;
 
 /** The lane of a callback that is due: the very first attempt never queues behind retries. */
-export function laneOf(callback: DueCallback): Lane {
+function laneOf(callback: DueCallback): Lane {
   return callback.series === 1 && callback.attempt === 0 ? "first" : "retry";
 }
 

@@ -13,7 +13,7 @@ export type SlotLimits = {
 };
 
 /** 16 in flight saturate an endpoint that answers within 10 ms at 1 600 a second. */
-export const defaultSlotLimits: SlotLimits = { perEndpoint: 16, stalledAfterMs: 500, maxWaitMs: 1_000 };
+const defaultSlotLimits: SlotLimits = { perEndpoint: 16, stalledAfterMs: 500, maxWaitMs: 1_000 };
 
 /** Undefined: nothing was asked of the endpoint, so nothing was learnt about it. */
 export type Slot = { release(answered?: boolean): void };

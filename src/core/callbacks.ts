@@ -34,7 +34,7 @@ export function toDue(row: { guid: string; series: number; attempts: number; rec
   return { callbackGuid: row.guid, series: row.series, attempt: row.attempts, receiverGuid: row.receiver_guid };
 }
 
-export type CallbackOrder = {
+type CallbackOrder = {
   guid: string;
   ref: string;
   amountMinor: number;

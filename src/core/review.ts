@@ -153,7 +153,7 @@ export async function getCallback(
 }
 
 /** What one call replays at most. */
-export const replayLimit = 1000;
+const replayLimit = 1000;
 
 /**
  * Changes the callbacks of a condition, which locks them, in the name of `$2`. Each has an audit entry of its own, so that

@@ -58,7 +58,7 @@ const payable = (table: string) =>
   check(`${table}_amount_check`, `amount_minor >= 1 and amount_minor <= ${MAX_AMOUNT_MINOR}`);
 
 /** A bank or a merchant (wire-contract section 8). */
-export const ParticipantEntity = defineEntity({
+const ParticipantEntity = defineEntity({
   name: "Participant",
   tableName: "participant",
   indexes: [
@@ -119,7 +119,7 @@ export const ParticipantEntity = defineEntity({
 });
 
 /** A key of a participant. Rows are added and retired; which of them are good, their instants say. */
-export const ParticipantKeyEntity = defineEntity({
+const ParticipantKeyEntity = defineEntity({
   name: "ParticipantKey",
   tableName: "participant_key",
   indexes: [
@@ -161,7 +161,7 @@ export const ParticipantKeyEntity = defineEntity({
 });
 
 /** The key set that a merchant publishes: when it was read, and when it will be read next. */
-export const PublishedKeySetEntity = defineEntity({
+const PublishedKeySetEntity = defineEntity({
   name: "PublishedKeySet",
   tableName: "published_key_set",
   indexes: [{ name: "published_key_set_next", properties: ["nextAt"] }],
@@ -232,7 +232,7 @@ export const PaymentOrderEntity = defineEntity({
  * An order's details as the platform signed them for deep links. Apart from the order, which is written again with every change of
  * its state; and only of orders that somebody asked them of.
  */
-export const SignedOrderEntity = defineEntity({
+const SignedOrderEntity = defineEntity({
   name: "SignedOrder",
   tableName: "signed_order",
   properties: {
@@ -329,7 +329,7 @@ export const PaymentMessageEntity = defineEntity({
  * What the debtor agent signed, letter by letter. Apart from the message, because it is more than half of its bytes and
  * never changes: a message is written again with every change of its state, its evidence once.
  */
-export const PaymentEvidenceEntity = defineEntity({
+const PaymentEvidenceEntity = defineEntity({
   name: "PaymentEvidence",
   tableName: "payment_evidence",
   properties: {
@@ -339,7 +339,7 @@ export const PaymentEvidenceEntity = defineEntity({
 });
 
 /** Something to tell a participant, until it is told or a person decided otherwise. */
-export const CallbackEntity = defineEntity({
+const CallbackEntity = defineEntity({
   name: "Callback",
   tableName: "callback",
   indexes: [
@@ -423,7 +423,7 @@ export const CallbackEntity = defineEntity({
 });
 
 /** One attempt, kept for whoever reviews the callback. */
-export const CallbackAttemptEntity = defineEntity({
+const CallbackAttemptEntity = defineEntity({
   name: "CallbackAttempt",
   tableName: "callback_attempt",
   checks: [
@@ -444,7 +444,7 @@ export const CallbackAttemptEntity = defineEntity({
 });
 
 /** What a bank's payments cost from an instant on; rows are only added (wire-contract section 7, fees). */
-export const FeeRateEntity = defineEntity({
+const FeeRateEntity = defineEntity({
   name: "FeeRate",
   tableName: "fee_rate",
   checks: [check("fee_rate_basis_points_check", "basis_points >= 0 and basis_points <= 10000")],
@@ -462,7 +462,7 @@ export const CLOSING = "closing";
  * A gross settlement register (wire-contract section 7): a snapshot of the closing. Membership is the payment message's
  * `registerId`; what happened to it afterwards are its acts, and `status` is what they say.
  */
-export const SettlementRegisterEntity = defineEntity({
+const SettlementRegisterEntity = defineEntity({
   name: "SettlementRegister",
   tableName: "settlement_register",
   uniques: [{ name: "settlement_register_increment_unique", properties: ["day", "increment"] }],
@@ -525,7 +525,7 @@ export const SettlementRegisterEntity = defineEntity({
 });
 
 /** Something that happened to a register; rows are only added. */
-export const RegisterActEntity = defineEntity({
+const RegisterActEntity = defineEntity({
   name: "RegisterAct",
   tableName: "register_act",
   indexes: [
@@ -572,7 +572,7 @@ export const RegisterActEntity = defineEntity({
 });
 
 /** A Kyiv day that is over and whose registers have been made, the empty ones too. */
-export const ClosedDayEntity = defineEntity({
+const ClosedDayEntity = defineEntity({
   name: "ClosedDay",
   tableName: "closed_day",
   properties: {
@@ -582,7 +582,7 @@ export const ClosedDayEntity = defineEntity({
 });
 
 /** Access tokens that a stored change used up, until they are too old to be accepted anyway. */
-export const UsedAccessTokenEntity = defineEntity({
+const UsedAccessTokenEntity = defineEntity({
   name: "UsedAccessToken",
   tableName: "used_access_token",
   indexes: [{ name: "used_access_token_expiry", properties: ["expiresAt"] }],
@@ -596,7 +596,7 @@ export const UsedAccessTokenEntity = defineEntity({
 });
 
 /** A service that may call the core; what it sends is kept as its SHA-256 digest only. */
-export const ServiceCredentialEntity = defineEntity({
+const ServiceCredentialEntity = defineEntity({
   name: "ServiceCredential",
   tableName: "service_credential",
   uniques: [{ name: "service_credential_secret_unique", properties: ["secretSha256"] }],
@@ -612,7 +612,7 @@ export const ServiceCredentialEntity = defineEntity({
 });
 
 /** A key that the platform signs with; its state follows from the instants (`domain/platformKey.ts`). */
-export const PlatformKeyEntity = defineEntity({
+const PlatformKeyEntity = defineEntity({
   name: "PlatformKey",
   tableName: "platform_key",
   checks: [
@@ -637,7 +637,7 @@ export const PlatformKeyEntity = defineEntity({
 });
 
 /** Who changed what, and when; rows are only added, also by hand. */
-export const AuditEntryEntity = defineEntity({
+const AuditEntryEntity = defineEntity({
   name: "AuditEntry",
   tableName: "audit_entry",
   indexes: [

@@ -252,9 +252,9 @@ export const EXPIRATION_CODE = 4001;
 export const PAYMENT_MESSAGE_SUCCESS_REASON = "Payment message is approved";
 
 export type CallbackRole = "initiator_bank" | "recipient_bank" | "merchant";
-export type CallbackStatus = "success" | "reject";
+type CallbackStatus = "success" | "reject";
 
-export type FollowingCallback = {
+type FollowingCallback = {
   kind: CallbackKind;
   role: CallbackRole;
   status: CallbackStatus;

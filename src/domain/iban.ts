@@ -23,16 +23,6 @@ export function ibanProblem(text: unknown): IbanProblem | undefined {
   return remainderOf97(`${account}${COUNTRY_AS_DIGITS}${checkDigits}`) === 1 ? undefined : "WRONG_CHECK_DIGITS";
 }
 
-/** The two check digits of a Ukrainian bank and account part of 25 characters: those that leave the remainder 1. */
-export function ibanCheckDigits(account: string): string {
-  return String(98 - remainderOf97(`${account}${COUNTRY_AS_DIGITS}00`)).padStart(2, "0");
-}
-
-/** The bank's code (MFO, 6 digits) inside a Ukrainian account number. */
-export function ibanBankCode(iban: string): string {
-  return iban.slice(4, 10);
-}
-
 /** Character by character, so the running value never passes 96 × 100 + 35; a letter counts as the two digits from 10 for A to 35 for Z. */
 function remainderOf97(characters: string): number {
   let remainder = 0;

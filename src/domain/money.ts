@@ -7,7 +7,6 @@
 export const MAX_AMOUNT_MINOR = 99_999_999_999;
 
 const MINOR_DIGITS = 2;
-const BASIS_POINTS_PER_WHOLE = 10_000;
 
 export type AmountProblem = "NOT_A_NUMBER" | "NOT_POSITIVE" | "TOO_MANY_DECIMALS" | "TOO_LARGE";
 export type ParsedAmount = { ok: true; amountMinor: number } | { ok: false; problem: AmountProblem };
@@ -43,22 +42,6 @@ export function formatAmountText(amountMinor: number | bigint): string {
   const sign = minor < 0n ? "-" : "";
   const digits = (minor < 0n ? -minor : minor).toString().padStart(MINOR_DIGITS + 1, "0");
   return `${sign}${digits.slice(0, -MINOR_DIGITS)}.${digits.slice(-MINOR_DIGITS)}`;
-}
-
-/**
- * The fee in minor units, half a unit rounded up. The largest product is 99 999 999 999 × 10 000 ≈ 1e15, inside the safe
- * integers (9e15), and the remainder is taken off before dividing, so the division has no fraction to lose.
- */
-export function feeMinor(amountMinor: number, basisPoints: number): number {
-  if (!isWithin(amountMinor, MAX_AMOUNT_MINOR)) throw new RangeError(`not an amount in minor units: ${amountMinor}`);
-  if (!isWithin(basisPoints, BASIS_POINTS_PER_WHOLE))
-    throw new RangeError(`not a rate in basis points: ${basisPoints}`);
-  const rounded = amountMinor * basisPoints + BASIS_POINTS_PER_WHOLE / 2;
-  return (rounded - (rounded % BASIS_POINTS_PER_WHOLE)) / BASIS_POINTS_PER_WHOLE;
-}
-
-function isWithin(value: number, max: number): boolean {
-  return Number.isInteger(value) && value >= 0 && value <= max;
 }
 
 export type CurrencyProblem = "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY";

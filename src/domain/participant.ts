@@ -36,7 +36,7 @@ export const keyUses = ["sig", "enc"] as const;
 export type KeyUse = (typeof keyUses)[number];
 
 /** At most so many keys that are good at the same time, of one use: the one in use, the next one, and two by mistake. */
-export const maxKeysAtOnce = 4;
+const maxKeysAtOnce = 4;
 
 /** Of keys that are good at the same time so many may have one name: the old and the new one of a rotation that keeps it. */
 export const maxKeysOfOneKid = 2;

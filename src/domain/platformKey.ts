@@ -5,7 +5,7 @@ import { type CallbackAlg, callbackAlgs } from "./participant.ts";
  * Where a signing key of the platform stands. It is published before it signs, so that whoever remembers the keys knows it by
  * then, and after it has signed for the last time, so that what it signed can still be verified.
  */
-export const platformKeyStates = ["announced", "active", "retiring", "retired"] as const;
+const platformKeyStates = ["announced", "active", "retiring", "retired"] as const;
 export type PlatformKeyState = (typeof platformKeyStates)[number];
 
 export type PlatformKey = {
@@ -57,7 +57,7 @@ export function signingKey<Key extends Instants>(keys: readonly Key[], alg: Call
 export const daySeconds = 86_400;
 
 /** How long a key is announced unless somebody says otherwise. */
-export const defaultAnnounceSeconds = daySeconds;
+const defaultAnnounceSeconds = daySeconds;
 const mostAnnounceSeconds = 30 * daySeconds;
 
 /** Receivers verify what lay in a queue of theirs overnight; a set that is remembered longer than that counts as well. */

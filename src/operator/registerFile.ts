@@ -62,7 +62,7 @@ function periodDay({ day, adjustsDay }: Register): string {
 }
 
 /** `O` where both banks are one institution, else `I` (also without payments, where the second bank is none), id and day. */
-export function registerFileName({ id, day, debtorAgent, creditorAgent }: Register): string {
+function registerFileName({ id, day, debtorAgent, creditorAgent }: Register): string {
   const isOneInstitution = creditorAgent !== undefined && creditorAgent.guid === debtorAgent?.guid;
   return `${isOneInstitution ? "O" : "I"}_${id}_${day}.csv`;
 }

@@ -28,7 +28,7 @@ const DEAD_DELIVERY_LIMIT = 1_000_000;
 
 export type TopologyOptions = { prefix?: string; rungDelaysMs?: readonly number[]; parkMs?: number };
 
-export type QueueDeclaration = {
+type QueueDeclaration = {
   readonly queue: string;
   readonly durable: true;
   readonly arguments: Readonly<Record<string, string | number>>;

@@ -15,7 +15,7 @@ type Answer = { status: number; text?: string; retryAfterSeconds?: number };
 const invalidCredentials = { status: 401, text: "Access credentials are invalid" } as const satisfies Answer;
 
 /** Every refusal of the REST edge: one row per documented code (wire contract, section 4). */
-export const answers = {
+const answers = {
   INVALID_DEBTOR_ACCOUNT: { status: 400 },
   INVALID_CREDITOR_ACCOUNT: { status: 400 },
   INVALID_NONCE: { status: 400 },

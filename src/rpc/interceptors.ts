@@ -37,7 +37,7 @@ export function logRequests(log: RpcLog): Interceptor {
 const snakeCase = (name: string) => name.replace(/(?<!^)[A-Z]/g, "_$&").toLowerCase();
 
 /** A span per call, under the caller's span. */
-export function traceCalls(tracing: Tracing): Interceptor {
+function traceCalls(tracing: Tracing): Interceptor {
   return (next) => (request) => {
     const rpc = `${request.service.typeName}/${request.method.name}`;
     const parent = request.header.get("traceparent");
@@ -81,7 +81,7 @@ const isTokenSeen = (cause: unknown): cause is TokenSeen =>
   typeof cause === "object" && cause !== null && "tokenProblem" in cause;
 
 /** PostgreSQL cannot store U+0000 in a text; it is refused before it can fail a whole group of calls. */
-export const refuseNulCharacters: Interceptor = (next) => async (request) => {
+const refuseNulCharacters: Interceptor = (next) => async (request) => {
   const field = request.stream ? undefined : fieldWithNul(request.message);
   if (field !== undefined) throw invalidRequest(field, "has a NUL character");
   return next(request);

@@ -123,7 +123,7 @@ export function registerPage({ offset, limit, pageSize }: ListRegistersRequest, 
   };
 }
 
-export const mostRegisters = 500;
+const mostRegisters = 500;
 
 /** After which act a page begins. */
 export function actsAfter({ afterNumber }: ListRegisterActsRequest, page: AskedPage): number {

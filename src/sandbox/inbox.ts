@@ -13,7 +13,7 @@ import type { Claims } from "../sdk/jws.ts";
 import type { SigningKey, VerificationKey } from "../sdk/keys.ts";
 
 /** What a participant can be sent, named as the path that it is sent to. */
-export const CALLBACK_PATHS = ["pay-in", "pay-out", "credit", "expiration", "gross-settlement", "base"] as const;
+const CALLBACK_PATHS = ["pay-in", "pay-out", "credit", "expiration", "gross-settlement", "base"] as const;
 export type CallbackPath = (typeof CALLBACK_PATHS)[number];
 
 /** Ways of answering that are no HTTP answer, or not a whole one; those with a status line count as its status. */
@@ -155,8 +155,6 @@ export async function openInbox(options: InboxOptions) {
     },
   };
 }
-
-export type Inbox = Awaited<ReturnType<typeof openInbox>>;
 
 async function describe(kind: CallbackPath, request: IncomingMessage, rawBody: Buffer, options: InboxOptions) {
   const verify = async (refresh: boolean) => {

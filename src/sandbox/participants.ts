@@ -17,7 +17,7 @@ import { type Call, openInbox } from "./inbox.ts";
 import { kyivTime, makeIban, SAMPLE_PAYER } from "./samples.ts";
 
 /** Where the platform is; `keys` replaces the JWKS address where there is none. */
-export type PlatformAddress = { url: string; keys?: readonly VerificationKey[] };
+type PlatformAddress = { url: string; keys?: readonly VerificationKey[] };
 
 type Common = {
   name?: string;

@@ -19,7 +19,7 @@ import { type Cast, runPayments } from "./payments.ts";
 import { type Party, SCENARIOS, type Scenario } from "./scenarios.ts";
 
 /** What the sandbox asks of the platform beside the deployment's own settings. */
-export type PlatformWishes = {
+type PlatformWishes = {
   dataDir: string;
   /** The participants listen on loopback, which the platform calls only when it is told that it may. */
   callbackAllowCidrs: string[];
@@ -28,7 +28,7 @@ export type PlatformWishes = {
   restPort?: number;
   rpcPort?: number;
 };
-export type Platform = {
+type Platform = {
   urls: { rest: string; rpc: string };
   /** The credential that operators call its RPC with. */
   operatorToken: string;

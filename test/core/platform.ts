@@ -11,12 +11,12 @@ import type { AccessToken } from "../../src/domain/accessToken.ts";
 import type { BankActor, ServiceActor } from "../../src/domain/actor.ts";
 import { type CallbackKind, defaultRetryPolicy, type Outcome } from "../../src/domain/callback.ts";
 import { isRefusal, type Refusal } from "../../src/domain/errors.ts";
-import { ibanCheckDigits } from "../../src/domain/iban.ts";
 import type { Order, OrderRequest } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import { isKeyId } from "../../src/sdk/keys.ts";
 import { execute, freshDatabase } from "../support/database.ts";
+import { ibanCheckDigits } from "../support/iban.ts";
 import { fakePlatformKeys } from "./identity/fakeContext.ts";
 
 /** The core on a real PostgreSQL; the clock, the keys and the endpoints around it are the test's. */
@@ -46,7 +46,7 @@ export const operator: ServiceActor = { kind: "service", name: "tests", scopes: 
 export type GivenKey = { kid: string; n?: string; weak?: boolean; kty?: string; alg?: string; use?: string };
 
 /** In the place of a token that the platform signs: made like one, and nobody's signature. */
-export function unsigned(claims: object): string {
+function unsigned(claims: object): string {
   const parts = [{ alg: "none", kid: "platform" }, claims].map((part) => Buffer.from(JSON.stringify(part)));
   return `${parts.map((part) => part.toString("base64url")).join(".")}.`;
 }
@@ -59,7 +59,7 @@ export const modulus = (name: string) =>
     : Buffer.from(name.padEnd(modulusBytes, ".")).toString("base64url");
 
 /** As long as what is encrypted for such a key. */
-export const encryptedKey = Buffer.alloc(modulusBytes, "key").toString("base64");
+const encryptedKey = Buffer.alloc(modulusBytes, "key").toString("base64");
 
 /** Connections of one process of the platform. */
 export const poolSize = 6;

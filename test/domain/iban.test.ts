@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ibanBankCode, ibanCheckDigits, ibanProblem } from "../../src/domain/iban.ts";
+import { ibanProblem } from "../../src/domain/iban.ts";
+import { ibanCheckDigits } from "../support/iban.ts";
 
 const documentedSamples = [
   "UA761372924114433543273694797",
@@ -66,8 +67,4 @@ test("ibanProblem: any single wrong digit is found", () => {
       expect(ibanProblem(`UA${ibanCheckDigits(account)}${changed}`)).toBe("WRONG_CHECK_DIGITS");
     }),
   );
-});
-
-test("ibanBankCode: the bank's code follows the check digits", () => {
-  expect(ibanBankCode("UA063808160041469948322523389")).toBe("380816");
 });

@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   currencyProblem,
-  feeMinor,
   formatAmount,
   formatAmountText,
   MAX_AMOUNT_MINOR,
@@ -108,33 +107,6 @@ describe("formatAmountText", () => {
   test("a number that cannot be minor units is a bug and throws", () => {
     expect(() => formatAmountText(0.5)).toThrow(RangeError);
     expect(() => formatAmountText(2 ** 53)).toThrow(RangeError);
-  });
-});
-
-describe("feeMinor", () => {
-  test.each([
-    [10_000, 0, 0],
-    [10_000, 150, 150],
-    [50, 100, 1],
-    [49, 100, 0],
-    [1, 10_000, 1],
-    [MAX_AMOUNT_MINOR, 10_000, MAX_AMOUNT_MINOR],
-  ])("%d minor units at %d basis points cost %d", (amountMinor, basisPoints, fee) => {
-    expect(feeMinor(amountMinor, basisPoints)).toBe(fee);
-  });
-
-  test("the fee equals the exact rational rounded half up", () => {
-    fc.assert(
-      fc.property(anyAmountMinor, fc.integer({ min: 0, max: 10_000 }), (amountMinor, basisPoints) => {
-        const exact = (BigInt(amountMinor) * BigInt(basisPoints) + 5_000n) / 10_000n;
-        expect(BigInt(feeMinor(amountMinor, basisPoints))).toBe(exact);
-      }),
-    );
-  });
-
-  test("negative rates and fractional amounts are bugs and throw", () => {
-    expect(() => feeMinor(100, -1)).toThrow(RangeError);
-    expect(() => feeMinor(0.5, 1)).toThrow(RangeError);
   });
 });
 

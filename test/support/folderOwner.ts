@@ -119,10 +119,6 @@ export function childrenOf(pid: number): number[] {
   return text === "" ? [] : text.split(" ").map(Number);
 }
 
-export function nameOf(pid: number): string {
-  return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-}
-
 /** What has ended but was not collected by its parent does not run. */
 export async function isRunning(pid: number): Promise<boolean> {
   return (await describeProcess(pid)) !== undefined;

@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from "jose";
 
 /** A callback as it came, and what was wrong with it for somebody who has read the contract and uses jose. */
-export type ForeignCall = { kind: string; guid: string; kid: string | undefined; problem: string | undefined };
+type ForeignCall = { kind: string; guid: string; kid: string | undefined; problem: string | undefined };
 
 /**
  * A receiver that shares nothing with ours: it verifies with jose, remembers the platform's keys for exactly as long as their

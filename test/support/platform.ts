@@ -37,10 +37,10 @@ export type PlatformOptions = {
 };
 
 /** Ten retries within half a second, so that a series that is used up takes about as long as one request. */
-export const FAST_RETRIES_MS = "20,50";
+const FAST_RETRIES_MS = "20,50";
 
 /** Of every platform of tests. */
-export const testMasterKey = Buffer.alloc(32, "tests").toString("base64");
+const testMasterKey = Buffer.alloc(32, "tests").toString("base64");
 
 /** Making RSA keys takes longer than a test; the platforms of one file share them. */
 const keyPairs = new Map<string, Promise<KeyPair>>();

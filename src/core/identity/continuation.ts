@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 
 /** So long an answer may take that is read in pages, however slow its reader is. */
-export const continuationMs = 6 * 60 * 60 * 1000;
+const continuationMs = 6 * 60 * 60 * 1000;
 
 /**
  * Says when a read began, so that its later calls are judged as of then: an answer of many pages must end although the access

@@ -44,7 +44,7 @@ export type Identity = {
 };
 
 /** A new key of a bank, and the kid of the key that signed the wish. */
-export type OwnKeyWish = KeyWish & { signedWith: string };
+type OwnKeyWish = KeyWish & { signedWith: string };
 
 export function createIdentity(context: CoreContext): Identity {
   const parties = createParties(context);

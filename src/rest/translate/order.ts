@@ -8,7 +8,7 @@ import { type Answered, enumText, enumTexts } from "./enumText.ts";
 
 type Schemas = components["schemas"];
 
-export const NIL_GUID = "00000000-0000-0000-0000-000000000000";
+const NIL_GUID = "00000000-0000-0000-0000-000000000000";
 
 export function orderLinks(id: string, publicUrl: string): Pick<Schemas["OrderCreated"], "link_deeplinks" | "link_qr"> {
   const link = `${publicUrl}${operations.showPaymentPage.path}?id=${id}`;
