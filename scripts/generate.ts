@@ -9,6 +9,7 @@ import { pathToFileURL } from "node:url";
 import openapiTS, { astToString } from "openapi-typescript";
 import { parse } from "yaml";
 import { type OpenapiDocument, operationsModule, validatorModules } from "./restModules.ts";
+import { type WebhookDocument, webhooksModule } from "./webhookModule.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const contract = join(root, "openapi", "dcm.v1.yaml");
@@ -16,11 +17,12 @@ const banner = "// Generated from the contract by scripts/generate.ts. Do not ed
 
 async function generate(target: string): Promise<void> {
   execFileSync("buf", ["generate", "-o", target], { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
-  const document = parse(readFileSync(contract, "utf8")) as OpenapiDocument;
+  const document = parse(readFileSync(contract, "utf8")) as OpenapiDocument & WebhookDocument;
   const types = astToString(await openapiTS(pathToFileURL(contract), { alphabetize: false }));
   const files = {
     "types.ts": types,
     "operations.ts": operationsModule(document),
+    "webhooks.ts": webhooksModule(document),
     ...validatorModules(document),
   };
   const folder = join(target, "gen", "rest");

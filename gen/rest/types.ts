@@ -1734,11 +1734,8 @@ export interface components {
         MissedCallback: {
             /** @description The callback's identifier. */
             callback_guid: components["schemas"]["Guid"];
-            /**
-             * @description Which callback it is.
-             * @enum {string}
-             */
-            kind: "pay_in_bank" | "pay_in_merchant" | "pay_out" | "credit" | "pay_in_bank_reject" | "expiration" | "gross_settlement";
+            /** @description Which callback it is. */
+            kind: components["schemas"]["MissedCallbackKind"];
             /**
              * @description What became of the callback.
              * @enum {string}
@@ -1765,6 +1762,11 @@ export interface components {
             /** @description How the last attempt ended, in one word such as `refused`, `server_error` or `timeout`. */
             last_outcome: string | null;
         };
+        /**
+         * @description A callback by its receiver and what it tells, finer than `CallbackKind`: the `kinds` that `x-dcm-callback` names at the webhooks.
+         * @enum {string}
+         */
+        MissedCallbackKind: "pay_in_bank" | "pay_in_bank_reject" | "pay_in_merchant" | "pay_out" | "credit" | "expiration" | "gross_settlement";
         /** @description One page of callbacks. */
         MissedCallbackList: {
             /** @description The callbacks of the page. */
@@ -1857,6 +1859,37 @@ export interface components {
         };
     };
     responses: {
+        /** @description The callback is accepted. The status line says so; what the body says is kept for people and changes nothing. */
+        CallbackAccepted: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The callback is refused. What follows from that differs from callback to callback. */
+        CallbackRefused: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description Redirects are never followed; the callback counts as unanswered and is sent again to the same address. */
+        CallbackRedirected: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /**
+         * @description A passing problem: the callback counts as unanswered and is sent again. `Retry-After`, in seconds or as a date, makes the wait
+         *     longer and never shorter.
+         */
+        CallbackNotNow: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
         /** @description The message is accepted and the cascade of callbacks has begun. */
         PaymentMessageAccepted: {
             headers: {
@@ -3350,27 +3383,13 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The callback is accepted. */
-            "2XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description A passing problem; the callback is retried. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            408: components["responses"]["CallbackNotNow"];
+            425: components["responses"]["CallbackNotNow"];
+            429: components["responses"]["CallbackNotNow"];
+            "2XX": components["responses"]["CallbackAccepted"];
+            "3XX": components["responses"]["CallbackRedirected"];
+            "4XX": components["responses"]["CallbackRefused"];
+            "5XX": components["responses"]["CallbackNotNow"];
         };
     };
     payInMerchant: {
@@ -3401,27 +3420,13 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The callback is accepted. */
-            "2XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description A passing problem; the callback is retried. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            408: components["responses"]["CallbackNotNow"];
+            425: components["responses"]["CallbackNotNow"];
+            429: components["responses"]["CallbackNotNow"];
+            "2XX": components["responses"]["CallbackAccepted"];
+            "3XX": components["responses"]["CallbackRedirected"];
+            "4XX": components["responses"]["CallbackRefused"];
+            "5XX": components["responses"]["CallbackNotNow"];
         };
     };
     payOut: {
@@ -3452,27 +3457,13 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The callback is accepted. */
-            "2XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description A passing problem; the callback is retried. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            408: components["responses"]["CallbackNotNow"];
+            425: components["responses"]["CallbackNotNow"];
+            429: components["responses"]["CallbackNotNow"];
+            "2XX": components["responses"]["CallbackAccepted"];
+            "3XX": components["responses"]["CallbackRedirected"];
+            "4XX": components["responses"]["CallbackRefused"];
+            "5XX": components["responses"]["CallbackNotNow"];
         };
     };
     credit: {
@@ -3503,27 +3494,13 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The callback is accepted. */
-            "2XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description A passing problem; the callback is retried. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            408: components["responses"]["CallbackNotNow"];
+            425: components["responses"]["CallbackNotNow"];
+            429: components["responses"]["CallbackNotNow"];
+            "2XX": components["responses"]["CallbackAccepted"];
+            "3XX": components["responses"]["CallbackRedirected"];
+            "4XX": components["responses"]["CallbackRefused"];
+            "5XX": components["responses"]["CallbackNotNow"];
         };
     };
     ping: {
@@ -3569,6 +3546,13 @@ export interface operations {
                      */
                     "application/json": components["schemas"]["PingProof"];
                 };
+            };
+            /** @description Redirects are never followed; the address does not take callbacks. */
+            "3XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The address does not take callbacks. */
             "4XX": {
@@ -3626,27 +3610,13 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The callback is accepted. */
-            "2XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description A passing problem; the callback is retried. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            408: components["responses"]["CallbackNotNow"];
+            425: components["responses"]["CallbackNotNow"];
+            429: components["responses"]["CallbackNotNow"];
+            "2XX": components["responses"]["CallbackAccepted"];
+            "3XX": components["responses"]["CallbackRedirected"];
+            "4XX": components["responses"]["CallbackRefused"];
+            "5XX": components["responses"]["CallbackNotNow"];
         };
     };
     grossSettlement: {
@@ -3677,27 +3647,13 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The callback is accepted. */
-            "2XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description A passing problem; the callback is retried. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            408: components["responses"]["CallbackNotNow"];
+            425: components["responses"]["CallbackNotNow"];
+            429: components["responses"]["CallbackNotNow"];
+            "2XX": components["responses"]["CallbackAccepted"];
+            "3XX": components["responses"]["CallbackRedirected"];
+            "4XX": components["responses"]["CallbackRefused"];
+            "5XX": components["responses"]["CallbackNotNow"];
         };
     };
 }

@@ -3,19 +3,15 @@
  * is data with pure functions over it: time, randomness and counts come in as arguments.
  */
 
+import { callbackKinds, webhooks } from "../../gen/rest/webhooks.ts";
 import type { OrderStatus } from "./order.ts";
 import type { PaymentMessageStatus } from "./paymentMessage.ts";
 
-export const CALLBACK_KINDS = [
-  "pay_in_bank",
-  "pay_in_merchant",
-  "pay_out",
-  "credit",
-  /** The payment is rejected, and not by a clear no of the recipient bank: it must release what it may have booked. */
-  "pay_in_bank_reject",
-  "expiration",
-  "gross_settlement",
-] as const;
+/**
+ * Every kind, as the contract lists them at its webhooks. A reject tells that a payment is canceled to whoever may believe
+ * otherwise.
+ */
+export const CALLBACK_KINDS = callbackKinds;
 export type CallbackKind = (typeof CALLBACK_KINDS)[number];
 
 export const CALLBACK_STATES = [
@@ -237,8 +233,7 @@ export const PAY_OUT_REJECT_BY_MERCHANT_REASON = "No response on the callback fr
 export const PAY_OUT_REJECT_BY_BANK_SILENCE_REASON = "No response on the callback from the receiver's bank";
 export const PAY_OUT_REJECT_BY_BANK_ANSWER_REASON = "Payment message is rejected by the receiver's bank";
 export const CREDIT_REASON = "Credit is allowed";
-export const EXPIRATION_REASON = "Order is expired";
-export const EXPIRATION_CODE = 4001;
+export const EXPIRATION_REASON = webhooks.expiration.constants.reason;
 /** What GET of a payment message says once it succeeded. */
 export const PAYMENT_MESSAGE_SUCCESS_REASON = "Payment message is approved";
 

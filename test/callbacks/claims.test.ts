@@ -120,6 +120,7 @@ describe("Gross_Settlement", () => {
           guid: receiverGuid,
           status: "active",
           callbackUrls: { gross_settlement: "https://b.example" },
+          callbackBodyFormat: "json",
         }),
       },
       slots: createSlots(),
