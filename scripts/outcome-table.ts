@@ -25,6 +25,7 @@ const kindTitles = {
   pay_out: "Pay-out",
   credit: "Credit",
   pay_in_bank_reject: "Pay-in reject, bank",
+  pay_in_merchant_reject: "Pay-in reject, merchant",
   expiration: "Expiration",
   gross_settlement: "Gross settlement",
 } satisfies Record<CallbackKind, string>;
@@ -56,7 +57,8 @@ const effectTitles = {
   succeed: "payment succeeds",
   reject_by_bank_answer: "payment rejected",
   reject_by_bank_silence: "payment rejected",
-  reject_by_merchant: "payment rejected",
+  reject_by_merchant_answer: "payment rejected",
+  reject_by_merchant_silence: "payment rejected",
 } satisfies Record<Effect, string>;
 
 const endTitles = { delivered: "done", failed: "over", review: "manual review" } as const;

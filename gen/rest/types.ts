@@ -518,6 +518,11 @@ export interface webhooks {
          * Pay-in for the merchant
          * @description Tells the merchant that its order is paid. A 2xx answer makes the payment final; a 4xx answer rejects it at once. The flags
          *     `amount_matched` and `ref_found` are advice: the merchant decides by its answer.
+         *
+         *     When the payment is rejected for another reason than such a 4xx answer, because no answer of the merchant arrived or because
+         *     of the recipient bank, the merchant gets a callback of its own with status `reject` and the reason: its order is canceled. It
+         *     comes also where the merchant had not been asked yet, and where the merchant accepted but its answer was lost. The answer to
+         *     it changes nothing about the payment: 2xx ends it, anything else is retried and in the end handed to manual review.
          */
         post: operations["payInMerchant"];
         delete?: never;
@@ -1299,9 +1304,9 @@ export interface components {
             amount_matched: boolean;
             /** @description The payment's purpose. */
             purpose: string;
-            /** @description Always `success` for a payment that the merchant is asked about. */
+            /** @description `success` for a payment that the merchant is asked about, `reject` when the payment is rejected and its order canceled. */
             status: components["schemas"]["CallbackStatus"];
-            /** @description What went wrong; only with `reject`. */
+            /** @description Why the payment was rejected, in the words that the initiator bank gets in Pay-out; only with `reject`. */
             reason?: string;
         };
         /**
@@ -1766,7 +1771,7 @@ export interface components {
          * @description A callback by its receiver and what it tells, finer than `CallbackKind`: the `kinds` that `x-dcm-callback` names at the webhooks.
          * @enum {string}
          */
-        MissedCallbackKind: "pay_in_bank" | "pay_in_bank_reject" | "pay_in_merchant" | "pay_out" | "credit" | "expiration" | "gross_settlement";
+        MissedCallbackKind: "pay_in_bank" | "pay_in_bank_reject" | "pay_in_merchant" | "pay_in_merchant_reject" | "pay_out" | "credit" | "expiration" | "gross_settlement";
         /** @description One page of callbacks. */
         MissedCallbackList: {
             /** @description The callbacks of the page. */

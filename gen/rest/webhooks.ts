@@ -30,7 +30,8 @@ export const webhooks = {
       "base"
     ],
     "kinds": [
-      "pay_in_merchant"
+      "pay_in_merchant",
+      "pay_in_merchant_reject"
     ],
     "claims": "PayInMerchantClaims",
     "form": "signed",
@@ -160,6 +161,7 @@ export const webhookOf = {
   "pay_in_bank": "payInBank",
   "pay_in_bank_reject": "payInBank",
   "pay_in_merchant": "payInMerchant",
+  "pay_in_merchant_reject": "payInMerchant",
   "pay_out": "payOut",
   "credit": "credit",
   "expiration": "expiration",
@@ -171,6 +173,7 @@ export const callbackKinds = [
   "pay_in_bank",
   "pay_in_bank_reject",
   "pay_in_merchant",
+  "pay_in_merchant_reject",
   "pay_out",
   "credit",
   "expiration",

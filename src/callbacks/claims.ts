@@ -38,7 +38,10 @@ const claimsOf: {
   [Name in Webhook]: { [Kind in (typeof webhooks)[Name]["kinds"][number]]: (facts: CallbackFacts) => ClaimsOf<Name> };
 } = {
   payInBank: { pay_in_bank: payInBankClaims, pay_in_bank_reject: payInBankRejectClaims },
-  payInMerchant: { pay_in_merchant: payInMerchantClaims },
+  payInMerchant: {
+    pay_in_merchant: (facts) => payInMerchantClaims(facts, "success"),
+    pay_in_merchant_reject: payInMerchantRejectClaims,
+  },
   payOut: { pay_out: payOutClaims },
   credit: { credit: creditClaims },
   expiration: { expiration: expirationBody },
@@ -109,7 +112,7 @@ function creditClaims(facts: CallbackFacts): Schemas["CreditClaims"] {
   };
 }
 
-function payInMerchantClaims(facts: CallbackFacts): Schemas["PayInMerchantClaims"] {
+function payInMerchantClaims(facts: CallbackFacts, status: "success" | "reject"): Schemas["PayInMerchantClaims"] {
   const message = messageOf(facts);
   const order = orderOf(facts);
   const { amountMatched, refFound } = matchFlags(message, order);
@@ -126,8 +129,14 @@ function payInMerchantClaims(facts: CallbackFacts): Schemas["PayInMerchantClaims
     ref_found: refFound,
     ref_number: order.ref,
     sender_account_iban: message.debtorAccount,
-    status: "success",
+    status,
   };
+}
+
+function payInMerchantRejectClaims(facts: CallbackFacts): Schemas["PayInMerchantClaims"] {
+  const claims = payInMerchantClaims(facts, "reject");
+  claims.reason = messageOf(facts).reason;
+  return claims;
 }
 
 function detailsOf(message: PaymentMessage): Schemas["PaymentMessageDetails"] {

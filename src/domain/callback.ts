@@ -108,7 +108,8 @@ export const EFFECTS = [
   "succeed",
   "reject_by_bank_answer",
   "reject_by_bank_silence",
-  "reject_by_merchant",
+  "reject_by_merchant_answer",
+  "reject_by_merchant_silence",
 ] as const;
 export type Effect = (typeof EFFECTS)[number];
 
@@ -137,8 +138,8 @@ const rowsByClass = {
   },
   pay_in_merchant: {
     accepted: delivered("succeed"),
-    refused: rejects("never", "reject_by_merchant"),
-    unanswered: rejects("always", "reject_by_merchant"),
+    refused: rejects("never", "reject_by_merchant_answer"),
+    unanswered: rejects("always", "reject_by_merchant_silence"),
   },
   pay_out: {
     accepted: delivered("none"),
@@ -151,6 +152,7 @@ const rowsByClass = {
     unanswered: reviews("always"),
   },
   pay_in_bank_reject: { accepted: delivered("none"), refused: reviews("always"), unanswered: reviews("always") },
+  pay_in_merchant_reject: { accepted: delivered("none"), refused: reviews("always"), unanswered: reviews("always") },
   expiration: { accepted: delivered("none"), refused: reviews("always"), unanswered: reviews("always") },
   gross_settlement: { accepted: delivered("none"), refused: reviews("always"), unanswered: reviews("always") },
 } satisfies Record<CallbackKind, Record<OutcomeClass, OutcomeRow>>;
@@ -269,6 +271,11 @@ function rejection(reasonText: string, ...others: FollowingCallback[]): Followin
 
 /** To a recipient bank that accepted the Pay-in, or whose answer is unknown: it may have booked what is rejected now. */
 const correctionForBank: FollowingCallback = { kind: "pay_in_bank_reject", role: "recipient_bank", status: "reject" };
+/**
+ * To every merchant but one whose own no was the reason: an answer of it may have been lost on the way, and where it was not
+ * asked at all its order is canceled.
+ */
+const correctionForMerchant: FollowingCallback = { kind: "pay_in_merchant_reject", role: "merchant", status: "reject" };
 
 const cascade = {
   submit: {
@@ -287,9 +294,10 @@ const cascade = {
     messageReasonText: PAYMENT_MESSAGE_SUCCESS_REASON,
     orderStatus: "success",
   },
-  reject_by_bank_answer: rejection(PAY_OUT_REJECT_BY_BANK_ANSWER_REASON),
-  reject_by_bank_silence: rejection(PAY_OUT_REJECT_BY_BANK_SILENCE_REASON, correctionForBank),
-  reject_by_merchant: rejection(PAY_OUT_REJECT_BY_MERCHANT_REASON, correctionForBank),
+  reject_by_bank_answer: rejection(PAY_OUT_REJECT_BY_BANK_ANSWER_REASON, correctionForMerchant),
+  reject_by_bank_silence: rejection(PAY_OUT_REJECT_BY_BANK_SILENCE_REASON, correctionForBank, correctionForMerchant),
+  reject_by_merchant_answer: rejection(PAY_OUT_REJECT_BY_MERCHANT_REASON, correctionForBank),
+  reject_by_merchant_silence: rejection(PAY_OUT_REJECT_BY_MERCHANT_REASON, correctionForBank, correctionForMerchant),
   expire: {
     callbacks: [{ kind: "expiration", role: "merchant", status: "reject", reasonText: EXPIRATION_REASON }],
     orderStatus: "canceled",

@@ -532,6 +532,16 @@ describe("callbacks to a receiver that is suspended", () => {
       },
     ],
     [
+      "pay_in_merchant_reject",
+      "merchant",
+      "review",
+      async (parties) => {
+        const guid = await pay(platform, parties);
+        await deliver(platform, guid, "pay_in_bank", "refused");
+        return (await callbackOf(platform, guid, "pay_in_merchant_reject")).guid;
+      },
+    ],
+    [
       "expiration",
       "merchant",
       "review",
@@ -603,9 +613,9 @@ describe("callbacks to a receiver that is suspended", () => {
     expect(
       (await callbacksOf(platform, guid))
         .map((callback) => callback.kind)
-        .slice(-2)
+        .slice(-3)
         .sort(),
-    ).toEqual(["pay_in_bank_reject", "pay_out"]);
+    ).toEqual(["pay_in_bank_reject", "pay_in_merchant_reject", "pay_out"]);
   });
 
   test("whoever is resumed gets what is replayed, with its full share of slots", async () => {

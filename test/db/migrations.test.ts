@@ -29,6 +29,8 @@ const released: { readonly [name: string]: string } = {
   Migration20261127000006: "71aab5c0f5cc8f1511e2e9c517495173651e44a20a37549fd247fe292c6563b5",
   Migration20261127000007: "0b2dbf8200319edf50a44322c367abdfd72e44c720eb72dbea29a06bb59d8703",
   Migration20261127000008: "5281f107ea68f105a067fa7bfb53cb7125c9a345d51af76f23c2cbff06d2e03b",
+  Migration20261128000002: "3cfb9c90f9d3ba717643f8e3e20c32330685106de3a3755d6516ec063752ae23",
+  Migration20261128000020: "fecc516bef16e68f34690b0b679a0d0ea95ac852b597e97c00df5fb7aab7c8fa",
 };
 
 test("no released migration was edited, and each has its digest here", () => {

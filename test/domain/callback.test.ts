@@ -37,12 +37,17 @@ const contract: Record<CallbackKind, Record<"accepted" | "refused" | "other", [f
   },
   pay_in_merchant: {
     accepted: ["delivered/succeed", "delivered/succeed"],
-    refused: ["failed/reject_by_merchant", "failed/reject_by_merchant"],
-    other: ["waiting", "failed/reject_by_merchant"],
+    refused: ["failed/reject_by_merchant_answer", "failed/reject_by_merchant_answer"],
+    other: ["waiting", "failed/reject_by_merchant_silence"],
   },
   pay_out: { accepted: ["delivered", "delivered"], refused: ["waiting", "review"], other: ["waiting", "review"] },
   credit: { accepted: ["delivered", "delivered"], refused: ["waiting", "review"], other: ["waiting", "review"] },
   pay_in_bank_reject: {
+    accepted: ["delivered", "delivered"],
+    refused: ["waiting", "review"],
+    other: ["waiting", "review"],
+  },
+  pay_in_merchant_reject: {
     accepted: ["delivered", "delivered"],
     refused: ["waiting", "review"],
     other: ["waiting", "review"],
@@ -84,7 +89,7 @@ test.each(["pay_out", "credit"] as const)("afterAttempt: the second 4xx of a %s 
   expect(decide({ kind, outcome: "server_error", attempt: 3, refusals: 1 }).state).toBe("waiting");
 });
 
-test.each(["pay_in_bank_reject", "expiration", "gross_settlement"] as const)(
+test.each(["pay_in_bank_reject", "pay_in_merchant_reject", "expiration", "gross_settlement"] as const)(
   "afterAttempt: a %s is retried to the last however often it is refused",
   (kind) => {
     expect(decide({ kind, outcome: "refused", attempt: LAST - 1, refusals: LAST - 2 }).state).toBe("waiting");
@@ -186,10 +191,11 @@ describe("follows", () => {
   });
 
   test.each([
-    ["reject_by_bank_answer", "Payment message is rejected by the receiver's bank", false],
-    ["reject_by_bank_silence", "No response on the callback from the receiver's bank", true],
-    ["reject_by_merchant", "No response on the callback from the merchant", true],
-  ] as const)("%s tells the initiator why, and the bank only what it must release", (effect, reasonText, releases) => {
+    ["reject_by_bank_answer", "Payment message is rejected by the receiver's bank", ["merchant"]],
+    ["reject_by_bank_silence", "No response on the callback from the receiver's bank", ["bank", "merchant"]],
+    ["reject_by_merchant_answer", "No response on the callback from the merchant", ["bank"]],
+    ["reject_by_merchant_silence", "No response on the callback from the merchant", ["bank", "merchant"]],
+  ] as const)("%s tells the initiator why, and everyone else whose own no it was not", (effect, reasonText, told) => {
     const following = follows(effect);
     expect(following).toMatchObject({
       messageStatus: "reject",
@@ -197,8 +203,11 @@ describe("follows", () => {
       messageReasonText: reasonText,
     });
     expect(following.callbacks[0]).toEqual({ kind: "pay_out", role: "initiator_bank", status: "reject", reasonText });
-    const release = { kind: "pay_in_bank_reject", role: "recipient_bank", status: "reject" };
-    expect(following.callbacks.slice(1)).toEqual(releases ? [release] : []);
+    const corrections = {
+      bank: { kind: "pay_in_bank_reject", role: "recipient_bank", status: "reject" },
+      merchant: { kind: "pay_in_merchant_reject", role: "merchant", status: "reject" },
+    };
+    expect(following.callbacks.slice(1)).toEqual(told.map((party) => corrections[party]));
   });
 
   test("expiry cancels the order and tells the merchant", () => {
@@ -211,7 +220,8 @@ describe("follows", () => {
   test("every effect has a row, and no callback of a payment comes twice along any path", () => {
     const paths: CascadeEvent[][] = [
       ["submit", "advance", "succeed"],
-      ["submit", "advance", "reject_by_merchant"],
+      ["submit", "advance", "reject_by_merchant_answer"],
+      ["submit", "advance", "reject_by_merchant_silence"],
       ["submit", "reject_by_bank_answer"],
       ["submit", "reject_by_bank_silence"],
     ];

@@ -57,6 +57,7 @@ const statusWhenSent: Partial<Record<CallbackKind, RegExp>> = {
   pay_out: /success|reject/,
   credit: /success/,
   pay_in_bank_reject: /reject/,
+  pay_in_merchant_reject: /reject/,
 };
 
 describe("the core under chaos", () => {

@@ -11,6 +11,8 @@ import { Migration20261127000005 } from "./Migration20261127000005.ts";
 import { Migration20261127000006 } from "./Migration20261127000006.ts";
 import { Migration20261127000007 } from "./Migration20261127000007.ts";
 import { Migration20261127000008 } from "./Migration20261127000008.ts";
+import { Migration20261128000002 } from "./Migration20261128000002.ts";
+import { Migration20261128000020 } from "./Migration20261128000020.ts";
 
 /**
  * Every migration, oldest first. They are only ever added: one that was released may have run somewhere, and what is
@@ -30,6 +32,8 @@ export const migrationsList = [
   Migration20261127000006,
   Migration20261127000007,
   Migration20261127000008,
+  Migration20261128000002,
+  Migration20261128000020,
 ].map((migration) => ({
   name: migration.name,
   class: migration,
