@@ -8,7 +8,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import openapiTS, { astToString } from "openapi-typescript";
 import { parse } from "yaml";
-import { type OpenapiDocument, operationsModule, validatorModules } from "./restModules.ts";
+import { errorTextsModule, type OpenapiDocument, operationsModule, validatorModules } from "./restModules.ts";
 import { type WebhookDocument, webhooksModule } from "./webhookModule.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -22,6 +22,7 @@ async function generate(target: string): Promise<void> {
   const files = {
     "types.ts": types,
     "operations.ts": operationsModule(document),
+    "errorTexts.ts": errorTextsModule(document),
     "webhooks.ts": webhooksModule(document),
     ...validatorModules(document),
   };

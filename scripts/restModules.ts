@@ -12,6 +12,7 @@ type Operation = {
   operationId: string;
   security?: unknown[];
   "x-access"?: readonly string[];
+  "x-dcm-error-texts"?: { [code: string]: string };
   parameters?: Parameter[];
   requestBody?: { required?: boolean; content: Content };
   responses: { [status: string]: Response };
@@ -23,7 +24,14 @@ export type OpenapiDocument = {
 
 /** The payloads of tokens: validated after the signature, apart from the body. CallbackClaims is only a part of others. */
 const claimsSchemas = /(?<!^Callback)Claims$|^ExpirationBody$/;
-const ownKeywords = ["x-dcm-code", "x-enumDescriptions", "x-jwt-claims", "example"];
+const ownKeywords = [
+  "x-dcm-code",
+  "x-dcm-error-texts",
+  "x-enumDescriptions",
+  "x-enum-varnames",
+  "x-jwt-claims",
+  "example",
+];
 const documentId = "dcm";
 const methods = ["get", "put", "post", "delete", "patch"];
 
@@ -206,6 +214,21 @@ function claimsRow(document: OpenapiDocument, name: string): string {
   const schema = document.components.schemas[name] as Schema;
   const codes = Object.fromEntries(fieldCodes(document, schema));
   return `  ${name}: { validate: check<components["schemas"]["${name}"]>(validators.${name}), codes: ${JSON.stringify(codes)} },`;
+}
+
+/** What refusals say letter by letter, by code; what an operation says otherwise, by operation and code. */
+export function errorTextsModule(document: OpenapiDocument): string {
+  const texts = document.components.schemas.ErrorCode?.["x-dcm-error-texts"];
+  const ofOperations = routes(document).flatMap(({ operation }) => {
+    const own = operation["x-dcm-error-texts"];
+    return own ? [[operation.operationId, own]] : [];
+  });
+  return `/** What a refusal says letter by letter, by its code. */
+export const errorTexts = ${JSON.stringify(texts, null, 2)} as const;
+
+/** What an operation says otherwise. */
+export const operationErrorTexts = ${JSON.stringify(Object.fromEntries(ofOperations), null, 2)} as const;
+`;
 }
 
 export function operationsModule(document: OpenapiDocument): string {

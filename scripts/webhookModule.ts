@@ -3,14 +3,18 @@
 
 type Node = { [key: string]: unknown };
 type Media = { schema: Node };
+type OutcomeTable = { [answer: string]: { retry: string; end: string; effect: string } };
+type Words = { [word: string]: string };
 type Webhook = {
   operationId: string;
   parameters: readonly { $ref?: string }[];
   requestBody: { content: { [type: string]: Media } };
   responses: { [status: string]: Node };
-  "x-dcm-callback": { word: string; urls: readonly string[]; kinds: readonly string[] };
+  "x-dcm-callback": { word: string; urls: readonly string[]; kinds: { [kind: string]: OutcomeTable } };
 };
 export type WebhookDocument = {
+  "x-dcm-retry-policy": Node;
+  "x-dcm-callback-words": { retry: Words; end: Words; effect: Words };
   webhooks: { [name: string]: { post: Webhook } };
   components: {
     schemas: { [name: string]: Node };
@@ -59,7 +63,9 @@ function bodyOf(document: WebhookDocument, type: string, { schema }: Media) {
 /** What open bodies say always, by the name of the member. */
 function constantsOf(document: WebhookDocument, schema: string): Node {
   const properties = (document.components.schemas[schema]?.properties ?? {}) as { [name: string]: Node };
-  const constant = Object.entries(properties).filter(([, property]) => "const" in property);
+  const constant = Object.entries(properties)
+    .map(([name, property]) => [name, resolved(document, property)] as const)
+    .filter(([, property]) => "const" in property);
   return Object.fromEntries(constant.map(([name, property]) => [name, property.const]));
 }
 
@@ -83,6 +89,7 @@ function rowOf(document: WebhookDocument, webhook: Webhook) {
   const isOpen = bodies.some(({ form }) => form === "open");
   return {
     ...webhook["x-dcm-callback"],
+    kinds: Object.keys(webhook["x-dcm-callback"].kinds),
     claims,
     ...(isOpen ? { form: "open", constants: constantsOf(document, claims) } : { form: "signed" }),
     answers: answersOf(document, webhook),
@@ -116,10 +123,38 @@ function bodiesOf(document: WebhookDocument, webhooks: readonly Webhook[]) {
   );
 }
 
+/** What follows from each class of answers, total and in words that the document explains. */
+function outcomesOf(document: WebhookDocument, kind: string, table: OutcomeTable) {
+  const words = document["x-dcm-callback-words"];
+  sameEntries(`the answers of ${kind}`, Object.keys(table), answers);
+  const rows = answers.map((answer) => {
+    const { retry, end, effect } = table[answer] as OutcomeTable[string];
+    if (!words.retry[retry] || !words.end[end] || !words.effect[effect]) {
+      throw new Error(`${kind}, ${answer}: x-dcm-callback-words does not explain ${retry}, ${end} and ${effect}`);
+    }
+    return [answer, { retry, end: { state: end, effect } }] as const;
+  });
+  return Object.fromEntries(rows);
+}
+
+/** The exact reasons: one text, or several by the names of `x-enum-varnames`. */
+function reasonsOf(schemas: WebhookDocument["components"]["schemas"]) {
+  const named = Object.entries(schemas).filter(([name]) => name.endsWith("Reason"));
+  return Object.fromEntries(
+    named.map(([name, schema]) => {
+      if ("const" in schema) return [name, schema.const];
+      const texts = schema.enum as string[];
+      const names = (schema["x-enum-varnames"] ?? []) as string[];
+      if (names.length !== texts.length) throw new Error(`${name}: x-enum-varnames does not name every reason`);
+      return [name, Object.fromEntries(names.map((word, index) => [word, texts[index]]))];
+    }),
+  );
+}
+
 /** Two lists of the contract that must have the same entries. */
 function sameEntries(what: string, ones: readonly string[], others: unknown): void {
   const [left, right] = [ones, others as string[]].map((list) => JSON.stringify([...new Set(list)].sort()));
-  if (left !== right) throw new Error(`${what}: ${left} at the webhooks, ${right} in the schema`);
+  if (left !== right) throw new Error(`${what}: ${left} here, ${right} there`);
 }
 
 export function webhooksModule(document: WebhookDocument): string {
@@ -138,12 +173,21 @@ export function webhooksModule(document: WebhookDocument): string {
     rows.map(([, { word }]) => word),
     schemas.CallbackKind?.enum,
   );
+  const outcomes = webhooks
+    .flatMap((webhook) => Object.entries(webhook["x-dcm-callback"].kinds))
+    .map(([kind, table]) => [kind, outcomesOf(document, kind, table)]);
+  const { description: _prose, ...policy } = document["x-dcm-retry-policy"];
+  const { retry, end, effect } = document["x-dcm-callback-words"];
   const constant = (name: string, prose: string, value: unknown) =>
     `/** ${prose} */\nexport const ${name} = ${JSON.stringify(value, null, 2)} as const;\n`;
   return [
     constant("webhooks", "Every call that the platform makes, by the name of its webhook.", Object.fromEntries(rows)),
     constant("webhookOf", "The webhook of each kind of callback.", Object.fromEntries(webhookOf)),
     constant("callbackKinds", "Every kind of callback, in the order of the document.", kinds),
+    constant("outcomeRows", "What follows from the answer to each kind of callback.", Object.fromEntries(outcomes)),
+    constant("callbackWords", "What the words of these rows mean.", { retry, end, effect }),
+    constant("retryPolicy", "How often and when a callback is tried.", policy),
+    constant("reasons", "Why payments, orders and callbacks say that they are as they are.", reasonsOf(schemas)),
     constant(
       "callbackHeaders",
       "The headers of every callback, by the component that describes each.",

@@ -905,7 +905,7 @@ export interface components {
             /** @description The order's purpose. */
             purpose: string;
             /** @description Why the order has its state; empty while nothing has happened. */
-            reason: string;
+            reason: components["schemas"]["NoReason"] | components["schemas"]["OrderPaidReason"] | components["schemas"]["OrderExpiredReason"] | components["schemas"]["RejectReason"];
             /**
              * @description Always empty here.
              * @constant
@@ -1135,7 +1135,7 @@ export interface components {
              */
             status: "pending" | "success" | "reject";
             /** @description A comment on the state; empty while the callbacks are running. */
-            reason: string;
+            reason: components["schemas"]["NoReason"] | components["schemas"]["PaymentMessageSuccessReason"] | components["schemas"]["RejectReason"];
             /** @description The payment message's identifier. */
             guid: components["schemas"]["Guid"];
         };
@@ -1194,6 +1194,41 @@ export interface components {
             /** @description The challenge of the test, letter by letter. */
             challenge: string;
         };
+        /**
+         * @description Why a payment was rejected, letter by letter.
+         * @enum {string}
+         */
+        RejectReason: "Payment message is rejected by the receiver's bank" | "No response on the callback from the receiver's bank" | "No response on the callback from the merchant";
+        /**
+         * @description What Pay-out says of a payment that is final, letter by letter.
+         * @constant
+         */
+        PayOutSuccessReason: "Payment message is approved by the receiver's bank. Merchant is informed by the callback";
+        /**
+         * @description What Credit says, letter by letter.
+         * @constant
+         */
+        CreditReason: "Credit is allowed";
+        /**
+         * @description What a payment message that is final says when it is read, letter by letter.
+         * @constant
+         */
+        PaymentMessageSuccessReason: "Payment message is approved";
+        /**
+         * @description What an order that is paid says, letter by letter.
+         * @constant
+         */
+        OrderPaidReason: "Order is paid";
+        /**
+         * @description What an order says that nobody paid in time, letter by letter.
+         * @constant
+         */
+        OrderExpiredReason: "Order is expired";
+        /**
+         * @description Nothing has happened that would have a reason.
+         * @constant
+         */
+        NoReason: "";
         /**
          * @description The claims of the Pay-in callback for the recipient bank.
          * @example {
@@ -1259,7 +1294,7 @@ export interface components {
             /** @description `success` when the payment arrives, `reject` when it is canceled afterwards. */
             status: components["schemas"]["CallbackStatus"];
             /** @description Why the payment was canceled; only with `reject`. */
-            reason?: string;
+            reason?: components["schemas"]["RejectReason"];
         };
         /**
          * @description The claims of the Pay-in callback for the merchant.
@@ -1307,7 +1342,7 @@ export interface components {
             /** @description `success` for a payment that the merchant is asked about, `reject` when the payment is rejected and its order canceled. */
             status: components["schemas"]["CallbackStatus"];
             /** @description Why the payment was rejected, in the words that the initiator bank gets in Pay-out; only with `reject`. */
-            reason?: string;
+            reason?: components["schemas"]["RejectReason"];
         };
         /**
          * @description The claims of the Pay-out callback for the initiator bank.
@@ -1375,7 +1410,7 @@ export interface components {
             /** @description How the payment ended. */
             status: components["schemas"]["CallbackStatus"];
             /** @description Why the payment ended so. */
-            reason: string;
+            reason: components["schemas"]["PayOutSuccessReason"] | components["schemas"]["RejectReason"];
         };
         /**
          * @description The claims of the Credit callback for the recipient bank.
@@ -1442,8 +1477,8 @@ export interface components {
             payment_message_guid: components["schemas"]["Guid"];
             /** @description Always `success`. */
             status: components["schemas"]["CallbackStatus"];
-            /** @description Always `Credit is allowed`. */
-            reason: string;
+            /** @description Always the same. */
+            reason: components["schemas"]["CreditReason"];
         };
         /** @description The open body of the Expiration callback; what has no value is the string `null`. */
         ExpirationBody: {
@@ -1483,11 +1518,8 @@ export interface components {
              * @constant
              */
             purpose: "null";
-            /**
-             * @description Always `Order is expired`.
-             * @constant
-             */
-            reason: "Order is expired";
+            /** @description Always the same. */
+            reason: components["schemas"]["OrderExpiredReason"];
             /**
              * @description Always the string `null`.
              * @constant

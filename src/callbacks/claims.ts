@@ -1,5 +1,5 @@
 import type { components } from "../../gen/rest/types.ts";
-import { webhookOf, webhooks } from "../../gen/rest/webhooks.ts";
+import { reasons, webhookOf, webhooks } from "../../gen/rest/webhooks.ts";
 import type { ClaimedCallback } from "../core/callbacks.ts";
 import type { PaymentMessage } from "../core/paymentMessages.ts";
 import type { Register, RegisterPayment, RegisterWithPayments } from "../core/settlements.ts";
@@ -77,6 +77,17 @@ function resultOf(facts: CallbackFacts): "success" | "reject" {
   return status;
 }
 
+const rejectReasons = Object.values(reasons.RejectReason);
+
+const rejectReasonOf = ({ reason }: PaymentMessage) => oneOf(rejectReasons, reason);
+
+/** The contract prints every reason: another one is a fault of ours, and is not sent. */
+function oneOf<Text extends string>(documented: readonly Text[], reason: string): Text {
+  const found = documented.find((text) => text === reason);
+  if (found === undefined) throw new Error(`the contract has no reason "${reason}" here`);
+  return found;
+}
+
 function payInBankClaims(facts: CallbackFacts): Schemas["PayInBankClaims"] {
   const message = messageOf(facts);
   return { payment_message: detailsOf(message), payment_message_guid: message.guid, status: "success" };
@@ -88,7 +99,7 @@ function payInBankRejectClaims(facts: CallbackFacts): Schemas["PayInBankClaims"]
     payment_message: detailsOf(message),
     payment_message_guid: message.guid,
     status: "reject",
-    reason: message.reason,
+    reason: rejectReasonOf(message),
   };
 }
 
@@ -98,7 +109,7 @@ function payOutClaims(facts: CallbackFacts): Schemas["PayOutClaims"] {
     payment_message: detailsOf(message),
     payment_message_guid: message.guid,
     status: resultOf(facts),
-    reason: facts.claimed.reason,
+    reason: oneOf([reasons.PayOutSuccessReason, ...rejectReasons], facts.claimed.reason),
   };
 }
 
@@ -108,7 +119,7 @@ function creditClaims(facts: CallbackFacts): Schemas["CreditClaims"] {
     payment_message: detailsOf(message),
     payment_message_guid: message.guid,
     status: "success",
-    reason: facts.claimed.reason,
+    reason: oneOf([reasons.CreditReason], facts.claimed.reason),
   };
 }
 
@@ -135,7 +146,7 @@ function payInMerchantClaims(facts: CallbackFacts, status: "success" | "reject")
 
 function payInMerchantRejectClaims(facts: CallbackFacts): Schemas["PayInMerchantClaims"] {
   const claims = payInMerchantClaims(facts, "reject");
-  claims.reason = messageOf(facts).reason;
+  claims.reason = rejectReasonOf(messageOf(facts));
   return claims;
 }
 

@@ -1,7 +1,7 @@
 import type { components } from "../../gen/rest/types.ts";
 import { callbackBodies, callbackHeaders, webhookOf, webhooks } from "../../gen/rest/webhooks.ts";
 import type { ClaimedCallback } from "../core/callbacks.ts";
-import type { CallbackKind } from "../domain/callback.ts";
+import { type CallbackKind, callbackTokenLifeSeconds } from "../domain/callback.ts";
 import type { CallbackAlg, CallbackBodyFormat, CallbackUrlName, Participant } from "../domain/participant.ts";
 import { bodyDigest } from "../sdk/access.ts";
 import type { CallbackContent } from "./claims.ts";
@@ -33,9 +33,6 @@ export function callbackUrl(kind: CallbackKind, { callbackUrls }: Participant): 
   return names.map((name) => callbackUrls[name]).find((url) => url !== undefined);
 }
 
-/** Longer than any attempt may take, and short enough that a captured token is soon worthless. */
-const tokenLifeSeconds = 300;
-
 export type Signer = {
   issuer: string;
   /** Signs with the active key of the algorithm. */
@@ -59,7 +56,7 @@ export async function sealEnvelope(
     iss: signer.issuer,
     aud: receiver.uid ?? receiver.guid,
     iat,
-    exp: iat + tokenLifeSeconds,
+    exp: iat + callbackTokenLifeSeconds,
     jti: marked.guid,
     callback_kind: marked.kind,
   } satisfies Required<Schemas["CallbackClaims"]>;

@@ -2,11 +2,13 @@ import { type Order, OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
 import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import { operations } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
+import { reasons } from "../../../gen/rest/webhooks.ts";
 import { complete } from "../../wire/order.ts";
 import { amountNumber } from "../../wire/values.ts";
 import { enumText } from "./enumText.ts";
 
 type Schemas = components["schemas"];
+type RejectReason = Schemas["RejectReason"];
 
 export const NIL_GUID = "00000000-0000-0000-0000-000000000000";
 
@@ -44,9 +46,10 @@ export function orderStatus(found: GetOrderResponse): Schemas["OrderStatus"] {
   };
 }
 
-function statusReason(status: number, messageReason: string | undefined): string {
-  if (status === OrderStatus.SUCCESS) return "Order is paid";
-  if (status === OrderStatus.CANCELED) return messageReason ?? "Order is expired";
+function statusReason(status: number, messageReason: string | undefined): Schemas["OrderStatus"]["reason"] {
+  if (status === OrderStatus.SUCCESS) return reasons.OrderPaidReason;
+  // The core stores those of the contract alone.
+  if (status === OrderStatus.CANCELED) return (messageReason as RejectReason | undefined) ?? reasons.OrderExpiredReason;
   return "";
 }
 
