@@ -8,7 +8,13 @@ import { dirname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import openapiTS, { astToString } from "openapi-typescript";
 import { parse } from "yaml";
-import { errorTextsModule, type OpenapiDocument, operationsModule, validatorModules } from "./restModules.ts";
+import {
+  errorTextsModule,
+  exampleKeysModule,
+  type OpenapiDocument,
+  operationsModule,
+  validatorModules,
+} from "./restModules.ts";
 import { type WebhookDocument, webhooksModule } from "./webhookModule.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -22,6 +28,7 @@ async function generate(target: string): Promise<void> {
   const files = {
     "types.ts": types,
     "operations.ts": operationsModule(document),
+    "exampleKeys.ts": exampleKeysModule(document),
     "errorTexts.ts": errorTextsModule(document),
     "webhooks.ts": webhooksModule(document),
     ...validatorModules(document),

@@ -18,6 +18,7 @@ type Operation = {
   responses: { [status: string]: Response };
 };
 export type OpenapiDocument = {
+  "x-example-keys": { [party: string]: unknown };
   paths: { [path: string]: { [method: string]: Operation } };
   components: { schemas: { [name: string]: Schema } };
 };
@@ -214,6 +215,14 @@ function claimsRow(document: OpenapiDocument, name: string): string {
   const schema = document.components.schemas[name] as Schema;
   const codes = Object.fromEntries(fieldCodes(document, schema));
   return `  ${name}: { validate: check<components["schemas"]["${name}"]>(validators.${name}), codes: ${JSON.stringify(codes)} },`;
+}
+
+/** The public keys of the examples, whose private halves everybody has. */
+export function exampleKeysModule(document: OpenapiDocument): string {
+  const { description: _prose, ...keys } = document["x-example-keys"];
+  return `/** The keys that sign the contract's examples. Their private halves are published, so they prove nothing. */
+export const exampleKeys = ${JSON.stringify(keys, null, 2)} as const;
+`;
 }
 
 /** What refusals say letter by letter, by code; what an operation says otherwise, by operation and code. */
