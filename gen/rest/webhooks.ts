@@ -405,7 +405,6 @@ export const retryPolicy = {
   "max_attempts": 11,
   "attempt_timeout_seconds": 10,
   "max_retry_after_seconds": 60,
-  "jitter_ratio": 0.1,
   "token_life_seconds": 300
 } as const;
 

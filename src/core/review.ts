@@ -1,5 +1,5 @@
 import { type Actor, actorName } from "../domain/actor.ts";
-import type { CallbackKind, CallbackState, Outcome } from "../domain/callback.ts";
+import type { CallbackKind, CallbackState, StoredOutcome } from "../domain/callback.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import { digestOf, insertEntry } from "./audit.ts";
 import { toDue } from "./callbacks.ts";
@@ -20,7 +20,7 @@ export type CallbackView = {
   dueAt: Date;
   createdAt: Date;
   updatedAt: Date;
-  lastOutcome: Outcome | null;
+  lastOutcome: StoredOutcome | null;
   lastAttemptAt: Date | null;
   resolvedBy: string | null;
   resolutionNote: string | null;
@@ -31,7 +31,7 @@ export type CallbackAttempt = {
   attempt: number;
   startedAt: Date;
   durationMs: number;
-  outcome: Outcome;
+  outcome: StoredOutcome;
   httpStatus: number | null;
   answer: string | null;
   problem: string | null;
@@ -62,7 +62,7 @@ type CallbackRow = {
   due_at: Date;
   created_at: Date;
   updated_at: Date;
-  last_outcome: Outcome | null;
+  last_outcome: StoredOutcome | null;
   last_attempt_at: Date | null;
   resolved_by: string | null;
   resolution_note: string | null;

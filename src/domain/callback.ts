@@ -1,6 +1,6 @@
 /**
  * What callbacks exist, what can come of one attempt to deliver them, and what the platform does then. Everything here
- * is data with pure functions over it: time, randomness and counts come in as arguments.
+ * is data with pure functions over it: time and counts come in as arguments.
  */
 
 import { callbackKinds, outcomeRows, reasons, retryPolicy } from "../../gen/rest/webhooks.ts";
@@ -30,10 +30,11 @@ export const CALLBACK_STATES = [
 ] as const;
 export type CallbackState = (typeof CALLBACK_STATES)[number];
 
-export const OUTCOMES = [
-  /** 2xx, with the whole answer read. */
+/** What stands in the history. What no attempt ends with any more stays readable. */
+export const STORED_OUTCOMES = [
+  /** 2xx */
   "accepted",
-  /** 4xx other than 408, 425 and 429, with the whole answer read. */
+  /** 4xx other than 408, 425 and 429 */
   "refused",
   /** 3xx: redirects are never followed. */
   "redirected",
@@ -50,11 +51,13 @@ export const OUTCOMES = [
   "tls_failure",
   /** No status line and headers within the time of one attempt. */
   "timeout",
-  /** The headers came, the rest of the answer did not in time. */
+  /** Past: the headers came, the rest of the answer did not in time. */
   "body_timeout",
-  /** The answer is larger than what is read. */
+  /** Past: the answer was larger than what is read. */
   "oversized",
+  /** The connection ended before status line and headers. */
   "connection_reset",
+  /** What came is not HTTP/1.1, has headers beyond 16 KiB, or switches to a protocol that nobody asked for. */
   "malformed_http",
   /** The address guard refused where the endpoint's name points to. */
   "address_refused",
@@ -63,7 +66,16 @@ export const OUTCOMES = [
   /** The process died before it recorded what happened: the receiver may or may not have the callback. */
   "lost",
 ] as const;
-export type Outcome = (typeof OUTCOMES)[number];
+export type StoredOutcome = (typeof STORED_OUTCOMES)[number];
+
+/** Since the status line alone is the answer, a body ends no attempt. */
+const pastOutcomes = ["body_timeout", "oversized"] as const satisfies readonly StoredOutcome[];
+
+/** What an attempt can end with. */
+export type Outcome = Exclude<StoredOutcome, (typeof pastOutcomes)[number]>;
+export const OUTCOMES: readonly Outcome[] = STORED_OUTCOMES.filter(
+  (outcome): outcome is Outcome => !(pastOutcomes as readonly string[]).includes(outcome),
+);
 
 // ---------------------------------------------------------------------------------------------------------------- retries
 
@@ -74,32 +86,29 @@ export type RetryPolicy = {
   maxAttempts: number;
   /** Connect and answer of one attempt together. */
   attemptTimeoutMs: number;
-  /** How much of a Retry-After is believed. */
+  /** How much of a Retry-After is honoured. */
   maxRetryAfterMs: number;
-  /** Jitter is added on top, so the documented waits stay the minimum. */
-  jitterRatio: number;
 };
 
 /**
  * 1 + 2 + 4 + 8 + 16 + 32 = 63 s for the first six waits and 4 × 60 = 240 s for the other four: at most 11 calls over
- * 303 s, not counting the attempts' own time (at most 11 × 10 s) and jitter (at most 30.3 s).
+ * 303 s, not counting the attempts' own time (at most 11 × 10 s) and the turns of the queues.
  */
 export const defaultRetryPolicy: RetryPolicy = {
   waitsMs: retryPolicy.waits_seconds.map((seconds) => seconds * 1_000),
   maxAttempts: retryPolicy.max_attempts,
   attemptTimeoutMs: retryPolicy.attempt_timeout_seconds * 1_000,
   maxRetryAfterMs: retryPolicy.max_retry_after_seconds * 1_000,
-  jitterRatio: retryPolicy.jitter_ratio,
 };
 
 /** Longer than any attempt may take, and short enough that a captured token is soon worthless. */
 export const callbackTokenLifeSeconds = retryPolicy.token_life_seconds;
 
-/** The wait before the next attempt, after `attempt` (counted from 1); `random` in 0..1 is the caller's. */
-export function retryDelayMs(policy: RetryPolicy, attempt: number, retryAfterMs: number, random: number): number {
+/** The least wait before the next attempt, after `attempt` (counted from 1); never shorter than what the receiver asked for. */
+export function retryDelayMs(policy: RetryPolicy, attempt: number, retryAfterMs: number): number {
   const waitMs = policy.waitsMs[Math.min(attempt, policy.waitsMs.length) - 1] ?? 0;
   const askedMs = Math.min(Math.max(retryAfterMs, 0), policy.maxRetryAfterMs);
-  return Math.round(Math.max(waitMs, askedMs) * (1 + policy.jitterRatio * random));
+  return Math.ceil(Math.max(waitMs, askedMs));
 }
 
 // ---------------------------------------------------------------------------------------------------------- outcome table
@@ -141,8 +150,6 @@ export const outcomeClasses = {
   dns_failure: "unanswered",
   tls_failure: "unanswered",
   timeout: "unanswered",
-  body_timeout: "unanswered",
-  oversized: "unanswered",
   connection_reset: "unanswered",
   malformed_http: "unanswered",
   address_refused: "unanswered",
@@ -168,8 +175,6 @@ export type AttemptInput = {
   refusals: number;
   policy: RetryPolicy;
   retryAfterMs?: number | undefined;
-  /** 0..1, for jitter. */
-  random: number;
 };
 
 export type Decision =
@@ -183,7 +188,7 @@ export function afterAttempt(input: AttemptInput): Decision {
   if (!Number.isInteger(attempt) || attempt < 1) throw new RangeError(`attempts count from 1, not ${attempt}`);
   const row = outcomeRow(input.kind, outcome);
   if (row.end.state !== "delivered" && mayRetry(row, input)) {
-    const delayMs = retryDelayMs(policy, attempt, input.retryAfterMs ?? 0, input.random);
+    const delayMs = retryDelayMs(policy, attempt, input.retryAfterMs ?? 0);
     return { state: "waiting", delayMs, effect: "none" };
   }
   // A replay can never revive or undo a finished payment: only the first series has effects, later ones only endings.

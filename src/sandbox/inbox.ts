@@ -26,7 +26,7 @@ export const CALLBACK_PATHS = Object.fromEntries([
   ...Object.values(webhooks).flatMap(({ urls: [own], word }) => (own === undefined ? [] : [[own, word]])),
 ]) as Record<UrlName, CallbackPath>;
 
-/** Ways of answering that are no HTTP answer, or not a whole one. */
+/** Ways of answering that are no HTTP answer, or not a whole one; those with a status line count as its status. */
 export type Fault = "hang" | "reset" | "garbage" | "oversized" | "endless-body";
 
 /** A status, a whole answer, or a fault. */
@@ -113,7 +113,7 @@ export async function openInbox(options: InboxOptions) {
     if (calls.length > keepCalls) calls.shift();
     const reply = call.problem ? 401 : await nextReply(scripts.get(kind), call);
     if (typeof reply === "string") {
-      settle(call, reply);
+      settle(call, statusOfFault[reply] ?? reply);
       FAULTS[reply](response);
       return;
     }
@@ -212,6 +212,9 @@ async function answer(reply: WholeReply, response: ServerResponse): Promise<bool
   }
   return response.writableFinished;
 }
+
+/** What the sender takes from the status line, whatever the body does. */
+const statusOfFault: Partial<Record<Fault, number>> = { oversized: 200, "endless-body": 200 };
 
 /** What each fault does to the connection. */
 const FAULTS = {

@@ -298,7 +298,7 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
     await platform.pays();
     await vi.waitFor(() => expect(merchant.calls("pay-in")).toHaveLength(2), { timeout: 15_000 });
     const [first, second] = merchant.calls("pay-in") as [Call, Call];
-    expect(second.at.getTime() - first.at.getTime()).toBeGreaterThanOrEqual(1_700);
+    expect(second.at.getTime() - first.at.getTime()).toBeGreaterThanOrEqual(2_000);
   });
 
   test.each([

@@ -129,7 +129,6 @@ describe("Gross_Settlement", () => {
       signer: await newSigner(),
       publicUrl: () => "https://gateway.example",
       newGuid: () => guidOf(9),
-      random: () => 0,
       log: { debug() {}, info() {}, warn() {}, error() {} },
       observer: { attempted() {}, parked() {} },
       tracing: noTracing,

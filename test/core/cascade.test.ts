@@ -176,6 +176,14 @@ describe("retries", () => {
     const { notDueForMs } = answer as { notDueForMs: number };
     expect(notDueForMs).toBeGreaterThan(20_000);
     expect(notDueForMs).toBeLessThanOrEqual(30_000);
+    // Not a moment of it is given away, however little is left.
+    await platform.rows(
+      "update callback set due_at = now() + interval '300 milliseconds' where guid = $1",
+      callbackGuid,
+    );
+    expect(accepted(await platform.core.claimCallback(ticket))).toEqual({ notDueForMs: expect.any(Number) });
+    await platform.rows("update callback set due_at = now() where guid = $1", callbackGuid);
+    expect(accepted(await platform.core.claimCallback(ticket))).toMatchObject({ claimed: { attempt: 2 } });
   });
 
   test.each(["pay_out", "credit"] as const)(

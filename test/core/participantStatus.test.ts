@@ -453,7 +453,6 @@ describe("callbacks to a receiver that is suspended", () => {
       signer: { issuer: publicUrl, key: {} },
       publicUrl: () => publicUrl,
       newGuid: platform.context.newGuid,
-      random: () => 0,
       log: { debug() {}, info() {}, warn() {}, error() {} },
       observer: { attempted: (_kind: CallbackKind, outcome: string) => outcomes.push(outcome), parked() {} },
       tracing: noTracing,

@@ -372,7 +372,7 @@ export async function record(
   const { guid: callbackGuid, kind, series, attempt, refusals } = claimed;
   const paymentMessageGuid = claimed.paymentMessage?.guid ?? null;
   const told = { callbackGuid, kind, series, attempt, refusals, paymentMessageGuid, outcome, retryAfterMs };
-  return accepted(await core.recordAttempt({ ...told, durationMs: 5, random: 0 }));
+  return accepted(await core.recordAttempt({ ...told, durationMs: 5 }));
 }
 
 /** One whole attempt: claim it, and record what came of it. */

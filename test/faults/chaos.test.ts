@@ -67,7 +67,7 @@ describe("the core under chaos", () => {
 
   beforeAll(async () => {
     platform = await openPlatform({
-      retryPolicy: { ...defaultRetryPolicy, waitsMs: [0], jitterRatio: 0 },
+      retryPolicy: { ...defaultRetryPolicy, waitsMs: [0] },
       republishAfterMs: 0,
     });
     parties = await registerParties(platform);
