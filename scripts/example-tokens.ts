@@ -84,11 +84,8 @@ export function exampleTokens(document: Node): ExampleToken[] {
 }
 
 /** The contract with every example token signed anew; everything else in it stays as it is written. */
-export async function renewedContract(text: string, keys: { [signer: string]: JWK }): Promise<string> {
+export async function renewedContract(text: string, pairs: { [signer: string]: SigningKey }): Promise<string> {
   const source = parseDocument(text);
-  const pairs = Object.fromEntries(
-    await Promise.all(Object.entries(keys).map(async ([signer, key]) => [signer, await importKeyPair(key)] as const)),
-  );
   const replacements = await Promise.all(
     exampleTokens(parse(text) as Node).map(async ({ path, claims, signer }) => {
       const jws = await signJws(claims, pairs[signer] as SigningKey);
@@ -105,9 +102,14 @@ export function exampleKeys(): { [signer: string]: JWK } {
   return (JSON.parse(readFileSync(KEYS, "utf8")) as { keys: { [signer: string]: JWK } }).keys;
 }
 
+export async function exampleKeyPairs(): Promise<{ [signer: string]: SigningKey }> {
+  const imported = Object.entries(exampleKeys()).map(async ([signer, key]) => [signer, await importKeyPair(key)]);
+  return Object.fromEntries(await Promise.all(imported));
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const text = readFileSync(CONTRACT, "utf8");
-  const renewed = await renewedContract(text, exampleKeys());
+  const renewed = await renewedContract(text, await exampleKeyPairs());
   if (process.argv.includes("--write")) writeFileSync(CONTRACT, renewed);
   else if (renewed !== text) {
     console.error("openapi/dcm.v1.yaml: example tokens do not carry the examples of their claims");
