@@ -245,7 +245,7 @@ describe("payment messages", () => {
       msgCreationTime: "14:30:12",
       pmType: "trade",
       senderAccountType: "limit-related",
-      nonce: "A1B2C3D4E5F6G7H8",
+      nonce: (exampleClaims("PaymentMessageClaims").encryption as { nonce: string }).nonce,
       encryptedKey: (claims.encryption as Record<string, string>).encrypted_key,
       jws: jwt,
     });
