@@ -8,6 +8,8 @@ import { dirname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import openapiTS, { astToString } from "openapi-typescript";
 import { parse } from "yaml";
+import { limitsModule } from "./limitsModule.ts";
+import { refusalsModule } from "./refusalsModule.ts";
 import { type OpenapiDocument, operationsModule, validatorModules } from "./restModules.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -21,6 +23,8 @@ async function generate(target: string): Promise<void> {
   const files = {
     "types.ts": types,
     "operations.ts": operationsModule(document),
+    "refusals.ts": refusalsModule(document),
+    "limits.ts": limitsModule(document),
     ...validatorModules(document),
   };
   const folder = join(target, "gen", "rest");

@@ -7,11 +7,17 @@ import addFormats from "ajv-formats";
 type Schema = { [keyword: string]: unknown };
 type Parameter = { name: string; in: string; required?: boolean; schema: Schema };
 type Content = { [mediaType: string]: { schema?: Schema } };
-type Response = { content?: Content };
-type Operation = {
+export type Response = {
+  content?: Content;
+  headers?: { [name: string]: { $ref?: string } };
+  "x-dcm-codes"?: readonly string[];
+};
+export type Operation = {
   operationId: string;
   security?: unknown[];
   "x-access"?: readonly string[];
+  /** Codes by status, beside those that a shared response has. */
+  "x-dcm-codes"?: { readonly [status: string]: readonly string[] };
   parameters?: Parameter[];
   requestBody?: { required?: boolean; content: Content };
   responses: { [status: string]: Response };
@@ -19,6 +25,7 @@ type Operation = {
 export type OpenapiDocument = {
   paths: { [path: string]: { [method: string]: Operation } };
   components: { schemas: { [name: string]: Schema } };
+  "x-dcm-limits": { readonly [name: string]: { value: number } };
 };
 
 /** The payloads of tokens: validated after the signature, apart from the body. CallbackClaims is only a part of others. */
@@ -27,9 +34,9 @@ const ownKeywords = ["x-dcm-code", "x-enumDescriptions", "x-jwt-claims", "exampl
 const documentId = "dcm";
 const methods = ["get", "put", "post", "delete", "patch"];
 
-type Route = { path: string; method: string; operation: Operation; parameters: Parameter[]; body?: Content };
+export type Route = { path: string; method: string; operation: Operation; parameters: Parameter[]; body?: Content };
 
-function routes(document: OpenapiDocument): Route[] {
+export function routes(document: OpenapiDocument): Route[] {
   return Object.entries(document.paths).flatMap(([path, item]) =>
     methods.flatMap((method): Route[] => {
       const operation = item[method];
@@ -42,7 +49,7 @@ function routes(document: OpenapiDocument): Route[] {
 }
 
 /** Follows `$ref` inside the document, as often as it takes. */
-function resolved<T>(document: OpenapiDocument, value: unknown): T {
+export function resolved<T>(document: OpenapiDocument, value: unknown): T {
   let current = value;
   while (typeof current === "object" && current !== null && "$ref" in current) {
     const steps = String(current.$ref).replace(/^#\//, "").split("/");
@@ -208,6 +215,34 @@ function claimsRow(document: OpenapiDocument, name: string): string {
   return `  ${name}: { validate: check<components["schemas"]["${name}"]>(validators.${name}), codes: ${JSON.stringify(codes)} },`;
 }
 
+/** The name under which answers have a shared header; throws where an answer lacks it, and where it has two names. */
+function headerName(document: OpenapiDocument, component: string): string {
+  const names = new Set<string | undefined>();
+  for (const { operation } of routes(document)) {
+    for (const response of Object.values(operation.responses)) {
+      const { headers = {} } = resolved<Response>(document, response);
+      names.add(Object.keys(headers).find((name) => headers[name]?.$ref === `#/components/headers/${component}`));
+    }
+  }
+  const [name, ...others] = names;
+  if (name === undefined || others.length > 0) throw new Error(`the header ${component} is not that of every answer`);
+  return name;
+}
+
+/** The headers whose schema allows one value only, by name. */
+function constantHeaders(document: OpenapiDocument): { [name: string]: string } {
+  const found: { [name: string]: string } = {};
+  for (const { operation } of routes(document)) {
+    for (const response of Object.values(operation.responses)) {
+      for (const [name, header] of Object.entries(resolved<Response>(document, response).headers ?? {})) {
+        const value = resolved<{ schema: Schema }>(document, header).schema.const;
+        if (typeof value === "string") found[name] = value;
+      }
+    }
+  }
+  return found;
+}
+
 export function operationsModule(document: OpenapiDocument): string {
   const all = routes(document);
   return `import type { components, operations as Documented } from "./types.ts";
@@ -281,8 +316,21 @@ export type Streamed<Body> = {
 type AnswerBody<Body> = { body: Body } | (Body extends readonly unknown[] | string ? never : Stream<Streamed<Body>>);
 type Stream<Kind> = [Kind] extends [never] ? never : { stream: Kind };
 
-/** The documented headers of an answer, which are its handler's concern. */
-type AnswerHeaders<Headers> = { [Name in keyof Headers as string extends Name ? never : Name]: Headers[Name] };
+/** Headers that an answer always has with the same value, unless the contract says otherwise at it. */
+export const constantHeaders = ${JSON.stringify(constantHeaders(document))} as const;
+
+/** Carries the identifier of each request. */
+export const requestIdHeader = ${JSON.stringify(headerName(document, "RequestId"))};
+
+/** The headers of an answer that are its handler's concern: not those that the server gives to all. */
+type OwnHeader<Name, Value> = string extends Name
+  ? never
+  : Name extends typeof requestIdHeader
+    ? never
+    : Name extends keyof typeof constantHeaders
+      ? Value extends (typeof constantHeaders)[Name] ? never : Name
+      : Name;
+type AnswerHeaders<Headers> = { [Name in keyof Headers as OwnHeader<Name, Headers[Name]>]: Headers[Name] };
 
 type WithHeaders<Headers> = keyof Headers extends never ? unknown : { headers: Headers };
 

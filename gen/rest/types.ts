@@ -1836,7 +1836,7 @@ export interface components {
          * @description What was refused, for programs.
          * @enum {string}
          */
-        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE" | "TOKEN_STALE" | "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID" | "TOKEN_AUDIENCE" | "PARTICIPANT_SUSPENDED" | "RECEIVER_COUNTERPARTY_SUSPENDED" | "INVALID_KEY";
+        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE" | "TOKEN_STALE" | "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID" | "TOKEN_AUDIENCE" | "PARTICIPANT_SUSPENDED" | "RECEIVER_COUNTERPARTY_SUSPENDED" | "INVALID_KEY" | "REQUEST_TIMEOUT" | "EXPECTATION_FAILED" | "TOO_MANY_REQUESTS" | "HEADERS_TOO_LARGE";
         /** @description A refusal. */
         ErrorAnswer: {
             /** @description What was refused, for people. */
@@ -1860,6 +1860,9 @@ export interface components {
         /** @description The message is accepted and the cascade of callbacks has begun. */
         PaymentMessageAccepted: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -1874,6 +1877,9 @@ export interface components {
         /** @description The payment message. */
         PaymentMessageFound: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -1937,6 +1943,9 @@ export interface components {
         /** @description There is no such payment message, or it is another party's. */
         PaymentMessageNotFound: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -1952,6 +1961,9 @@ export interface components {
         /** @description The order already has a payment message, or the token was already used; the first message's guid is answered when it is known. */
         PaymentMessageExists: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -1968,6 +1980,9 @@ export interface components {
         /** @description The request breaks the contract; the error names the field. */
         BadRequest: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -1987,6 +2002,9 @@ export interface components {
          */
         Unauthorized: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -1996,6 +2014,9 @@ export interface components {
         /** @description The identifier in the path is not the caller's own, or the caller is suspended. */
         Forbidden: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2005,6 +2026,9 @@ export interface components {
         /** @description The caller is suspended. */
         Suspended: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2020,6 +2044,9 @@ export interface components {
         /** @description The body is larger than 64 KiB. */
         PayloadTooLarge: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2035,6 +2062,9 @@ export interface components {
         /** @description The body is not declared as application/json. */
         UnsupportedMediaType: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2047,16 +2077,30 @@ export interface components {
                 "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
-        /** @description The request line and the headers together are too large; the answer has no body. A long order token belongs in the body. */
+        /** @description The request line and the headers together are too large; a long order token belongs in the body. The path is not known yet, so the answer has this form everywhere. */
         HeaderTooLarge: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
-            content?: never;
+            content: {
+                /**
+                 * @example {
+                 *       "error": "the request line and the headers are too large",
+                 *       "code": "HEADERS_TOO_LARGE"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+            };
         };
         /** @description The platform failed; nothing is known to the caller about why. */
         InternalError: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2073,6 +2117,9 @@ export interface components {
         Unavailable: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2088,6 +2135,9 @@ export interface components {
         /** @description The request breaks the contract; the description names the field. */
         SettlementBadRequest: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2106,6 +2156,9 @@ export interface components {
          */
         SettlementUnauthorized: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2115,6 +2168,9 @@ export interface components {
         /** @description The identifier in the path is not the caller's own. */
         SettlementForbidden: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2130,6 +2186,9 @@ export interface components {
         /** @description The identifier in the path is not the caller's own, or the caller is not the bank that pays the register. */
         SettlementNotInitiator: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2145,6 +2204,9 @@ export interface components {
         /** @description The platform did not answer in time. It may have happened all the same; the same request again hears 208 then. */
         SettlementTimeout: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2160,6 +2222,9 @@ export interface components {
         /** @description The body is larger than 64 KiB. */
         SettlementPayloadTooLarge: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2175,6 +2240,9 @@ export interface components {
         /** @description The body is not declared as application/json, or it is compressed. */
         SettlementUnsupportedMediaType: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2190,6 +2258,9 @@ export interface components {
         /** @description The platform failed; nothing is known to the caller about why. */
         SettlementInternalError: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2206,6 +2277,176 @@ export interface components {
         SettlementUnavailable: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "UNAVAILABLE",
+                 *       "description": "the service is unavailable, try again"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
+            };
+        };
+        /** @description The path does not have the method. */
+        MethodNotAllowed: {
+            headers: {
+                Allow: components["headers"]["Allow"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "the path does not have this method",
+                 *       "code": "METHOD_NOT_ALLOWED"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+            };
+        };
+        /** @description The path does not have the method. */
+        SettlementMethodNotAllowed: {
+            headers: {
+                Allow: components["headers"]["Allow"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "METHOD_NOT_ALLOWED",
+                 *       "description": "the path does not have this method"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
+            };
+        };
+        /** @description The request did not arrive as a whole in time. */
+        RequestTimeout: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "the request did not arrive in time",
+                 *       "code": "REQUEST_TIMEOUT"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+            };
+        };
+        /** @description The header `Expect` asks for something else than `100-continue`. */
+        ExpectationFailed: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "the only expectation that is met is 100-continue",
+                 *       "code": "EXPECTATION_FAILED"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+            };
+        };
+        /** @description The header `Expect` asks for something else than `100-continue`. */
+        SettlementExpectationFailed: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "EXPECTATION_FAILED",
+                 *       "description": "the only expectation that is met is 100-continue"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
+            };
+        };
+        /** @description The caller, or its address, asks too often; the header says when to come again. */
+        TooManyRequests: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "too many requests, try again later",
+                 *       "code": "TOO_MANY_REQUESTS"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+            };
+        };
+        /** @description The caller, or its address, asks too often; the header says when to come again. */
+        SettlementTooManyRequests: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "TOO_MANY_REQUESTS",
+                 *       "description": "too many requests, try again later"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
+            };
+        };
+        /** @description The request did not arrive as a whole in time. */
+        SettlementRequestTimeout: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "REQUEST_TIMEOUT",
+                 *       "description": "the request did not arrive in time"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
+            };
+        };
+        /** @description The platform cannot work at this moment, and nothing was changed; the same request can be sent again. */
+        SettlementChangeUnavailable: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2252,6 +2493,41 @@ export interface components {
          * @example 1
          */
         RetryAfter: number;
+        /**
+         * @description The request's identifier, new for each: with it the platform's staff finds what happened to the request.
+         * @example 0b6f2a9d-5a41-4a0e-8c35-6f2f9f1f7e10
+         */
+        RequestId: components["schemas"]["Guid"];
+        /**
+         * @description The answer is what its media type says and nothing else.
+         * @example nosniff
+         */
+        NoSniff: "nosniff";
+        /**
+         * @description The answer may not be kept.
+         * @example no-store
+         */
+        NoStore: "no-store";
+        /**
+         * @description The methods that the path has.
+         * @example GET, HEAD
+         */
+        Allow: string;
+        /**
+         * @description What a page may load and run: nothing of others but images.
+         * @example default-src 'none'; img-src https: data:
+         */
+        PageSecurity: string;
+        /**
+         * @description A page's address, which names the order, is told to nobody.
+         * @example no-referrer
+         */
+        PageReferrer: string;
+        /**
+         * @description Nobody may show the page inside of another.
+         * @example DENY
+         */
+        PageFrame: string;
     };
     pathItems: never;
 }
@@ -2274,6 +2550,12 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
+                    "Content-Security-Policy": components["headers"]["PageSecurity"];
+                    "Referrer-Policy": components["headers"]["PageReferrer"];
+                    "X-Frame-Options": components["headers"]["PageFrame"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2285,6 +2567,12 @@ export interface operations {
             /** @description There is no such order; the page says so. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
+                    "Content-Security-Policy": components["headers"]["PageSecurity"];
+                    "Referrer-Policy": components["headers"]["PageReferrer"];
+                    "X-Frame-Options": components["headers"]["PageFrame"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2292,6 +2580,10 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2324,6 +2616,9 @@ export interface operations {
             /** @description The order exists; the links lead to its payment page. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2340,9 +2635,14 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Suspended"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The merchant already has an order with this `ref` and other content. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2358,6 +2658,8 @@ export interface operations {
             };
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2378,6 +2680,9 @@ export interface operations {
             /** @description The order's state. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2406,6 +2711,9 @@ export interface operations {
             /** @description There is no such order (an empty object), or the request is malformed (an error). */
             400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2413,6 +2721,10 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["EmptyObject"];
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2430,6 +2742,9 @@ export interface operations {
             /** @description The banks, ordered by name. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2446,6 +2761,10 @@ export interface operations {
                     "application/json": components["schemas"]["Emitter"][];
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2468,6 +2787,9 @@ export interface operations {
             /** @description The order. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2509,6 +2831,9 @@ export interface operations {
             /** @description There is no such order, or the request is malformed. */
             400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2522,6 +2847,10 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthorized"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2542,6 +2871,10 @@ export interface operations {
             200: components["responses"]["PaymentMessageFound"];
             400: components["responses"]["PaymentMessageNotFound"];
             401: components["responses"]["Unauthorized"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2563,9 +2896,13 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["PaymentMessageExists"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2584,9 +2921,13 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["PaymentMessageExists"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2610,6 +2951,10 @@ export interface operations {
             400: components["responses"]["PaymentMessageNotFound"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2654,6 +2999,9 @@ export interface operations {
                      * @example 1
                      */
                     "X-Total-Count": number;
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2687,6 +3035,10 @@ export interface operations {
             400: components["responses"]["SettlementBadRequest"];
             401: components["responses"]["SettlementUnauthorized"];
             403: components["responses"]["SettlementForbidden"];
+            405: components["responses"]["SettlementMethodNotAllowed"];
+            408: components["responses"]["SettlementRequestTimeout"];
+            417: components["responses"]["SettlementExpectationFailed"];
+            429: components["responses"]["SettlementTooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["SettlementInternalError"];
             503: components["responses"]["SettlementUnavailable"];
@@ -2714,6 +3066,9 @@ export interface operations {
             /** @description The register with its payments. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2764,6 +3119,9 @@ export interface operations {
             /** @description There is no such register, it is another party's, or the request is malformed. */
             400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2778,6 +3136,10 @@ export interface operations {
             };
             401: components["responses"]["SettlementUnauthorized"];
             403: components["responses"]["SettlementForbidden"];
+            405: components["responses"]["SettlementMethodNotAllowed"];
+            408: components["responses"]["SettlementRequestTimeout"];
+            417: components["responses"]["SettlementExpectationFailed"];
+            429: components["responses"]["SettlementTooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["SettlementInternalError"];
             503: components["responses"]["SettlementUnavailable"];
@@ -2805,6 +3167,9 @@ export interface operations {
             /** @description The register is paid. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2819,6 +3184,9 @@ export interface operations {
             /** @description The same payment was stated before and is the register's current one; nothing is changed. */
             208: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2833,6 +3201,9 @@ export interface operations {
             /** @description The request is malformed, or the register is not one that this can be said of; nothing is changed. */
             400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2841,10 +3212,14 @@ export interface operations {
             };
             401: components["responses"]["SettlementUnauthorized"];
             403: components["responses"]["SettlementNotInitiator"];
+            405: components["responses"]["SettlementMethodNotAllowed"];
             408: components["responses"]["SettlementTimeout"];
             /** @description What is stated contradicts the register or what was stated before; nothing is changed. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2853,9 +3228,11 @@ export interface operations {
             };
             413: components["responses"]["SettlementPayloadTooLarge"];
             415: components["responses"]["SettlementUnsupportedMediaType"];
+            417: components["responses"]["SettlementExpectationFailed"];
+            429: components["responses"]["SettlementTooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["SettlementInternalError"];
-            503: components["responses"]["SettlementUnavailable"];
+            503: components["responses"]["SettlementChangeUnavailable"];
         };
     };
     confirmGrossSettlement: {
@@ -2880,6 +3257,9 @@ export interface operations {
             /** @description The outcome is kept. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2894,6 +3274,9 @@ export interface operations {
             /** @description The same outcome was stated before. */
             208: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2908,6 +3291,9 @@ export interface operations {
             /** @description The request is malformed, or the register is not one that this can be said of; nothing is changed. */
             400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2916,10 +3302,14 @@ export interface operations {
             };
             401: components["responses"]["SettlementUnauthorized"];
             403: components["responses"]["SettlementNotInitiator"];
+            405: components["responses"]["SettlementMethodNotAllowed"];
             408: components["responses"]["SettlementTimeout"];
             /** @description What is stated contradicts the register or what was stated before; nothing is changed. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2928,9 +3318,11 @@ export interface operations {
             };
             413: components["responses"]["SettlementPayloadTooLarge"];
             415: components["responses"]["SettlementUnsupportedMediaType"];
+            417: components["responses"]["SettlementExpectationFailed"];
+            429: components["responses"]["SettlementTooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["SettlementInternalError"];
-            503: components["responses"]["SettlementUnavailable"];
+            503: components["responses"]["SettlementChangeUnavailable"];
         };
     };
     confirmInternalGrossSettlement: {
@@ -2950,6 +3342,9 @@ export interface operations {
             /** @description The register is paid. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2964,6 +3359,9 @@ export interface operations {
             /** @description It was confirmed before. */
             208: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2978,6 +3376,9 @@ export interface operations {
             /** @description The request is malformed, or the register is not one that this can be said of; nothing is changed. */
             400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2986,10 +3387,13 @@ export interface operations {
             };
             401: components["responses"]["SettlementUnauthorized"];
             403: components["responses"]["SettlementNotInitiator"];
+            405: components["responses"]["SettlementMethodNotAllowed"];
             408: components["responses"]["SettlementTimeout"];
+            417: components["responses"]["SettlementExpectationFailed"];
+            429: components["responses"]["SettlementTooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["SettlementInternalError"];
-            503: components["responses"]["SettlementUnavailable"];
+            503: components["responses"]["SettlementChangeUnavailable"];
         };
     };
     addKey: {
@@ -3017,6 +3421,9 @@ export interface operations {
             /** @description The key is good. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3031,8 +3438,12 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3060,6 +3471,9 @@ export interface operations {
             /** @description One page of callbacks. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3088,6 +3502,10 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3110,6 +3528,8 @@ export interface operations {
                      * @example public, max-age=3600
                      */
                     "Cache-Control": string;
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3130,7 +3550,13 @@ export interface operations {
                     "application/json": components["schemas"]["JwkSet"];
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getOpenapiYaml: {
@@ -3145,6 +3571,9 @@ export interface operations {
             /** @description The document. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3152,7 +3581,12 @@ export interface operations {
                     "application/yaml": string;
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
         };
     };
     getOpenapiJson: {
@@ -3167,6 +3601,9 @@ export interface operations {
             /** @description The document. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3180,7 +3617,12 @@ export interface operations {
                     };
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
         };
     };
     getDocs: {
@@ -3195,6 +3637,12 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
+                    "Content-Security-Policy": components["headers"]["PageSecurity"];
+                    "Referrer-Policy": components["headers"]["PageReferrer"];
+                    "X-Frame-Options": components["headers"]["PageFrame"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3202,7 +3650,12 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
         };
     };
     getHealth: {
@@ -3217,6 +3670,9 @@ export interface operations {
             /** @description The process lives. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3228,6 +3684,10 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
         };
     };
@@ -3243,6 +3703,9 @@ export interface operations {
             /** @description Everything is there. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3260,10 +3723,18 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
             /** @description At least one dependency is missing. */
             503: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3296,6 +3767,9 @@ export interface operations {
             /** @description The metrics. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3306,6 +3780,9 @@ export interface operations {
             /** @description The caller may not read the metrics. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3318,6 +3795,10 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
         };

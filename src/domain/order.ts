@@ -1,3 +1,4 @@
+import { limits } from "../../gen/rest/limits.ts";
 import { type Refusal, refuse } from "./errors.ts";
 import { currencyProblem, MAX_AMOUNT_MINOR } from "./money.ts";
 import type { ParticipantStatus } from "./participant.ts";
@@ -45,7 +46,7 @@ export type OrderRequest = Omit<Order, "guid" | "status" | "createdAt"> & {
 export const maxOrderLifeMs = 31 * 24 * 60 * 60 * 1000;
 
 /** How far the merchant's clock may run ahead of ours. */
-export const clockToleranceMs = 30_000;
+export const clockToleranceMs = limits.clockToleranceSeconds * 1000;
 
 const texts: ReadonlyArray<[name: string, limit: number, value: (order: OrderRequest) => string]> = [
   ["ref", 140, (order) => order.ref],

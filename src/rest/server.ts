@@ -1,11 +1,12 @@
 import type { RequestListener } from "node:http";
 import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from "express";
-import { type Handlers, type OperationId, operations } from "../../gen/rest/operations.ts";
+import { limits } from "../../gen/rest/limits.ts";
+import { constantHeaders, type Handlers, type OperationId, operations } from "../../gen/rest/operations.ts";
 import { noTracing } from "../tracing.ts";
-import { admitAtMost, alwaysHeaders } from "./admission.ts";
+import { admitAtMost } from "./admission.ts";
 import { bankCall } from "./bankCall.ts";
 import type { RequestContext, RestDeps } from "./context.ts";
-import { asRefusal, errorAnswer, RestRefusal } from "./errors.ts";
+import { asRefusal, errorAnswer, isDeclaredRefusal, RestRefusal } from "./errors.ts";
 import { callbackHandlers } from "./handlers/callbacks.ts";
 import { keyHandlers } from "./handlers/keys.ts";
 import { orderHandlers } from "./handlers/orders.ts";
@@ -13,13 +14,10 @@ import { paymentMessageHandlers } from "./handlers/paymentMessages.ts";
 import { platformHandlers } from "./handlers/platform.ts";
 import { settlementHandlers } from "./handlers/settlements.ts";
 import { createInitiators, type Initiators } from "./initiators.ts";
-import { pageHeaders } from "./pages/html.ts";
 import { bodyOf, keepBodyBytes } from "./requestBytes.ts";
 import { requestIdOf, requestLog, requestSpan, routeOf } from "./requestLog.ts";
 import { createSender, type LongAnswer, PIECE_BYTES, type Sender } from "./streams.ts";
 import { validatePart } from "./validate.ts";
-
-const MAX_BODY_BYTES = 64 * 1024;
 
 /** Any operation's answer, as the dispatcher sees it; the contract's types hold where the handlers are written. */
 type Answer = { status: number; type: string; headers?: Readonly<Record<string, unknown>> };
@@ -102,7 +100,7 @@ function mount({ app, deps, initiators, sender }: Mounted, id: OperationId, hand
 
 /** Compressed bodies are refused: 64 KiB of them could be anything when unpacked. */
 const jsonBody = express.json({
-  limit: MAX_BODY_BYTES,
+  limit: limits.requestBodyBytes,
   inflate: false,
   type: "application/json",
   verify: keepBodyBytes,
@@ -115,7 +113,7 @@ const onlyJson: RequestHandler = (request, _response, next) => {
 };
 
 const setAlwaysHeaders: RequestHandler = (_request, response, next) => {
-  response.set(alwaysHeaders);
+  response.set(constantHeaders);
   next();
 };
 
@@ -138,7 +136,6 @@ function wrongMethod(path: string): RequestHandler {
 
 function begin(response: Response, { status, type, headers = {} }: Answer): Response {
   response.status(status).set("Content-Type", `${type}; charset=utf-8`);
-  if (type === "text/html") response.set(pageHeaders);
   for (const [name, value] of Object.entries(headers)) response.set(name, String(value));
   return response;
 }
@@ -157,7 +154,8 @@ function answerError(deps: RestDeps): ErrorRequestHandler {
   return (error: unknown, request: Request, response: Response, _next) => {
     const route = routeOf(response);
     const refusal = asRefusal(error) ?? bodyRefusal(error) ?? new RestRefusal("INTERNAL_ERROR");
-    const context = { err: error, route: route?.path ?? "none", requestId: requestIdOf(response) };
+    const place = { route: route?.path ?? "none", requestId: requestIdOf(response) };
+    const context = { ...place, err: error };
     if (refusal.code === "INTERNAL_ERROR") deps.log.error(context, "a request failed unexpectedly");
     if (response.headersSent) {
       // What is sent cannot be taken back; what is cut off cannot be taken for the whole.
@@ -165,7 +163,13 @@ function answerError(deps: RestDeps): ErrorRequestHandler {
       return void request.socket.destroy();
     }
     response.locals.refusedCode = refusal.code;
-    const answer = errorAnswer(refusal, route);
+    if (!isDeclaredRefusal(refusal, route?.id)) {
+      deps.log.error(
+        { ...context, code: refusal.code },
+        "a refusal that the contract does not declare at its operation",
+      );
+    }
+    const answer = errorAnswer(refusal, request.originalUrl, route?.id);
     response.set(answer.headers);
     begin(response, { status: answer.status, type: "application/json" }).send(JSON.stringify(answer.body));
   };

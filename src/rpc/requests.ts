@@ -12,6 +12,7 @@ import type { GetPaymentMessageRequest } from "../../gen/dcm/v1/payment_message_
 import type { RotatePlatformKeyRequest } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { GetRegisterRequest, ListRegistersRequest } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import { limits } from "../../gen/rest/limits.ts";
 import type { AuditFilter } from "../core/audit.ts";
 import type { WantedCredential } from "../core/credentials.ts";
 import { isGuid } from "../core/guid.ts";
@@ -69,7 +70,7 @@ export function callbackFilter(filter: PbCallbackFilter | undefined, reader?: Pa
 const defaultRegisterLimit = 50;
 
 /** About 300 bytes a payment beside its purpose: at most some 2 MB, below the 4 MiB of a gRPC message. */
-const maxPaymentsInPage = 2_000;
+const maxPaymentsInPage = limits.registerPaymentsPageMax;
 
 export function paymentsPage({ paymentsLimit, paymentsAfter }: GetRegisterRequest): PaymentsPage {
   if (paymentsLimit < 0) throw invalidRequest("payments_limit", "is negative");

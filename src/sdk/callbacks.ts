@@ -1,3 +1,4 @@
+import { limits } from "../../gen/rest/limits.ts";
 import type { components } from "../../gen/rest/types.ts";
 import { ACCESS_HEADER, type AccessProblem, bodyDigest, checkAccessClaims } from "./access.ts";
 import { type Claims, type JwsProblem, signJws, verifyJws } from "./jws.ts";
@@ -10,7 +11,7 @@ export const CALLBACK_GUID_HEADER = "X-Callback-Guid";
 export const CALLBACK_KIND_HEADER = "X-Callback-Kind";
 
 /** The largest token that the platform signs into a body, and that a receiver has to take: 1 MiB. */
-export const MAX_CALLBACK_TOKEN_CHARS = 1024 * 1024;
+export const MAX_CALLBACK_TOKEN_CHARS = limits.callbackTokenChars;
 
 export type CallbackProblem =
   | "access_missing"

@@ -4,6 +4,7 @@ import { requestIdHeader } from "../../wire/metadata.ts";
 import { orderForBank } from "../../wire/order.ts";
 import { asBank, type RequestContext, rpcOptions } from "../context.ts";
 import { coreReason, RestRefusal } from "../errors.ts";
+import { pageHeaders } from "../pages/html.ts";
 import { notFoundPage, paymentPage } from "../pages/paymentPage.ts";
 import { orderLinks, orderStatus } from "../translate/order.ts";
 
@@ -28,12 +29,12 @@ export const orderHandlers: OrderHandlers = {
 
   async showPaymentPage({ query }, context) {
     const found = await findOrder(query.id, context);
-    if (!found) return { status: 404, type: "text/html", body: notFoundPage() };
+    if (!found) return { status: 404, type: "text/html", headers: pageHeaders, body: notFoundPage() };
     const links = orderLinks(query.id.toLowerCase(), context.deps.publicUrl);
     const banks = query.mobile === 1 ? await context.initiators() : [];
     const now = context.deps.clock();
     const body = await paymentPage({ found, now, banks, link: links.link_deeplinks, isMobile: query.mobile === 1 });
-    return { status: 200, type: "text/html", body };
+    return { status: 200, type: "text/html", headers: pageHeaders, body };
   },
 
   async getOrderStatus({ query }, { deps }) {

@@ -3,6 +3,7 @@ import { parse } from "yaml";
 import type { Handlers } from "../../../gen/rest/operations.ts";
 import { type RequestContext, rpcOptions } from "../context.ts";
 import { docsPage, type OpenapiPage } from "../pages/docsPage.ts";
+import { pageHeaders } from "../pages/html.ts";
 
 type PlatformHandlers = Pick<
   Handlers<RequestContext>,
@@ -22,7 +23,7 @@ export function platformHandlers(openapiPath: string): PlatformHandlers {
     },
     getOpenapiYaml: async () => ({ status: 200, type: "application/yaml", body: yaml }),
     getOpenapiJson: async () => ({ status: 200, type: "application/json", body: document }),
-    getDocs: async () => ({ status: 200, type: "text/html", body: page }),
+    getDocs: async () => ({ status: 200, type: "text/html", headers: pageHeaders, body: page }),
     getHealth: async () => ({ status: 200, type: "application/json", body: { status: "ok" } }),
 
     async getReadiness(_input, { deps }) {
