@@ -14,7 +14,8 @@ const log = pino({}, { write: (line: string) => void lines.push(line) });
 const server = createRestServer(
   async (request, response) => {
     if (request.url === "/streamed") return void response.writeHead(200).write("begun ");
-    await text(request);
+    // Whoever does not send the rest is nobody's concern any more.
+    await text(request).catch(() => {});
     response.end("whole");
   },
   log,
@@ -68,8 +69,12 @@ describe("what Node refuses by itself is answered in the contract's words", () =
   });
 
   test("an answer that has begun is cut off, and nothing is written into it", async () => {
-    const answer = await exchange("GET /streamed HTTP/1.1\r\nHost: a\r\n\r\nwhat is this\r\n\r\n");
-    expect(answer).toContain("begun");
-    expect(answer).not.toContain("400");
+    const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write("GET /streamed HTTP/1.1\r\nHost: a\r\n\r\n");
+    const [begun] = (await once(socket, "data")) as [Buffer];
+    socket.write("what is this\r\n\r\n");
+    expect(begun.toString()).toMatch(/^HTTP\/1.1 200 /);
+    expect(await text(socket)).not.toContain("HTTP/1.1");
   });
 });
