@@ -10,7 +10,9 @@ import { pathToFileURL } from "node:url";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import openapiTS, { astToString } from "openapi-typescript";
 import { parse } from "yaml";
+import { limitsModule } from "./limitsModule.ts";
 import { printProto } from "./printProto.ts";
+import { refusalsModule } from "./refusalsModule.ts";
 import {
   errorTextsModule,
   exampleKeysModule,
@@ -44,6 +46,8 @@ async function generate(target: string): Promise<void> {
     "exampleKeys.ts": exampleKeysModule(document),
     "errorTexts.ts": errorTextsModule(document),
     "webhooks.ts": webhooksModule(document),
+    "refusals.ts": refusalsModule(document),
+    "limits.ts": limitsModule(document),
     ...validatorModules(document),
   };
   const folder = join(target, "gen", "rest");

@@ -142,8 +142,21 @@ export type Streamed<Body> = {
 type AnswerBody<Body> = { body: Body } | (Body extends readonly unknown[] | string ? never : Stream<Streamed<Body>>);
 type Stream<Kind> = [Kind] extends [never] ? never : { stream: Kind };
 
-/** The documented headers of an answer, which are its handler's concern. */
-type AnswerHeaders<Headers> = { [Name in keyof Headers as string extends Name ? never : Name]: Headers[Name] };
+/** Headers that an answer always has with the same value, unless the contract says otherwise at it. */
+export const constantHeaders = {"X-Content-Type-Options":"nosniff","Cache-Control":"no-store"} as const;
+
+/** Carries the identifier of each request. */
+export const requestIdHeader = "X-Request-Id";
+
+/** The headers of an answer that are its handler's concern: not those that the server gives to all. */
+type OwnHeader<Name, Value> = string extends Name
+  ? never
+  : Name extends typeof requestIdHeader
+    ? never
+    : Name extends keyof typeof constantHeaders
+      ? Value extends (typeof constantHeaders)[Name] ? never : Name
+      : Name;
+type AnswerHeaders<Headers> = { [Name in keyof Headers as OwnHeader<Name, Headers[Name]>]: Headers[Name] };
 
 type WithHeaders<Headers> = keyof Headers extends never ? unknown : { headers: Headers };
 

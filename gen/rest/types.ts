@@ -2122,7 +2122,7 @@ export interface components {
          * @description What was refused, for programs.
          * @enum {string}
          */
-        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE" | "TOKEN_STALE" | "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID" | "TOKEN_AUDIENCE" | "PARTICIPANT_SUSPENDED" | "RECEIVER_COUNTERPARTY_SUSPENDED" | "INVALID_KEY" | "ORDER_IS_BEING_PAID";
+        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE" | "TOKEN_STALE" | "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID" | "TOKEN_AUDIENCE" | "PARTICIPANT_SUSPENDED" | "RECEIVER_COUNTERPARTY_SUSPENDED" | "INVALID_KEY" | "ORDER_IS_BEING_PAID" | "REQUEST_TIMEOUT" | "EXPECTATION_FAILED" | "TOO_MANY_REQUESTS" | "HEADERS_TOO_LARGE";
         /** @description A refusal. */
         ErrorAnswer: {
             /** @description What was refused, for people. */
@@ -2177,6 +2177,9 @@ export interface components {
         /** @description The message is accepted and the cascade of callbacks has begun. */
         PaymentMessageAccepted: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2191,6 +2194,9 @@ export interface components {
         /** @description The payment message. */
         PaymentMessageFound: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2254,6 +2260,9 @@ export interface components {
         /** @description There is no such payment message, or it is another party's. */
         PaymentMessageNotFound: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2269,6 +2278,9 @@ export interface components {
         /** @description The order already has a payment message, or the token was already used; the first message's guid is answered when it is known. */
         PaymentMessageExists: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2285,6 +2297,9 @@ export interface components {
         /** @description The request breaks the contract; the error names the field. */
         BadRequest: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2304,6 +2319,9 @@ export interface components {
          */
         Unauthorized: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2313,6 +2331,9 @@ export interface components {
         /** @description The identifier in the path is not the caller's own, or the caller is suspended. */
         Forbidden: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2322,6 +2343,9 @@ export interface components {
         /** @description The caller is suspended. */
         Suspended: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2337,6 +2361,9 @@ export interface components {
         /** @description The body is larger than 64 KiB. */
         PayloadTooLarge: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2352,6 +2379,9 @@ export interface components {
         /** @description The body is not declared as what the operation takes, in another charset than UTF-8, or compressed; the error says which. */
         UnsupportedMediaType: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2363,20 +2393,36 @@ export interface components {
             headers: {
                 ETag: components["headers"]["EntityTag"];
                 "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
                 [name: string]: unknown;
             };
             content?: never;
         };
-        /** @description The request line and the headers together are too large; the answer has no body. A long order token belongs in the body. */
+        /** @description The request line and the headers together are too large; a long order token belongs in the body. The path is not known yet, so the answer has this form everywhere. */
         HeaderTooLarge: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
-            content?: never;
+            content: {
+                /**
+                 * @example {
+                 *       "error": "the request line and the headers are too large",
+                 *       "code": "HEADERS_TOO_LARGE"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+            };
         };
         /** @description The platform failed; nothing is known to the caller about why. */
         InternalError: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2393,6 +2439,9 @@ export interface components {
         Unavailable: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2408,6 +2457,9 @@ export interface components {
         /** @description The request breaks the contract; the description names the field. */
         SettlementBadRequest: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2426,6 +2478,9 @@ export interface components {
          */
         SettlementUnauthorized: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2435,6 +2490,9 @@ export interface components {
         /** @description The identifier in the path is not the caller's own. */
         SettlementForbidden: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2450,6 +2508,9 @@ export interface components {
         /** @description The identifier in the path is not the caller's own, or the caller is not the bank that pays the register. */
         SettlementNotInitiator: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2465,6 +2526,9 @@ export interface components {
         /** @description The platform did not answer in time. It may have happened all the same; the same request again hears 208 then. */
         SettlementTimeout: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2480,6 +2544,9 @@ export interface components {
         /** @description The body is larger than 64 KiB. */
         SettlementPayloadTooLarge: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2495,6 +2562,9 @@ export interface components {
         /** @description The body is not declared as application/json, in another charset than UTF-8, or compressed; the description says which. */
         SettlementUnsupportedMediaType: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2510,6 +2580,9 @@ export interface components {
         /** @description The platform failed; nothing is known to the caller about why. */
         SettlementInternalError: {
             headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2526,6 +2599,176 @@ export interface components {
         SettlementUnavailable: {
             headers: {
                 "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "UNAVAILABLE",
+                 *       "description": "the service is unavailable, try again"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
+            };
+        };
+        /** @description The path does not have the method. */
+        MethodNotAllowed: {
+            headers: {
+                Allow: components["headers"]["Allow"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "the path does not have this method",
+                 *       "code": "METHOD_NOT_ALLOWED"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+            };
+        };
+        /** @description The path does not have the method. */
+        SettlementMethodNotAllowed: {
+            headers: {
+                Allow: components["headers"]["Allow"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "METHOD_NOT_ALLOWED",
+                 *       "description": "the path does not have this method"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
+            };
+        };
+        /** @description The request did not arrive as a whole in time. */
+        RequestTimeout: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "the request did not arrive in time",
+                 *       "code": "REQUEST_TIMEOUT"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+            };
+        };
+        /** @description The header `Expect` asks for something else than `100-continue`. */
+        ExpectationFailed: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "the only expectation that is met is 100-continue",
+                 *       "code": "EXPECTATION_FAILED"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+            };
+        };
+        /** @description The header `Expect` asks for something else than `100-continue`. */
+        SettlementExpectationFailed: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "EXPECTATION_FAILED",
+                 *       "description": "the only expectation that is met is 100-continue"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
+            };
+        };
+        /** @description The caller, or its address, asks too often; the header says when to come again. */
+        TooManyRequests: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "too many requests, try again later",
+                 *       "code": "TOO_MANY_REQUESTS"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+            };
+        };
+        /** @description The caller, or its address, asks too often; the header says when to come again. */
+        SettlementTooManyRequests: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "TOO_MANY_REQUESTS",
+                 *       "description": "too many requests, try again later"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
+            };
+        };
+        /** @description The request did not arrive as a whole in time. */
+        SettlementRequestTimeout: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "REQUEST_TIMEOUT",
+                 *       "description": "the request did not arrive in time"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettlementErrorAnswer"];
+            };
+        };
+        /** @description The platform cannot work at this moment, and nothing was changed; the same request can be sent again. */
+        SettlementChangeUnavailable: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
                 [name: string]: unknown;
             };
             content: {
@@ -2594,6 +2837,41 @@ export interface components {
          * @example 1
          */
         RetryAfter: number;
+        /**
+         * @description The request's identifier, new for each: with it the platform's staff finds what happened to the request.
+         * @example 0b6f2a9d-5a41-4a0e-8c35-6f2f9f1f7e10
+         */
+        RequestId: components["schemas"]["Guid"];
+        /**
+         * @description The answer is what its media type says and nothing else.
+         * @example nosniff
+         */
+        NoSniff: "nosniff";
+        /**
+         * @description The answer may not be kept.
+         * @example no-store
+         */
+        NoStore: "no-store";
+        /**
+         * @description The methods that the path has.
+         * @example GET, HEAD
+         */
+        Allow: string;
+        /**
+         * @description What a page may load and run: nothing of others but images.
+         * @example default-src 'none'; img-src https: data:
+         */
+        PageSecurity: string;
+        /**
+         * @description A page's address, which names the order, is told to nobody.
+         * @example no-referrer
+         */
+        PageReferrer: string;
+        /**
+         * @description Nobody may show the page inside of another.
+         * @example DENY
+         */
+        PageFrame: string;
     };
     pathItems: never;
 }
@@ -2618,6 +2896,12 @@ export interface operations {
                 headers: {
                     /** @description The headers of the request that the page was chosen by; only where `mobile` is not given. */
                     Vary?: "Sec-CH-UA-Mobile, User-Agent";
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
+                    "Content-Security-Policy": components["headers"]["PageSecurity"];
+                    "Referrer-Policy": components["headers"]["PageReferrer"];
+                    "X-Frame-Options": components["headers"]["PageFrame"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2629,6 +2913,12 @@ export interface operations {
             /** @description There is no such order; the page says so. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
+                    "Content-Security-Policy": components["headers"]["PageSecurity"];
+                    "Referrer-Policy": components["headers"]["PageReferrer"];
+                    "X-Frame-Options": components["headers"]["PageFrame"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2636,6 +2926,10 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2671,6 +2965,9 @@ export interface operations {
             /** @description The order exists; the links lead to its payment page. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2687,9 +2984,14 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Suspended"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
             /** @description The merchant already has an order with this `ref` and other content. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2705,6 +3007,8 @@ export interface operations {
             };
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2725,6 +3029,9 @@ export interface operations {
             /** @description The order's state. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2753,6 +3060,9 @@ export interface operations {
             /** @description There is no such order (an empty object), or the request is malformed (an error). */
             400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2760,6 +3070,10 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["EmptyObject"];
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2787,6 +3101,9 @@ export interface operations {
             /** @description The order is not to be paid any more; its state. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2815,6 +3132,9 @@ export interface operations {
             /** @description The merchant has no such order, or the request is malformed. */
             400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2830,9 +3150,14 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Suspended"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
             /** @description Somebody is paying the order, or has paid it. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2848,6 +3173,8 @@ export interface operations {
             };
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2865,6 +3192,9 @@ export interface operations {
             /** @description The banks, ordered by name. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2882,6 +3212,10 @@ export interface operations {
                     "application/json": components["schemas"]["Emitter"][];
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2904,6 +3238,9 @@ export interface operations {
             /** @description The order. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2946,6 +3283,9 @@ export interface operations {
             /** @description There is no such order, or the request is malformed. */
             400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2959,6 +3299,10 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthorized"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2979,6 +3323,10 @@ export interface operations {
             200: components["responses"]["PaymentMessageFound"];
             400: components["responses"]["PaymentMessageNotFound"];
             401: components["responses"]["Unauthorized"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3000,9 +3348,13 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["PaymentMessageExists"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3021,9 +3373,13 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["PaymentMessageExists"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3042,9 +3398,13 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
             409: components["responses"]["PaymentMessageExists"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3068,6 +3428,10 @@ export interface operations {
             400: components["responses"]["PaymentMessageNotFound"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3112,6 +3476,9 @@ export interface operations {
                      * @example 1
                      */
                     "X-Total-Count": number;
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3145,6 +3512,10 @@ export interface operations {
             400: components["responses"]["SettlementBadRequest"];
             401: components["responses"]["SettlementUnauthorized"];
             403: components["responses"]["SettlementForbidden"];
+            405: components["responses"]["SettlementMethodNotAllowed"];
+            408: components["responses"]["SettlementRequestTimeout"];
+            417: components["responses"]["SettlementExpectationFailed"];
+            429: components["responses"]["SettlementTooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["SettlementInternalError"];
             503: components["responses"]["SettlementUnavailable"];
@@ -3172,6 +3543,9 @@ export interface operations {
             /** @description The register with its payments. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3222,6 +3596,9 @@ export interface operations {
             /** @description There is no such register, it is another party's, or the request is malformed. */
             400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3236,6 +3613,10 @@ export interface operations {
             };
             401: components["responses"]["SettlementUnauthorized"];
             403: components["responses"]["SettlementForbidden"];
+            405: components["responses"]["SettlementMethodNotAllowed"];
+            408: components["responses"]["SettlementRequestTimeout"];
+            417: components["responses"]["SettlementExpectationFailed"];
+            429: components["responses"]["SettlementTooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["SettlementInternalError"];
             503: components["responses"]["SettlementUnavailable"];
@@ -3263,6 +3644,9 @@ export interface operations {
             /** @description The register is paid. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3277,6 +3661,9 @@ export interface operations {
             /** @description The same payment was stated before and is the register's current one; nothing is changed. */
             208: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3291,6 +3678,9 @@ export interface operations {
             /** @description The request is malformed, or the register is not one that this can be said of; nothing is changed. */
             400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3299,10 +3689,14 @@ export interface operations {
             };
             401: components["responses"]["SettlementUnauthorized"];
             403: components["responses"]["SettlementNotInitiator"];
+            405: components["responses"]["SettlementMethodNotAllowed"];
             408: components["responses"]["SettlementTimeout"];
             /** @description What is stated contradicts the register or what was stated before; nothing is changed. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3311,9 +3705,11 @@ export interface operations {
             };
             413: components["responses"]["SettlementPayloadTooLarge"];
             415: components["responses"]["SettlementUnsupportedMediaType"];
+            417: components["responses"]["SettlementExpectationFailed"];
+            429: components["responses"]["SettlementTooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["SettlementInternalError"];
-            503: components["responses"]["SettlementUnavailable"];
+            503: components["responses"]["SettlementChangeUnavailable"];
         };
     };
     confirmGrossSettlement: {
@@ -3338,6 +3734,9 @@ export interface operations {
             /** @description The outcome is kept. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3352,6 +3751,9 @@ export interface operations {
             /** @description The same outcome was stated before. */
             208: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3366,6 +3768,9 @@ export interface operations {
             /** @description The request is malformed, or the register is not one that this can be said of; nothing is changed. */
             400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3374,10 +3779,14 @@ export interface operations {
             };
             401: components["responses"]["SettlementUnauthorized"];
             403: components["responses"]["SettlementNotInitiator"];
+            405: components["responses"]["SettlementMethodNotAllowed"];
             408: components["responses"]["SettlementTimeout"];
             /** @description What is stated contradicts the register or what was stated before; nothing is changed. */
             409: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3386,9 +3795,11 @@ export interface operations {
             };
             413: components["responses"]["SettlementPayloadTooLarge"];
             415: components["responses"]["SettlementUnsupportedMediaType"];
+            417: components["responses"]["SettlementExpectationFailed"];
+            429: components["responses"]["SettlementTooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["SettlementInternalError"];
-            503: components["responses"]["SettlementUnavailable"];
+            503: components["responses"]["SettlementChangeUnavailable"];
         };
     };
     confirmInternalGrossSettlement: {
@@ -3408,6 +3819,9 @@ export interface operations {
             /** @description The register is paid. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3422,6 +3836,9 @@ export interface operations {
             /** @description It was confirmed before. */
             208: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3436,6 +3853,9 @@ export interface operations {
             /** @description The request is malformed, or the register is not one that this can be said of; nothing is changed. */
             400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3444,10 +3864,13 @@ export interface operations {
             };
             401: components["responses"]["SettlementUnauthorized"];
             403: components["responses"]["SettlementNotInitiator"];
+            405: components["responses"]["SettlementMethodNotAllowed"];
             408: components["responses"]["SettlementTimeout"];
+            417: components["responses"]["SettlementExpectationFailed"];
+            429: components["responses"]["SettlementTooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["SettlementInternalError"];
-            503: components["responses"]["SettlementUnavailable"];
+            503: components["responses"]["SettlementChangeUnavailable"];
         };
     };
     addKey: {
@@ -3475,6 +3898,9 @@ export interface operations {
             /** @description The key is good. */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3489,8 +3915,12 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3518,6 +3948,9 @@ export interface operations {
             /** @description One page of callbacks. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3546,6 +3979,10 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3568,6 +4005,8 @@ export interface operations {
                      * @example public, max-age=3600
                      */
                     "Cache-Control": string;
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3588,7 +4027,13 @@ export interface operations {
                     "application/json": components["schemas"]["JwkSet"];
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getOpenapiYaml: {
@@ -3605,6 +4050,8 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["EntityTag"];
                     "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3613,7 +4060,12 @@ export interface operations {
                 };
             };
             304: components["responses"]["NotModified"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
         };
     };
     getOpenapiJson: {
@@ -3630,6 +4082,8 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["EntityTag"];
                     "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3644,7 +4098,12 @@ export interface operations {
                 };
             };
             304: components["responses"]["NotModified"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
         };
     };
     getDocs: {
@@ -3661,6 +4120,11 @@ export interface operations {
                 headers: {
                     ETag: components["headers"]["EntityTag"];
                     "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Content-Security-Policy": components["headers"]["PageSecurity"];
+                    "Referrer-Policy": components["headers"]["PageReferrer"];
+                    "X-Frame-Options": components["headers"]["PageFrame"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3669,7 +4133,12 @@ export interface operations {
                 };
             };
             304: components["responses"]["NotModified"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
         };
     };
     getHealth: {
@@ -3684,6 +4153,9 @@ export interface operations {
             /** @description The process lives. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3695,6 +4167,10 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
         };
     };
@@ -3710,6 +4186,9 @@ export interface operations {
             /** @description Everything is there. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3727,10 +4206,18 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
             /** @description At least one dependency is missing. */
             503: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3763,6 +4250,9 @@ export interface operations {
             /** @description The metrics. */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3773,6 +4263,9 @@ export interface operations {
             /** @description The caller may not read the metrics. */
             404: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3785,6 +4278,10 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
             500: components["responses"]["InternalError"];
         };

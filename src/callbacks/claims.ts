@@ -1,3 +1,4 @@
+import { limits } from "../../gen/rest/limits.ts";
 import type { components } from "../../gen/rest/types.ts";
 import { reasons, webhookOf, webhooks } from "../../gen/rest/webhooks.ts";
 import type { ClaimedCallback } from "../core/callbacks.ts";
@@ -19,9 +20,9 @@ export type CallbackFacts = {
 };
 
 /** The bounds of what a Gross_Settlement carries (wire-contract section 7). */
-export const maxCallbackPayments = 500;
+export const maxCallbackPayments = limits.callbackPayments;
 /** 512 KiB are 683 KiB in base64url, so that the token stays below the 1 MiB that receivers have to take. */
-const maxCallbackPaymentsBytes = 512 * 1024;
+const maxCallbackPaymentsBytes = limits.callbackPaymentsBytes;
 
 /** A body as documented: claims to be signed, or (Expiration) open JSON. */
 export type CallbackContent = { form: "signed"; claims: object } | { form: "open"; body: object };

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { limits } from "../../gen/rest/limits.ts";
 import { accessHeader } from "../../gen/rest/webhooks.ts";
 import { type Claims, signJws } from "./jws.ts";
 import type { SigningKey } from "./keys.ts";
@@ -7,8 +8,8 @@ import type { SigningKey } from "./keys.ts";
 export const ACCESS_HEADER = accessHeader;
 
 /** A token is good for five minutes after it was made; clocks may differ by half a minute. */
-export const ACCESS_MAX_AGE_SECONDS = 300;
-export const ACCESS_TOLERANCE_SECONDS = 30;
+export const ACCESS_MAX_AGE_SECONDS = limits.accessTokenAgeSeconds;
+export const ACCESS_TOLERANCE_SECONDS = limits.clockToleranceSeconds;
 /** Up to 64 printable characters. */
 const JTI = /^[^\p{Cc}\p{Cs}]{1,64}$/u;
 

@@ -4,6 +4,7 @@ import { parse } from "yaml";
 import type { Handlers } from "../../../gen/rest/operations.ts";
 import { type RequestContext, rpcOptions } from "../context.ts";
 import { docsPage, type OpenapiPage } from "../pages/docsPage.ts";
+import { pageHeaders } from "../pages/html.ts";
 
 type PlatformHandlers = Pick<
   Handlers<RequestContext>,
@@ -15,7 +16,11 @@ export function platformHandlers(openapiPath: string): PlatformHandlers {
   const yaml = readFileSync(openapiPath, "utf8");
   const document = parse(yaml) as OpenapiPage & Record<string, unknown>;
   const page = docsPage(document);
-  const headers = { yaml: revalidated(yaml), json: revalidated(JSON.stringify(document)), page: revalidated(page) };
+  const headers = {
+    yaml: revalidated(yaml),
+    json: revalidated(JSON.stringify(document)),
+    page: { ...pageHeaders, ...revalidated(page) },
+  };
   return {
     async getJwks(_input, { deps }) {
       const { jwks, maxAgeSeconds } = await deps.clients.platform.listSigningKeys({}, rpcOptions);
