@@ -12,18 +12,28 @@ type Operation = {
   operationId: string;
   security?: unknown[];
   "x-access"?: readonly string[];
+  "x-dcm-error-texts"?: { [code: string]: string };
   parameters?: Parameter[];
   requestBody?: { required?: boolean; content: Content };
   responses: { [status: string]: Response };
 };
 export type OpenapiDocument = {
+  "x-example-keys": { [party: string]: unknown };
   paths: { [path: string]: { [method: string]: Operation } };
   components: { schemas: { [name: string]: Schema } };
 };
 
 /** The payloads of tokens: validated after the signature, apart from the body. CallbackClaims is only a part of others. */
 const claimsSchemas = /(?<!^Callback)Claims$|^ExpirationBody$/;
-const ownKeywords = ["x-dcm-code", "x-dcm-problem", "x-enumDescriptions", "x-jwt-claims", "example"];
+const ownKeywords = [
+  "x-dcm-code",
+  "x-dcm-error-texts",
+  "x-dcm-problem",
+  "x-enumDescriptions",
+  "x-enum-varnames",
+  "x-jwt-claims",
+  "example",
+];
 const documentId = "dcm";
 const methods = ["get", "put", "post", "delete", "patch"];
 
@@ -238,6 +248,29 @@ function claimsRow(document: OpenapiDocument, name: string): string {
   const codes = JSON.stringify(Object.fromEntries(fieldCodes(document, schema)));
   const texts = JSON.stringify(textFields(document, schema));
   return `  ${name}: { validate: check<components["schemas"]["${name}"]>(validators.${name}), codes: ${codes}, texts: ${texts} },`;
+}
+
+/** The public keys of the examples, whose private halves everybody has. */
+export function exampleKeysModule(document: OpenapiDocument): string {
+  const { description: _prose, ...keys } = document["x-example-keys"];
+  return `/** The keys that sign the contract's examples. Their private halves are published, so they prove nothing. */
+export const exampleKeys = ${JSON.stringify(keys, null, 2)} as const;
+`;
+}
+
+/** What refusals say letter by letter, by code; what an operation says otherwise, by operation and code. */
+export function errorTextsModule(document: OpenapiDocument): string {
+  const texts = document.components.schemas.ErrorCode?.["x-dcm-error-texts"];
+  const ofOperations = routes(document).flatMap(({ operation }) => {
+    const own = operation["x-dcm-error-texts"];
+    return own ? [[operation.operationId, own]] : [];
+  });
+  return `/** What a refusal says letter by letter, by its code. */
+export const errorTexts = ${JSON.stringify(texts, null, 2)} as const;
+
+/** What an operation says otherwise. */
+export const operationErrorTexts = ${JSON.stringify(Object.fromEntries(ofOperations), null, 2)} as const;
+`;
 }
 
 export function operationsModule(document: OpenapiDocument): string {

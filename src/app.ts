@@ -14,6 +14,7 @@ import { attemptsAtOnce, startWorker } from "./callbacks/worker.ts";
 import type { Config, Role } from "./config.ts";
 import type { CoreContext, DueCallback, PlatformKeys } from "./core/context.ts";
 import { type Core, createCore } from "./core/core.ts";
+import { createGuids } from "./core/guid.ts";
 import { followDatabaseClock } from "./db/clock.ts";
 import { connectionLimit, type Database, migrate, openDatabase } from "./db/database.ts";
 import { startEmbeddedPostgres } from "./db/embedded.ts";
@@ -203,7 +204,7 @@ async function startLocalCore(run: Run): Promise<LocalCore> {
   metrics.watchBacklog(database, queue);
   const context: CoreContext = {
     db: database,
-    newGuid: parts.newGuid ?? uuidV7,
+    newGuid: parts.newGuid ?? createGuids(clock.now),
     supportedCurrencies: config.supportedCurrencies,
     maxOrderLifeDays: config.maxOrderLifeDays,
     retryPolicy: config.retryPolicy,

@@ -24,6 +24,16 @@ const commands = {
     help: "Look at banks and merchants of a running gateway, register and change them; `participants --help` tells more.",
     run: operator("participants"),
   },
+  orders: {
+    usage: "orders list …",
+    help: "List orders by merchant, bank, status and day; `orders --help` tells more.",
+    run: operator("orders"),
+  },
+  payments: {
+    usage: "payments list …",
+    help: "List payment messages by party, status and day; `payments --help` tells more.",
+    run: operator("payments"),
+  },
   callbacks: {
     usage: "callbacks list|show|replay|replay-all|resolve …",
     help: "Look at callbacks, deliver them again, close reviews; `callbacks --help` tells more.",

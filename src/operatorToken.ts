@@ -19,7 +19,7 @@ export const operatorTokenFile = (dataDir: string) => join(dataDir, "operator-to
  * next start makes good. Of several processes that start together one makes it. Answers the file if this was the first start.
  */
 export async function ensureOperatorToken(core: Core, dataDir: string, now: Date): Promise<string | undefined> {
-  if ((await core.listCredentials()).some(({ name }) => name === firstOperator)) return undefined;
+  if (await core.isCredentialName(firstOperator)) return undefined;
   const file = operatorTokenFile(dataDir);
   const secret = (await readToken(file)) ?? (await writeToken(file));
   await core.addCredential(

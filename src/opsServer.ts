@@ -1,6 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { withOneLeadingSlash } from "./rest/requestUrl.ts";
 
 export type OpsServerOptions = {
   port: number;
@@ -34,7 +33,7 @@ export async function startOpsServer(options: OpsServerOptions): Promise<{ port:
     },
   };
   const server = createServer({ requestTimeout: 10_000 }, async (request, response) => {
-    const path = withOneLeadingSlash(request.url ?? "").split("?")[0] ?? "";
+    const path = request.url?.split("?")[0]?.replace(/^\/+/, "/") ?? "";
     const route = request.method === "GET" && Object.hasOwn(routes, path) ? routes[path] : undefined;
     const answer = await (route?.(request) ?? Promise.resolve(notFound)).catch(() =>
       json(500, { code: "INTERNAL_ERROR", message: "internal error" }),

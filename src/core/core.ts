@@ -4,18 +4,21 @@ import { forgetAccessTokens } from "./accessTokens.ts";
 import { listAuditEntries } from "./audit.ts";
 import { type GroupLimits, groupCalls } from "./batch.ts";
 import { type AttemptRecord, buryCallback, claimCallbacks, recordAttempts } from "./callbacks.ts";
+import { cancelOrder } from "./cancellation.ts";
 import { closeOverdueDays, closeRegisters } from "./closing.ts";
 import type { CoreContext } from "./context.ts";
-import { addCredential, listCredentials, revokeCredential, serviceOf } from "./credentials.ts";
+import { addCredential, isCredentialName, listCredentials, revokeCredential, serviceOf } from "./credentials.ts";
 import { createIdentity } from "./identity/identity.ts";
 import { unlessChanged } from "./identity/partyChanged.ts";
 import { getKeySet, readKeySets } from "./keySets.ts";
+import { listOrders } from "./orderList.ts";
 import { createOrders, expireOrders, getOrder } from "./orders.ts";
 import { recordLostAttempts, takeOverdueCallbacks } from "./overdue.ts";
 import { updateParticipant } from "./participantChange.ts";
 import { addOwnKey, addParticipantKey, listParticipantKeys, retireParticipantKey } from "./participantKeys.ts";
 import { closeParticipant, resumeParticipant, suspendParticipant } from "./participantStatus.ts";
 import { ensureParticipant, getParticipant, listParticipants, registerParticipant } from "./participants.ts";
+import { listPaymentMessages } from "./paymentMessageList.ts";
 import { getPaymentMessage } from "./paymentMessages.ts";
 import { pingParticipant } from "./ping.ts";
 import { listPlatformKeys, listSigningKeys, rotatePlatformKey } from "./platformKeys.ts";
@@ -72,11 +75,14 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     signedDetails: bind(signedDetails),
     /** Throws `PartyChanged` when the merchant is not what its signature was verified against; so does the next. */
     createOrder: async (request: OrderRequest) => unlessChanged(await orders.call(request)),
+    cancelOrder: bind(cancelOrder),
     getOrder: bind(getOrder),
+    listOrders: bind(listOrders),
     expireOrders: bind(expireOrders),
     submitPaymentMessage: async (request: PaymentMessageRequest) =>
       unlessChanged(await submissions.call({ ...request, trace: context.currentTrace?.() })),
     getPaymentMessage: bind(getPaymentMessage),
+    listPaymentMessages: bind(listPaymentMessages),
     forgetAccessTokens: bind(forgetAccessTokens),
     claimCallback: claims.call,
     recordAttempt: (attempt: AttemptRecord) => records.call({ ...attempt, trace: context.currentTrace?.() }),
@@ -115,6 +121,7 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     getParticipant: bind(getParticipant),
     listParticipants: bind(listParticipants),
     addCredential: bind(addCredential),
+    isCredentialName: bind(isCredentialName),
     listCredentials: bind(listCredentials),
     revokeCredential: bind(revokeCredential),
     serviceOf: bind(serviceOf),

@@ -31,7 +31,12 @@ const selectTaken = {
   text: "select from service_credential where name = $1 or secret_sha256 = $2",
 };
 
-const selectAll = { name: "select_credentials", text: `select ${columns} from service_credential order by name` };
+const selectPage = {
+  name: "select_credentials",
+  text: `select ${columns} from service_credential where name > $1 order by name limit $2`,
+};
+
+const selectNamed = { name: "select_credential_name", text: "select from service_credential where name = $1" };
 
 const revoke = {
   name: "revoke_credential",
@@ -84,9 +89,17 @@ export async function addCredential(
     : refuse("CREDENTIAL_EXISTS", "name is in use; a revoked credential keeps its name", { field: "name" });
 }
 
-/** Every credential, by name. */
-export function listCredentials(context: CoreContext): Promise<Credential[]> {
-  return context.db.sql<Credential>(selectAll);
+/** Whether a credential of this name was made, also one that is revoked or has expired. */
+export async function isCredentialName(context: CoreContext, name: string): Promise<boolean> {
+  return (await context.db.sql(selectNamed, [name])).length > 0;
+}
+
+/** Lists credentials by name; `after` is the last name of the previous page. */
+export function listCredentials(
+  context: CoreContext,
+  { limit = 100, after = "" }: { limit?: number; after?: string | undefined } = {},
+): Promise<Credential[]> {
+  return context.db.sql<Credential>(selectPage, [after, limit]);
 }
 
 /** Makes a credential useless; again changes nothing. */

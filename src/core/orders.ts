@@ -35,11 +35,13 @@ export type OrderRow = {
   expires_at: Date;
   status: OrderStatus;
   created_at: Date;
+  canceled_by_merchant: boolean;
 };
 
-const columnsBut = (status: string) =>
-  `guid, merchant_guid, ref, amount_minor, currency, purpose, redirect_url, ultimate_creditor, issued_at, expires_at, ${status}, created_at`;
-const columns = columnsBut("status");
+const columnsBut = (status: string) => `
+  guid, merchant_guid, ref, amount_minor, currency, purpose, redirect_url, ultimate_creditor, issued_at, expires_at, ${status},
+  created_at, cancel_jws is not null as canceled_by_merchant`;
+export const orderColumns = columnsBut("status");
 
 // Nobody may begin to pay once the time is up, though the order is canceled a little later: whoever reads it must not take it
 // for open.
@@ -50,8 +52,13 @@ const columnsAsOfNow = columnsBut(
 /** What the statement adds: two instants by the database's clock, and what the order is paid to. */
 const addedColumns = ["created_at", "updated_at", "creditor_account", "creditor_agent_guid", "encryption_key_id"];
 
+/** What comes later, if it comes. */
+const laterColumns = ["cancel_jws"];
+
 /** What the caller hands in. */
-const givenColumns = columnsOf(PaymentOrderEntity).filter((column) => !addedColumns.includes(column));
+const givenColumns = columnsOf(PaymentOrderEntity).filter(
+  (column) => ![...addedColumns, ...laterColumns].includes(column),
+);
 
 // Orders come in the order of their unique key, so that of two nodes with the same ones one waits for the other. An order
 // whose times are wrong as of now is not inserted, nor one whose merchant was changed since its signature was verified;
@@ -72,7 +79,7 @@ const insertOrders = {
         and o.issued_at <= now() + $3 * interval '1 millisecond'
       order by o.merchant_guid, o.ref
       on conflict (merchant_guid, ref) do nothing
-      returning ${columns}
+      returning ${orderColumns}
     )
     select judged_at, unchanged, inserted.* from (
       select now() as judged_at, array(select guid::text from unchanged) as unchanged
@@ -82,7 +89,7 @@ const insertOrders = {
 const selectByRef = {
   name: "select_orders_by_ref",
   text: `
-    select ${columns} from payment_order
+    select ${orderColumns} from payment_order
     join unnest($1::uuid[], $2::text[]) as asked(merchant, reference)
       on merchant_guid = asked.merchant and ref = asked.reference`,
 };
@@ -259,6 +266,7 @@ export function toOrder(row: OrderRow): Order {
     expiresAt: row.expires_at,
     status: row.status,
     createdAt: row.created_at,
+    canceledByMerchant: row.canceled_by_merchant,
   };
 }
 

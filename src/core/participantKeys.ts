@@ -260,7 +260,7 @@ export function retireParticipantKey(
 }
 
 /** The newest of a participant's keys, also those that are retired; far more than any party has in a year. */
-const maxListedKeys = 100;
+const newestKeys = 100;
 
 const selectKeys = {
   name: "select_participant_keys",
@@ -269,13 +269,30 @@ const selectKeys = {
     order by ${newestKeyFirst("k")} limit $2`,
 };
 
-/** Every key that a participant has had, the newest first, at most a hundred. */
-export async function listParticipantKeys(context: CoreContext, guid: string): Promise<ParticipantKey[]> {
-  const rows = await context.db.sql<{ key: KeyRow }>(selectKeys, [guid, maxListedKeys]);
+const selectKeysAfter = {
+  name: "select_participant_keys_after",
+  text: `
+    select ${keyJson("k")} as key from participant_key k
+    join participant_key last on last.id = $2 and last.participant_guid = $1
+    where k.participant_guid = $1
+      and (k.active_from < last.active_from or k.active_from = last.active_from and k.id > last.id)
+    order by ${newestKeyFirst("k")} limit $3`,
+};
+
+/** Lists the keys that a participant has had, the newest first; `after` is the number of the last one of the previous page. */
+export async function listParticipantKeys(
+  { db }: CoreContext,
+  guid: string,
+  { limit = newestKeys, after }: { limit?: number; after?: number | undefined } = {},
+): Promise<ParticipantKey[]> {
+  const rows =
+    after === undefined
+      ? await db.sql<{ key: KeyRow }>(selectKeys, [guid, limit])
+      : await db.sql<{ key: KeyRow }>(selectKeysAfter, [guid, after, limit]);
   return rows.map(({ key }) => toKey(key));
 }
 
 async function hasHad(sql: Sql, guid: string, { kid, id }: Omit<RetiredKey, "at">): Promise<boolean> {
-  const rows = await sql<{ key: KeyRow }>(selectKeys, [guid, maxListedKeys]);
+  const rows = await sql<{ key: KeyRow }>(selectKeys, [guid, newestKeys]);
   return rows.some(({ key }) => key.kid === kid && (id === undefined || key.id === id));
 }

@@ -1,5 +1,11 @@
 import type { Sql, Statement } from "../db/pool.ts";
-import type { Participant, ParticipantKey, StatedParticipant } from "../domain/participant.ts";
+import type {
+  BankRole,
+  Participant,
+  ParticipantKey,
+  ParticipantKind,
+  StatedParticipant,
+} from "../domain/participant.ts";
 import { digestOf, insertEntry } from "./audit.ts";
 
 /** The column of every member, which is also its name in the documents. */
@@ -94,15 +100,30 @@ export const selectBanksWithKid = {
     ) limit 2`,
 };
 
-/** The page after a name and guid; every restriction may be null. */
-export const selectParticipantPage = {
-  name: "select_participant_page",
-  text: `
-    select ${selection} from participant
-    where ($1::text is null or kind = $1) and ($2::text is null or $2 = any(roles))
-      and ($3::text is null or (name, guid) > ($3, $4::uuid))
-    order by name, guid limit $5`,
-};
+export type ParticipantFilter = { kind?: ParticipantKind | undefined; role?: BankRole | undefined };
+
+/** `after`: the last participant of the page before. */
+export type ParticipantPage = { limit: number; after?: { name: string; guid: string } | undefined };
+
+/** A page by name and guid. A statement for each set of conditions: one that may be missing would keep it from every index. */
+export function participantPage({ kind, role }: ParticipantFilter, { limit, after }: ParticipantPage) {
+  // Banks are few among merchants, and only they have roles.
+  const ofKind = kind ?? (role === undefined ? undefined : "bank");
+  const values: unknown[] = [limit];
+  const value = (given: unknown, type: string) => `$${values.push(given)}::${type}`;
+  const conditions = {
+    kind: ofKind && `kind = ${value(ofKind, "text")}`,
+    role: role && `${value(role, "text")} = any(roles)`,
+    after: after && `(name, guid) > (${value(after.name, "text")}, ${value(after.guid, "uuid")})`,
+  };
+  const given = Object.entries(conditions).filter(([, condition]) => condition !== undefined);
+  const where = ["true", ...given.map(([, condition]) => condition)].join(" and ");
+  const statement = {
+    name: ["select_participant_page", ...given.map(([name]) => name)].join("_"),
+    text: `select ${selection} from participant where ${where} order by name, guid limit $1`,
+  };
+  return { statement, values };
+}
 
 /** `$2` is who registers. Fails as a lost race when the guid, the bank code or the uid is known. */
 export const insertParticipant = {

@@ -3,13 +3,11 @@ import type { Sql } from "../db/pool.ts";
 import { type Actor, actorName } from "../domain/actor.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
-  type BankRole,
   type DeepLinkContent,
   deepLinkContentProblem,
   deepLinkContents,
   keysProblem,
   type Participant,
-  type ParticipantKind,
   type PublicJwk,
   type StatedKeys,
   type StatedParticipant,
@@ -31,10 +29,12 @@ import { changingParticipants, storedParticipant } from "./participantLock.ts";
 import {
   columnOf,
   insertParticipant,
+  type ParticipantFilter,
+  type ParticipantPage,
+  participantPage,
   readParticipants,
   rowOf,
   selectBanksWithKid,
-  selectParticipantPage,
   selectParticipants,
 } from "./participantRows.ts";
 import { proofProblem } from "./ping.ts";
@@ -283,14 +283,12 @@ async function findByKey({ db }: CoreContext, { guid, bic, uid, kid }: AnyKey): 
     : readParticipants(db.hot, selectBanksWithKid, [kid]);
 }
 
-export type ParticipantFilter = { kind?: ParticipantKind | undefined; role?: BankRole | undefined };
-
-/** Lists participants by name and guid. `after` is the last participant of the previous page. */
+/** Lists participants by name and guid. */
 export async function listParticipants(
   context: CoreContext,
-  { kind, role }: ParticipantFilter,
-  { limit, after }: { limit: number; after?: { name: string; guid: string } | undefined },
+  filter: ParticipantFilter,
+  page: ParticipantPage,
 ): Promise<Participant[]> {
-  const values = [kind ?? null, role ?? null, after?.name ?? null, after?.guid ?? null, limit];
-  return readParticipants(context.db.sql, selectParticipantPage, values);
+  const { statement, values } = participantPage(filter, page);
+  return readParticipants(context.db.sql, statement, values);
 }

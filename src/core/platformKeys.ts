@@ -24,10 +24,18 @@ export function listSigningKeys({ platformKeys, jwksMaxAgeSeconds }: CoreContext
   return { jwks: platformKeys.jwks(), maxAgeSeconds: jwksMaxAgeSeconds };
 }
 
-/** Every key that ever was, newest first. */
-export async function listPlatformKeys(context: CoreContext): Promise<ListedPlatformKey[]> {
+/**
+ * Lists the keys that ever were, newest first; `after` is the last kid of the previous page. There are some hundreds in a lifetime,
+ * and where one stands depends on the others.
+ */
+export async function listPlatformKeys(
+  context: CoreContext,
+  { limit = 100, after }: { limit?: number; after?: string | undefined } = {},
+): Promise<ListedPlatformKey[]> {
   const keys = await allPlatformKeys(context.db.sql);
-  return keys.map((key) => listed(key, keys, context.now()));
+  const from = after === undefined ? 0 : keys.findIndex(({ kid }) => kid === after) + 1;
+  if (after !== undefined && from === 0) return [];
+  return keys.slice(from, from + limit).map((key) => listed(key, keys, context.now()));
 }
 
 function listed(key: PlatformKey, keys: readonly PlatformKey[], now: Date): ListedPlatformKey {

@@ -98,7 +98,7 @@ const selectActs = {
 };
 
 /** As many acts as a call may answer: each may carry a signed body of 64 KiB, and all of them have to fit into 4 MiB. */
-const maxActs = 50;
+export const maxActs = 50;
 
 // Told says nothing of the state; and of what was signed nothing is read under the lock.
 const selectEvents = {
@@ -212,11 +212,12 @@ export async function listRegisterActs(
   context: CoreContext,
   registerId: string,
   after: number,
+  limit = maxActs,
 ): Promise<{ register: Register; acts: RegisterAct[]; hasMore: boolean } | Refusal> {
   const [register] = await readRegisters(context.db.sql, [registerId]);
   if (register === undefined) return registerNotFound();
-  const rows = await context.db.sql<ActRow>(selectActs, [registerId, after, maxActs + 1]);
-  return { register, acts: rows.slice(0, maxActs).map(toAct), hasMore: rows.length > maxActs };
+  const rows = await context.db.sql<ActRow>(selectActs, [registerId, after, limit + 1]);
+  return { register, acts: rows.slice(0, limit).map(toAct), hasMore: rows.length > limit };
 }
 
 /** A register as its acts say, and what a payment of it has to state. */

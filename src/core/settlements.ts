@@ -42,24 +42,25 @@ const selectRegisters = {
     where r.id = any($1::text[]) and ${isMade} order by r.day, r.increment`,
 };
 
+/** Of one side of the registers; a bank's own with itself belong to the first. Each reads its own end of an index. */
+const sides = {
+  debtor: "r.debtor_agent_guid = $1",
+  creditor: "r.creditor_agent_guid = $1 and r.debtor_agent_guid <> $1",
+} as const;
+
 /** Without `from`, the last seven days, unless it is asked for what changed since an instant. */
-const matching = `
-    from settlement_register r
-    where (r.debtor_agent_guid = $1 or ($2 and r.creditor_agent_guid = $1)) and ${isMade}
-      and r.created_at >= coalesce($3::timestamptz, case when $6::timestamptz is null then now() - interval '7 days' else '-infinity' end)
-      and ($4::timestamptz is null or r.created_at < $4::timestamptz)
-      and (cardinality($5::text[]) = 0 or r.status = any($5::text[]))
-      and ($6::timestamptz is null or r.updated_at >= $6::timestamptz)`;
+function conditionsOf({ from, to, statuses, updatedFrom }: RegisterFilter, values: unknown[]): string[] {
+  const value = (given: unknown, type: string) => `$${values.push(given)}::${type}`;
+  const parts = [isMade];
+  if (from !== undefined) parts.push(`r.created_at >= ${value(from, "timestamptz")}`);
+  else if (updatedFrom === undefined) parts.push("r.created_at >= now() - interval '7 days'");
+  if (to !== undefined) parts.push(`r.created_at < ${value(to, "timestamptz")}`);
+  if (statuses.length > 0) parts.push(`r.status = any(${value(statuses, "text[]")})`);
+  if (updatedFrom !== undefined) parts.push(`r.updated_at >= ${value(updatedFrom, "timestamptz")}`);
+  return parts;
+}
 
-const listStatement = {
-  name: "list_registers",
-  text: `
-    select ${registerColumns} ${matching}
-    order by r.created_at desc, r.day desc, r.increment desc
-    offset $7 limit $8`,
-};
-
-const countStatement = { name: "count_registers", text: `select count(*) as total ${matching}` };
+const newestRegisterFirst = "r.created_at desc, r.day desc, r.increment desc";
 
 type RegisterRow = {
   id: string;
@@ -119,7 +120,7 @@ export async function readRegisters(sql: Sql, ids: readonly string[]): Promise<R
   return (await sql<RegisterRow>(selectRegisters, [ids])).map(toRegister);
 }
 
-export type RegisterQuery = {
+export type RegisterFilter = {
   bankGuid: string;
   /** False: only registers that the caller has to pay. */
   anySide: boolean;
@@ -128,22 +129,50 @@ export type RegisterQuery = {
   /** None: whatever they stand at. */
   statuses: readonly RegisterStatus[];
   updatedFrom?: Date | undefined;
-  offset: number;
-  limit: number;
 };
 
-/** Lists a bank's registers, newest first, and says how many match in all. */
+/** `after`: the id of the last register of the page before. `offset`: how many come before, which are read again for it. */
+export type RegisterPage = { limit: number } & ({ offset: number } | { after: string });
+
+/** Lists a bank's registers, newest first, and says with a first page, or one by offset, how many match in all. */
 export async function listRegisters(
   context: CoreContext,
-  query: RegisterQuery,
+  query: RegisterFilter & RegisterPage,
 ): Promise<{ registers: Register[]; total: number }> {
-  const { bankGuid, anySide, from = null, to = null, statuses, updatedFrom = null } = query;
-  const filter = [bankGuid, anySide, from, to, statuses, updatedFrom];
+  const values: unknown[] = [query.bankGuid];
+  const matching = conditionsOf(query, values);
+  const ofSides = query.anySide ? [sides.debtor, sides.creditor] : [sides.debtor];
+  // Both are planned for what is asked: a condition that may be missing would keep a prepared plan from every index.
   const [rows, [count]] = await Promise.all([
-    context.db.sql<RegisterRow>(listStatement, [...filter, query.offset, query.limit]),
-    context.db.sql<{ total: number }>(countStatement, filter),
+    readPage(context, { ofSides, matching, values }, query),
+    "after" in query ? [] : context.db.sql<{ total: number }>(countOf(ofSides, matching), values),
   ]);
   return { registers: rows.map(toRegister), total: count?.total ?? 0 };
+}
+
+const countOf = (ofSides: readonly string[], matching: readonly string[]) => ({
+  name: "",
+  text: `select count(*) as total from settlement_register r where (${ofSides.join(" or ")}) and ${matching.join(" and ")}`,
+});
+
+type Matching = { ofSides: readonly string[]; matching: readonly string[]; values: readonly unknown[] };
+
+function readPage({ db }: CoreContext, { ofSides, matching, values }: Matching, page: RegisterPage) {
+  const limit = Math.trunc(page.limit);
+  const isByOffset = "offset" in page;
+  const placed = [...values, isByOffset ? page.offset : page.after];
+  const beforeLast = `(r.created_at, r.day, r.increment) <
+    (select last.created_at, last.day, last.increment from settlement_register last where last.id = $${placed.length})`;
+  const conditions = [...matching, ...(isByOffset ? [] : [beforeLast])].join(" and ");
+  // Every side gives as many as the page may need of it, so that a page by offset is right, and one by id short.
+  const most = isByOffset ? `$${placed.length}::int + ${limit}` : limit;
+  const branches = ofSides.map(
+    (side) => `(select r.* from settlement_register r where ${side} and ${conditions}
+      order by ${newestRegisterFirst} limit ${most})`,
+  );
+  const text = `select ${registerColumns} from (${branches.join(" union all ")}) r
+    order by ${newestRegisterFirst} ${isByOffset ? `offset $${placed.length}::int` : ""} limit ${limit}`;
+  return db.sql<RegisterRow>({ name: "", text }, placed);
 }
 
 /** A payment as settlement sees it; its banks are the register's. A register may have very many, so they are kept small. */

@@ -61,6 +61,11 @@ const payable = (table: string) =>
 export const ParticipantEntity = defineEntity({
   name: "Participant",
   tableName: "participant",
+  indexes: [
+    // Pages of the list.
+    { name: "participant_name", properties: ["name", "guid"] },
+    { name: "participant_kind_name", properties: ["kind", "name", "guid"] },
+  ],
   checks: [
     oneOf("participant", "kind", participantKinds),
     oneOf("participant", "callback_body_format", callbackBodyFormats),
@@ -188,6 +193,14 @@ export const PaymentOrderEntity = defineEntity({
       name: "payment_order_expiry",
       expression: "create index payment_order_expiry on payment_order (expires_at) where status = 'created'",
     },
+    // Lists, newest first. A change of the status writes every index of its row again, so there are no more of them than parties,
+    // and without a party only what is rare has one: of the orders that are paid the primary key is nearly a list.
+    { name: "payment_order_merchant", properties: ["merchantGuid", "status", "guid"] },
+    { name: "payment_order_creditor_agent", properties: ["creditorAgentGuid", "status", "guid"] },
+    {
+      name: "payment_order_unpaid",
+      expression: "create index payment_order_unpaid on payment_order (status, guid) where status <> 'success'",
+    },
   ],
   checks: [oneOf("payment_order", "status", orderStatuses), payable("payment_order")],
   properties: {
@@ -210,6 +223,8 @@ export const PaymentOrderEntity = defineEntity({
     creditorAccount: text().strictNullable(),
     creditorAgentGuid: p.uuid().strictNullable(),
     encryptionKeyId: p.bigint("number").columnType("bigint").strictNullable(),
+    /** What the merchant signed to cancel the order; null: it did not. */
+    cancelJws: text().strictNullable(),
   },
 });
 
@@ -250,6 +265,15 @@ export const PaymentMessageEntity = defineEntity({
       name: "payment_message_register",
       expression:
         "create index payment_message_register on payment_message (register_id, guid) where register_id is not null",
+    },
+    // Lists, as those of orders.
+    { name: "payment_message_merchant", properties: ["merchantGuid", "status", "guid"] },
+    { name: "payment_message_debtor_agent", properties: ["debtorAgentGuid", "status", "guid"] },
+    { name: "payment_message_creditor_agent", properties: ["creditorAgentGuid", "status", "guid"] },
+    {
+      name: "payment_message_unsuccessful",
+      expression:
+        "create index payment_message_unsuccessful on payment_message (status, guid) where status <> 'success'",
     },
   ],
   checks: [

@@ -15,6 +15,7 @@ export const orderTransitions = {
   payment_message_succeeded: { from: "in_progress", to: "success" },
   payment_message_rejected: { from: "in_progress", to: "canceled" },
   expired: { from: "created", to: "canceled" },
+  canceled_by_merchant: { from: "created", to: "canceled" },
 } as const satisfies Record<string, { from: OrderStatus; to: OrderStatus }>;
 
 /** Who finally receives the money, when that is not the merchant (claim `fri`). */
@@ -33,12 +34,24 @@ export type Order = {
   expiresAt: Date;
   status: OrderStatus;
   createdAt: Date;
+  /** Before anybody had begun to pay it. */
+  canceledByMerchant: boolean;
 };
 
 /** An order as a merchant signed it, translated; `jws` is the evidence. */
-export type OrderRequest = Omit<Order, "guid" | "status" | "createdAt"> & {
+export type OrderRequest = Omit<Order, "guid" | "status" | "createdAt" | "canceledByMerchant"> & {
   /** Of the merchant whose keys verified it. */
   merchantVersion: number;
+  jws: string;
+};
+
+/** That an order is not to be paid any more, as its merchant signed it; `jws` is the evidence. */
+export type OrderCancellation = {
+  merchantGuid: string;
+  /** Of the merchant whose keys verified it. */
+  merchantVersion: number;
+  orderGuid: string;
+  issuedAt: Date;
   jws: string;
 };
 
@@ -102,10 +115,17 @@ export function orderTimeProblem(order: OrderRequest, now: Date, maxLifeDays: nu
     return refuse("INVALID_EXPIRY", `exp is more than ${maxLifeDays} days ahead`, { field: "exp" });
   }
   if (leftMs <= 0) return refuse("ORDER_IS_EXPIRED", "exp has passed", { field: "exp" });
-  if (order.issuedAt.getTime() > now.getTime() + clockToleranceMs) {
-    return refuse("INVALID_ISSUE_TIME", "iat lies in the future", { field: "iat" });
-  }
-  return undefined;
+  return issueTimeProblem(order, now);
+}
+
+/**
+ * What is wrong with the instant at which something was signed, or undefined. A cancellation of long ago is as good as a new one:
+ * whoever sends it again only asks for what its merchant has asked for.
+ */
+export function issueTimeProblem({ issuedAt }: { issuedAt: Date }, now: Date): Refusal | undefined {
+  return issuedAt.getTime() > now.getTime() + clockToleranceMs
+    ? refuse("INVALID_ISSUE_TIME", "iat lies in the future", { field: "iat" })
+    : undefined;
 }
 
 /** Whether somebody may begin to pay an order: nobody has, and its time is not up. */

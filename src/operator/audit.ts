@@ -1,13 +1,13 @@
 import { create, toJson } from "@bufbuild/protobuf";
-import { type AuditEntry, ListAuditEntriesResponseSchema } from "../../gen/dcm/v1/audit_service_pb.ts";
+import { ListAuditEntriesResponseSchema } from "../../gen/dcm/v1/audit_service_pb.ts";
 import { auditActs, nameOf } from "../rpc/enums.ts";
 import type { Action, Answer, Call } from "./action.ts";
+import { limitOption, rowsOf } from "./pages.ts";
 import { table, when } from "./table.ts";
-import { countOf, instantOf, namedOf, TIME_HELP } from "./values.ts";
+import { instantOf, namedOf, TIME_HELP } from "./values.ts";
 
 const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
 
-const pageSize = 500;
 const defaultLimit = 50;
 
 function filterOf(call: Call) {
@@ -27,15 +27,10 @@ const beginOf = (digest: string) => digest.slice(0, 12);
 
 async function list(call: Call): Promise<Answer> {
   const filter = filterOf(call);
-  const limit = countOf(call, "limit", defaultLimit, 100_000);
-  const entries: AuditEntry[] = [];
-  let pageToken = "";
-  do {
-    const wanted = Math.min(pageSize, limit - entries.length);
-    const page = await call.clients.audit.listAuditEntries({ ...filter, pageSize: wanted, pageToken });
-    entries.push(...page.entries);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "" && entries.length < limit);
+  const { rows: entries, more } = await rowsOf(call, defaultLimit, async (page) => {
+    const { entries: rows, nextPageToken } = await call.clients.audit.listAuditEntries({ ...filter, ...page });
+    return { rows, nextPageToken };
+  });
   const rows = entries.map((entry) => [
     String(entry.number),
     when(entry.at),
@@ -46,7 +41,6 @@ async function list(call: Call): Promise<Answer> {
     beginOf(entry.digestAfter),
   ]);
   const heading = ["NUMBER", "AT", "ACTOR", "ACT", "OBJECT", "BEFORE", "AFTER"];
-  const more = pageToken === "" ? [] : [`There are more than ${limit}; --limit shows more.`];
   return {
     json: toJson(ListAuditEntriesResponseSchema, create(ListAuditEntriesResponseSchema, { entries }), json),
     lines: entries.length === 0 ? ["No entry matches."] : [...table(heading, rows), ...more],
@@ -65,7 +59,7 @@ export const auditAction = {
     },
     since: { type: "string", value: "TIME", help: `Only since then: ${TIME_HELP}.` },
     until: { type: "string", value: "TIME", help: "Only before then." },
-    limit: { type: "string", value: "N", help: `At most so many. Default: ${defaultLimit}.` },
+    limit: limitOption(defaultLimit),
   },
   help:
     "List who changed what, newest first, with the beginning of the digests of the row before and after; --json has the whole " +

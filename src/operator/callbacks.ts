@@ -10,6 +10,7 @@ import {
 } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { callbackKinds, callbackStates, nameOf } from "../rpc/enums.ts";
 import { type Action, type Answer, type Call, type OptionSpec, WrongCall } from "./action.ts";
+import { limitOption, rowsOf } from "./pages.ts";
 import { counted, fields, printable, table, when } from "./table.ts";
 import { countOf, guidIn, instantOf, namedOf, TIME_HELP } from "./values.ts";
 
@@ -44,19 +45,14 @@ function filterOf(call: Call): CallbackFilter {
 const stateName = (callback: Callback) => nameOf(callbackStates, callback.state) ?? "unknown";
 const kindName = (callback: Callback) => nameOf(callbackKinds, callback.kind) ?? "unknown";
 
-const pageSize = 500;
+const defaultLimit = 50;
 
 async function list(call: Call): Promise<Answer> {
   const filter = filterOf(call);
-  const limit = countOf(call, "limit", 50, 100_000);
-  const callbacks: Callback[] = [];
-  let pageToken = "";
-  do {
-    const wanted = Math.min(pageSize, limit - callbacks.length);
-    const page = await call.clients.callbacks.listCallbacks({ filter, pageSize: wanted, pageToken });
-    callbacks.push(...page.callbacks);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "" && callbacks.length < limit);
+  const { rows: callbacks, more } = await rowsOf(call, defaultLimit, async (page) => {
+    const { callbacks: rows, nextPageToken } = await call.clients.callbacks.listCallbacks({ filter, ...page });
+    return { rows, nextPageToken };
+  });
   const rows = callbacks.map((callback) => [
     callback.guid,
     kindName(callback),
@@ -67,7 +63,6 @@ async function list(call: Call): Promise<Answer> {
     when(callback.createdAt),
   ]);
   const heading = ["GUID", "KIND", "STATE", "SERIES/ATTEMPTS", "LAST OUTCOME", "RECEIVER", "CREATED"];
-  const more = pageToken === "" ? [] : [`There are more than ${limit}; --limit shows more.`];
   return {
     json: toJson(ListCallbacksResponseSchema, create(ListCallbacksResponseSchema, { callbacks }), json),
     lines: callbacks.length === 0 ? ["No callback matches."] : [...table(heading, rows), ...more],
@@ -178,7 +173,7 @@ async function redriveAll(call: Call): Promise<Answer> {
 export const callbackActions = {
   list: {
     positionals: [],
-    options: { ...filterOptions, limit: { type: "string", value: "N", help: "At most so many. Default: 50." } },
+    options: { ...filterOptions, limit: limitOption(defaultLimit) },
     help: "List callbacks, newest first.",
     run: list,
   },

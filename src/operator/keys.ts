@@ -1,4 +1,4 @@
-import { toJson } from "@bufbuild/protobuf";
+import { create, toJson } from "@bufbuild/protobuf";
 import {
   ListPlatformKeysResponseSchema,
   type PlatformKey,
@@ -6,6 +6,7 @@ import {
 } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { callbackAlgs, nameOf, platformKeyStates } from "../rpc/enums.ts";
 import { type Action, type Answer, type Call, NotDone, WrongCall } from "./action.ts";
+import { allRowsOf } from "./pages.ts";
 import { counted, table, when } from "./table.ts";
 import { namedOf, secondsOf } from "./values.ts";
 
@@ -14,8 +15,11 @@ const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
 const algOf = (key: PlatformKey) => nameOf(callbackAlgs, key.alg) ?? "unknown";
 
 async function list(call: Call): Promise<Answer> {
-  const answer = await call.clients.platform.listPlatformKeys({});
-  const rows = answer.keys.map((key) => [
+  const keys = await allRowsOf(async (page) => {
+    const { keys: rows, nextPageToken } = await call.clients.platform.listPlatformKeys(page);
+    return { rows, nextPageToken };
+  });
+  const rows = keys.map((key) => [
     key.kid,
     algOf(key),
     nameOf(platformKeyStates, key.state) ?? "unknown",
@@ -25,7 +29,7 @@ async function list(call: Call): Promise<Answer> {
     when(key.unpublishAt),
   ]);
   return {
-    json: toJson(ListPlatformKeysResponseSchema, answer, json),
+    json: toJson(ListPlatformKeysResponseSchema, create(ListPlatformKeysResponseSchema, { keys }), json),
     lines: table(["KID", "ALG", "STATE", "MADE", "SIGNS FROM", "SIGNS UNTIL", "PUBLISHED UNTIL"], rows),
   };
 }

@@ -20,6 +20,7 @@ import { callbackActions, redriveAction } from "./callbacks.ts";
 import { keyActions } from "./keys.ts";
 import { writeTo } from "./output.ts";
 import { participantActions } from "./participants.ts";
+import { orderActions, paymentActions } from "./payments.ts";
 import { reconcileAction } from "./reconcile.ts";
 import { registerActions } from "./registers.ts";
 import { serviceActions } from "./services.ts";
@@ -31,6 +32,8 @@ export const groups = {
     summary: "Banks and merchants: look at them, register, change, suspend and close them; their keys.",
     actions: participantActions,
   },
+  orders: { summary: "Orders of merchants: look at them.", actions: orderActions },
+  payments: { summary: "Payment messages of banks: look at them.", actions: paymentActions },
   callbacks: { summary: "Callbacks: look at them, deliver them again, close reviews.", actions: callbackActions },
   registers: {
     summary: "Gross settlement registers: close days, look at registers, write them to files, reopen them.",

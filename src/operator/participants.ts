@@ -9,11 +9,12 @@ import {
 import { bankRoles, deepLinkContents, participantKinds } from "../rpc/enums.ts";
 import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
 import { messageIn, readJson } from "./jsonFile.ts";
+import { limitOption, rowsOf } from "./pages.ts";
 import { participantKeyActions } from "./participantKeys.ts";
 import { answerOf, json, keysLines, kindOf, participantLines, present, rolesOf, statusOf } from "./participantLines.ts";
 import { participantPingActions, proveOption } from "./participantPing.ts";
 import { table } from "./table.ts";
-import { countOf, guidIn, namedOf, numberOf, yesOrNo } from "./values.ts";
+import { guidIn, namedOf, numberOf, yesOrNo } from "./values.ts";
 
 const mostOfName = 48;
 
@@ -23,18 +24,15 @@ function beginOf(name: string): string {
   return characters.length > mostOfName ? `${characters.slice(0, mostOfName - 1).join("")}…` : name;
 }
 
+const defaultLimit = 100;
+
 async function list(call: Call): Promise<Answer> {
   const [kind = 0] = namedOf(call, "kind", participantKinds);
   const [role = 0] = namedOf(call, "role", bankRoles);
-  const limit = countOf(call, "limit", 100, 100_000);
-  const participants: Participant[] = [];
-  let pageToken = "";
-  do {
-    const pageSize = Math.min(500, limit - participants.length);
-    const page = await call.clients.participants.listParticipants({ kind, role, pageSize, pageToken });
-    participants.push(...page.participants);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "" && participants.length < limit);
+  const { rows: participants, more } = await rowsOf(call, defaultLimit, async (page) => {
+    const answer = await call.clients.participants.listParticipants({ kind, role, ...page });
+    return { rows: answer.participants, nextPageToken: answer.nextPageToken };
+  });
   const rows = participants.map((participant) => [
     participant.guid,
     kindOf(participant),
@@ -43,7 +41,6 @@ async function list(call: Call): Promise<Answer> {
     participant.bic || participant.uid,
     rolesOf(participant),
   ]);
-  const more = pageToken === "" ? [] : [`There are more than ${limit}; --limit shows more.`];
   return {
     json: toJson(ListParticipantsResponseSchema, create(ListParticipantsResponseSchema, { participants }), json),
     lines:
@@ -180,7 +177,7 @@ export const participantActions = {
     options: {
       kind: { type: "string", value: "KIND", help: "bank or merchant." },
       role: { type: "string", value: "ROLE", help: "Only banks that are initiator or recipient." },
-      limit: { type: "string", value: "N", help: "At most so many. Default: 100." },
+      limit: limitOption(defaultLimit),
     },
     help: "List participants by name.",
     run: list,

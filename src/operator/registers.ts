@@ -1,5 +1,4 @@
-import { toJson } from "@bufbuild/protobuf";
-import type { Money } from "../../gen/dcm/v1/money_pb.ts";
+import { create, toJson } from "@bufbuild/protobuf";
 import { type Register, type RegisterAct, type RegisterPayment, RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
 import {
   CloseRegistersResponseSchema,
@@ -12,20 +11,19 @@ import { closingTimeoutMs } from "../rpc/clients.ts";
 import { nameOf, registerActKinds, registerStatuses } from "../rpc/enums.ts";
 import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
 import { writeTo } from "./output.ts";
+import { limitOption, rowsOf } from "./pages.ts";
 import { type PaymentPages, registerCsv, writeRegisterFile } from "./registerFile.ts";
-import { counted, fields, printable, table, when } from "./table.ts";
-import { countOf, guidIn, instantOf, namedOf, TIME_HELP } from "./values.ts";
+import { counted, fields, moneyText, printable, table, when } from "./table.ts";
+import { guidIn, instantOf, namedOf, TIME_HELP } from "./values.ts";
 
 const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
 
 const roles = { debtor: RegisterRole.DEBTOR, all: RegisterRole.ALL } as const;
 
 /** What the core answers at most at once. */
-const mostRegisters = 500;
 const paymentsAtOnce = 2_000;
+const defaultLimit = 50;
 
-const moneyText = (money: Money | undefined) =>
-  money ? `${formatAmountText(money.amountMinor)} ${money.currency}` : "";
 const statusOf = (register: Register) => nameOf(registerStatuses, register.status) ?? "unknown";
 
 function registerTable(registers: readonly Register[]): string[] {
@@ -61,20 +59,24 @@ async function list(call: Call): Promise<Answer> {
   const from = instantOf(call, "since");
   const to = instantOf(call, "until");
   const updatedFrom = instantOf(call, "updated-since");
-  const answer = await call.clients.settlements.listRegisters({
+  const filter = {
     bankGuid: guidIn(call.positionals[0] ?? "", "BANK_GUID"),
     role,
     ...(from && { from }),
     ...(to && { to }),
     statuses: namedOf(call, "status", registerStatuses),
     ...(updatedFrom && { updatedFrom }),
-    limit: countOf(call, "limit", 50, mostRegisters),
+  };
+  let totalCount = 0n;
+  const { rows: registers } = await rowsOf(call, defaultLimit, async (page) => {
+    const answer = await call.clients.settlements.listRegisters({ ...filter, ...page });
+    if (page.pageToken === "") totalCount = answer.totalCount;
+    return { rows: answer.registers, nextPageToken: answer.nextPageToken };
   });
-  const { registers, totalCount } = answer;
   const isAll = totalCount <= registers.length;
   const inAll = `${counted(Number(totalCount), "register")} in all${isAll ? "" : `; the newest ${registers.length} are shown`}.`;
   return {
-    json: toJson(ListRegistersResponseSchema, answer, json),
+    json: toJson(ListRegistersResponseSchema, create(ListRegistersResponseSchema, { registers, totalCount }), json),
     lines: registers.length === 0 ? ["No register matches."] : [...registerTable(registers), inAll],
   };
 }
@@ -125,13 +127,17 @@ async function registerAndActs(call: Call) {
 async function registerAndAllActs(call: Call) {
   const found = await registerAndActs(call);
   const { answer } = found;
-  while (answer.nextAfterNumber !== 0n) {
-    const afterNumber = answer.nextAfterNumber;
-    const next = await call.clients.settlements.listRegisterActs({ registerId: found.register.id, afterNumber });
+  while (answer.nextPageToken !== "") {
+    const { nextPageToken: pageToken } = answer;
+    const next = await call.clients.settlements.listRegisterActs({ registerId: textIn(call), pageToken });
     answer.acts.push(...next.acts);
-    answer.nextAfterNumber = next.nextAfterNumber;
+    answer.nextPageToken = next.nextPageToken;
   }
-  return found;
+  const { register, acts } = answer;
+  return {
+    register: found.register,
+    answer: create(ListRegisterActsResponseSchema, { ...(register && { register }), acts }),
+  };
 }
 
 async function show(call: Call): Promise<Answer> {
@@ -148,13 +154,13 @@ async function show(call: Call): Promise<Answer> {
 
 /** The payments of a register as they are read: only one page of them is held. */
 async function* paymentPages(call: Call, { id: registerId }: Register): AsyncGenerator<RegisterPayment[]> {
-  const wanted = { registerId, paymentsLimit: paymentsAtOnce };
-  let paymentsAfter = "";
+  const wanted = { registerId, pageSize: paymentsAtOnce };
+  let pageToken = "";
   do {
-    const page = await call.clients.settlements.getRegister({ ...wanted, paymentsAfter });
+    const page = await call.clients.settlements.getRegister({ ...wanted, pageToken });
     yield page.payments;
-    paymentsAfter = page.nextPaymentsAfter;
-  } while (paymentsAfter !== "");
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
 }
 
 /** Columns are as wide as a page needs, under a heading of its own. */
@@ -236,7 +242,7 @@ export const registerActions = {
         value: "TIME",
         help: "Changed since; then --since has no default.",
       },
-      limit: { type: "string", value: "N", help: `At most so many, up to ${mostRegisters}. Default: 50.` },
+      limit: limitOption(defaultLimit),
     },
     help: "List the registers of a bank, newest first.",
     run: list,

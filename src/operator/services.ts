@@ -1,4 +1,4 @@
-import { toJson } from "@bufbuild/protobuf";
+import { create, toJson } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
   AddCredentialResponseSchema,
@@ -8,6 +8,7 @@ import {
 } from "../../gen/dcm/v1/credential_service_pb.ts";
 import { nameOf, scopes } from "../rpc/enums.ts";
 import type { Action, Answer, Call } from "./action.ts";
+import { allRowsOf } from "./pages.ts";
 import { table, when } from "./table.ts";
 import { countOf, namedOf } from "./values.ts";
 
@@ -33,8 +34,11 @@ async function add(call: Call): Promise<Answer> {
 }
 
 async function list(call: Call): Promise<Answer> {
-  const answer = await call.clients.credentials.listCredentials({});
-  const rows = answer.credentials.map((credential) => [
+  const credentials = await allRowsOf(async (page) => {
+    const { credentials: rows, nextPageToken } = await call.clients.credentials.listCredentials(page);
+    return { rows, nextPageToken };
+  });
+  const rows = credentials.map((credential) => [
     credential.name,
     scopesOf(credential),
     stateOf(credential, call.now),
@@ -42,7 +46,7 @@ async function list(call: Call): Promise<Answer> {
     when(credential.createdAt),
   ]);
   return {
-    json: toJson(ListCredentialsResponseSchema, answer, json),
+    json: toJson(ListCredentialsResponseSchema, create(ListCredentialsResponseSchema, { credentials }), json),
     lines: table(["NAME", "SCOPES", "STATE", "EXPIRES", "MADE"], rows),
   };
 }

@@ -1,4 +1,6 @@
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import type { Money } from "../../gen/dcm/v1/money_pb.ts";
+import { formatAmountText } from "../domain/money.ts";
 
 /**
  * Text of others (answers of endpoints, names) on an operator's terminal: control characters are shown and not obeyed, so
@@ -28,6 +30,9 @@ export function fields(pairs: ReadonlyArray<readonly [name: string, value: strin
   const width = Math.max(0, ...known.map(([name]) => name.length));
   return known.map(([name, value]) => `${name.padEnd(width)}  ${printable(value)}`);
 }
+
+export const moneyText = (money: Money | undefined): string =>
+  money ? `${formatAmountText(money.amountMinor)} ${money.currency}` : "";
 
 export const when = (timestamp: Timestamp | undefined): string =>
   timestamp === undefined ? "" : timestampDate(timestamp).toISOString();

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
+import { errorTexts, operationErrorTexts } from "../../gen/rest/errorTexts.ts";
 import type { OperationId } from "../../gen/rest/operations.ts";
 import type { components } from "../../gen/rest/types.ts";
 
@@ -8,11 +9,11 @@ type ErrorBody = components["schemas"]["ErrorAnswer"];
 type SettlementErrorBody = components["schemas"]["SettlementErrorAnswer"];
 type ReasonName = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
 
-/** How a code is answered. Without a text the sentence of whoever refused is used. */
+/** How a code is answered. Without a text, here or in the contract, the sentence of whoever refused is used. */
 type Answer = { status: number; text?: string; retryAfterSeconds?: number };
 
 /** Whatever is wrong with a token, people read the same; only the code tells more, to whoever signed it. */
-const invalidCredentials = { status: 401, text: "Access credentials are invalid" } as const satisfies Answer;
+const invalidCredentials = { status: 401 } as const satisfies Answer;
 
 /** Every refusal of the REST edge: one row per documented code (wire contract, section 4). */
 export const answers = {
@@ -41,13 +42,13 @@ export const answers = {
   INVALID_REQUEST: { status: 400 },
   AUTHORIZATION_FAILED: invalidCredentials,
   INTERNAL_ERROR: { status: 500, text: "internal error" },
-  REF_IS_ALREADY_TAKEN: { status: 409, text: "order with provided ref already exists" },
-  PAYMENT_MESSAGE_EXISTS: { status: 409, text: "payment message with provided order id already exists" },
-  JTI_IS_ALREADY_TAKEN: { status: 409, text: "payment message with provided jti already exists" },
+  REF_IS_ALREADY_TAKEN: { status: 409 },
+  PAYMENT_MESSAGE_EXISTS: { status: 409 },
+  JTI_IS_ALREADY_TAKEN: { status: 409 },
   INVALID_EXPIRY: { status: 400 },
   INVALID_ISSUE_TIME: { status: 400 },
-  PAYMENT_MESSAGE_NOT_FOUND: { status: 400, text: "not found" },
-  REGISTER_NOT_FOUND: { status: 400, text: "not found" },
+  PAYMENT_MESSAGE_NOT_FOUND: { status: 400 },
+  REGISTER_NOT_FOUND: { status: 400 },
   wrong_data: { status: 409 },
   REGISTER_EMPTY: { status: 400 },
   REGISTER_INTERNAL: { status: 400 },
@@ -74,6 +75,7 @@ export const answers = {
   PARTICIPANT_SUSPENDED: { status: 403 },
   RECEIVER_COUNTERPARTY_SUSPENDED: { status: 400 },
   INVALID_KEY: { status: 400 },
+  ORDER_IS_BEING_PAID: { status: 409 },
 } as const satisfies Record<ErrorCode, Answer>;
 
 /** As the documents have it: it may have happened all the same, and a repeat hears 208. */
@@ -81,13 +83,6 @@ const timeoutOfWrite: Answer = { status: 408, text: answers.TIMEOUT.text };
 
 /** Where the documents answer a refusal otherwise for one operation. */
 const exceptions: { [Id in OperationId]?: { [Code in ErrorCode]?: Answer } } = {
-  getOrderForBank: {
-    ORDER_NOT_FOUND: {
-      status: 400,
-      text: "func GetMerchantsOrderNbuJSONHandler() failed. Error: failed to get order by ID: get order by guid err: order not found",
-    },
-  },
-  getPaymentMessageByOrder: { ORDER_NOT_FOUND: { status: 400, text: "not found" } },
   payGrossSettlement: { TIMEOUT: timeoutOfWrite },
   confirmGrossSettlement: { TIMEOUT: timeoutOfWrite },
   confirmInternalGrossSettlement: { TIMEOUT: timeoutOfWrite },
@@ -169,6 +164,13 @@ export function asRefusal(error: unknown, names: Readonly<Record<string, string>
   });
 }
 
+/** What the contract prints letter by letter. */
+function exactText(code: ErrorCode, id: OperationId | undefined): string | undefined {
+  const own: { [Id in OperationId]?: { [Code in ErrorCode]?: string } } = operationErrorTexts;
+  const texts: { [Code in ErrorCode]?: string } = errorTexts;
+  return (id && own[id]?.[code]) ?? texts[code];
+}
+
 export type ErrorAnswer = {
   status: number;
   headers: Record<string, string>;
@@ -184,7 +186,7 @@ export function errorAnswer(
   const row: Answer = (operation && exceptions[operation.id]?.[code]) ?? answers[code];
   const headers: Record<string, string> =
     row.retryAfterSeconds === undefined ? {} : { "Retry-After": String(row.retryAfterSeconds) };
-  const text = row.text ?? details.text ?? code;
+  const text = exactText(code, operation?.id) ?? row.text ?? details.text ?? code;
   // The documents answer an empty object here, and nothing else.
   if (operation?.id === "getOrderStatus" && code === "ORDER_NOT_FOUND") {
     return { status: row.status, headers, body: {} };

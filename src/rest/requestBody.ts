@@ -2,7 +2,6 @@ import { isUtf8 } from "node:buffer";
 import { MIMEType } from "node:util";
 import express, { type RequestHandler } from "express";
 import { type OperationId, operations } from "../../gen/rest/operations.ts";
-import { memberNamedTwice } from "../sdk/json.ts";
 import { RestRefusal } from "./errors.ts";
 import { bodyOf, keepBodyBytes } from "./requestBytes.ts";
 import { validateBareBody } from "./validate.ts";
@@ -77,9 +76,6 @@ function objectIn(text: string, accepted: readonly string[]): object {
     const advice = isBare ? "; a bare JWS is sent as application/jwt" : "";
     throw new RestRefusal("INVALID_REQUEST", { text: problem + advice });
   }
-  // Readers would take the first one or the last one, and mean different requests.
-  const field = memberNamedTwice(text, value);
-  if (field !== undefined) throw new RestRefusal("INVALID_REQUEST", { text: `${field} is named twice`, field });
   return value;
 }
 

@@ -4,7 +4,7 @@ import type { RequestListener } from "node:http";
 const leadingSlashes = /^(https?:\/\/[^/?#]*)?\/{2,}/i;
 
 /** Bases that end with a slash, joined with paths that begin with one, make two: they mean one. */
-export const withOneLeadingSlash = (url: string) => url.replace(leadingSlashes, "$1/");
+const withOneLeadingSlash = (url: string) => url.replace(leadingSlashes, "$1/");
 
 /** Stands before everything that looks at paths, so that none of it meets another spelling. */
 export function takingLeadingSlashesAsOne(next: RequestListener): RequestListener {

@@ -67,6 +67,7 @@ export function toOrder(order: Order): MessageInitShape<typeof OrderSchema> {
     expiresAt: timestampFromDate(order.expiresAt),
     status: orderStatuses[order.status],
     createdAt: timestampFromDate(order.createdAt),
+    canceledByMerchant: order.canceledByMerchant,
   };
 }
 
@@ -98,6 +99,15 @@ export function toPaymentMessage(message: PaymentMessage): MessageInitShape<type
     status: paymentMessageStatuses[message.status],
     reason: message.reason,
     receivedAt: timestampFromDate(message.receivedAt),
+  };
+}
+
+/** As one of many: without what is encrypted for the recipient bank alone, which is most of its bytes. */
+export function toListedPaymentMessage(message: PaymentMessage): MessageInitShape<typeof PaymentMessageSchema> {
+  return {
+    ...toPaymentMessage({ ...message, debtorName: "", debtorTaxNumber: "", creditorName: "", creditorTaxNumber: "" }),
+    encryption: undefined,
+    creditorAgentJwk: "",
   };
 }
 

@@ -74,6 +74,7 @@ export const codeOfReason = {
   PARTICIPANT_IN_USE: Code.FailedPrecondition,
   KEY_NOT_FOUND: Code.NotFound,
   KEY_ROTATION_UNDER_WAY: Code.FailedPrecondition,
+  ORDER_IS_BEING_PAID: Code.FailedPrecondition,
 } as const satisfies Record<RefusalReason, Code>;
 
 /** A refusal travels in the trailers of a call, which has no answer at all where these are larger than a frame. */

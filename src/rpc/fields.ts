@@ -1,7 +1,5 @@
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
-import { isGuid } from "../core/guid.ts";
 import { nameOf } from "./enums.ts";
-import { invalidRequest } from "./errors.ts";
 
 // Reading single fields of requests, whose shape was held to the constraints of proto/ before.
 
@@ -33,26 +31,3 @@ export function optionalNamed<Name extends string>(
 }
 
 export const textOrNull = (text: string): string | null => (text === "" ? null : text);
-
-const maxPageSize = 500;
-
-export const pageSize = (asked: number, whenZero: number): number =>
-  asked === 0 ? whenZero : Math.min(asked, maxPageSize);
-
-/** Page tokens carry the last row's sort key; they are opaque, so that the key can change. */
-export function pageToken(key: readonly string[]): string {
-  return Buffer.from(JSON.stringify(key)).toString("base64url");
-}
-
-/** `isLast`: what the last part of the key is; of most lists a guid. */
-export function readPageToken(token: string, keyLength: number, isLast = isGuid): string[] | undefined {
-  if (token === "") return undefined;
-  try {
-    const key: unknown = JSON.parse(Buffer.from(token, "base64url").toString());
-    const isKey = Array.isArray(key) && key.length === keyLength && key.every((part) => typeof part === "string");
-    if (isKey && isLast(key.at(-1) ?? "")) return key;
-  } catch {
-    // Not one of ours; said below.
-  }
-  throw invalidRequest("page_token", "is not a token of this list");
-}

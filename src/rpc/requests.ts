@@ -1,7 +1,8 @@
-import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import type { ListAuditEntriesRequest } from "../../gen/dcm/v1/audit_service_pb.ts";
 import type { CallbackFilter as PbCallbackFilter } from "../../gen/dcm/v1/callback_service_pb.ts";
 import type { AddCredentialRequest } from "../../gen/dcm/v1/credential_service_pb.ts";
+import type { ListOrdersRequest } from "../../gen/dcm/v1/order_service_pb.ts";
 import type { CallbackUrls as PbCallbackUrls, Participant as PbParticipant } from "../../gen/dcm/v1/participant_pb.ts";
 import type {
   AddParticipantKeyRequest,
@@ -9,21 +10,32 @@ import type {
   RetireParticipantKeyRequest,
   UpdateParticipantRequest,
 } from "../../gen/dcm/v1/participant_service_pb.ts";
-import type { GetPaymentMessageRequest } from "../../gen/dcm/v1/payment_message_service_pb.ts";
+import type {
+  GetPaymentMessageRequest,
+  ListPaymentMessagesRequest,
+} from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import type { RotatePlatformKeyRequest } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
-import type { GetRegisterRequest, ListRegistersRequest } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import type {
+  GetRegisterRequest,
+  ListRegisterActsRequest,
+  ListRegistersRequest,
+} from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { AuditFilter } from "../core/audit.ts";
 import type { WantedCredential } from "../core/credentials.ts";
 import { isGuid } from "../core/guid.ts";
+import type { OrderFilter } from "../core/orderList.ts";
 import type { ParticipantChange } from "../core/participantChange.ts";
 import type { KeyWish, RetiredKey } from "../core/participantKeys.ts";
 import type { ParticipantName, Registration } from "../core/participants.ts";
+import type { PaymentMessageFilter } from "../core/paymentMessageList.ts";
 import type { CallbackFilter } from "../core/review.ts";
-import type { PaymentsPage, RegisterQuery } from "../core/settlements.ts";
+import type { PaymentsPage, RegisterFilter, RegisterPage } from "../core/settlements.ts";
 import { refuse } from "../domain/errors.ts";
+import { kyivDay } from "../domain/kyiv.ts";
 import type { CallbackUrls, Participant, ParticipantKind } from "../domain/participant.ts";
 import type { RotationWish } from "../domain/platformKey.ts";
+import { isCalendarDay } from "../domain/settlement.ts";
 import {
   auditActs,
   bankRoles,
@@ -32,12 +44,15 @@ import {
   callbackKinds,
   callbackStates,
   deepLinkContents,
+  orderStatuses,
   participantKinds,
+  paymentMessageStatuses,
   registerStatuses,
   scopes,
 } from "./enums.ts";
 import { invalidRequest, toConnectError } from "./errors.ts";
-import { named, optionalGuid, optionalInstant, optionalNamed, pageSize, required, textOrNull } from "./fields.ts";
+import { named, optionalGuid, optionalInstant, optionalNamed, required, textOrNull } from "./fields.ts";
+import type { AskedPage } from "./pages.ts";
 
 // From the wire to the domain. A request that comes here has the shape that proto/ says; what several fields say together is
 // looked at here.
@@ -69,20 +84,24 @@ export function callbackFilter(filter: PbCallbackFilter | undefined, reader?: Pa
   };
 }
 
-const defaultRegisterLimit = 50;
-
 /** About 300 bytes a payment beside its purpose: at most some 2 MB, below the 4 MiB of a gRPC message. */
-const maxPaymentsInPage = 2_000;
+export const maxPaymentsInPage = 2_000;
 
-export function paymentsPage({ paymentsLimit, paymentsAfter }: GetRegisterRequest): PaymentsPage {
+/** Where a page of payments begins; the REST operation names the payment before it, a service sends a token. */
+export function paymentsPage(
+  { paymentsLimit, paymentsAfter, pageSize }: GetRegisterRequest,
+  page: AskedPage,
+): PaymentsPage {
+  if (page.after !== undefined && paymentsAfter !== "")
+    throw invalidRequest("payments_after", "goes with no page_token");
   return {
-    limit: paymentsLimit === 0 ? 500 : Math.min(paymentsLimit, maxPaymentsInPage),
-    after: optionalGuid(paymentsAfter),
+    limit: pageSize === 0 && paymentsLimit > 0 ? Math.min(paymentsLimit, maxPaymentsInPage) : page.limit,
+    after: optionalGuid(paymentsAfter) ?? page.after?.[0],
   };
 }
 
 /** `reader`: the bank that asks, which lists its own; undefined for a service, which says whose. */
-export function registerQuery(request: ListRegistersRequest, reader: Participant | undefined): RegisterQuery {
+export function registerQuery(request: ListRegistersRequest, reader: Participant | undefined): RegisterFilter {
   const bankGuid = ofReader(request.bankGuid, reader, "bank_guid");
   if (bankGuid === undefined) throw invalidRequest("bank_guid", "is missing");
   return {
@@ -92,9 +111,75 @@ export function registerQuery(request: ListRegistersRequest, reader: Participant
     to: optionalInstant(request.to),
     statuses: request.statuses.map((status) => named(registerStatuses, status)),
     updatedFrom: optionalInstant(request.updatedFrom),
-    offset: request.offset,
-    limit: pageSize(request.limit, defaultRegisterLimit),
   };
+}
+
+/** Where a page of registers begins; the REST operation counts those before it, a service sends a token. */
+export function registerPage({ offset, limit, pageSize }: ListRegistersRequest, page: AskedPage): RegisterPage {
+  if (page.after !== undefined && offset > 0) throw invalidRequest("offset", "goes with no page_token");
+  return {
+    limit: pageSize === 0 && limit > 0 ? Math.min(limit, mostRegisters) : page.limit,
+    ...(page.after === undefined ? { offset } : { after: page.after[0] ?? "" }),
+  };
+}
+
+export const mostRegisters = 500;
+
+/** After which act a page begins. */
+export function actsAfter({ afterNumber }: ListRegisterActsRequest, page: AskedPage): number {
+  if (page.after === undefined) return Number(afterNumber);
+  if (afterNumber !== 0n) throw invalidRequest("after_number", "goes with no page_token");
+  return Number(page.after[0]);
+}
+
+/** A period, as two instants or as a Kyiv day. */
+function period(request: { day: string; since?: Timestamp | undefined; until?: Timestamp | undefined }) {
+  const since = optionalInstant(request.since);
+  const until = optionalInstant(request.until);
+  if (request.day === "") return { since, until };
+  if (since !== undefined || until !== undefined) throw invalidRequest("day", "goes with neither since nor until");
+  if (!isCalendarDay(request.day)) throw invalidRequest("day", "is not a calendar day YYYY-MM-DD");
+  return kyivDay(request.day);
+}
+
+export function orderFilter(request: ListOrdersRequest): OrderFilter {
+  const { party, ref } = request;
+  if (ref !== "" && party.case !== "merchantGuid") throw invalidRequest("ref", "needs merchant_guid");
+  return {
+    party: orderParty(party),
+    statuses: request.statuses.map((status) => named(orderStatuses, status)),
+    ...period(request),
+    ref: ref === "" ? undefined : ref,
+  };
+}
+
+function orderParty(party: ListOrdersRequest["party"]): OrderFilter["party"] {
+  if (party.case === undefined) return undefined;
+  return party.case === "merchantGuid"
+    ? { merchantGuid: party.value.toLowerCase() }
+    : { creditorAgentGuid: party.value.toLowerCase() };
+}
+
+export function paymentMessageFilter(request: ListPaymentMessagesRequest): PaymentMessageFilter {
+  return {
+    party: messageParty(request.party),
+    statuses: request.statuses.map((status) => named(paymentMessageStatuses, status)),
+    ...period(request),
+    externalId: request.externalId === "" ? undefined : request.externalId,
+  };
+}
+
+function messageParty(party: ListPaymentMessagesRequest["party"]): PaymentMessageFilter["party"] {
+  switch (party.case) {
+    case "merchantGuid":
+      return { merchantGuid: party.value.toLowerCase() };
+    case "debtorAgentGuid":
+      return { debtorAgentGuid: party.value.toLowerCase() };
+    case "creditorAgentGuid":
+      return { creditorAgentGuid: party.value.toLowerCase() };
+    default:
+      return undefined;
+  }
 }
 
 export const participantKey = ({ by }: GetParticipantRequest): ParticipantName =>
@@ -227,6 +312,3 @@ export function auditFilter(request: ListAuditEntriesRequest): AuditFilter {
     until: optionalInstant(request.until),
   };
 }
-
-/** The number of an entry, as the audit trail's page tokens carry it. */
-export const isEntryNumber = (text: string): boolean => /^\d{1,15}$/.test(text);

@@ -1,16 +1,29 @@
 import { create, type DescService } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext, Interceptor, ServiceImpl } from "@connectrpc/connect";
-import { AuditService } from "../../gen/dcm/v1/audit_service_pb.ts";
-import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
-import { CredentialService } from "../../gen/dcm/v1/credential_service_pb.ts";
-import { GetOrderResponseSchema, OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
-import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
-import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
-import { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
-import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import { AuditService, ListAuditEntriesRequestSchema } from "../../gen/dcm/v1/audit_service_pb.ts";
+import { CallbackService, ListCallbacksRequestSchema } from "../../gen/dcm/v1/callback_service_pb.ts";
+import { CredentialService, ListCredentialsRequestSchema } from "../../gen/dcm/v1/credential_service_pb.ts";
+import { GetOrderResponseSchema, ListOrdersRequestSchema, OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
+import {
+  ListParticipantKeysRequestSchema,
+  ListParticipantsRequestSchema,
+  ParticipantService,
+} from "../../gen/dcm/v1/participant_service_pb.ts";
+import {
+  ListPaymentMessagesRequestSchema,
+  PaymentMessageService,
+} from "../../gen/dcm/v1/payment_message_service_pb.ts";
+import { ListPlatformKeysRequestSchema, PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
+import {
+  GetRegisterRequestSchema,
+  ListRegisterActsRequestSchema,
+  ListRegistersRequestSchema,
+  SettlementService,
+} from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Core } from "../core/core.ts";
 import { bankStatement } from "../core/identity/identity.ts";
 import type { OrderWithParties } from "../core/orders.ts";
+import { maxActs } from "../core/registerActs.ts";
 import { isOpen } from "../domain/order.ts";
 import { orderDetailsClaims } from "../wire/order.ts";
 import * as answers from "./answers.ts";
@@ -18,7 +31,8 @@ import { accessOf } from "./authorize.ts";
 import { actorOf, bankOf, readingBank, seesPublicPart } from "./caller.ts";
 import { bankRoles, participantKinds } from "./enums.ts";
 import { unlessRefused } from "./errors.ts";
-import { optionalNamed, pageSize, pageToken, readPageToken, required } from "./fields.ts";
+import { optionalNamed, required } from "./fields.ts";
+import { askedPage, cutPage, keys } from "./pages.ts";
 import * as requests from "./requests.ts";
 
 /** A service and its handlers by the local name of the method. */
@@ -63,8 +77,11 @@ const platformHandlers = (core: Core): ServiceImpl<typeof PlatformService> => ({
     const { jwks, maxAgeSeconds } = core.listSigningKeys();
     return { jwks: jwks.map((jwk) => JSON.stringify(jwk)), maxAgeSeconds };
   },
-  async listPlatformKeys() {
-    return { keys: (await core.listPlatformKeys()).map(answers.toPlatformKey) };
+  async listPlatformKeys(request) {
+    const asked = askedPage({ schema: ListPlatformKeysRequestSchema, isKey: keys.text, whenZero: 100 }, request);
+    const found = await core.listPlatformKeys({ limit: asked.limit + 1, after: asked.after?.[0] });
+    const { page, nextPageToken } = cutPage(found, asked, ({ kid }) => [kid]);
+    return { keys: page.map(answers.toPlatformKey), nextPageToken };
   },
   async rotatePlatformKey(request, context) {
     const rotated = await core.rotatePlatformKey(actorOf(context), requests.rotationWish(request));
@@ -80,8 +97,11 @@ const credentialHandlers = (core: Core): ServiceImpl<typeof CredentialService> =
     );
     return { credential: answers.toCredential(credential), secret };
   },
-  async listCredentials() {
-    return { credentials: (await core.listCredentials()).map(answers.toCredential) };
+  async listCredentials(request) {
+    const asked = askedPage({ schema: ListCredentialsRequestSchema, isKey: keys.text, whenZero: 100 }, request);
+    const found = await core.listCredentials({ limit: asked.limit + 1, after: asked.after?.[0] });
+    const { page, nextPageToken } = cutPage(found, asked, ({ name }) => [name]);
+    return { credentials: page.map(answers.toCredential), nextPageToken };
   },
   async revokeCredential({ name }, context) {
     return { credential: answers.toCredential(unlessRefused(await core.revokeCredential(actorOf(context), name))) };
@@ -90,11 +110,10 @@ const credentialHandlers = (core: Core): ServiceImpl<typeof CredentialService> =
 
 const auditHandlers = (core: Core): ServiceImpl<typeof AuditService> => ({
   async listAuditEntries(request) {
-    const limit = pageSize(request.pageSize, 50);
-    const [last] = readPageToken(request.pageToken, 1, requests.isEntryNumber) ?? [];
-    const before = last === undefined ? undefined : Number(last);
-    const found = await core.listAuditEntries(requests.auditFilter(request), { limit: limit + 1, before });
-    const { page, nextPageToken } = cutPage(found, limit, ({ number }) => [String(number)]);
+    const asked = askedPage({ schema: ListAuditEntriesRequestSchema, isKey: keys.number, whenZero: 50 }, request);
+    const before = asked.after && Number(asked.after[0]);
+    const found = await core.listAuditEntries(requests.auditFilter(request), { limit: asked.limit + 1, before });
+    const { page, nextPageToken } = cutPage(found, asked, ({ number }) => [String(number)]);
     return { entries: page.map(answers.toAuditEntry), nextPageToken };
   },
 });
@@ -126,6 +145,21 @@ const orderHandlers = (core: Core): ServiceImpl<typeof OrderService> => {
       if (signedDetails && isOpen(found.order, core.now())) answer.signedDetails = await signed(found);
       return answer;
     },
+    async cancelOrder({ jws }) {
+      const canceled = await core.cancelOrder(unlessRefused(await core.identity.cancellationOf(jws)));
+      const { order, paymentMessage } = unlessRefused(canceled);
+      return {
+        order: answers.toOrder(order),
+        paymentMessage: paymentMessage && answers.toPublicPaymentMessage(paymentMessage),
+      };
+    },
+    async listOrders(request) {
+      const filter = requests.orderFilter(request);
+      const asked = askedPage({ schema: ListOrdersRequestSchema, isKey: keys.guid, whenZero: 50 }, request);
+      const found = await core.listOrders(filter, { limit: asked.limit + 1, after: asked.after?.[0] });
+      const { page, nextPageToken } = cutPage(found, asked, ({ guid }) => [guid]);
+      return { orders: page.map(answers.toOrder), nextPageToken };
+    },
   };
 };
 
@@ -139,17 +173,22 @@ const paymentMessageHandlers = (core: Core): ServiceImpl<typeof PaymentMessageSe
     const message = unlessRefused(await core.getPaymentMessage(readingBank(context)?.guid, key));
     return { paymentMessage: answers.toPaymentMessage(message) };
   },
+  async listPaymentMessages(request) {
+    const filter = requests.paymentMessageFilter(request);
+    const asked = askedPage({ schema: ListPaymentMessagesRequestSchema, isKey: keys.guid, whenZero: 50 }, request);
+    const found = await core.listPaymentMessages(filter, { limit: asked.limit + 1, after: asked.after?.[0] });
+    const { page, nextPageToken } = cutPage(found, asked, ({ guid }) => [guid]);
+    return { paymentMessages: page.map(answers.toListedPaymentMessage), nextPageToken };
+  },
 });
 
 const callbackHandlers = (core: Core): ServiceImpl<typeof CallbackService> => ({
   async listCallbacks(request, context) {
-    const limit = pageSize(request.pageSize, 50);
-    const [after] = readPageToken(request.pageToken, 1) ?? [];
-    const found = await core.listCallbacks(requests.callbackFilter(request.filter, readingBank(context)), {
-      limit: limit + 1,
-      after,
-    });
-    const { page, nextPageToken } = cutPage(found, limit, (callback) => [callback.guid]);
+    const reader = readingBank(context);
+    const filter = requests.callbackFilter(request.filter, reader);
+    const asked = askedPage({ schema: ListCallbacksRequestSchema, isKey: keys.guid, whenZero: 50 }, request, reader);
+    const found = await core.listCallbacks(filter, { limit: asked.limit + 1, after: asked.after?.[0] });
+    const { page, nextPageToken } = cutPage(found, asked, ({ guid }) => [guid]);
     return { callbacks: page.map(answers.toCallback), nextPageToken };
   },
   async getCallback(request) {
@@ -172,24 +211,53 @@ const callbackHandlers = (core: Core): ServiceImpl<typeof CallbackService> => ({
   },
 });
 
+const registerList = {
+  schema: ListRegistersRequestSchema,
+  isKey: keys.number,
+  whenZero: 50,
+  placeFields: ["offset", "limit"],
+} as const;
+const registerPaymentList = {
+  schema: GetRegisterRequestSchema,
+  isKey: keys.guid,
+  whenZero: 500,
+  most: requests.maxPaymentsInPage,
+  placeFields: ["paymentsLimit", "paymentsAfter"],
+} as const;
+const registerActList = {
+  schema: ListRegisterActsRequestSchema,
+  isKey: keys.number,
+  whenZero: maxActs,
+  most: maxActs,
+  placeFields: ["afterNumber"],
+} as const;
+
 const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> => ({
   async closeRegisters({ day, allowOpenDay }, context) {
     const registers = unlessRefused(await core.closeRegisters(actorOf(context), day, allowOpenDay));
     return { registers: registers.map(answers.toRegister) };
   },
   async listRegisters(request, context) {
-    const { registers, total } = await core.listRegisters(requests.registerQuery(request, readingBank(context)));
-    return { registers: registers.map(answers.toRegister), totalCount: BigInt(total) };
+    const reader = readingBank(context);
+    const filter = requests.registerQuery(request, reader);
+    const asked = askedPage(registerList, request, reader);
+    const wanted = requests.registerPage(request, asked);
+    const { registers, total } = await core.listRegisters({ ...filter, ...wanted, limit: wanted.limit + 1 });
+    const { page, nextPageToken } = cutPage(registers, { ...asked, limit: wanted.limit }, ({ id }) => [id]);
+    return { registers: page.map(answers.toRegister), totalCount: BigInt(total), nextPageToken };
   },
   async getRegister(request, context) {
     const actor = actorOf(context);
-    const page = requests.paymentsPage(request);
+    const asked = askedPage(registerPaymentList, request, readingBank(context));
+    const page = requests.paymentsPage(request, asked);
     const found = unlessRefused(await core.getRegister(readingBank(context)?.guid, request.registerId, page));
     const { register, payments, hasMore } = found;
+    const last = hasMore ? (payments.at(-1)?.guid ?? "") : "";
     return {
       register: answers.toRegister(register),
       payments: payments.map((payment) => answers.toRegisterPayment(payment, register.currency)),
-      nextPaymentsAfter: hasMore ? (payments.at(-1)?.guid ?? "") : "",
+      nextPaymentsAfter: last,
+      nextPageToken: last === "" ? "" : asked.tokenOf([last]),
       continuation: hasMore && actor.kind === "bank" ? core.identity.continuationOf(actor) : "",
     };
   },
@@ -209,12 +277,16 @@ const settlementHandlers = (core: Core): ServiceImpl<typeof SettlementService> =
     return { register: answers.toRegister(unlessRefused(reopened)) };
   },
   async listRegisterActs(request) {
-    const after = Number(request.afterNumber);
-    const { register, acts, hasMore } = unlessRefused(await core.listRegisterActs(request.registerId, after));
+    const asked = askedPage(registerActList, request);
+    const after = requests.actsAfter(request, asked);
+    const found = unlessRefused(await core.listRegisterActs(request.registerId, after, asked.limit));
+    const { register, acts, hasMore } = found;
+    const last = hasMore ? (acts.at(-1)?.number ?? 0) : 0;
     return {
       register: answers.toRegister(register),
       acts: acts.map(answers.toRegisterAct),
-      nextAfterNumber: BigInt(hasMore ? (acts.at(-1)?.number ?? 0) : 0),
+      nextAfterNumber: BigInt(last),
+      nextPageToken: last === 0 ? "" : asked.tokenOf([String(last)]),
     };
   },
   async reconcileRegisters({ lastDays }) {
@@ -235,15 +307,15 @@ const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService>
     return { merchant: answers.toParticipant(unlessRefused(registered)) };
   },
   async listParticipants(request) {
-    const limit = pageSize(request.pageSize, 100);
-    const [name = "", lastGuid] = readPageToken(request.pageToken, 2) ?? [];
+    const asked = askedPage({ schema: ListParticipantsRequestSchema, isKey: keys.nameAndGuid, whenZero: 100 }, request);
+    const [name = "", guid = ""] = asked.after ?? [];
     const filter = {
       kind: optionalNamed(participantKinds, request.kind),
       role: optionalNamed(bankRoles, request.role),
     };
-    const after = lastGuid === undefined ? undefined : { name, guid: lastGuid };
-    const found = await core.listParticipants(filter, { limit: limit + 1, after });
-    const { page, nextPageToken } = cutPage(found, limit, (participant) => [participant.name, participant.guid]);
+    const after = asked.after && { name, guid };
+    const found = await core.listParticipants(filter, { limit: asked.limit + 1, after });
+    const { page, nextPageToken } = cutPage(found, asked, (participant) => [participant.name, participant.guid]);
     return { participants: page.map(answers.toParticipant), nextPageToken };
   },
   async getParticipant(request) {
@@ -259,10 +331,20 @@ const participantHandlers = (core: Core): ServiceImpl<typeof ParticipantService>
   suspendParticipant: changedStatus(core.suspendParticipant),
   resumeParticipant: changedStatus(core.resumeParticipant),
   closeParticipant: changedStatus(core.closeParticipant),
-  async listParticipantKeys({ guid }) {
-    const holder = unlessRefused(await core.getParticipant({ guid }));
-    const [keys, keySet] = await Promise.all([core.listParticipantKeys(holder.guid), core.getKeySet(holder.guid)]);
-    return { keys: keys.map(answers.toParticipantKey), ...(keySet && { keySet: answers.toKeySet(keySet) }) };
+  async listParticipantKeys(request) {
+    const holder = unlessRefused(await core.getParticipant({ guid: request.guid }));
+    const asked = askedPage({ schema: ListParticipantKeysRequestSchema, isKey: keys.number, whenZero: 100 }, request);
+    const after = asked.after && Number(asked.after[0]);
+    const [found, keySet] = await Promise.all([
+      core.listParticipantKeys(holder.guid, { limit: asked.limit + 1, after }),
+      core.getKeySet(holder.guid),
+    ]);
+    const { page, nextPageToken } = cutPage(found, asked, ({ id }) => [String(id)]);
+    return {
+      keys: page.map(answers.toParticipantKey),
+      ...(keySet && { keySet: answers.toKeySet(keySet) }),
+      nextPageToken,
+    };
   },
   async addParticipantKey(request, context) {
     const wish = requests.keyWish(request);
@@ -290,10 +372,3 @@ const changedStatus =
     const changed = await step(actorOf(context), { guid, version: requests.expectedVersion(version) });
     return { participant: answers.toParticipant(unlessRefused(changed)) };
   };
-
-/** Lists are read with one row more than asked for: it tells whether a further page exists. */
-function cutPage<Row>(rows: readonly Row[], limit: number, key: (last: Row) => string[]) {
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
-  return { page, nextPageToken: rows.length > limit && last !== undefined ? pageToken(key(last)) : "" };
-}

@@ -12,7 +12,7 @@ import {
   type OrderForBank,
 } from "../sdk/platform.ts";
 import { linkOnPage, orderOfLink } from "./deepLinks.ts";
-import { type Call, openInbox } from "./inbox.ts";
+import { CALLBACK_PATHS, type Call, openInbox, type UrlName } from "./inbox.ts";
 import { kyivTime, makeIban, SAMPLE_PAYER } from "./samples.ts";
 
 /** Where the platform is; `keys` replaces the JWKS address where there is none. */
@@ -180,10 +180,8 @@ async function settleIn(options: Common, audience: string) {
   return { key, inbox, platform, platformKeys, joins };
 }
 
-type UrlName = "base" | "pay_in" | "pay_out" | "credit" | "expiration" | "gross_settlement";
-
 function callbackUrls(url: string, names: readonly UrlName[]): Partial<Record<UrlName, string>> {
-  return Object.fromEntries(["base" as const, ...names].map((name) => [name, `${url}/${name.replace("_", "-")}`]));
+  return Object.fromEntries(["base" as const, ...names].map((name) => [name, `${url}/${CALLBACK_PATHS[name]}`]));
 }
 
 function composeOrder(wish: OrderWish, now: Date) {

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
+import { accessHeader } from "../../gen/rest/webhooks.ts";
 import { type Claims, signJws } from "./jws.ts";
 import type { SigningKey } from "./keys.ts";
 
-/** The header that carries the sender's access token, on requests of banks and on callbacks of the platform. */
-export const ACCESS_HEADER = "Cx-Authorization";
+/** The header that carries the access token of a bank. */
+export const ACCESS_HEADER = accessHeader;
 
 /** A token is good for five minutes after it was made; clocks may differ by half a minute. */
 export const ACCESS_MAX_AGE_SECONDS = 300;
@@ -15,11 +16,19 @@ export type AccessProblem = "kind" | "iat" | "stale" | "ahead" | "jti" | "expire
 export type AccessCheck = { ok: true; iat: number; jti: string } | { ok: false; problem: AccessProblem };
 
 /** A token that says all of this was signed for something else than to be let in. */
-const OTHER_KINDS = [
-  ["sub", "amt", "cur", "ref"],
-  ["payment_message_external_id", "debtor_agent_bic", "amount"],
-  ["payment_message_external_id", "creditor_iban", "amount"],
-] as const;
+const OTHER_KINDS = {
+  order: ["sub", "amt", "cur", "ref"],
+  cancellation: ["sub", "order_id"],
+  paymentMessage: ["payment_message_external_id", "debtor_agent_bic", "amount"],
+  settlement: ["payment_message_external_id", "creditor_iban", "amount"],
+} as const;
+
+/** Whether claims say all that tokens of a kind say, whatever else they say. */
+export function isOfKind(claims: Claims, kind: keyof typeof OTHER_KINDS): boolean {
+  return OTHER_KINDS[kind].every((name) => Object.hasOwn(claims, name));
+}
+
+const otherKinds = Object.keys(OTHER_KINDS) as (keyof typeof OTHER_KINDS)[];
 
 /** base64url SHA-256 of a body, as the claim `body_sha256` binds it. */
 export function bodyDigest(rawBody: Uint8Array): string {
@@ -40,7 +49,7 @@ export function createAccessToken(key: SigningKey, now: Date, jti: string, furth
  */
 export function checkAccessClaims(claims: Claims, now: Date, audiences: readonly string[]): AccessCheck {
   const problem = (name: AccessProblem) => ({ ok: false as const, problem: name });
-  if (OTHER_KINDS.some((names) => names.every((name) => Object.hasOwn(claims, name)))) return problem("kind");
+  if (otherKinds.some((kind) => isOfKind(claims, kind))) return problem("kind");
   const { jti } = claims;
   const iat = secondsOf(claims.iat);
   const nowSeconds = now.getTime() / 1000;

@@ -48,6 +48,12 @@ export function merchantClient(caller: Caller & { uid: string; key: SigningKey }
       const jwt = await signJws({ sub: caller.uid, ...claims }, caller.key);
       return send<CreatedOrder>(caller, "POST", orders, { body: JSON.stringify({ jwt }) });
     },
+    /** Cancels an order that nobody has begun to pay; a repeat is answered in the same way. */
+    async cancelOrder(id: string): Promise<Answer<OrderStatus>> {
+      const claims = { sub: caller.uid, order_id: id, iat: Math.floor(Date.now() / 1000) };
+      const body = JSON.stringify({ jwt: await signJws(claims, caller.key) });
+      return send<OrderStatus>(caller, "POST", `${orders}/cancel`, { body });
+    },
     getOrderStatus: (id: string) => send<OrderStatus>(caller, "GET", `${orders}/status?${new URLSearchParams({ id })}`),
   };
 }

@@ -128,12 +128,22 @@ describe("REST operations", () => {
     };
   };
 
+  const cancellation = async () => ({
+    sub: platform.merchant.uid,
+    order_id: (await platform.merchant.order()).id,
+    iat: Math.floor(Date.now() / 1000),
+  });
+
   /** What a caller who may do it would ask for. */
   const asks: Record<OperationId, Ask> = {
     showPaymentPage: ({ about }) => ({ path: `${orders}?id=${about.orderId}` }),
     createOrder: async ({ party }) => ({
       path: orders,
       body: { jwt: await signJws(orderClaims(platform), party.key) },
+    }),
+    cancelOrder: async ({ party }) => ({
+      path: `${orders}/cancel`,
+      body: { jwt: await signJws(await cancellation(), party.key) },
     }),
     getOrderStatus: ({ about }) => ({ path: `${orders}/status?id=${about.orderId}` }),
     listEmitters: () => ({ path: "/api/v1/merchants/emitters" }),
@@ -177,7 +187,7 @@ describe("REST operations", () => {
     getMetrics: () => ({ path: "/metrics" }),
   };
 
-  const changes = /^(create|submit|pay|confirm|add)/;
+  const changes = /^(create|cancel|submit|pay|confirm|add)/;
 
   async function mayCall(name: OperationId, caller: RestCaller): Promise<boolean> {
     const party = parties[caller];
@@ -251,6 +261,10 @@ describe("RPC methods", () => {
     const byMerchant = caller === "`gateway` with a merchant's order";
     if (method === "CreateOrder") {
       return { jws: await signJws(orderClaims(platform), byMerchant ? merchant.key : initiator.key) };
+    }
+    if (method === "CancelOrder") {
+      const claims = { sub: merchant.uid, order_id: randomUUID(), iat: Math.floor(Date.now() / 1000) };
+      return { jws: await signJws(claims, byMerchant ? merchant.key : initiator.key) };
     }
     return method === "SubmitPaymentMessage"
       ? { jws: await signJws(messageClaims(initiator.bic, randomUUID()), initiator.key) }

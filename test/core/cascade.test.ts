@@ -178,7 +178,7 @@ describe("retries", () => {
     expect(notDueForMs).toBeLessThanOrEqual(30_000);
     // Not a moment of it is given away, however little is left.
     await platform.rows(
-      "update callback set due_at = now() + interval '300 milliseconds' where guid = $1",
+      "update callback set due_at = now() + interval '300 milliseconds', updated_at = now() - interval '30 seconds' where guid = $1",
       callbackGuid,
     );
     expect(accepted(await platform.core.claimCallback(ticket))).toEqual({ notDueForMs: expect.any(Number) });

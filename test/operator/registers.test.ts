@@ -72,12 +72,12 @@ function coreWith(one: Register, payments: readonly Payment[] = [], pageSize = 2
   const known = { paymentCount: payments.length, ...one };
   return {
     listRegisterActs: () => ({ register: known }),
-    getRegister({ registerId, paymentsAfter }) {
+    getRegister({ registerId, pageToken }) {
       if (registerId !== one.id) throw new ConnectError("no such register", Code.NotFound);
-      const from = payments.findIndex(({ paymentMessageGuid }) => paymentMessageGuid === paymentsAfter) + 1;
+      const from = payments.findIndex(({ paymentMessageGuid }) => paymentMessageGuid === pageToken) + 1;
       const page = payments.slice(from, from + pageSize);
       const hasMore = from + page.length < payments.length;
-      return { payments: [...page], nextPaymentsAfter: (hasMore && page.at(-1)?.paymentMessageGuid) || "" };
+      return { payments: [...page], nextPageToken: (hasMore && page.at(-1)?.paymentMessageGuid) || "" };
     },
   };
 }

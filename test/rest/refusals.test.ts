@@ -77,6 +77,7 @@ function orderRow(keys: Keys): OrderRow {
     expires_at: order.expiresAt,
     status: order.status,
     created_at: order.createdAt,
+    canceled_by_merchant: order.canceledByMerchant,
   };
 }
 

@@ -1,11 +1,15 @@
+import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ListCallbacksRequestSchema } from "../../gen/dcm/v1/callback_service_pb.ts";
 import type { Core } from "../../src/core/core.ts";
 import type { OrderWithParties } from "../../src/core/orders.ts";
 import type { PaymentMessage } from "../../src/core/paymentMessages.ts";
 import type { BankStatement } from "../../src/core/registerActs.ts";
 import type { OrderRequest, OrderStatus } from "../../src/domain/order.ts";
+import type { Participant } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
-import { pageToken } from "../../src/rpc/fields.ts";
+import { missedStates } from "../../src/rest/translate/callback.ts";
+import { askedPage, keys as pageKeys } from "../../src/rpc/pages.ts";
 import { signJws } from "../../src/sdk/jws.ts";
 import {
   examplePaymentMessage,
@@ -30,6 +34,7 @@ import {
   type Rest,
   SECOND_BANK_GUID,
   startRest,
+  timestamp,
 } from "./fixture.ts";
 
 let keys: Keys;
@@ -240,7 +245,7 @@ describe("payment messages", () => {
       msgCreationTime: "14:30:12",
       pmType: "trade",
       senderAccountType: "limit-related",
-      nonce: "A1B2C3D4E5F6G7H8",
+      nonce: (exampleClaims("PaymentMessageClaims").encryption as { nonce: string }).nonce,
       encryptedKey: (claims.encryption as Record<string, string>).encrypted_key,
       jws: jwt,
     });
@@ -283,7 +288,7 @@ describe("gross settlement", () => {
   test("listGrossSettlements: the documented answer; defaults are the contract's", async () => {
     const { json } = await ask(rest, base, { headers: await access(keys.bank) });
     expect(json).toEqual(withMillis(documented(list)));
-    expect(seen.listed).toEqual([{ bankGuid: BANK_GUID, anySide: false, statuses: [], offset: 0, limit: 50 }]);
+    expect(seen.listed).toEqual([{ bankGuid: BANK_GUID, anySide: false, statuses: [], offset: 0, limit: 51 }]);
   });
 
   test.each([
@@ -296,7 +301,7 @@ describe("gross settlement", () => {
   ])("listGrossSettlements: from=%s is %s", async (from, instant) => {
     const path = `${base}?from=${from}&role=All&limit=500&offset=7`;
     expect((await ask(rest, path, { headers: await access(keys.bank) })).status).toBe(200);
-    expect(seen.listed).toMatchObject([{ from: new Date(instant), anySide: true, offset: 7, limit: 500 }]);
+    expect(seen.listed).toMatchObject([{ from: new Date(instant), anySide: true, offset: 7, limit: 501 }]);
   });
 
   test("getGrossSettlement: the documented answer with its payments", async () => {
@@ -344,7 +349,10 @@ describe("gross settlement", () => {
 });
 
 test("listMissedCallbacks: the documented answer, and only the caller's own callbacks are asked for", async () => {
-  const cursor = pageToken(["f5401ac1-e6c8-436b-b311-991f57e0934a"]);
+  const list = { schema: ListCallbacksRequestSchema, isKey: pageKeys.guid, whenZero: 50 };
+  const filter = { since: timestamp("2023-12-10T00:00:00Z"), states: [...missedStates], missed: true };
+  const asked = askedPage(list, create(ListCallbacksRequestSchema, { filter }), { guid: BANK_GUID } as Participant);
+  const cursor = asked.tokenOf(["f5401ac1-e6c8-436b-b311-991f57e0934a"]);
   const path = `/api/v1/counterparty/${BANK_GUID}/callbacks/missed?since=2023-12-10T00:00:00Z&limit=5&cursor=${cursor}`;
   const { json } = await ask(rest, path, { headers: await access(keys.bank) });
   expect(json).toEqual(withMillis(documented("/api/v1/counterparty/{counterparty_guid}/callbacks/missed")));

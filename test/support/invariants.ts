@@ -82,10 +82,11 @@ const rules: readonly Rule[] = [
         )) <> ${has("pay_in_merchant_reject")}`,
   },
   {
-    rule: "an order that nobody paid is canceled exactly when its Expiration exists",
+    rule: "an order that nobody paid, and that its merchant did not cancel, is canceled exactly when its Expiration exists",
     broken: `
       select o.guid, o.status from payment_order o
-      where (o.status = 'canceled' and not exists (select from payment_message m where m.order_guid = o.guid))
+      where (o.status = 'canceled' and o.cancel_jws is null
+          and not exists (select from payment_message m where m.order_guid = o.guid))
         <> exists (select from callback k where k.order_guid = o.guid and k.kind = 'expiration')`,
   },
   {

@@ -48,7 +48,8 @@ export const Access = {
   BANK: 1,
 
   /**
-   * A merchant, by its signature on the order that the request carries. A service with the scope `gateway` brings it.
+   * A merchant, by its signature on the order, or on the cancellation of one, that the request carries. A service with the scope
+   * `gateway` brings it.
    *
    * @generated from enum value: ACCESS_ORDER_JWS = 2;
    */

@@ -137,7 +137,7 @@ export type ListAuditEntriesRequest = Message<"dcm.v1.ListAuditEntriesRequest"> 
   pageSize: number;
 
   /**
-   * The token of the previous page; empty: the first page.
+   * The token of the previous page, for the same fields; empty: the first page.
    *
    * @generated from field: string page_token = 7;
    */

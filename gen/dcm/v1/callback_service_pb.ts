@@ -105,7 +105,7 @@ export type ListCallbacksRequest = Message<"dcm.v1.ListCallbacksRequest"> & {
   pageSize: number;
 
   /**
-   * The token of the previous page; empty: the first page.
+   * The token of the previous page, for the same fields; empty: the first page.
    *
    * @generated from field: string page_token = 3;
    */

@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/credential_service.proto.
  */
 export const file_dcm_v1_credential_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9kY20vdjEvY3JlZGVudGlhbF9zZXJ2aWNlLnByb3RvEgZkY20udjEiyQEKCkNyZWRlbnRpYWwSDAoEbmFtZRgBIAEoCRIdCgZzY29wZXMYAiADKA4yDS5kY20udjEuU2NvcGUSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAitAEKFEFkZENyZWRlbnRpYWxSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYQBIyCgZzY29wZXMYAiADKA4yDS5kY20udjEuU2NvcGVCE7pIEJIBDQgBEAoiB4IBBBABIAASTwoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCH7pIHMgBAbIBFiIHCP+C0f+vBzILCICSuMOY/v///wEiTwoVQWRkQ3JlZGVudGlhbFJlc3BvbnNlEiYKCmNyZWRlbnRpYWwYASABKAsyEi5kY20udjEuQ3JlZGVudGlhbBIOCgZzZWNyZXQYAiABKAkiGAoWTGlzdENyZWRlbnRpYWxzUmVxdWVzdCJCChdMaXN0Q3JlZGVudGlhbHNSZXNwb25zZRInCgtjcmVkZW50aWFscxgBIAMoCzISLmRjbS52MS5DcmVkZW50aWFsIjQKF1Jldm9rZUNyZWRlbnRpYWxSZXF1ZXN0EhkKBG5hbWUYASABKAlCC7pIBHICGECYtRguIkIKGFJldm9rZUNyZWRlbnRpYWxSZXNwb25zZRImCgpjcmVkZW50aWFsGAEgASgLMhIuZGNtLnYxLkNyZWRlbnRpYWwyqAIKEUNyZWRlbnRpYWxTZXJ2aWNlElMKDUFkZENyZWRlbnRpYWwSHC5kY20udjEuQWRkQ3JlZGVudGlhbFJlcXVlc3QaHS5kY20udjEuQWRkQ3JlZGVudGlhbFJlc3BvbnNlIgWKtRgBBRJdCg9MaXN0Q3JlZGVudGlhbHMSHi5kY20udjEuTGlzdENyZWRlbnRpYWxzUmVxdWVzdBofLmRjbS52MS5MaXN0Q3JlZGVudGlhbHNSZXNwb25zZSIJkAIBirUYAgUEEl8KEFJldm9rZUNyZWRlbnRpYWwSHy5kY20udjEuUmV2b2tlQ3JlZGVudGlhbFJlcXVlc3QaIC5kY20udjEuUmV2b2tlQ3JlZGVudGlhbFJlc3BvbnNlIgiQAgKKtRgBBUI0CgZkY20udjFQAVofZGNtLWdhdGV3YXkvZ2VuL2dvL2RjbS92MTtkY212MaoCBkRjbS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_scope, file_google_protobuf_timestamp]);
+  fileDesc("Ch9kY20vdjEvY3JlZGVudGlhbF9zZXJ2aWNlLnByb3RvEgZkY20udjEiyQEKCkNyZWRlbnRpYWwSDAoEbmFtZRgBIAEoCRIdCgZzY29wZXMYAiADKA4yDS5kY20udjEuU2NvcGUSLgoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKcmV2b2tlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAitAEKFEFkZENyZWRlbnRpYWxSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYQBIyCgZzY29wZXMYAiADKA4yDS5kY20udjEuU2NvcGVCE7pIEJIBDQgBEAoiB4IBBBABIAASTwoKZXhwaXJlc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCH7pIHMgBAbIBFiIHCP+C0f+vBzILCICSuMOY/v///wEiTwoVQWRkQ3JlZGVudGlhbFJlc3BvbnNlEiYKCmNyZWRlbnRpYWwYASABKAsyEi5kY20udjEuQ3JlZGVudGlhbBIOCgZzZWNyZXQYAiABKAkiUgoWTGlzdENyZWRlbnRpYWxzUmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMogCAiWwoXTGlzdENyZWRlbnRpYWxzUmVzcG9uc2USJwoLY3JlZGVudGlhbHMYASADKAsyEi5kY20udjEuQ3JlZGVudGlhbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiNAoXUmV2b2tlQ3JlZGVudGlhbFJlcXVlc3QSGQoEbmFtZRgBIAEoCUILukgEcgIYQJi1GC4iQgoYUmV2b2tlQ3JlZGVudGlhbFJlc3BvbnNlEiYKCmNyZWRlbnRpYWwYASABKAsyEi5kY20udjEuQ3JlZGVudGlhbDKoAgoRQ3JlZGVudGlhbFNlcnZpY2USUwoNQWRkQ3JlZGVudGlhbBIcLmRjbS52MS5BZGRDcmVkZW50aWFsUmVxdWVzdBodLmRjbS52MS5BZGRDcmVkZW50aWFsUmVzcG9uc2UiBYq1GAEFEl0KD0xpc3RDcmVkZW50aWFscxIeLmRjbS52MS5MaXN0Q3JlZGVudGlhbHNSZXF1ZXN0Gh8uZGNtLnYxLkxpc3RDcmVkZW50aWFsc1Jlc3BvbnNlIgmQAgGKtRgCBQQSXwoQUmV2b2tlQ3JlZGVudGlhbBIfLmRjbS52MS5SZXZva2VDcmVkZW50aWFsUmVxdWVzdBogLmRjbS52MS5SZXZva2VDcmVkZW50aWFsUmVzcG9uc2UiCJACAoq1GAEFQjQKBmRjbS52MVABWh9kY20tZ2F0ZXdheS9nZW4vZ28vZGNtL3YxO2RjbXYxqgIGRGNtLlYxYgZwcm90bzM", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_scope, file_google_protobuf_timestamp]);
 
 /**
  * A service credential; its secret is kept as a digest only.
@@ -134,11 +134,24 @@ export const AddCredentialResponseSchema: GenMessage<AddCredentialResponse> = /*
   messageDesc(file_dcm_v1_credential_service, 2);
 
 /**
- * Asks for all credentials.
+ * Asks for credentials.
  *
  * @generated from message dcm.v1.ListCredentialsRequest
  */
 export type ListCredentialsRequest = Message<"dcm.v1.ListCredentialsRequest"> & {
+  /**
+   * At most this many; 0: 100; more than 500 counts as 500.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The token of the previous page; empty: the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -149,7 +162,7 @@ export const ListCredentialsRequestSchema: GenMessage<ListCredentialsRequest> = 
   messageDesc(file_dcm_v1_credential_service, 3);
 
 /**
- * All credentials.
+ * A page of credentials.
  *
  * @generated from message dcm.v1.ListCredentialsResponse
  */
@@ -160,6 +173,13 @@ export type ListCredentialsResponse = Message<"dcm.v1.ListCredentialsResponse"> 
    * @generated from field: repeated dcm.v1.Credential credentials = 1;
    */
   credentials: Credential[];
+
+  /**
+   * Asks for the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -229,7 +249,7 @@ export const CredentialService: GenService<{
     output: typeof AddCredentialResponseSchema;
   },
   /**
-   * Lists all credentials by name, also revoked and expired ones.
+   * Lists credentials by name, also revoked and expired ones, at most 500 a page.
    *
    * @generated from rpc dcm.v1.CredentialService.ListCredentials
    */

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/order.proto.
  */
 export const file_dcm_v1_order: GenFile = /*@__PURE__*/
-  fileDesc("ChJkY20vdjEvb3JkZXIucHJvdG8SBmRjbS52MSJcChBVbHRpbWF0ZUNyZWRpdG9yEgwKBG5hbWUYASABKAkSEgoKdGF4X251bWJlchgCIAEoCRIMCgRpYmFuGAMgASgJEgsKA2JpYxgEIAEoCRILCgNtY2MYBSABKAki5gIKBU9yZGVyEgoKAmlkGAEgASgJEhUKDW1lcmNoYW50X2d1aWQYAiABKAkSCwoDcmVmGAMgASgJEh0KBmFtb3VudBgEIAEoCzINLmRjbS52MS5Nb25leRIPCgdwdXJwb3NlGAUgASgJEhQKDHJlZGlyZWN0X3VybBgGIAEoCRIzChF1bHRpbWF0ZV9jcmVkaXRvchgHIAEoCzIYLmRjbS52MS5VbHRpbWF0ZUNyZWRpdG9yEi0KCWlzc3VlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIwoGc3RhdHVzGAogASgOMhMuZGNtLnYxLk9yZGVyU3RhdHVzEi4KCmNyZWF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKpgBCgtPcmRlclN0YXR1cxIcChhPUkRFUl9TVEFUVVNfVU5TUEVDSUZJRUQQABIYChRPUkRFUl9TVEFUVVNfQ1JFQVRFRBABEhwKGE9SREVSX1NUQVRVU19JTl9QUk9HUkVTUxACEhgKFE9SREVSX1NUQVRVU19TVUNDRVNTEAMSGQoVT1JERVJfU1RBVFVTX0NBTkNFTEVEEARCNAoGZGNtLnYxUAFaH2RjbS1nYXRld2F5L2dlbi9nby9kY20vdjE7ZGNtdjGqAgZEY20uVjFiBnByb3RvMw", [file_dcm_v1_money, file_google_protobuf_timestamp]);
+  fileDesc("ChJkY20vdjEvb3JkZXIucHJvdG8SBmRjbS52MSJcChBVbHRpbWF0ZUNyZWRpdG9yEgwKBG5hbWUYASABKAkSEgoKdGF4X251bWJlchgCIAEoCRIMCgRpYmFuGAMgASgJEgsKA2JpYxgEIAEoCRILCgNtY2MYBSABKAkihAMKBU9yZGVyEgoKAmlkGAEgASgJEhUKDW1lcmNoYW50X2d1aWQYAiABKAkSCwoDcmVmGAMgASgJEh0KBmFtb3VudBgEIAEoCzINLmRjbS52MS5Nb25leRIPCgdwdXJwb3NlGAUgASgJEhQKDHJlZGlyZWN0X3VybBgGIAEoCRIzChF1bHRpbWF0ZV9jcmVkaXRvchgHIAEoCzIYLmRjbS52MS5VbHRpbWF0ZUNyZWRpdG9yEi0KCWlzc3VlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIwoGc3RhdHVzGAogASgOMhMuZGNtLnYxLk9yZGVyU3RhdHVzEi4KCmNyZWF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFGNhbmNlbGVkX2J5X21lcmNoYW50GAwgASgIKpgBCgtPcmRlclN0YXR1cxIcChhPUkRFUl9TVEFUVVNfVU5TUEVDSUZJRUQQABIYChRPUkRFUl9TVEFUVVNfQ1JFQVRFRBABEhwKGE9SREVSX1NUQVRVU19JTl9QUk9HUkVTUxACEhgKFE9SREVSX1NUQVRVU19TVUNDRVNTEAMSGQoVT1JERVJfU1RBVFVTX0NBTkNFTEVEEARCNAoGZGNtLnYxUAFaH2RjbS1nYXRld2F5L2dlbi9nby9kY20vdjE7ZGNtdjGqAgZEY20uVjFiBnByb3RvMw", [file_dcm_v1_money, file_google_protobuf_timestamp]);
 
 /**
  * The ultimate creditor: who finally receives the money, when that is not the merchant (claim `fri`).
@@ -149,6 +149,13 @@ export type Order = Message<"dcm.v1.Order"> & {
    * @generated from field: google.protobuf.Timestamp created_at = 11;
    */
   createdAt?: Timestamp | undefined;
+
+  /**
+   * Whether its merchant canceled it, before anybody had begun to pay it.
+   *
+   * @generated from field: bool canceled_by_merchant = 12;
+   */
+  canceledByMerchant: boolean;
 };
 
 /**
@@ -193,7 +200,7 @@ export const OrderStatus = {
   SUCCESS: 3,
 
   /**
-   * Expired, or its payment message was rejected.
+   * Expired, canceled by its merchant, or its payment message was rejected.
    *
    * @generated from enum value: ORDER_STATUS_CANCELED = 4;
    */

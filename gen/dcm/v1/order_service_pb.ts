@@ -9,19 +9,21 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_dcm_v1_access } from "./access_pb.ts";
 import { file_dcm_v1_error } from "./error_pb.ts";
-import type { Order } from "./order_pb.ts";
+import type { Order, OrderStatus } from "./order_pb.ts";
 import { file_dcm_v1_order } from "./order_pb.ts";
 import type { Participant } from "./participant_pb.ts";
 import { file_dcm_v1_participant } from "./participant_pb.ts";
 import type { PaymentMessage } from "./payment_message_pb.ts";
 import { file_dcm_v1_payment_message } from "./payment_message_pb.ts";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file dcm/v1/order_service.proto.
  */
 export const file_dcm_v1_order_service: GenFile = /*@__PURE__*/
-  fileDesc("ChpkY20vdjEvb3JkZXJfc2VydmljZS5wcm90bxIGZGNtLnYxIkoKEkNyZWF0ZU9yZGVyUmVxdWVzdBIWCgNqd3MYCSABKAlCCbpIBnIEKICABBIWCg5zaWduZWRfZGV0YWlscxgKIAEoCEoECAEQCSJkChNDcmVhdGVPcmRlclJlc3BvbnNlEhwKBW9yZGVyGAEgASgLMg0uZGNtLnYxLk9yZGVyEhcKD2FscmVhZHlfZXhpc3RlZBgCIAEoCBIWCg5zaWduZWRfZGV0YWlscxgDIAEoCSJJCg9HZXRPcmRlclJlcXVlc3QSHgoIb3JkZXJfaWQYASABKAlCDLpIBXIDsAEBmLUYDBIWCg5zaWduZWRfZGV0YWlscxgCIAEoCCL/AQoQR2V0T3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIlCghtZXJjaGFudBgCIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIrCg5jcmVkaXRvcl9hZ2VudBgDIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIvCg9wYXltZW50X21lc3NhZ2UYBCABKAsyFi5kY20udjEuUGF5bWVudE1lc3NhZ2USGAoQY3JlZGl0b3JfYWNjb3VudBgFIAEoCRIWCg5lbmNyeXB0aW9uX2p3axgGIAEoCRIWCg5zaWduZWRfZGV0YWlscxgHIAEoCTKsAQoMT3JkZXJTZXJ2aWNlElAKC0NyZWF0ZU9yZGVyEhouZGNtLnYxLkNyZWF0ZU9yZGVyUmVxdWVzdBobLmRjbS52MS5DcmVhdGVPcmRlclJlc3BvbnNlIgiQAgKKtRgBAhJKCghHZXRPcmRlchIXLmRjbS52MS5HZXRPcmRlclJlcXVlc3QaGC5kY20udjEuR2V0T3JkZXJSZXNwb25zZSILkAIBirUYBAEDBAVCNAoGZGNtLnYxUAFaH2RjbS1nYXRld2F5L2dlbi9nby9kY20vdjE7ZGNtdjGqAgZEY20uVjFiBnByb3RvMw", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_order, file_dcm_v1_participant, file_dcm_v1_payment_message]);
+  fileDesc("ChpkY20vdjEvb3JkZXJfc2VydmljZS5wcm90bxIGZGNtLnYxIkoKEkNyZWF0ZU9yZGVyUmVxdWVzdBIWCgNqd3MYCSABKAlCCbpIBnIEKICABBIWCg5zaWduZWRfZGV0YWlscxgKIAEoCEoECAEQCSJkChNDcmVhdGVPcmRlclJlc3BvbnNlEhwKBW9yZGVyGAEgASgLMg0uZGNtLnYxLk9yZGVyEhcKD2FscmVhZHlfZXhpc3RlZBgCIAEoCBIWCg5zaWduZWRfZGV0YWlscxgDIAEoCSJJCg9HZXRPcmRlclJlcXVlc3QSHgoIb3JkZXJfaWQYASABKAlCDLpIBXIDsAEBmLUYDBIWCg5zaWduZWRfZGV0YWlscxgCIAEoCCL/AQoQR2V0T3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIlCghtZXJjaGFudBgCIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIrCg5jcmVkaXRvcl9hZ2VudBgDIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIvCg9wYXltZW50X21lc3NhZ2UYBCABKAsyFi5kY20udjEuUGF5bWVudE1lc3NhZ2USGAoQY3JlZGl0b3JfYWNjb3VudBgFIAEoCRIWCg5lbmNyeXB0aW9uX2p3axgGIAEoCRIWCg5zaWduZWRfZGV0YWlscxgHIAEoCSIsChJDYW5jZWxPcmRlclJlcXVlc3QSFgoDandzGAEgASgJQgm6SAZyBCiAgAQiZAoTQ2FuY2VsT3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIvCg9wYXltZW50X21lc3NhZ2UYAiABKAsyFi5kY20udjEuUGF5bWVudE1lc3NhZ2UimwMKEUxpc3RPcmRlcnNSZXF1ZXN0EiEKDW1lcmNoYW50X2d1aWQYASABKAlCCLpIBXIDsAEBSAASJwoTY3JlZGl0b3JfYWdlbnRfZ3VpZBgCIAEoCUIIukgFcgOwAQFIABI4CghzdGF0dXNlcxgDIAMoDjITLmRjbS52MS5PcmRlclN0YXR1c0IRukgOkgELEBQiB4IBBBABIAASFAoDZGF5GAQgASgJQge6SARyAhgKEkcKBXNpbmNlGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIcukgZsgEWIgcI/4LR/68HMgsIgJK4w5j+////ARJHCgV1bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCHLpIGbIBFiIHCP+C0f+vBzILCICSuMOY/v///wESFQoDcmVmGAcgASgJQgi6SAVyAxiMARIaCglwYWdlX3NpemUYCCABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgJIAEoCUIIukgFcgMogCBCBwoFcGFydHkiTAoSTGlzdE9yZGVyc1Jlc3BvbnNlEh0KBm9yZGVycxgBIAMoCzINLmRjbS52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkyzgIKDE9yZGVyU2VydmljZRJQCgtDcmVhdGVPcmRlchIaLmRjbS52MS5DcmVhdGVPcmRlclJlcXVlc3QaGy5kY20udjEuQ3JlYXRlT3JkZXJSZXNwb25zZSIIkAICirUYAQISSgoIR2V0T3JkZXISFy5kY20udjEuR2V0T3JkZXJSZXF1ZXN0GhguZGNtLnYxLkdldE9yZGVyUmVzcG9uc2UiC5ACAYq1GAQBAwQFElAKC0NhbmNlbE9yZGVyEhouZGNtLnYxLkNhbmNlbE9yZGVyUmVxdWVzdBobLmRjbS52MS5DYW5jZWxPcmRlclJlc3BvbnNlIgiQAgKKtRgBAhJOCgpMaXN0T3JkZXJzEhkuZGNtLnYxLkxpc3RPcmRlcnNSZXF1ZXN0GhouZGNtLnYxLkxpc3RPcmRlcnNSZXNwb25zZSIJkAIBirUYAgQFQjQKBmRjbS52MVABWh9kY20tZ2F0ZXdheS9nZW4vZ28vZGNtL3YxO2RjbXYxqgIGRGNtLlYxYgZwcm90bzM", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_order, file_dcm_v1_participant, file_dcm_v1_payment_message, file_google_protobuf_timestamp]);
 
 /**
  * An order as the merchant signed it.
@@ -180,6 +182,169 @@ export const GetOrderResponseSchema: GenMessage<GetOrderResponse> = /*@__PURE__*
   messageDesc(file_dcm_v1_order_service, 3);
 
 /**
+ * The cancellation of an order, as the merchant signed it.
+ *
+ * @generated from message dcm.v1.CancelOrderRequest
+ */
+export type CancelOrderRequest = Message<"dcm.v1.CancelOrderRequest"> & {
+  /**
+   * The compact JWS as it arrived, which is kept as evidence. Its payload is the OpenAPI schema `OrderCancellationClaims`.
+   *
+   * @generated from field: string jws = 1;
+   */
+  jws: string;
+};
+
+/**
+ * Describes the message dcm.v1.CancelOrderRequest.
+ * Use `create(CancelOrderRequestSchema)` to create a new message.
+ */
+export const CancelOrderRequestSchema: GenMessage<CancelOrderRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_order_service, 4);
+
+/**
+ * The order that is not to be paid any more.
+ *
+ * @generated from message dcm.v1.CancelOrderResponse
+ */
+export type CancelOrderResponse = Message<"dcm.v1.CancelOrderResponse"> & {
+  /**
+   * The order. One whose time is over is told as canceled, also while its Expiration callback is still to come.
+   *
+   * @generated from field: dcm.v1.Order order = 1;
+   */
+  order?: Order | undefined;
+
+  /**
+   * The payment message that was rejected, if that is why; only its guid, amount, order, status and reason.
+   *
+   * @generated from field: dcm.v1.PaymentMessage payment_message = 2;
+   */
+  paymentMessage?: PaymentMessage | undefined;
+};
+
+/**
+ * Describes the message dcm.v1.CancelOrderResponse.
+ * Use `create(CancelOrderResponseSchema)` to create a new message.
+ */
+export const CancelOrderResponseSchema: GenMessage<CancelOrderResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_order_service, 5);
+
+/**
+ * Which orders to list. Fields that are not set do not restrict.
+ *
+ * @generated from message dcm.v1.ListOrdersRequest
+ */
+export type ListOrdersRequest = Message<"dcm.v1.ListOrdersRequest"> & {
+  /**
+   * Whose orders.
+   *
+   * @generated from oneof dcm.v1.ListOrdersRequest.party
+   */
+  party: {
+    /**
+     * Only orders of this merchant.
+     *
+     * @generated from field: string merchant_guid = 1;
+     */
+    value: string;
+    case: "merchantGuid";
+  } | {
+    /**
+     * Only orders that this bank services: the creditor agent as of the order's creation.
+     *
+     * @generated from field: string creditor_agent_guid = 2;
+     */
+    value: string;
+    case: "creditorAgentGuid";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Only orders that stand so.
+   *
+   * @generated from field: repeated dcm.v1.OrderStatus statuses = 3;
+   */
+  statuses: OrderStatus[];
+
+  /**
+   * Only orders created on this Kyiv calendar day, YYYY-MM-DD; goes with neither `since` nor `until`.
+   *
+   * @generated from field: string day = 4;
+   */
+  day: string;
+
+  /**
+   * Only orders created at or after this instant.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 5;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Only orders created before this instant.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 6;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * Only the order with this number of the merchant's own; needs `merchant_guid`.
+   *
+   * @generated from field: string ref = 7;
+   */
+  ref: string;
+
+  /**
+   * At most this many; 0: 50; more than 500 counts as 500.
+   *
+   * @generated from field: int32 page_size = 8;
+   */
+  pageSize: number;
+
+  /**
+   * The token of the previous page, for the same fields; empty: the first page.
+   *
+   * @generated from field: string page_token = 9;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message dcm.v1.ListOrdersRequest.
+ * Use `create(ListOrdersRequestSchema)` to create a new message.
+ */
+export const ListOrdersRequestSchema: GenMessage<ListOrdersRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_order_service, 6);
+
+/**
+ * A page of orders.
+ *
+ * @generated from message dcm.v1.ListOrdersResponse
+ */
+export type ListOrdersResponse = Message<"dcm.v1.ListOrdersResponse"> & {
+  /**
+   * The orders, newest first.
+   *
+   * @generated from field: repeated dcm.v1.Order orders = 1;
+   */
+  orders: Order[];
+
+  /**
+   * Asks for the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message dcm.v1.ListOrdersResponse.
+ * Use `create(ListOrdersResponseSchema)` to create a new message.
+ */
+export const ListOrdersResponseSchema: GenMessage<ListOrdersResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_order_service, 7);
+
+/**
  * Orders of merchants.
  *
  * @generated from service dcm.v1.OrderService
@@ -208,6 +373,29 @@ export const OrderService: GenService<{
     methodKind: "unary";
     input: typeof GetOrderRequestSchema;
     output: typeof GetOrderResponseSchema;
+  },
+  /**
+   * Cancels the order that its merchant has signed a cancellation of, if nobody has begun to pay it; atomically: of a payment message
+   * and a cancellation at the same moment exactly one wins. An order that is canceled or has expired is answered as it stands, so a
+   * retry is safe; one that is being paid or is paid is ORDER_IS_BEING_PAID, one of another merchant ORDER_NOT_FOUND. No Expiration
+   * callback is sent for an order that was canceled so.
+   *
+   * @generated from rpc dcm.v1.OrderService.CancelOrder
+   */
+  cancelOrder: {
+    methodKind: "unary";
+    input: typeof CancelOrderRequestSchema;
+    output: typeof CancelOrderResponseSchema;
+  },
+  /**
+   * Lists orders, newest first, at most 500 a page.
+   *
+   * @generated from rpc dcm.v1.OrderService.ListOrders
+   */
+  listOrders: {
+    methodKind: "unary";
+    input: typeof ListOrdersRequestSchema;
+    output: typeof ListOrdersResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_dcm_v1_order_service, 0);

@@ -9,15 +9,17 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_dcm_v1_access } from "./access_pb.ts";
 import { file_dcm_v1_error } from "./error_pb.ts";
-import type { PaymentMessage } from "./payment_message_pb.ts";
+import type { PaymentMessage, PaymentMessageStatus } from "./payment_message_pb.ts";
 import { file_dcm_v1_payment_message } from "./payment_message_pb.ts";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file dcm/v1/payment_message_service.proto.
  */
 export const file_dcm_v1_payment_message_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRkY20vdjEvcGF5bWVudF9tZXNzYWdlX3NlcnZpY2UucHJvdG8SBmRjbS52MSJUChtTdWJtaXRQYXltZW50TWVzc2FnZVJlcXVlc3QSFgoDandzGBEgASgJQgm6SAZyBCiAgAQSFwoEYm9keRgSIAEoDEIJukgGegQYgIAESgQIARARIiwKHFN1Ym1pdFBheW1lbnRNZXNzYWdlUmVzcG9uc2USDAoEZ3VpZBgBIAEoCSJtChhHZXRQYXltZW50TWVzc2FnZVJlcXVlc3QSHAoEZ3VpZBgCIAEoCUIMukgFcgOwAQGYtRgjSAASIAoIb3JkZXJfaWQYAyABKAlCDLpIBXIDsAEBmLUYI0gAQgsKAmJ5EgW6SAIIAUoECAEQAiJMChlHZXRQYXltZW50TWVzc2FnZVJlc3BvbnNlEi8KD3BheW1lbnRfbWVzc2FnZRgBIAEoCzIWLmRjbS52MS5QYXltZW50TWVzc2FnZTLqAQoVUGF5bWVudE1lc3NhZ2VTZXJ2aWNlEmsKFFN1Ym1pdFBheW1lbnRNZXNzYWdlEiMuZGNtLnYxLlN1Ym1pdFBheW1lbnRNZXNzYWdlUmVxdWVzdBokLmRjbS52MS5TdWJtaXRQYXltZW50TWVzc2FnZVJlc3BvbnNlIgiQAgKKtRgBARJkChFHZXRQYXltZW50TWVzc2FnZRIgLmRjbS52MS5HZXRQYXltZW50TWVzc2FnZVJlcXVlc3QaIS5kY20udjEuR2V0UGF5bWVudE1lc3NhZ2VSZXNwb25zZSIKkAIBirUYAwEEBUI0CgZkY20udjFQAVofZGNtLWdhdGV3YXkvZ2VuL2dvL2RjbS92MTtkY212MaoCBkRjbS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_payment_message]);
+  fileDesc("CiRkY20vdjEvcGF5bWVudF9tZXNzYWdlX3NlcnZpY2UucHJvdG8SBmRjbS52MSJUChtTdWJtaXRQYXltZW50TWVzc2FnZVJlcXVlc3QSFgoDandzGBEgASgJQgm6SAZyBCiAgAQSFwoEYm9keRgSIAEoDEIJukgGegQYgIAESgQIARARIiwKHFN1Ym1pdFBheW1lbnRNZXNzYWdlUmVzcG9uc2USDAoEZ3VpZBgBIAEoCSJtChhHZXRQYXltZW50TWVzc2FnZVJlcXVlc3QSHAoEZ3VpZBgCIAEoCUIMukgFcgOwAQGYtRgjSAASIAoIb3JkZXJfaWQYAyABKAlCDLpIBXIDsAEBmLUYI0gAQgsKAmJ5EgW6SAIIAUoECAEQAiJMChlHZXRQYXltZW50TWVzc2FnZVJlc3BvbnNlEi8KD3BheW1lbnRfbWVzc2FnZRgBIAEoCzIWLmRjbS52MS5QYXltZW50TWVzc2FnZSLbAwoaTGlzdFBheW1lbnRNZXNzYWdlc1JlcXVlc3QSIQoNbWVyY2hhbnRfZ3VpZBgBIAEoCUIIukgFcgOwAQFIABIlChFkZWJ0b3JfYWdlbnRfZ3VpZBgCIAEoCUIIukgFcgOwAQFIABInChNjcmVkaXRvcl9hZ2VudF9ndWlkGAMgASgJQgi6SAVyA7ABAUgAEkEKCHN0YXR1c2VzGAQgAygOMhwuZGNtLnYxLlBheW1lbnRNZXNzYWdlU3RhdHVzQhG6SA6SAQsQFCIHggEEEAEgABIUCgNkYXkYBSABKAlCB7pIBHICGAoSRwoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhy6SBmyARYiBwj/gtH/rwcyCwiAkrjDmP7///8BEkcKBXVudGlsGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIcukgZsgEWIgcI/4LR/68HMgsIgJK4w5j+////ARIcCgtleHRlcm5hbF9pZBgIIAEoCUIHukgEcgIYQBIaCglwYWdlX3NpemUYCSABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgKIAEoCUIIukgFcgMogCBCBwoFcGFydHkiaAobTGlzdFBheW1lbnRNZXNzYWdlc1Jlc3BvbnNlEjAKEHBheW1lbnRfbWVzc2FnZXMYASADKAsyFi5kY20udjEuUGF5bWVudE1lc3NhZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMtUCChVQYXltZW50TWVzc2FnZVNlcnZpY2USawoUU3VibWl0UGF5bWVudE1lc3NhZ2USIy5kY20udjEuU3VibWl0UGF5bWVudE1lc3NhZ2VSZXF1ZXN0GiQuZGNtLnYxLlN1Ym1pdFBheW1lbnRNZXNzYWdlUmVzcG9uc2UiCJACAoq1GAEBEmQKEUdldFBheW1lbnRNZXNzYWdlEiAuZGNtLnYxLkdldFBheW1lbnRNZXNzYWdlUmVxdWVzdBohLmRjbS52MS5HZXRQYXltZW50TWVzc2FnZVJlc3BvbnNlIgqQAgGKtRgDAQQFEmkKE0xpc3RQYXltZW50TWVzc2FnZXMSIi5kY20udjEuTGlzdFBheW1lbnRNZXNzYWdlc1JlcXVlc3QaIy5kY20udjEuTGlzdFBheW1lbnRNZXNzYWdlc1Jlc3BvbnNlIgmQAgGKtRgCBAVCNAoGZGNtLnYxUAFaH2RjbS1nYXRld2F5L2dlbi9nby9kY20vdjE7ZGNtdjGqAgZEY20uVjFiBnByb3RvMw", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_payment_message, file_google_protobuf_timestamp]);
 
 /**
  * A payment message as the debtor agent signed it.
@@ -128,6 +130,128 @@ export const GetPaymentMessageResponseSchema: GenMessage<GetPaymentMessageRespon
   messageDesc(file_dcm_v1_payment_message_service, 3);
 
 /**
+ * Which payment messages to list. Fields that are not set do not restrict.
+ *
+ * @generated from message dcm.v1.ListPaymentMessagesRequest
+ */
+export type ListPaymentMessagesRequest = Message<"dcm.v1.ListPaymentMessagesRequest"> & {
+  /**
+   * Whose payment messages.
+   *
+   * @generated from oneof dcm.v1.ListPaymentMessagesRequest.party
+   */
+  party: {
+    /**
+     * Only those for orders of this merchant.
+     *
+     * @generated from field: string merchant_guid = 1;
+     */
+    value: string;
+    case: "merchantGuid";
+  } | {
+    /**
+     * Only those that this bank submitted, the initiator.
+     *
+     * @generated from field: string debtor_agent_guid = 2;
+     */
+    value: string;
+    case: "debtorAgentGuid";
+  } | {
+    /**
+     * Only those to merchants that this bank services, the recipient.
+     *
+     * @generated from field: string creditor_agent_guid = 3;
+     */
+    value: string;
+    case: "creditorAgentGuid";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Only those that stand so.
+   *
+   * @generated from field: repeated dcm.v1.PaymentMessageStatus statuses = 4;
+   */
+  statuses: PaymentMessageStatus[];
+
+  /**
+   * Only those received on this Kyiv calendar day, YYYY-MM-DD; goes with neither `since` nor `until`.
+   *
+   * @generated from field: string day = 5;
+   */
+  day: string;
+
+  /**
+   * Only those received at or after this instant.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 6;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Only those received before this instant.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 7;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * Only those with this identifier of the debtor agent's own; two banks may have used the same.
+   *
+   * @generated from field: string external_id = 8;
+   */
+  externalId: string;
+
+  /**
+   * At most this many; 0: 50; more than 500 counts as 500.
+   *
+   * @generated from field: int32 page_size = 9;
+   */
+  pageSize: number;
+
+  /**
+   * The token of the previous page, for the same fields; empty: the first page.
+   *
+   * @generated from field: string page_token = 10;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message dcm.v1.ListPaymentMessagesRequest.
+ * Use `create(ListPaymentMessagesRequestSchema)` to create a new message.
+ */
+export const ListPaymentMessagesRequestSchema: GenMessage<ListPaymentMessagesRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_payment_message_service, 4);
+
+/**
+ * A page of payment messages.
+ *
+ * @generated from message dcm.v1.ListPaymentMessagesResponse
+ */
+export type ListPaymentMessagesResponse = Message<"dcm.v1.ListPaymentMessagesResponse"> & {
+  /**
+   * The messages, newest first, without encrypted names and tax numbers, `encryption` and `creditor_agent_jwk`.
+   *
+   * @generated from field: repeated dcm.v1.PaymentMessage payment_messages = 1;
+   */
+  paymentMessages: PaymentMessage[];
+
+  /**
+   * Asks for the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message dcm.v1.ListPaymentMessagesResponse.
+ * Use `create(ListPaymentMessagesResponseSchema)` to create a new message.
+ */
+export const ListPaymentMessagesResponseSchema: GenMessage<ListPaymentMessagesResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_payment_message_service, 5);
+
+/**
  * Payment messages of debtor agents.
  *
  * @generated from service dcm.v1.PaymentMessageService
@@ -156,6 +280,17 @@ export const PaymentMessageService: GenService<{
     methodKind: "unary";
     input: typeof GetPaymentMessageRequestSchema;
     output: typeof GetPaymentMessageResponseSchema;
+  },
+  /**
+   * Lists payment messages, newest first, at most 500 a page. What is encrypted for the recipient bank, and the key for it, is not
+   * among it; GetPaymentMessage has it.
+   *
+   * @generated from rpc dcm.v1.PaymentMessageService.ListPaymentMessages
+   */
+  listPaymentMessages: {
+    methodKind: "unary";
+    input: typeof ListPaymentMessagesRequestSchema;
+    output: typeof ListPaymentMessagesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_dcm_v1_payment_message_service, 0);

@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/platform_service.proto.
  */
 export const file_dcm_v1_platform_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1kY20vdjEvcGxhdGZvcm1fc2VydmljZS5wcm90bxIGZGNtLnYxIqcCCgtQbGF0Zm9ybUtleRILCgNraWQYASABKAkSIAoDYWxnGAIgASgOMhMuZGNtLnYxLkNhbGxiYWNrQWxnEicKBXN0YXRlGAMgASgOMhguZGNtLnYxLlBsYXRmb3JtS2V5U3RhdGUSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLYWN0aXZlX2Zyb20YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXJldGlyZV9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMdW5wdWJsaXNoX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIYChZMaXN0U2lnbmluZ0tleXNSZXF1ZXN0IkAKF0xpc3RTaWduaW5nS2V5c1Jlc3BvbnNlEgwKBGp3a3MYASADKAkSFwoPbWF4X2FnZV9zZWNvbmRzGAIgASgFIhkKF0xpc3RQbGF0Zm9ybUtleXNSZXF1ZXN0Ij0KGExpc3RQbGF0Zm9ybUtleXNSZXNwb25zZRIhCgRrZXlzGAEgAygLMhMuZGNtLnYxLlBsYXRmb3JtS2V5InoKGFJvdGF0ZVBsYXRmb3JtS2V5UmVxdWVzdBIqCgNhbGcYASABKA4yEy5kY20udjEuQ2FsbGJhY2tBbGdCCLpIBYIBAhABEiEKEGFubm91bmNlX3NlY29uZHMYAiABKAVCB7pIBBoCKAASDwoHYXRfb25jZRgDIAEoCCJjChlSb3RhdGVQbGF0Zm9ybUtleVJlc3BvbnNlEiAKA2tleRgBIAEoCzITLmRjbS52MS5QbGF0Zm9ybUtleRIkCgdyZXRpcmVkGAIgAygLMhMuZGNtLnYxLlBsYXRmb3JtS2V5KrgBChBQbGF0Zm9ybUtleVN0YXRlEiIKHlBMQVRGT1JNX0tFWV9TVEFURV9VTlNQRUNJRklFRBAAEiAKHFBMQVRGT1JNX0tFWV9TVEFURV9BTk5PVU5DRUQQARIdChlQTEFURk9STV9LRVlfU1RBVEVfQUNUSVZFEAISHwobUExBVEZPUk1fS0VZX1NUQVRFX1JFVElSSU5HEAMSHgoaUExBVEZPUk1fS0VZX1NUQVRFX1JFVElSRUQQBDK0AgoPUGxhdGZvcm1TZXJ2aWNlEl4KD0xpc3RTaWduaW5nS2V5cxIeLmRjbS52MS5MaXN0U2lnbmluZ0tleXNSZXF1ZXN0Gh8uZGNtLnYxLkxpc3RTaWduaW5nS2V5c1Jlc3BvbnNlIgqQAgGKtRgDAwQFEmAKEExpc3RQbGF0Zm9ybUtleXMSHy5kY20udjEuTGlzdFBsYXRmb3JtS2V5c1JlcXVlc3QaIC5kY20udjEuTGlzdFBsYXRmb3JtS2V5c1Jlc3BvbnNlIgmQAgGKtRgCBAUSXwoRUm90YXRlUGxhdGZvcm1LZXkSIC5kY20udjEuUm90YXRlUGxhdGZvcm1LZXlSZXF1ZXN0GiEuZGNtLnYxLlJvdGF0ZVBsYXRmb3JtS2V5UmVzcG9uc2UiBYq1GAEFQjQKBmRjbS52MVABWh9kY20tZ2F0ZXdheS9nZW4vZ28vZGNtL3YxO2RjbXYxqgIGRGNtLlYxYgZwcm90bzM", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_participant, file_google_protobuf_timestamp]);
+  fileDesc("Ch1kY20vdjEvcGxhdGZvcm1fc2VydmljZS5wcm90bxIGZGNtLnYxIqcCCgtQbGF0Zm9ybUtleRILCgNraWQYASABKAkSIAoDYWxnGAIgASgOMhMuZGNtLnYxLkNhbGxiYWNrQWxnEicKBXN0YXRlGAMgASgOMhguZGNtLnYxLlBsYXRmb3JtS2V5U3RhdGUSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLYWN0aXZlX2Zyb20YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXJldGlyZV9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMdW5wdWJsaXNoX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIYChZMaXN0U2lnbmluZ0tleXNSZXF1ZXN0IkAKF0xpc3RTaWduaW5nS2V5c1Jlc3BvbnNlEgwKBGp3a3MYASADKAkSFwoPbWF4X2FnZV9zZWNvbmRzGAIgASgFIlMKF0xpc3RQbGF0Zm9ybUtleXNSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAyiAICJWChhMaXN0UGxhdGZvcm1LZXlzUmVzcG9uc2USIQoEa2V5cxgBIAMoCzITLmRjbS52MS5QbGF0Zm9ybUtleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiegoYUm90YXRlUGxhdGZvcm1LZXlSZXF1ZXN0EioKA2FsZxgBIAEoDjITLmRjbS52MS5DYWxsYmFja0FsZ0IIukgFggECEAESIQoQYW5ub3VuY2Vfc2Vjb25kcxgCIAEoBUIHukgEGgIoABIPCgdhdF9vbmNlGAMgASgIImMKGVJvdGF0ZVBsYXRmb3JtS2V5UmVzcG9uc2USIAoDa2V5GAEgASgLMhMuZGNtLnYxLlBsYXRmb3JtS2V5EiQKB3JldGlyZWQYAiADKAsyEy5kY20udjEuUGxhdGZvcm1LZXkquAEKEFBsYXRmb3JtS2V5U3RhdGUSIgoeUExBVEZPUk1fS0VZX1NUQVRFX1VOU1BFQ0lGSUVEEAASIAocUExBVEZPUk1fS0VZX1NUQVRFX0FOTk9VTkNFRBABEh0KGVBMQVRGT1JNX0tFWV9TVEFURV9BQ1RJVkUQAhIfChtQTEFURk9STV9LRVlfU1RBVEVfUkVUSVJJTkcQAxIeChpQTEFURk9STV9LRVlfU1RBVEVfUkVUSVJFRBAEMrQCCg9QbGF0Zm9ybVNlcnZpY2USXgoPTGlzdFNpZ25pbmdLZXlzEh4uZGNtLnYxLkxpc3RTaWduaW5nS2V5c1JlcXVlc3QaHy5kY20udjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiCpACAYq1GAMDBAUSYAoQTGlzdFBsYXRmb3JtS2V5cxIfLmRjbS52MS5MaXN0UGxhdGZvcm1LZXlzUmVxdWVzdBogLmRjbS52MS5MaXN0UGxhdGZvcm1LZXlzUmVzcG9uc2UiCZACAYq1GAIEBRJfChFSb3RhdGVQbGF0Zm9ybUtleRIgLmRjbS52MS5Sb3RhdGVQbGF0Zm9ybUtleVJlcXVlc3QaIS5kY20udjEuUm90YXRlUGxhdGZvcm1LZXlSZXNwb25zZSIFirUYAQVCNAoGZGNtLnYxUAFaH2RjbS1nYXRld2F5L2dlbi9nby9kY20vdjE7ZGNtdjGqAgZEY20uVjFiBnByb3RvMw", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_participant, file_google_protobuf_timestamp]);
 
 /**
  * A signing key of the platform; its private part is told to nobody.
@@ -127,11 +127,24 @@ export const ListSigningKeysResponseSchema: GenMessage<ListSigningKeysResponse> 
   messageDesc(file_dcm_v1_platform_service, 2);
 
 /**
- * Asks for all keys.
+ * Asks for keys.
  *
  * @generated from message dcm.v1.ListPlatformKeysRequest
  */
 export type ListPlatformKeysRequest = Message<"dcm.v1.ListPlatformKeysRequest"> & {
+  /**
+   * At most this many; 0: 100; more than 500 counts as 500.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The token of the previous page; empty: the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -142,7 +155,7 @@ export const ListPlatformKeysRequestSchema: GenMessage<ListPlatformKeysRequest> 
   messageDesc(file_dcm_v1_platform_service, 3);
 
 /**
- * All keys.
+ * A page of keys.
  *
  * @generated from message dcm.v1.ListPlatformKeysResponse
  */
@@ -153,6 +166,13 @@ export type ListPlatformKeysResponse = Message<"dcm.v1.ListPlatformKeysResponse"
    * @generated from field: repeated dcm.v1.PlatformKey keys = 1;
    */
   keys: PlatformKey[];
+
+  /**
+   * Asks for the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -291,7 +311,7 @@ export const PlatformKeyStateSchema: GenEnum<PlatformKeyState> = /*@__PURE__*/
  */
 export const PlatformService: GenService<{
   /**
-   * Lists the keys that the platform signs with, as everybody may read them.
+   * Lists the keys that the platform signs with, as everybody may read them: one set, which is never divided into pages.
    *
    * @generated from rpc dcm.v1.PlatformService.ListSigningKeys
    */
@@ -301,7 +321,7 @@ export const PlatformService: GenService<{
     output: typeof ListSigningKeysResponseSchema;
   },
   /**
-   * Lists every signing key that the platform ever had, newest first, with what becomes of it and when.
+   * Lists the signing keys that the platform ever had, newest first, with what becomes of them and when; at most 500 a page.
    *
    * @generated from rpc dcm.v1.PlatformService.ListPlatformKeys
    */

@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/settlement_service.proto.
  */
 export const file_dcm_v1_settlement_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9kY20vdjEvc2V0dGxlbWVudF9zZXJ2aWNlLnByb3RvEgZkY20udjEiRQoVQ2xvc2VSZWdpc3RlcnNSZXF1ZXN0EhQKA2RheRgBIAEoCUIHukgEcgIYChIWCg5hbGxvd19vcGVuX2RheRgCIAEoCCI9ChZDbG9zZVJlZ2lzdGVyc1Jlc3BvbnNlEiMKCXJlZ2lzdGVycxgBIAMoCzIQLmRjbS52MS5SZWdpc3RlciK2AwoUTGlzdFJlZ2lzdGVyc1JlcXVlc3QSLAoEcm9sZRgCIAEoDjIULmRjbS52MS5SZWdpc3RlclJvbGVCCLpIBYIBAhABEkYKBGZyb20YAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhy6SBmyARYiBwj/gtH/rwcyCwiAkrjDmP7///8BEkQKAnRvGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIcukgZsgEWIgcI/4LR/68HMgsIgJK4w5j+////ARIXCgZvZmZzZXQYBSABKAVCB7pIBBoCKAASFgoFbGltaXQYBiABKAVCB7pIBBoCKAASOwoIc3RhdHVzZXMYByADKA4yFi5kY20udjEuUmVnaXN0ZXJTdGF0dXNCEbpIDpIBCxAUIgeCAQQQASAAEk4KDHVwZGF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCHLpIGbIBFiIHCP+C0f+vBzILCICSuMOY/v///wESHgoJYmFua19ndWlkGAkgASgJQgu6SAjYAQFyA7ABAUoECAEQAiJRChVMaXN0UmVnaXN0ZXJzUmVzcG9uc2USIwoJcmVnaXN0ZXJzGAEgAygLMhAuZGNtLnYxLlJlZ2lzdGVyEhMKC3RvdGFsX2NvdW50GAIgASgDIoIBChJHZXRSZWdpc3RlclJlcXVlc3QSIAoLcmVnaXN0ZXJfaWQYAiABKAlCC7pIBHICGCCYtRgmEh8KDnBheW1lbnRzX2xpbWl0GAMgASgFQge6SAQaAigAEiMKDnBheW1lbnRzX2FmdGVyGAQgASgJQgu6SAjYAQFyA7ABAUoECAEQAiKXAQoTR2V0UmVnaXN0ZXJSZXNwb25zZRIiCghyZWdpc3RlchgBIAEoCzIQLmRjbS52MS5SZWdpc3RlchIpCghwYXltZW50cxgCIAMoCzIXLmRjbS52MS5SZWdpc3RlclBheW1lbnQSGwoTbmV4dF9wYXltZW50c19hZnRlchgDIAEoCRIUCgxjb250aW51YXRpb24YBCABKAkiWwoSUGF5UmVnaXN0ZXJSZXF1ZXN0EiAKC3JlZ2lzdGVyX2lkGAIgASgJQgu6SARyAhggmLUYJhIXCgRib2R5GAYgASgMQgm6SAZ6BBiAgARKBAgBEAJKBAgDEAYiJwoTUGF5UmVnaXN0ZXJSZXNwb25zZRIQCghyZXBlYXRlZBgBIAEoCCJfChZDb25maXJtUmVnaXN0ZXJSZXF1ZXN0EiAKC3JlZ2lzdGVyX2lkGAIgASgJQgu6SARyAhggmLUYJhIXCgRib2R5GAcgASgMQgm6SAZ6BBiAgARKBAgBEAJKBAgDEAciKwoXQ29uZmlybVJlZ2lzdGVyUmVzcG9uc2USEAoIcmVwZWF0ZWQYASABKAgiTgoeQ29uZmlybUludGVybmFsUmVnaXN0ZXJSZXF1ZXN0EiAKC3JlZ2lzdGVyX2lkGAIgASgJQgu6SARyAhggmLUYJkoECAEQAkoECAMQBSIzCh9Db25maXJtSW50ZXJuYWxSZWdpc3RlclJlc3BvbnNlEhAKCHJlcGVhdGVkGAEgASgIIlkKFVJlb3BlblJlZ2lzdGVyUmVxdWVzdBIgCgtyZWdpc3Rlcl9pZBgBIAEoCUILukgEcgIYIJi1GCYSGAoEbm90ZRgDIAEoCUIKukgHcgUQARj0A0oECAIQAyI8ChZSZW9wZW5SZWdpc3RlclJlc3BvbnNlEiIKCHJlZ2lzdGVyGAEgASgLMhAuZGNtLnYxLlJlZ2lzdGVyIloKF0xpc3RSZWdpc3RlckFjdHNSZXF1ZXN0EiAKC3JlZ2lzdGVyX2lkGAEgASgJQgu6SARyAhggmLUYJhIdCgxhZnRlcl9udW1iZXIYAiABKANCB7pIBCICKAAifAoYTGlzdFJlZ2lzdGVyQWN0c1Jlc3BvbnNlEiIKCHJlZ2lzdGVyGAEgASgLMhAuZGNtLnYxLlJlZ2lzdGVyEiEKBGFjdHMYAiADKAsyEy5kY20udjEuUmVnaXN0ZXJBY3QSGQoRbmV4dF9hZnRlcl9udW1iZXIYAyABKAMiNwoZUmVjb25jaWxlUmVnaXN0ZXJzUmVxdWVzdBIaCglsYXN0X2RheXMYASABKAVCB7pIBBoCKAAiKgoLRGlzY3JlcGFuY3kSDwoHcHJvYmxlbRgBIAEoCRIKCgJpZBgCIAEoCSJIChpSZWNvbmNpbGVSZWdpc3RlcnNSZXNwb25zZRIqCg1kaXNjcmVwYW5jaWVzGAEgAygLMhMuZGNtLnYxLkRpc2NyZXBhbmN5MvsGChFTZXR0bGVtZW50U2VydmljZRJZCg5DbG9zZVJlZ2lzdGVycxIdLmRjbS52MS5DbG9zZVJlZ2lzdGVyc1JlcXVlc3QaHi5kY20udjEuQ2xvc2VSZWdpc3RlcnNSZXNwb25zZSIIkAICirUYAQUSXAoNTGlzdFJlZ2lzdGVycxIcLmRjbS52MS5MaXN0UmVnaXN0ZXJzUmVxdWVzdBodLmRjbS52MS5MaXN0UmVnaXN0ZXJzUmVzcG9uc2UiDpACAYq1GAMBBAWQtRgBElYKC0dldFJlZ2lzdGVyEhouZGNtLnYxLkdldFJlZ2lzdGVyUmVxdWVzdBobLmRjbS52MS5HZXRSZWdpc3RlclJlc3BvbnNlIg6QAgGKtRgDAQQFkLUYARJUCgtQYXlSZWdpc3RlchIaLmRjbS52MS5QYXlSZWdpc3RlclJlcXVlc3QaGy5kY20udjEuUGF5UmVnaXN0ZXJSZXNwb25zZSIMkAICirUYAQGQtRgBEmAKD0NvbmZpcm1SZWdpc3RlchIeLmRjbS52MS5Db25maXJtUmVnaXN0ZXJSZXF1ZXN0Gh8uZGNtLnYxLkNvbmZpcm1SZWdpc3RlclJlc3BvbnNlIgyQAgKKtRgBAZC1GAESeAoXQ29uZmlybUludGVybmFsUmVnaXN0ZXISJi5kY20udjEuQ29uZmlybUludGVybmFsUmVnaXN0ZXJSZXF1ZXN0GicuZGNtLnYxLkNvbmZpcm1JbnRlcm5hbFJlZ2lzdGVyUmVzcG9uc2UiDJACAoq1GAEBkLUYARJZCg5SZW9wZW5SZWdpc3RlchIdLmRjbS52MS5SZW9wZW5SZWdpc3RlclJlcXVlc3QaHi5kY20udjEuUmVvcGVuUmVnaXN0ZXJSZXNwb25zZSIIkAIAirUYAQUSYAoQTGlzdFJlZ2lzdGVyQWN0cxIfLmRjbS52MS5MaXN0UmVnaXN0ZXJBY3RzUmVxdWVzdBogLmRjbS52MS5MaXN0UmVnaXN0ZXJBY3RzUmVzcG9uc2UiCZACAYq1GAIEBRJmChJSZWNvbmNpbGVSZWdpc3RlcnMSIS5kY20udjEuUmVjb25jaWxlUmVnaXN0ZXJzUmVxdWVzdBoiLmRjbS52MS5SZWNvbmNpbGVSZWdpc3RlcnNSZXNwb25zZSIJkAIBirUYAgQFQjQKBmRjbS52MVABWh9kY20tZ2F0ZXdheS9nZW4vZ28vZGNtL3YxO2RjbXYxqgIGRGNtLlYxYgZwcm90bzM", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_settlement, file_google_protobuf_timestamp]);
+  fileDesc("Ch9kY20vdjEvc2V0dGxlbWVudF9zZXJ2aWNlLnByb3RvEgZkY20udjEiRQoVQ2xvc2VSZWdpc3RlcnNSZXF1ZXN0EhQKA2RheRgBIAEoCUIHukgEcgIYChIWCg5hbGxvd19vcGVuX2RheRgCIAEoCCI9ChZDbG9zZVJlZ2lzdGVyc1Jlc3BvbnNlEiMKCXJlZ2lzdGVycxgBIAMoCzIQLmRjbS52MS5SZWdpc3RlciLwAwoUTGlzdFJlZ2lzdGVyc1JlcXVlc3QSLAoEcm9sZRgCIAEoDjIULmRjbS52MS5SZWdpc3RlclJvbGVCCLpIBYIBAhABEkYKBGZyb20YAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhy6SBmyARYiBwj/gtH/rwcyCwiAkrjDmP7///8BEkQKAnRvGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIcukgZsgEWIgcI/4LR/68HMgsIgJK4w5j+////ARIXCgZvZmZzZXQYBSABKAVCB7pIBBoCKAASFgoFbGltaXQYBiABKAVCB7pIBBoCKAASOwoIc3RhdHVzZXMYByADKA4yFi5kY20udjEuUmVnaXN0ZXJTdGF0dXNCEbpIDpIBCxAUIgeCAQQQASAAEk4KDHVwZGF0ZWRfZnJvbRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCHLpIGbIBFiIHCP+C0f+vBzILCICSuMOY/v///wESHgoJYmFua19ndWlkGAkgASgJQgu6SAjYAQFyA7ABARIaCglwYWdlX3NpemUYCiABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgLIAEoCUIIukgFcgMogCBKBAgBEAIiagoVTGlzdFJlZ2lzdGVyc1Jlc3BvbnNlEiMKCXJlZ2lzdGVycxgBIAMoCzIQLmRjbS52MS5SZWdpc3RlchITCgt0b3RhbF9jb3VudBgCIAEoAxIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkivAEKEkdldFJlZ2lzdGVyUmVxdWVzdBIgCgtyZWdpc3Rlcl9pZBgCIAEoCUILukgEcgIYIJi1GCYSHwoOcGF5bWVudHNfbGltaXQYAyABKAVCB7pIBBoCKAASIwoOcGF5bWVudHNfYWZ0ZXIYBCABKAlCC7pICNgBAXIDsAEBEhoKCXBhZ2Vfc2l6ZRgFIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAYgASgJQgi6SAVyAyiAIEoECAEQAiKwAQoTR2V0UmVnaXN0ZXJSZXNwb25zZRIiCghyZWdpc3RlchgBIAEoCzIQLmRjbS52MS5SZWdpc3RlchIpCghwYXltZW50cxgCIAMoCzIXLmRjbS52MS5SZWdpc3RlclBheW1lbnQSGwoTbmV4dF9wYXltZW50c19hZnRlchgDIAEoCRIUCgxjb250aW51YXRpb24YBCABKAkSFwoPbmV4dF9wYWdlX3Rva2VuGAUgASgJIlsKElBheVJlZ2lzdGVyUmVxdWVzdBIgCgtyZWdpc3Rlcl9pZBgCIAEoCUILukgEcgIYIJi1GCYSFwoEYm9keRgGIAEoDEIJukgGegQYgIAESgQIARACSgQIAxAGIicKE1BheVJlZ2lzdGVyUmVzcG9uc2USEAoIcmVwZWF0ZWQYASABKAgiXwoWQ29uZmlybVJlZ2lzdGVyUmVxdWVzdBIgCgtyZWdpc3Rlcl9pZBgCIAEoCUILukgEcgIYIJi1GCYSFwoEYm9keRgHIAEoDEIJukgGegQYgIAESgQIARACSgQIAxAHIisKF0NvbmZpcm1SZWdpc3RlclJlc3BvbnNlEhAKCHJlcGVhdGVkGAEgASgIIk4KHkNvbmZpcm1JbnRlcm5hbFJlZ2lzdGVyUmVxdWVzdBIgCgtyZWdpc3Rlcl9pZBgCIAEoCUILukgEcgIYIJi1GCZKBAgBEAJKBAgDEAUiMwofQ29uZmlybUludGVybmFsUmVnaXN0ZXJSZXNwb25zZRIQCghyZXBlYXRlZBgBIAEoCCJZChVSZW9wZW5SZWdpc3RlclJlcXVlc3QSIAoLcmVnaXN0ZXJfaWQYASABKAlCC7pIBHICGCCYtRgmEhgKBG5vdGUYAyABKAlCCrpIB3IFEAEY9ANKBAgCEAMiPAoWUmVvcGVuUmVnaXN0ZXJSZXNwb25zZRIiCghyZWdpc3RlchgBIAEoCzIQLmRjbS52MS5SZWdpc3RlciKWAQoXTGlzdFJlZ2lzdGVyQWN0c1JlcXVlc3QSIAoLcmVnaXN0ZXJfaWQYASABKAlCC7pIBHICGCCYtRgmEh8KDGFmdGVyX251bWJlchgCIAEoA0IJGAG6SAQiAigAEhoKCXBhZ2Vfc2l6ZRgDIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAyiAICKZAQoYTGlzdFJlZ2lzdGVyQWN0c1Jlc3BvbnNlEiIKCHJlZ2lzdGVyGAEgASgLMhAuZGNtLnYxLlJlZ2lzdGVyEiEKBGFjdHMYAiADKAsyEy5kY20udjEuUmVnaXN0ZXJBY3QSHQoRbmV4dF9hZnRlcl9udW1iZXIYAyABKANCAhgBEhcKD25leHRfcGFnZV90b2tlbhgEIAEoCSI3ChlSZWNvbmNpbGVSZWdpc3RlcnNSZXF1ZXN0EhoKCWxhc3RfZGF5cxgBIAEoBUIHukgEGgIoACIqCgtEaXNjcmVwYW5jeRIPCgdwcm9ibGVtGAEgASgJEgoKAmlkGAIgASgJIkgKGlJlY29uY2lsZVJlZ2lzdGVyc1Jlc3BvbnNlEioKDWRpc2NyZXBhbmNpZXMYASADKAsyEy5kY20udjEuRGlzY3JlcGFuY3ky+wYKEVNldHRsZW1lbnRTZXJ2aWNlElkKDkNsb3NlUmVnaXN0ZXJzEh0uZGNtLnYxLkNsb3NlUmVnaXN0ZXJzUmVxdWVzdBoeLmRjbS52MS5DbG9zZVJlZ2lzdGVyc1Jlc3BvbnNlIgiQAgKKtRgBBRJcCg1MaXN0UmVnaXN0ZXJzEhwuZGNtLnYxLkxpc3RSZWdpc3RlcnNSZXF1ZXN0Gh0uZGNtLnYxLkxpc3RSZWdpc3RlcnNSZXNwb25zZSIOkAIBirUYAwEEBZC1GAESVgoLR2V0UmVnaXN0ZXISGi5kY20udjEuR2V0UmVnaXN0ZXJSZXF1ZXN0GhsuZGNtLnYxLkdldFJlZ2lzdGVyUmVzcG9uc2UiDpACAYq1GAMBBAWQtRgBElQKC1BheVJlZ2lzdGVyEhouZGNtLnYxLlBheVJlZ2lzdGVyUmVxdWVzdBobLmRjbS52MS5QYXlSZWdpc3RlclJlc3BvbnNlIgyQAgKKtRgBAZC1GAESYAoPQ29uZmlybVJlZ2lzdGVyEh4uZGNtLnYxLkNvbmZpcm1SZWdpc3RlclJlcXVlc3QaHy5kY20udjEuQ29uZmlybVJlZ2lzdGVyUmVzcG9uc2UiDJACAoq1GAEBkLUYARJ4ChdDb25maXJtSW50ZXJuYWxSZWdpc3RlchImLmRjbS52MS5Db25maXJtSW50ZXJuYWxSZWdpc3RlclJlcXVlc3QaJy5kY20udjEuQ29uZmlybUludGVybmFsUmVnaXN0ZXJSZXNwb25zZSIMkAICirUYAQGQtRgBElkKDlJlb3BlblJlZ2lzdGVyEh0uZGNtLnYxLlJlb3BlblJlZ2lzdGVyUmVxdWVzdBoeLmRjbS52MS5SZW9wZW5SZWdpc3RlclJlc3BvbnNlIgiQAgCKtRgBBRJgChBMaXN0UmVnaXN0ZXJBY3RzEh8uZGNtLnYxLkxpc3RSZWdpc3RlckFjdHNSZXF1ZXN0GiAuZGNtLnYxLkxpc3RSZWdpc3RlckFjdHNSZXNwb25zZSIJkAIBirUYAgQFEmYKElJlY29uY2lsZVJlZ2lzdGVycxIhLmRjbS52MS5SZWNvbmNpbGVSZWdpc3RlcnNSZXF1ZXN0GiIuZGNtLnYxLlJlY29uY2lsZVJlZ2lzdGVyc1Jlc3BvbnNlIgmQAgGKtRgCBAVCNAoGZGNtLnYxUAFaH2RjbS1nYXRld2F5L2dlbi9nby9kY20vdjE7ZGNtdjGqAgZEY20uVjFiBnByb3RvMw", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_settlement, file_google_protobuf_timestamp]);
 
 /**
  * Which day to close.
@@ -99,14 +99,15 @@ export type ListRegistersRequest = Message<"dcm.v1.ListRegistersRequest"> & {
   to?: Timestamp | undefined;
 
   /**
-   * How many to pass over.
+   * How many to pass over. It is here for the REST operation, whose cost grows with it; a service asks with `page_token`. Goes with
+   * no `page_token`.
    *
    * @generated from field: int32 offset = 5;
    */
   offset: number;
 
   /**
-   * At most this many; 0: 50; more than 500 counts as 500.
+   * At most this many, where `page_size` is 0. For the REST operation.
    *
    * @generated from field: int32 limit = 6;
    */
@@ -132,6 +133,20 @@ export type ListRegistersRequest = Message<"dcm.v1.ListRegistersRequest"> & {
    * @generated from field: string bank_guid = 9;
    */
   bankGuid: string;
+
+  /**
+   * At most this many; 0: 50; more than 500 counts as 500.
+   *
+   * @generated from field: int32 page_size = 10;
+   */
+  pageSize: number;
+
+  /**
+   * The token of the previous page, for the same fields; empty: the first page.
+   *
+   * @generated from field: string page_token = 11;
+   */
+  pageToken: string;
 };
 
 /**
@@ -155,11 +170,18 @@ export type ListRegistersResponse = Message<"dcm.v1.ListRegistersResponse"> & {
   registers: Register[];
 
   /**
-   * How many registers match, whatever the page.
+   * How many registers match, whatever the page; 0 where a `page_token` was given: the first page has told it.
    *
    * @generated from field: int64 total_count = 2;
    */
   totalCount: bigint;
+
+  /**
+   * Asks for the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -183,18 +205,32 @@ export type GetRegisterRequest = Message<"dcm.v1.GetRegisterRequest"> & {
   registerId: string;
 
   /**
-   * At most so many payments; 0: 500; more than 2 000 counts as 2 000.
+   * At most so many payments, where `page_size` is 0. For the REST operation.
    *
    * @generated from field: int32 payments_limit = 3;
    */
   paymentsLimit: number;
 
   /**
-   * Only payments whose guid comes after this one; empty: from the first.
+   * Only payments whose guid comes after this one; empty: from the first. For the REST operation; goes with no `page_token`.
    *
    * @generated from field: string payments_after = 4;
    */
   paymentsAfter: string;
+
+  /**
+   * At most so many payments; 0: 500; more than 2 000 counts as 2 000.
+   *
+   * @generated from field: int32 page_size = 5;
+   */
+  pageSize: number;
+
+  /**
+   * The token of the previous page of this register's payments; empty: the first page.
+   *
+   * @generated from field: string page_token = 6;
+   */
+  pageToken: string;
 };
 
 /**
@@ -225,7 +261,7 @@ export type GetRegisterResponse = Message<"dcm.v1.GetRegisterResponse"> & {
   payments: RegisterPayment[];
 
   /**
-   * The guid to continue after; empty where no payment follows.
+   * The guid to continue after, as `payments_after`; empty where no payment follows.
    *
    * @generated from field: string next_payments_after = 3;
    */
@@ -237,6 +273,13 @@ export type GetRegisterResponse = Message<"dcm.v1.GetRegisterResponse"> & {
    * @generated from field: string continuation = 4;
    */
   continuation: string;
+
+  /**
+   * Asks for the next page of payments; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 5;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -451,11 +494,26 @@ export type ListRegisterActsRequest = Message<"dcm.v1.ListRegisterActsRequest"> 
   registerId: string;
 
   /**
-   * Only acts with a number above this one; 0: from the first.
+   * Only acts with a number above this one; 0: from the first. Goes with no `page_token`, which takes its place.
    *
-   * @generated from field: int64 after_number = 2;
+   * @generated from field: int64 after_number = 2 [deprecated = true];
+   * @deprecated
    */
   afterNumber: bigint;
+
+  /**
+   * At most this many; 0, and more than 50, counts as 50.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * The token of the previous page of this register's acts; empty: the first page.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
 };
 
 /**
@@ -486,11 +544,19 @@ export type ListRegisterActsResponse = Message<"dcm.v1.ListRegisterActsResponse"
   acts: RegisterAct[];
 
   /**
-   * The number to continue after; 0 where no act follows.
+   * The number to continue after; 0 where no act follows. `next_page_token` takes its place.
    *
-   * @generated from field: int64 next_after_number = 3;
+   * @generated from field: int64 next_after_number = 3 [deprecated = true];
+   * @deprecated
    */
   nextAfterNumber: bigint;
+
+  /**
+   * Asks for the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 4;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -589,7 +655,7 @@ export const SettlementService: GenService<{
     output: typeof CloseRegistersResponseSchema;
   },
   /**
-   * Lists the registers of a bank, newest first.
+   * Lists the registers of a bank, newest first, at most 500 a page.
    *
    * @generated from rpc dcm.v1.SettlementService.ListRegisters
    */
@@ -599,7 +665,7 @@ export const SettlementService: GenService<{
     output: typeof ListRegistersResponseSchema;
   },
   /**
-   * Reads one register with a page of its payments. A bank reads those that it is a side of.
+   * Reads one register with a page of its payments, at most 2 000. A bank reads those that it is a side of.
    *
    * @generated from rpc dcm.v1.SettlementService.GetRegister
    */
@@ -653,7 +719,7 @@ export const SettlementService: GenService<{
     output: typeof ReopenRegisterResponseSchema;
   },
   /**
-   * Lists everything that happened to a register, oldest first, page by page. For operators.
+   * Lists everything that happened to a register, oldest first, at most 50 acts a page. For operators.
    *
    * @generated from rpc dcm.v1.SettlementService.ListRegisterActs
    */

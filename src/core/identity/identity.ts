@@ -1,7 +1,9 @@
 import type { BankActor } from "../../domain/actor.ts";
 import { isRefusal, type Refusal, refuse } from "../../domain/errors.ts";
-import type { OrderRequest } from "../../domain/order.ts";
+import type { OrderCancellation, OrderRequest } from "../../domain/order.ts";
 import type { PaymentMessageRequest } from "../../domain/paymentMessage.ts";
+import { isOfKind } from "../../sdk/access.ts";
+import { memberNamedTwice } from "../../sdk/json.ts";
 import type { Claims } from "../../sdk/jws.ts";
 import type { CoreContext } from "../context.ts";
 import type { KeyWish } from "../participantKeys.ts";
@@ -10,9 +12,9 @@ import { bankOfToken, type PresentedToken } from "./bankToken.ts";
 import { validClaims } from "./claims.ts";
 import { beganAt, continuationOf } from "./continuation.ts";
 import { createParties } from "./parties.ts";
-import { keyWish, orderContent, paymentMessageContent, settlementPayment } from "./requests.ts";
+import { keyWish, orderCancellation, orderContent, paymentMessageContent, settlementPayment } from "./requests.ts";
 import { createSeenKeys } from "./seenKeys.ts";
-import { signedByBank, signedByMerchant } from "./signed.ts";
+import { refusedToken, signedByBank, signedByMerchant } from "./signed.ts";
 
 /**
  * Who asks, and what they have signed. Every use-case of a bank or a merchant gets its request from here, made from the
@@ -25,6 +27,8 @@ export type Identity = {
   continuationOf(actor: BankActor): string;
   /** The order that a merchant signed. */
   orderOf(jws: string): Promise<OrderRequest | Refusal>;
+  /** The cancellation of an order that its merchant signed. */
+  cancellationOf(jws: string): Promise<OrderCancellation | Refusal>;
   /** The payment message that the bank signed; `body` is what it came in. */
   paymentMessageOf(actor: BankActor, jws: string, body: Uint8Array): Promise<PaymentMessageRequest | Refusal>;
   /** That the bank has paid a register, as its body says. */
@@ -77,6 +81,20 @@ export function createIdentity(context: CoreContext): Identity {
       if (isRefusal(content)) return content;
       const { guid: merchantGuid, version: merchantVersion } = signed.merchant;
       return { ...content, merchantGuid, merchantVersion, jws };
+    },
+
+    async cancellationOf(jws) {
+      const signed = await signedByMerchant(jws, verification());
+      if (isRefusal(signed)) return signed;
+      const { claims, kid, merchant } = signed;
+      // An order may say anything beside its claims, and stands in logs: it must never cancel one.
+      if (isOfKind(claims, "order"))
+        return refusedToken({ tokenProblem: "kind", kid, party: merchant.uid ?? undefined });
+      const valid = validClaims("OrderCancellationClaims", claims);
+      if (isRefusal(valid)) return valid;
+      const content = orderCancellation(valid.claims);
+      if (isRefusal(content)) return content;
+      return { ...content, merchantGuid: merchant.guid, merchantVersion: merchant.version, jws };
     },
 
     async paymentMessageOf(actor, jws, body) {
@@ -169,8 +187,14 @@ function bareIn(body: Uint8Array): string | undefined {
 /** The object in a body. What is no UTF-8 would be repaired by a lenient reader, and different texts become one. */
 function objectIn(body: Uint8Array): { claims: Claims } | Refusal {
   try {
-    const parsed: unknown = JSON.parse(utf8.decode(body));
-    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return { claims: parsed as Claims };
+    const text = utf8.decode(body);
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) {
+      // As of a token: what is kept must mean the same to every reader of it.
+      const field = memberNamedTwice(text, parsed);
+      if (field !== undefined) return refuse("INVALID_REQUEST", `${field} is named twice`, { field });
+      return { claims: parsed as Claims };
+    }
   } catch {
     // Said below.
   }

@@ -1,7 +1,7 @@
 import type { components } from "../../../gen/rest/types.ts";
 import { isRefusal, type Refusal, type RefusalReason, refuse } from "../../domain/errors.ts";
 import { type AmountProblem, MAX_AMOUNT_MINOR, MAX_TOTAL_MINOR, parseAmount } from "../../domain/money.ts";
-import type { OrderRequest, UltimateCreditor } from "../../domain/order.ts";
+import type { OrderCancellation, OrderRequest, UltimateCreditor } from "../../domain/order.ts";
 import type { PaymentMessageRequest } from "../../domain/paymentMessage.ts";
 import type { SettlementPayment } from "../../domain/settlement.ts";
 import { MAX_UNIX_SECONDS } from "../../wire/values.ts";
@@ -24,6 +24,14 @@ export function orderContent(claims: Schemas["OrderClaims"]): OrderContent | Ref
   const { ref, prp: purpose, url: redirectUrl, fri } = claims;
   const ultimateCreditor = fri ? ultimateCreditorOf(fri) : null;
   return { ref, ...money, purpose, redirectUrl, ultimateCreditor, issuedAt, expiresAt };
+}
+
+/** What a cancellation says, but for who signed it. */
+export function orderCancellation(
+  claims: Schemas["OrderCancellationClaims"],
+): Pick<OrderCancellation, "orderGuid" | "issuedAt"> | Refusal {
+  const issuedAt = instantOf(claims.iat, "iat", "INVALID_ISSUE_TIME");
+  return isRefusal(issuedAt) ? issuedAt : { orderGuid: claims.order_id.toLowerCase(), issuedAt };
 }
 
 function ultimateCreditorOf(fri: Schemas["UltimateBeneficiary"]): UltimateCreditor {

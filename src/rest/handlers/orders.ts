@@ -8,7 +8,7 @@ import { orderForBank, orderLinks, orderStatus } from "../translate/order.ts";
 
 type OrderHandlers = Pick<
   Handlers<RequestContext>,
-  "createOrder" | "showPaymentPage" | "getOrderStatus" | "listEmitters" | "getOrderForBank"
+  "createOrder" | "cancelOrder" | "showPaymentPage" | "getOrderStatus" | "listEmitters" | "getOrderForBank"
 >;
 
 export const orderHandlers: OrderHandlers = {
@@ -23,6 +23,14 @@ export const orderHandlers: OrderHandlers = {
     const created = { id: order.id, ...orderLinks(order.id, deps.publicUrl) };
     const jwt = signedDetails === "" ? {} : { jwt: signedDetails };
     return { status: 201, type: "application/json", body: { ...created, ...jwt } };
+  },
+
+  async cancelOrder({ body }, { deps, requestId }) {
+    const canceled = await deps.clients.orders.cancelOrder(
+      { jws: body.jwt },
+      { ...rpcOptions, headers: { [requestIdHeader]: requestId } },
+    );
+    return { status: 200, type: "application/json", body: orderStatus(canceled) };
   },
 
   async showPaymentPage({ query }, context) {

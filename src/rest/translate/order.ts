@@ -1,12 +1,14 @@
 import { type Order, OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
-import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
+import type { CancelOrderResponse, GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import { operations } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
+import { reasons } from "../../../gen/rest/webhooks.ts";
 import { complete, orderDetails } from "../../wire/order.ts";
 import { amountNumber, publicJwk } from "../../wire/values.ts";
 import { enumText } from "./enumText.ts";
 
 type Schemas = components["schemas"];
+type RejectReason = Schemas["RejectReason"];
 
 export const NIL_GUID = "00000000-0000-0000-0000-000000000000";
 
@@ -29,9 +31,9 @@ export function orderForBank(found: GetOrderResponse): Schemas["OrderForBank"] {
   return { ...orderDetails(found), ...(key ? { public_key: key } : {}), status };
 }
 
-export function orderStatus(found: GetOrderResponse): Schemas["OrderStatus"] {
-  const { order } = complete(found);
-  const message = found.paymentMessage;
+export function orderStatus(found: GetOrderResponse | CancelOrderResponse): Schemas["OrderStatus"] {
+  const { order, paymentMessage: message } = found;
+  if (!order) throw new Error("the core answered no order");
   return {
     amount: amountNumber(order.amount),
     amount_matched: message !== undefined && isSameMoney(order, message.amount),
@@ -42,7 +44,7 @@ export function orderStatus(found: GetOrderResponse): Schemas["OrderStatus"] {
     payment_message_external_id: "",
     payment_message_guid: message?.guid ?? NIL_GUID,
     purpose: order.purpose,
-    reason: statusReason(order.status, message?.reason),
+    reason: statusReason(order, message?.reason),
     receiver_account_iban: "",
     ref_found: null,
     ref_number: order.ref,
@@ -51,10 +53,12 @@ export function orderStatus(found: GetOrderResponse): Schemas["OrderStatus"] {
   };
 }
 
-function statusReason(status: number, messageReason: string | undefined): string {
-  if (status === OrderStatus.SUCCESS) return "Order is paid";
-  if (status === OrderStatus.CANCELED) return messageReason ?? "Order is expired";
-  return "";
+function statusReason(order: Order, messageReason: string | undefined): Schemas["OrderStatus"]["reason"] {
+  if (order.status === OrderStatus.SUCCESS) return reasons.OrderPaidReason;
+  if (order.status !== OrderStatus.CANCELED) return "";
+  if (order.canceledByMerchant) return reasons.OrderCanceledReason;
+  // The core stores those of the contract alone.
+  return (messageReason as RejectReason | undefined) ?? reasons.OrderExpiredReason;
 }
 
 function isSameMoney(order: Order, paid: Order["amount"]): boolean {

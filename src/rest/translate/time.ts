@@ -1,4 +1,5 @@
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { kyivMidnight } from "../../domain/kyiv.ts";
 import { MAX_UNIX_SECONDS } from "../../wire/values.ts";
 import { RestRefusal } from "../errors.ts";
 
@@ -22,15 +23,4 @@ function withOffset(text: string): string {
 function isCalendarDate(text: string): boolean {
   const instant = new Date(`${text}T00:00:00Z`);
   return !Number.isNaN(instant.getTime()) && instant.toISOString().startsWith(text);
-}
-
-const kyivHour = new Intl.DateTimeFormat("en-GB", { timeZone: "Europe/Kyiv", hour: "2-digit", hourCycle: "h23" });
-const HOUR_MS = 3_600_000;
-
-/** Kyiv is two or three hours ahead of UTC, and its clocks change at three at night: midnight is always unambiguous. */
-function kyivMidnight(date: string): Date {
-  const utcMidnight = Date.parse(`${date}T00:00:00Z`);
-  if (Number.isNaN(utcMidnight)) return new Date(Number.NaN);
-  const candidates = [3, 2].map((hours) => new Date(utcMidnight - hours * HOUR_MS));
-  return candidates.find((instant) => Number(kyivHour.format(instant)) === 0) ?? new Date(utcMidnight - 2 * HOUR_MS);
 }

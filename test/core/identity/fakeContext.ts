@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { JWK } from "jose";
 import type { CoreContext, PlatformKeys } from "../../../src/core/context.ts";
-import { selectBanksWithKid, selectParticipantPage, selectParticipants } from "../../../src/core/participantRows.ts";
+import { participantPage, selectBanksWithKid, selectParticipants } from "../../../src/core/participantRows.ts";
 import type { Database } from "../../../src/db/database.ts";
 import type { Sql } from "../../../src/db/pool.ts";
 import { defaultRetryPolicy } from "../../../src/domain/callback.ts";
@@ -99,8 +99,6 @@ const lookUps = (parties: readonly Participant[]): Statements => ({
   [selectBanksWithKid.name]: ([wanted]) => {
     return parties.filter(({ kind, keys }) => kind === "bank" && keys.some(({ kid }) => kid === wanted));
   },
-  [selectParticipantPage.name]: ([kind, role]) =>
-    parties.filter(
-      (party) => (kind === null || party.kind === kind) && (role === null || party.roles.some((own) => own === role)),
-    ),
+  [participantPage({ kind: "bank", role: "initiator" }, { limit: 1 }).statement.name]: ([, kind, role]) =>
+    parties.filter((party) => party.kind === kind && party.roles.some((own) => own === role)),
 });

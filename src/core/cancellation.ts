@@ -1,0 +1,65 @@
+import { type Refusal, refuse } from "../domain/errors.ts";
+import { issueTimeProblem, type Order, type OrderCancellation, orderTransitions } from "../domain/order.ts";
+import type { CoreContext } from "./context.ts";
+import { isGuid } from "./guid.ts";
+import { PartyChanged } from "./identity/partyChanged.ts";
+import { type OrderRow, orderColumns, toOrder } from "./orders.ts";
+import { findPaymentMessage, type PaymentMessage } from "./paymentMessages.ts";
+
+// A payment message that comes at the same moment waits for this row, or this statement for that one: whoever comes second finds
+// the order not open any more. The expiry job takes only orders whose time is up, and this only others.
+const cancelStatement = {
+  name: "cancel_order",
+  text: `
+    update payment_order set status = $5, updated_at = now(), cancel_jws = $6
+    where guid = $1 and merchant_guid = $2 and status = $4 and expires_at > now()
+      and exists (select from participant p where p.guid = $2 and p.version = $3)
+    returning ${orderColumns}`,
+};
+
+const selectStatement = {
+  name: "select_order_to_cancel",
+  text: `
+    select o.*, o.expires_at <= now() as "isOver"
+    from participant p left join (select ${orderColumns} from payment_order where guid = $1) o on o.merchant_guid = p.guid
+    where p.guid = $2 and p.version = $3`,
+};
+
+type Asked = OrderRow & { isOver: boolean };
+
+export type CanceledOrder = { order: Order; paymentMessage: PaymentMessage | undefined };
+
+/**
+ * Cancels an order that nobody has begun to pay, in the name of its merchant (wire-contract section 2); no callback tells of it.
+ * Retry-safe: an order that is over already is answered as it stands. Throws `PartyChanged` when the merchant is not what its
+ * signature was verified against.
+ */
+export async function cancelOrder(
+  context: CoreContext,
+  cancellation: OrderCancellation,
+): Promise<CanceledOrder | Refusal> {
+  const { orderGuid, merchantGuid, merchantVersion, jws } = cancellation;
+  const problem = issueTimeProblem(cancellation, context.now());
+  if (problem !== undefined) return problem;
+  const notFound = () => refuse("ORDER_NOT_FOUND", "order_id names no order of the merchant", { field: "order_id" });
+  if (!isGuid(orderGuid)) return notFound();
+  const asked = [orderGuid, merchantGuid, merchantVersion];
+  const { from, to } = orderTransitions.canceled_by_merchant;
+  const [canceled] = await context.db.hot<OrderRow>(cancelStatement, [...asked, from, to, jws]);
+  if (canceled !== undefined) return { order: toOrder(canceled), paymentMessage: undefined };
+  const [found] = await context.db.hot<Asked>(selectStatement, asked);
+  if (found === undefined) throw new PartyChanged();
+  // The left join gives one row of nulls when the merchant has no such order.
+  if (found.guid === null) return notFound();
+  const order = toOrder(found);
+  if (order.status === "in_progress" || order.status === "success") {
+    return refuse("ORDER_IS_BEING_PAID", "the order is being paid, or is paid", { field: "order_id" });
+  }
+  if (order.status === "canceled") {
+    return { order, paymentMessage: await findPaymentMessage(context, { orderGuid: order.guid }) };
+  }
+  // Nobody can pay it any more; the expiry job says so, and tells the merchant, in a moment.
+  if (found.isOver) return { order: { ...order, status: "canceled" }, paymentMessage: undefined };
+  // Between the two statements its merchant became what it was verified as.
+  throw new PartyChanged();
+}

@@ -1,0 +1,59 @@
+import { type PaymentMessageStatus, paymentMessageStatuses } from "../domain/paymentMessage.ts";
+import type { CoreContext } from "./context.ts";
+import { type ListedTable, newestFirst, type Page } from "./newestFirst.ts";
+import { messageColumns, type PaymentMessage, type PaymentMessageRow, toPaymentMessage } from "./paymentMessages.ts";
+
+/** Members that are absent, and an empty list, do not restrict. */
+export type PaymentMessageFilter = {
+  party?: { merchantGuid: string } | { debtorAgentGuid: string } | { creditorAgentGuid: string } | undefined;
+  statuses: readonly PaymentMessageStatus[];
+  since?: Date | undefined;
+  until?: Date | undefined;
+  /** Of a debtor agent's own. */
+  externalId?: string | undefined;
+};
+
+const messages: ListedTable<PaymentMessageStatus> = {
+  name: "payment_message",
+  madeAt: "received_at",
+  statuses: paymentMessageStatuses,
+};
+
+function columnOf(party: NonNullable<PaymentMessageFilter["party"]>): readonly [column: string, guid: string] {
+  if ("merchantGuid" in party) return ["merchant_guid", party.merchantGuid];
+  return "debtorAgentGuid" in party
+    ? ["debtor_agent_guid", party.debtorAgentGuid]
+    : ["creditor_agent_guid", party.creditorAgentGuid];
+}
+
+/** Lists payment messages, newest first. */
+export async function listPaymentMessages(
+  context: CoreContext,
+  filter: PaymentMessageFilter,
+  page: Page,
+): Promise<PaymentMessage[]> {
+  const { party, externalId, ...others } = filter;
+  const { text, values } = newestFirst(
+    messages,
+    {
+      ...others,
+      ...(party && { party: columnOf(party) }),
+      ...(externalId !== undefined && { exactly: { external_id: externalId } }),
+    },
+    page,
+  );
+  const statement = {
+    name: "",
+    // As `messageJoins`, but for the page's rows and no others, however small the planner takes the tables for.
+    text: `
+      with page as materialized (${text})
+      select ${messageColumns} from page
+      cross join lateral (select * from payment_message where guid = page.guid offset 0) m
+      cross join lateral (select ultimate_creditor from payment_order where guid = m.order_guid offset 0) o
+      join participant merchant on merchant.guid = m.merchant_guid
+      join participant debtor_agent on debtor_agent.guid = m.debtor_agent_guid
+      join participant creditor_agent on creditor_agent.guid = m.creditor_agent_guid
+      order by m.guid desc`,
+  };
+  return (await context.db.sql<PaymentMessageRow>(statement, values)).map(toPaymentMessage);
+}

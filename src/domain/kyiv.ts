@@ -1,0 +1,17 @@
+const kyivHour = new Intl.DateTimeFormat("en-GB", { timeZone: "Europe/Kyiv", hour: "2-digit", hourCycle: "h23" });
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+/** Kyiv is two or three hours ahead of UTC, and its clocks change at three at night: midnight is always unambiguous. */
+export function kyivMidnight(date: string): Date {
+  const utcMidnight = Date.parse(`${date}T00:00:00Z`);
+  if (Number.isNaN(utcMidnight)) return new Date(Number.NaN);
+  const candidates = [3, 2].map((hours) => new Date(utcMidnight - hours * hourMs));
+  return candidates.find((instant) => Number(kyivHour.format(instant)) === 0) ?? new Date(utcMidnight - 2 * hourMs);
+}
+
+/** From when until when a calendar day YYYY-MM-DD is in Kyiv: 23, 24 or 25 hours. */
+export function kyivDay(date: string): { since: Date; until: Date } {
+  const next = new Date(Date.parse(`${date}T00:00:00Z`) + dayMs).toISOString().slice(0, 10);
+  return { since: kyivMidnight(date), until: kyivMidnight(next) };
+}
