@@ -46,6 +46,12 @@ export const steps: readonly Step[] = [
     whatToDo: "Add what is new beside what clients already use; docs/compatibility.md says what breaks.",
   },
   {
+    group: "openapi",
+    name: "example tokens are signed anew from their claims",
+    command: ["node", "scripts/example-tokens.ts", "--check"],
+    whatToDo: "Run `node scripts/run.mjs scripts/example-tokens.ts --write`.",
+  },
+  {
     group: "types",
     name: "types",
     // Of the two that are installed the quick one; openapi-typescript needs the other.

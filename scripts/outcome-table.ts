@@ -1,13 +1,15 @@
 /**
- * Renders the callback tables of src/domain/callback.ts as markdown. `node scripts/outcome-table.ts` prints them;
+ * Renders the contract's tables of callbacks, as src/domain/callback.ts decides by them, as markdown. `node scripts/outcome-table.ts` prints them;
  * `--write` puts them between the markers of docs/callbacks.md, and a test holds that file to the tables.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { callbackWords } from "../gen/rest/webhooks.ts";
 import {
   CALLBACK_KINDS,
   type CallbackKind,
   defaultRetryPolicy,
+  EFFECTS,
   type Effect,
   OUTCOMES,
   type Outcome,
@@ -82,6 +84,12 @@ export function outcomeTableMarkdown(): string {
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
+/** What the ends of callbacks do to payments, in the contract's sentences. */
+export function effectListMarkdown(): string {
+  const named = EFFECTS.filter((effect) => effect !== "none");
+  return named.map((effect) => `- \`${effect}\`: ${callbackWords.effect[effect]}`).join("\n");
+}
+
 export function retryTableMarkdown(): string {
   const { waitsMs, maxAttempts } = defaultRetryPolicy;
   const waits = Array.from(
@@ -101,7 +109,7 @@ export function renewCallbacksPage(page: string): string {
   const [before, rest] = page.split(BEGIN);
   const after = rest?.split(END)[1];
   if (before === undefined || after === undefined) throw new Error(`docs/callbacks.md has lost its marker ${BEGIN}`);
-  return `${before}${BEGIN}\n\n${outcomeTableMarkdown()}\n\n${retryTableMarkdown()}\n\n${END}${after}`;
+  return `${before}${BEGIN}\n\n${outcomeTableMarkdown()}\n\n${effectListMarkdown()}\n\n${retryTableMarkdown()}\n\n${END}${after}`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -8,28 +8,46 @@ import { deprecationOf, type MaybeDeprecated } from "./deprecation.ts";
 type Schema = { [keyword: string]: unknown };
 type Parameter = { name: string; in: string; required?: boolean; schema: Schema };
 type Content = { [mediaType: string]: { schema?: Schema } };
-type Response = { content?: Content };
-type Operation = MaybeDeprecated & {
+export type Response = {
+  content?: Content;
+  headers?: { [name: string]: { $ref?: string } };
+  "x-dcm-codes"?: readonly string[];
+};
+export type Operation = MaybeDeprecated & {
   security?: unknown[];
   "x-access"?: readonly string[];
+  "x-dcm-error-texts"?: { [code: string]: string };
+  /** Codes by status, beside those that a shared response has. */
+  "x-dcm-codes"?: { readonly [status: string]: readonly string[] };
   parameters?: Parameter[];
   requestBody?: { required?: boolean; content: Content };
   responses: { [status: string]: Response };
 };
 export type OpenapiDocument = {
+  "x-example-keys": { [party: string]: unknown };
   paths: { [path: string]: { [method: string]: Operation } };
   components: { schemas: { [name: string]: Schema } };
+  "x-dcm-limits": { readonly [name: string]: { value: number } };
 };
 
 /** The payloads of tokens: validated after the signature, apart from the body. CallbackClaims is only a part of others. */
 const claimsSchemas = /(?<!^Callback)Claims$|^ExpirationBody$/;
-const ownKeywords = ["x-dcm-code", "x-dcm-closed", "x-dcm-problem", "x-enumDescriptions", "x-jwt-claims", "example"];
+const ownKeywords = [
+  "x-dcm-code",
+  "x-dcm-closed",
+  "x-dcm-error-texts",
+  "x-dcm-problem",
+  "x-enumDescriptions",
+  "x-enum-varnames",
+  "x-jwt-claims",
+  "example",
+];
 const documentId = "dcm";
 const methods = ["get", "put", "post", "delete", "patch"];
 
-type Route = { path: string; method: string; operation: Operation; parameters: Parameter[]; body?: Content };
+export type Route = { path: string; method: string; operation: Operation; parameters: Parameter[]; body?: Content };
 
-function routes(document: OpenapiDocument): Route[] {
+export function routes(document: OpenapiDocument): Route[] {
   return Object.entries(document.paths).flatMap(([path, item]) =>
     methods.flatMap((method): Route[] => {
       const operation = item[method];
@@ -42,7 +60,7 @@ function routes(document: OpenapiDocument): Route[] {
 }
 
 /** Follows `$ref` inside the document, as often as it takes. */
-function resolved<T>(document: OpenapiDocument, value: unknown): T {
+export function resolved<T>(document: OpenapiDocument, value: unknown): T {
   let current = value;
   while (typeof current === "object" && current !== null && "$ref" in current) {
     const steps = String(current.$ref).replace(/^#\//, "").split("/");
@@ -245,6 +263,59 @@ function claimsRow(document: OpenapiDocument, name: string): string {
   return `  ${name}: { validate: check<components["schemas"]["${name}"]>(validators.${name}), codes: ${codes}, texts: ${texts} },`;
 }
 
+/** The public keys of the examples, whose private halves everybody has. */
+export function exampleKeysModule(document: OpenapiDocument): string {
+  const { description: _prose, ...keys } = document["x-example-keys"];
+  return `/** The keys that sign the contract's examples. Their private halves are published, so they prove nothing. */
+export const exampleKeys = ${JSON.stringify(keys, null, 2)} as const;
+`;
+}
+
+/** What refusals say letter by letter, by code; what an operation says otherwise, by operation and code. */
+export function errorTextsModule(document: OpenapiDocument): string {
+  const texts = document.components.schemas.ErrorCode?.["x-dcm-error-texts"];
+  const ofOperations = routes(document).flatMap(({ operation }) => {
+    const own = operation["x-dcm-error-texts"];
+    return own ? [[operation.operationId, own]] : [];
+  });
+  return `/** What a refusal says letter by letter, by its code. */
+export const errorTexts = ${JSON.stringify(texts, null, 2)} as const;
+
+/** What an operation says otherwise. */
+export const operationErrorTexts = ${JSON.stringify(Object.fromEntries(ofOperations), null, 2)} as const;
+`;
+}
+
+/** The name under which answers have a shared header; throws where an answer lacks it, and where it has two names. */
+function headerName(document: OpenapiDocument, component: string): string {
+  const names = new Set<string | undefined>();
+  for (const { operation } of routes(document)) {
+    for (const response of Object.values(operation.responses)) {
+      const { headers = {} } = resolved<Response>(document, response);
+      names.add(Object.keys(headers).find((name) => headers[name]?.$ref === `#/components/headers/${component}`));
+    }
+  }
+  const [name, ...others] = names;
+  if (name === undefined || others.length > 0) throw new Error(`the header ${component} is not that of every answer`);
+  return name;
+}
+
+/** The headers that every answer has, with the value that most answers allow alone: what an answer says otherwise is its own. */
+function constantHeaders(document: OpenapiDocument): { [name: string]: string } {
+  const answers = routes(document).flatMap(({ operation }) =>
+    Object.values(operation.responses).map((response) => resolved<Response>(document, response).headers ?? {}),
+  );
+  const names = Object.keys(answers[0] ?? {}).filter((name) => answers.every((headers) => name in headers));
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const values = answers.map((headers) => resolved<{ schema: Schema }>(document, headers[name]).schema.const);
+      const times = (value: unknown) => values.filter((other) => other === value).length;
+      const usual = values.toSorted((one, other) => times(other) - times(one))[0];
+      return typeof usual === "string" ? [[name, usual]] : [];
+    }),
+  );
+}
+
 export function operationsModule(document: OpenapiDocument): string {
   const all = routes(document);
   const words = ownWords(document.components.schemas, "#/components/schemas");
@@ -340,10 +411,21 @@ type Stream<Kind> = [Kind] extends [never] ? never : { stream: Kind };
 /** These follow from the route table, whatever the handler does. */
 type HeadersOfRoute = "Deprecation" | "Sunset" | "Link";
 
-/** The documented headers of an answer, which are its handler's concern. */
-type AnswerHeaders<Headers> = {
-  [Name in keyof Headers as string extends Name ? never : Exclude<Name, HeadersOfRoute>]: Headers[Name];
-};
+/** Headers that an answer always has with the same value, unless the contract says otherwise at it. */
+export const constantHeaders = ${JSON.stringify(constantHeaders(document))} as const;
+
+/** Carries the identifier of each request. */
+export const requestIdHeader = ${JSON.stringify(headerName(document, "RequestId"))};
+
+/** The headers of an answer that are its handler's concern: not those that the server gives to all. */
+type OwnHeader<Name, Value> = string extends Name
+  ? never
+  : Name extends typeof requestIdHeader | HeadersOfRoute
+    ? never
+    : Name extends keyof typeof constantHeaders
+      ? Value extends (typeof constantHeaders)[Name] ? never : Name
+      : Name;
+type AnswerHeaders<Headers> = { [Name in keyof Headers as OwnHeader<Name, Headers[Name]>]: Headers[Name] };
 
 type WithHeaders<Headers> = keyof Headers extends never ? unknown : { headers: Headers };
 

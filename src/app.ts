@@ -1,10 +1,10 @@
 import { mkdir, readFile } from "node:fs/promises";
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Code, type Transport } from "@connectrpc/connect";
 import { v7 as uuidV7 } from "uuid";
+import { limits } from "../gen/rest/limits.ts";
 import { createAddressGuard } from "./callbacks/address.ts";
 import { createCallbackClient } from "./callbacks/client.ts";
 import { fetchKeySet, keysOf } from "./callbacks/keySet.ts";
@@ -32,6 +32,7 @@ import type { CallbackQueue } from "./queue/queue.ts";
 import { createRabbitmqQueue } from "./queue/rabbitmq.ts";
 import { buildTopology } from "./queue/topology.ts";
 import type { DependencyState } from "./rest/context.ts";
+import { createRestServer } from "./rest/httpServer.ts";
 import { createRestApp } from "./rest/server.ts";
 import { type CoreClients, createClients, inProcessTransport, remoteTransport } from "./rpc/clients.ts";
 import { startRpcServer } from "./rpc/server.ts";
@@ -155,7 +156,7 @@ async function startDelivery(run: Run, { core, queue, platformKeys }: LocalCore)
 const signerOf = (config: Config, { sign }: PlatformKeys) => ({ issuer: configuredUrlOf(config), sign });
 
 /** A test is answered with up to eight signatures, which are kept whole. */
-const keptPingBytes = 65_536;
+const keptPingBytes = limits.callbackAnswerBytes;
 
 function startPing({ config, guard, parts, started }: Run, platformKeys: PlatformKeys, now: () => Date) {
   const { attemptTimeoutMs } = config.retryPolicy;
@@ -375,8 +376,7 @@ async function startRest(run: Run, { clients, ready, clock }: RestNeeds): Promis
     tracing,
     openapiPath: join(import.meta.dirname, "../openapi/dcm.v1.yaml"),
   });
-  const timeouts = { keepAliveTimeout: 65_000, requestTimeout: 30_000, headersTimeout: 20_000 };
-  const server = createServer(timeouts, app);
+  const server = createRestServer(app, log);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ port: config.restPort, host: config.restHost, backlog: connectionBacklog }, () => resolve());

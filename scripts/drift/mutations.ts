@@ -220,7 +220,7 @@ function dropped(document: Node): AtDepth[] {
 }
 
 /** Nothing in the program is written from these, field by field. */
-const untied = ["CallbackClaims", "PayOutClaims", "CreditClaims"];
+const untied: readonly string[] = [];
 
 /** Each kind of answer, and of claims that a callback tells, has a field more, which nobody fills. */
 function added(document: Node): AtDepth[] {

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { limits } from "../../gen/rest/limits.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import { type CallbackUrlName, callbackUrlNames, isGood, jwksOf, type PublicJwk } from "../domain/participant.ts";
 import { verifyJws } from "../sdk/jws.ts";
@@ -18,7 +19,7 @@ export type PingResult = Omit<PingAnswer, "body"> & {
 /** Of an answer no more is shown. */
 const shownChars = 4_096;
 /** As many proofs are looked at: one for each key that a participant can have. */
-const maxProofs = 8;
+const maxProofs = limits.pingProofs;
 
 /** Tests every callback URL of a participant; each address once. */
 export async function pingParticipant(context: CoreContext, guid: string): Promise<PingResult[] | Refusal> {

@@ -1,3 +1,4 @@
+import { limits } from "../../gen/rest/limits.ts";
 import { type Refusal, refuse } from "./errors.ts";
 import { clockToleranceMs } from "./order.ts";
 
@@ -5,7 +6,7 @@ import { clockToleranceMs } from "./order.ts";
 export type AccessToken = { jti: string; issuedAt: Date; requestDigest: Uint8Array };
 
 /** How long after its `iat` an access token is accepted (wire-contract section 3). */
-export const accessTokenMaxAgeMs = 300_000;
+export const accessTokenMaxAgeMs = limits.accessTokenAgeSeconds * 1000;
 
 /** So long a used token is remembered after its `iat`: as long as it could be accepted, and a little longer. */
 export const accessTokenMemoryMs = accessTokenMaxAgeMs + clockToleranceMs;

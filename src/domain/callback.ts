@@ -3,21 +3,15 @@
  * is data with pure functions over it: time and counts come in as arguments.
  */
 
+import { callbackKinds, outcomeRows, reasons, retryPolicy } from "../../gen/rest/webhooks.ts";
 import type { OrderStatus } from "./order.ts";
 import type { PaymentMessageStatus } from "./paymentMessage.ts";
 
-export const CALLBACK_KINDS = [
-  "pay_in_bank",
-  "pay_in_merchant",
-  "pay_out",
-  "credit",
-  /** The payment is rejected, and not by a clear no of the recipient bank: it must release what it may have booked. */
-  "pay_in_bank_reject",
-  /** The payment is rejected, and not by a clear no of the merchant: it may believe that its order can be paid, or is. */
-  "pay_in_merchant_reject",
-  "expiration",
-  "gross_settlement",
-] as const;
+/**
+ * Every kind, as the contract lists them at its webhooks. A reject tells that a payment is canceled to whoever may believe
+ * otherwise.
+ */
+export const CALLBACK_KINDS = callbackKinds;
 export type CallbackKind = (typeof CALLBACK_KINDS)[number];
 
 export const CALLBACK_STATES = [
@@ -101,11 +95,14 @@ export type RetryPolicy = {
  * 303 s, not counting the attempts' own time (at most 11 × 10 s) and the turns of the queues.
  */
 export const defaultRetryPolicy: RetryPolicy = {
-  waitsMs: [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000],
-  maxAttempts: 11,
-  attemptTimeoutMs: 10_000,
-  maxRetryAfterMs: 60_000,
+  waitsMs: retryPolicy.waits_seconds.map((seconds) => seconds * 1_000),
+  maxAttempts: retryPolicy.max_attempts,
+  attemptTimeoutMs: retryPolicy.attempt_timeout_seconds * 1_000,
+  maxRetryAfterMs: retryPolicy.max_retry_after_seconds * 1_000,
 };
+
+/** Longer than any attempt may take, and short enough that a captured token is soon worthless. */
+export const callbackTokenLifeSeconds = retryPolicy.token_life_seconds;
 
 /** The least wait before the next attempt, after `attempt` (counted from 1); never shorter than what the receiver asked for. */
 export function retryDelayMs(policy: RetryPolicy, attempt: number, retryAfterMs: number): number {
@@ -135,42 +132,11 @@ export type OutcomeRow = {
   end: { state: "delivered" | "failed" | "review"; effect: Effect };
 };
 
-const delivered = (effect: Effect): OutcomeRow => ({ retry: "never", end: { state: "delivered", effect } });
-const rejects = (retry: OutcomeRow["retry"], effect: Effect): OutcomeRow => ({
-  retry,
-  end: { state: "failed", effect },
-});
-const reviews = (retry: OutcomeRow["retry"]): OutcomeRow => ({ retry, end: { state: "review", effect: "none" } });
-
 /** Outcomes fall into three classes: the receiver said yes, it said no, or it said nothing that counts. */
 export type OutcomeClass = "accepted" | "refused" | "unanswered";
 
-const rowsByClass = {
-  pay_in_bank: {
-    accepted: delivered("advance"),
-    refused: rejects("never", "reject_by_bank_answer"),
-    unanswered: rejects("always", "reject_by_bank_silence"),
-  },
-  pay_in_merchant: {
-    accepted: delivered("succeed"),
-    refused: rejects("never", "reject_by_merchant_answer"),
-    unanswered: rejects("always", "reject_by_merchant_silence"),
-  },
-  pay_out: {
-    accepted: delivered("none"),
-    refused: reviews("after_first_refusal"),
-    unanswered: reviews("always"),
-  },
-  credit: {
-    accepted: delivered("none"),
-    refused: reviews("after_first_refusal"),
-    unanswered: reviews("always"),
-  },
-  pay_in_bank_reject: { accepted: delivered("none"), refused: reviews("always"), unanswered: reviews("always") },
-  pay_in_merchant_reject: { accepted: delivered("none"), refused: reviews("always"), unanswered: reviews("always") },
-  expiration: { accepted: delivered("none"), refused: reviews("always"), unanswered: reviews("always") },
-  gross_settlement: { accepted: delivered("none"), refused: reviews("always"), unanswered: reviews("always") },
-} satisfies Record<CallbackKind, Record<OutcomeClass, OutcomeRow>>;
+/** The contract's table; a word in it that is none of those above does not compile. */
+const rowsByClass: Record<CallbackKind, Record<OutcomeClass, OutcomeRow>> = outcomeRows;
 
 export const outcomeClasses = {
   accepted: "accepted",
@@ -240,16 +206,23 @@ function mayRetry(row: OutcomeRow, input: AttemptInput): boolean {
 
 // ---------------------------------------------------------------------------------------------------------------- cascade
 
-export const PAY_OUT_SUCCESS_REASON =
-  "Payment message is approved by the receiver's bank. Merchant is informed by the callback";
-export const PAY_OUT_REJECT_BY_MERCHANT_REASON = "No response on the callback from the merchant";
-export const PAY_OUT_REJECT_BY_BANK_SILENCE_REASON = "No response on the callback from the receiver's bank";
-export const PAY_OUT_REJECT_BY_BANK_ANSWER_REASON = "Payment message is rejected by the receiver's bank";
-export const CREDIT_REASON = "Credit is allowed";
-export const EXPIRATION_REASON = "Order is expired";
-export const EXPIRATION_CODE = 4001;
+// The exact texts are the contract's.
+export const PAY_OUT_SUCCESS_REASON = reasons.PayOutSuccessReason;
+export const PAY_OUT_REJECT_BY_MERCHANT_REASON = reasons.RejectReason.merchant;
+export const PAY_OUT_REJECT_BY_BANK_SILENCE_REASON = reasons.RejectReason.bank_silence;
+export const PAY_OUT_REJECT_BY_BANK_ANSWER_REASON = reasons.RejectReason.bank_answer;
+export const CREDIT_REASON = reasons.CreditReason;
+export const EXPIRATION_REASON = reasons.OrderExpiredReason;
 /** What GET of a payment message says once it succeeded. */
-export const PAYMENT_MESSAGE_SUCCESS_REASON = "Payment message is approved";
+export const PAYMENT_MESSAGE_SUCCESS_REASON = reasons.PaymentMessageSuccessReason;
+
+export type RejectReason = (typeof reasons.RejectReason)[keyof typeof reasons.RejectReason];
+/** What a callback may say as its reason. */
+export type CallbackReason =
+  | RejectReason
+  | typeof PAY_OUT_SUCCESS_REASON
+  | typeof CREDIT_REASON
+  | typeof EXPIRATION_REASON;
 
 export type CallbackRole = "initiator_bank" | "recipient_bank" | "merchant";
 type CallbackStatus = "success" | "reject";
@@ -258,21 +231,21 @@ type FollowingCallback = {
   kind: CallbackKind;
   role: CallbackRole;
   status: CallbackStatus;
-  reasonText?: string;
+  reasonText?: CallbackReason;
 };
 
 export type Following = {
   callbacks: readonly FollowingCallback[];
   messageStatus?: PaymentMessageStatus;
   /** What GET of the payment message gives as its reason from now on. */
-  messageReasonText?: string;
+  messageReasonText?: RejectReason | typeof PAYMENT_MESSAGE_SUCCESS_REASON;
   orderStatus?: OrderStatus;
 };
 
 /** The effects of callbacks, and the two events that start a cascade by themselves. */
 export type CascadeEvent = Effect | "submit" | "expire";
 
-function rejection(reasonText: string, ...others: FollowingCallback[]): Following {
+function rejection(reasonText: RejectReason, ...others: FollowingCallback[]): Following {
   return {
     callbacks: [{ kind: "pay_out", role: "initiator_bank", status: "reject", reasonText }, ...others],
     messageStatus: "reject",

@@ -3,8 +3,10 @@
  * units with at most two decimals. The bridge between them is text, never float arithmetic: 0.29 * 100 is not 29.
  */
 
+import { limits } from "../../gen/rest/limits.ts";
+
 /** 999 999 999.99 in minor units: far below Number.MAX_SAFE_INTEGER, so `number` holds every amount exactly. */
-export const MAX_AMOUNT_MINOR = 99_999_999_999;
+export const MAX_AMOUNT_MINOR = Math.round(limits.amountMax * 100);
 
 const MINOR_DIGITS = 2;
 
@@ -12,7 +14,7 @@ export type AmountProblem = "NOT_A_NUMBER" | "NOT_POSITIVE" | "TOO_MANY_DECIMALS
 export type ParsedAmount = { ok: true; amountMinor: number } | { ok: false; problem: AmountProblem };
 
 /** 70 368 744 177 663.99 in minor units: up to 2^46 major units the doubles lie less than a minor one apart. */
-export const MAX_TOTAL_MINOR = 2 ** 46 * 100 - 1;
+export const MAX_TOTAL_MINOR = Math.round(limits.registerTotalMax * 100);
 
 /**
  * Reads a JSON number by its shortest decimal text. JavaScript writes an exponent only below 1e-6 and from 1e21 up:

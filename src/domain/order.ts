@@ -1,3 +1,4 @@
+import { limits } from "../../gen/rest/limits.ts";
 import { type Refusal, type RefusalReason, refuse } from "./errors.ts";
 import { currencyProblem, MAX_AMOUNT_MINOR } from "./money.ts";
 import type { ParticipantStatus } from "./participant.ts";
@@ -56,21 +57,21 @@ export type OrderCancellation = {
 };
 
 /** How far ahead an order may expire where a deployment says nothing else (wire-contract section 3): a year, in leap years too. */
-export const defaultOrderLifeDays = 366;
+export const defaultOrderLifeDays = limits.orderLifeDays;
 
 export const orderLifeMs = (days: number) => days * 24 * 60 * 60 * 1000;
 
 /** How far the merchant's clock may run ahead of ours. */
-export const clockToleranceMs = 30_000;
+export const clockToleranceMs = limits.clockToleranceSeconds * 1000;
 
 /** Texts, how long they may be, and as what they are refused; undefined where the order has no such text. */
 const texts: ReadonlyArray<
   [field: string, limit: number, reason: RefusalReason, value: (order: OrderRequest) => string | undefined]
 > = [
-  ["ref", 140, "INVALID_REQUEST", (order) => order.ref],
-  ["prp", 420, "INVALID_PURPOSE", (order) => order.purpose],
-  ["fri.frn", 140, "INVALID_REQUEST", (order) => order.ultimateCreditor?.name],
-  ["fri.frc", 20, "INVALID_REQUEST", (order) => order.ultimateCreditor?.taxNumber],
+  ["ref", limits.refChars, "INVALID_REQUEST", (order) => order.ref],
+  ["prp", limits.purposeChars, "INVALID_PURPOSE", (order) => order.purpose],
+  ["fri.frn", limits.nameChars, "INVALID_REQUEST", (order) => order.ultimateCreditor?.name],
+  ["fri.frc", limits.taxCodeChars, "INVALID_REQUEST", (order) => order.ultimateCreditor?.taxNumber],
 ];
 
 /**

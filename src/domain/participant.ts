@@ -1,3 +1,4 @@
+import { limits } from "../../gen/rest/limits.ts";
 import { type Refusal, refuse } from "./errors.ts";
 import { ibanProblem, ibanSentence } from "./iban.ts";
 import { isWebUrl, textRefusal } from "./text.ts";
@@ -36,7 +37,7 @@ export const keyUses = ["sig", "enc"] as const;
 export type KeyUse = (typeof keyUses)[number];
 
 /** At most so many keys that are good at the same time, of one use: the one in use, the next one, and two by mistake. */
-const maxKeysAtOnce = 4;
+const maxKeysAtOnce = limits.keysAtOnce;
 
 /** Of keys that are good at the same time so many may have one name: the old and the new one of a rotation that keeps it. */
 export const maxKeysOfOneKid = 2;
@@ -120,14 +121,16 @@ export function statedKeysOf(participant: Pick<Participant, "keys">): StatedKeys
   return { signingJwks: jwksOf(participant, "sig"), encryptionJwk: jwksOf(participant, "enc")[0] ?? null };
 }
 
+const uidPattern = new RegExp(`^[^\\p{Cc}\\p{Cs}]{1,${limits.uidChars}}$`, "u");
+
 /** An opaque name of a merchant: 1 to 64 characters, none of them a control character or half of one. */
 export function isUid(value: unknown): value is string {
-  return typeof value === "string" && /^[^\p{Cc}\p{Cs}]{1,64}$/u.test(value);
+  return typeof value === "string" && uidPattern.test(value);
 }
 
-const limits: ReadonlyArray<[keyof StatedParticipant, number]> = [
-  ["name", 140],
-  ["taxCode", 20],
+const textLimits: ReadonlyArray<[keyof StatedParticipant, number]> = [
+  ["name", limits.nameChars],
+  ["taxCode", limits.taxCodeChars],
   ["email", 254],
   ["deepLinkPrefix", 500],
   ["logoUrl", 500],
@@ -150,7 +153,7 @@ const documentedName: Partial<Record<keyof Participant, string>> = {
  */
 export function statedProblem(participant: StatedParticipant, before?: StatedParticipant): Refusal | undefined {
   if (participant.name === "") return refuse("INVALID_REQUEST", "name is missing", { field: "name" });
-  for (const [field, limit] of limits) {
+  for (const [field, limit] of textLimits) {
     const value = participant[field];
     if (typeof value !== "string" || value === "" || value === before?.[field]) continue;
     const problem = textRefusal("INVALID_REQUEST", documentedName[field] ?? field, value, limit);

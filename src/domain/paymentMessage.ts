@@ -1,3 +1,4 @@
+import { limits } from "../../gen/rest/limits.ts";
 import { type AccessToken, accessTokenProblem, type UsedFor } from "./accessToken.ts";
 import { type Refusal, type RefusalReason, refuse } from "./errors.ts";
 import { ibanProblem, ibanSentence } from "./iban.ts";
@@ -125,19 +126,19 @@ type TextField = [
 
 /** Texts, and how long they may be. */
 const texts: readonly TextField[] = [
-  ["jti", 128, "INVALID_REQUEST", (message) => message.jti],
-  ["payment_message_external_id", 64, "INVALID_EXTERNAL_ID", (message) => message.externalId],
-  ["purpose", 420, "INVALID_PURPOSE", (message) => message.purpose],
+  ["jti", limits.jtiChars, "INVALID_REQUEST", (message) => message.jti],
+  ["payment_message_external_id", limits.externalIdChars, "INVALID_EXTERNAL_ID", (message) => message.externalId],
+  ["purpose", limits.purposeChars, "INVALID_PURPOSE", (message) => message.purpose],
 ];
 
 /** What must be there, and how long it may be; ciphertexts mean nothing to the platform. */
 const ciphertexts: readonly TextField[] = [
-  ["debtor.debtor_name", 4096, "INVALID_DEBTOR_NAME", (message) => message.debtorName],
-  ["debtor.debtor_id", 4096, "INVALID_DEBTOR_ID", (message) => message.debtorTaxNumber],
-  ["creditor.creditor_name", 4096, "INVALID_CREDITOR_NAME", (message) => message.creditorName],
-  ["creditor.creditor_id", 4096, "INVALID_CREDITOR_ID", (message) => message.creditorTaxNumber],
+  ["debtor.debtor_name", limits.ciphertextChars, "INVALID_DEBTOR_NAME", (message) => message.debtorName],
+  ["debtor.debtor_id", limits.ciphertextChars, "INVALID_DEBTOR_ID", (message) => message.debtorTaxNumber],
+  ["creditor.creditor_name", limits.ciphertextChars, "INVALID_CREDITOR_NAME", (message) => message.creditorName],
+  ["creditor.creditor_id", limits.ciphertextChars, "INVALID_CREDITOR_ID", (message) => message.creditorTaxNumber],
   ["encryption.nonce", 64, "INVALID_NONCE", (message) => message.nonce],
-  ["encryption.encrypted_key", 1368, "INVALID_ENCRYPTED_KEY", (message) => message.encryptedKey],
+  ["encryption.encrypted_key", limits.encryptedKeyChars, "INVALID_ENCRYPTED_KEY", (message) => message.encryptedKey],
 ];
 
 function contentProblem(request: PaymentMessageRequest, now: Date, supported: readonly string[]): Refusal | undefined {

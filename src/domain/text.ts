@@ -1,3 +1,4 @@
+import { limits } from "../../gen/rest/limits.ts";
 import { type Refusal, type RefusalReason, refuse } from "./errors.ts";
 
 /**
@@ -47,7 +48,7 @@ export function lengthOf(text: string): number {
   return length;
 }
 
-const MAX_WEB_URL_CHARACTERS = 2000;
+const MAX_WEB_URL_CHARACTERS = limits.orderUrlChars;
 
 /**
  * Whether a browser may be sent there: an http or https URL that says where it leads. A name and password before the host only

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import { type OperationId, operations } from "../../gen/rest/operations.ts";
+import { type OperationId, operations, requestIdHeader } from "../../gen/rest/operations.ts";
 import type { RestDeps } from "./context.ts";
-import { errorAnswer, RestRefusal } from "./errors.ts";
+import { errorFamilyOf, RestRefusal, wholeAnswer } from "./errors.ts";
 import { noteArrival, timer } from "./requestLog.ts";
 
 /** Requests that one process works on at a time; at two thousand a second this many take a quarter of a second. */
@@ -32,9 +32,6 @@ const admittedInTurn = (() => {
 })();
 
 export const waitsForItsTurn = (url: string): boolean => admittedInTurn.test(url);
-
-/** No answer may be cached or taken for something else than it says. */
-export const alwaysHeaders = { "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store" };
 
 /** How each request that is worked on leaves its place. */
 const places = new WeakMap<ServerResponse, () => void>();
@@ -97,18 +94,15 @@ export function admitAtMost(deps: RestDeps, application: RequestListener): Reque
 }
 
 function busyAnswer({ log, requestDone }: RestDeps): RequestListener {
-  const { status, headers, body } = errorAnswer(new RestRefusal("OVERLOADED"), undefined);
-  const text = JSON.stringify(body);
-  const usual = {
-    ...headers,
-    ...alwaysHeaders,
-    "Content-Type": "application/json; charset=utf-8",
-    "Content-Length": Buffer.byteLength(text),
+  const answers = {
+    ErrorAnswer: wholeAnswer(new RestRefusal("OVERLOADED"), "/"),
+    SettlementErrorAnswer: wholeAnswer(new RestRefusal("OVERLOADED"), operations.listGrossSettlements.path),
   };
   return (request, response) => {
     const requestId = randomUUID();
     const durationMs = timer(request)();
-    response.writeHead(status, { ...usual, "X-Request-Id": requestId }).end(text);
+    const { status, headers, text } = answers[errorFamilyOf(request.url ?? "")];
+    response.writeHead(status, { ...headers, [requestIdHeader]: requestId }).end(text);
     log.info({ method: request.method, route: "none", status, durationMs, requestId }, "request");
     requestDone?.("none", status, durationMs);
   };

@@ -7,6 +7,7 @@ import type { ParticipantService } from "../../gen/dcm/v1/participant_service_pb
 import type { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import type { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
 import type { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import { limits } from "../../gen/rest/limits.ts";
 import type { components } from "../../gen/rest/types.ts";
 import type { Tracing } from "../tracing.ts";
 import type { Initiators } from "./initiators.ts";
@@ -58,8 +59,8 @@ export type RequestContext = {
   bankCall: CallMetadata | undefined;
 };
 
-/** Longer than the core needs for anything, shorter than the patience of a caller. */
-const RPC_TIMEOUT_MS = 10_000;
+/** Longer than the core needs for anything, shorter than the patience of a caller (wire contract, section 7, "408"). */
+const RPC_TIMEOUT_MS = limits.answerSeconds * 1000;
 export const rpcOptions = { timeoutMs: RPC_TIMEOUT_MS } as const;
 
 /** How the core is called for a bank: with the bank's token as it arrived, and what the token is judged by. */

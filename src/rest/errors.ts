@@ -1,6 +1,9 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
-import type { OperationId, Whole } from "../../gen/rest/operations.ts";
+import { errorTexts, operationErrorTexts } from "../../gen/rest/errorTexts.ts";
+import { limits } from "../../gen/rest/limits.ts";
+import { constantHeaders, type OperationId, operations, type Whole } from "../../gen/rest/operations.ts";
+import { type RefusalOf, refusals, usualStatuses } from "../../gen/rest/refusals.ts";
 import type { components } from "../../gen/rest/types.ts";
 
 export type ErrorCode = components["schemas"]["ErrorCode"];
@@ -8,91 +11,23 @@ type ErrorBody = Whole<components["schemas"]["ErrorAnswer"]>;
 type SettlementErrorBody = Whole<components["schemas"]["SettlementErrorAnswer"]>;
 type ReasonName = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
 
-/** How a code is answered. Without a text the sentence of whoever refused is used. */
-type Answer = { status: number; text?: string; retryAfterSeconds?: number };
-
-/** Whatever is wrong with a token, people read the same; only the code tells more, to whoever signed it. */
-const invalidCredentials = { status: 401, text: "Access credentials are invalid" } as const satisfies Answer;
-
-/** Every refusal of the REST edge: one row per documented code (wire contract, section 4). */
-const answers = {
-  INVALID_DEBTOR_ACCOUNT: { status: 400 },
-  INVALID_CREDITOR_ACCOUNT: { status: 400 },
-  INVALID_NONCE: { status: 400 },
-  INVALID_ENCRYPTED_KEY: { status: 400 },
-  INVALID_DEBTOR_NAME: { status: 400 },
-  INVALID_DEBTOR_ID: { status: 400 },
-  INVALID_DEBTOR_PHONE: { status: 400 },
-  INVALID_CREDITOR_ID: { status: 400 },
-  INVALID_CREDITOR_NAME: { status: 400 },
-  INVALID_CURRENCY: { status: 400 },
-  UNSUPPORTED_CURRENCY: { status: 400 },
-  ORDER_NOT_FOUND: { status: 400 },
-  SENDER_COUNTERPARTY_NOT_FOUND: { status: 400 },
-  RECEIVER_COUNTERPARTY_NOT_FOUND: { status: 400 },
-  EXTERNAL_ID_IS_ALREADY_TAKEN: { status: 409 },
-  ORDER_IS_EXPIRED: { status: 400 },
-  INVALID_EXTERNAL_ID: { status: 400 },
-  INVALID_AMOUNT: { status: 400 },
-  INVALID_PURPOSE: { status: 400 },
-  INVALID_CREATION_DATE: { status: 400 },
-  INVALID_CREATION_TIME: { status: 400 },
-  CREATION_DATE_IS_NOT_PAST: { status: 400 },
-  INVALID_REQUEST: { status: 400 },
-  AUTHORIZATION_FAILED: invalidCredentials,
-  INTERNAL_ERROR: { status: 500, text: "internal error" },
-  REF_IS_ALREADY_TAKEN: { status: 409, text: "order with provided ref already exists" },
-  PAYMENT_MESSAGE_EXISTS: { status: 409, text: "payment message with provided order id already exists" },
-  JTI_IS_ALREADY_TAKEN: { status: 409, text: "payment message with provided jti already exists" },
-  INVALID_EXPIRY: { status: 400 },
-  INVALID_ISSUE_TIME: { status: 400 },
-  PAYMENT_MESSAGE_NOT_FOUND: { status: 400, text: "not found" },
-  REGISTER_NOT_FOUND: { status: 400, text: "not found" },
-  wrong_data: { status: 409 },
-  REGISTER_EMPTY: { status: 400 },
-  REGISTER_INTERNAL: { status: 400 },
-  REGISTER_NOT_INTERNAL: { status: 400 },
-  REGISTER_NOT_PAID: { status: 400 },
-  REGISTER_ALREADY_PAID: { status: 409 },
-  PAYMENT_ID_USED: { status: 409 },
-  STATUS_NOT_FINAL: { status: 400 },
-  FORBIDDEN: { status: 403 },
-  OVERLOADED: { status: 503, text: "the service is busy, try again", retryAfterSeconds: 1 },
-  UNAVAILABLE: { status: 503, text: "the service is unavailable, try again", retryAfterSeconds: 1 },
-  TIMEOUT: { status: 503, text: "the service did not answer in time, try again", retryAfterSeconds: 1 },
-  ROUTE_NOT_FOUND: { status: 404, text: "there is no such path" },
-  METHOD_NOT_ALLOWED: { status: 405, text: "the path does not have this method" },
-  UNSUPPORTED_MEDIA_TYPE: { status: 415 },
-  BODY_TOO_LARGE: { status: 413, text: "the body is larger than 64 KiB" },
-  TOKEN_REPLAYED: invalidCredentials,
-  TOKEN_BODY_MISMATCH: invalidCredentials,
-  TOKEN_INCOMPLETE: invalidCredentials,
-  TOKEN_STALE: invalidCredentials,
-  TOKEN_EXPIRED: invalidCredentials,
-  TOKEN_NOT_YET_VALID: invalidCredentials,
-  TOKEN_AUDIENCE: invalidCredentials,
-  PARTICIPANT_SUSPENDED: { status: 403 },
-  RECEIVER_COUNTERPARTY_SUSPENDED: { status: 400 },
-  INVALID_KEY: { status: 400 },
-  ORDER_IS_BEING_PAID: { status: 409 },
-} as const satisfies Record<ErrorCode, Answer>;
-
-/** As the documents have it: it may have happened all the same, and a repeat hears 208. */
-const timeoutOfWrite: Answer = { status: 408, text: answers.TIMEOUT.text };
-
-/** Where the documents answer a refusal otherwise for one operation. */
-const exceptions: { [Id in OperationId]?: { [Code in ErrorCode]?: Answer } } = {
-  getOrderForBank: {
-    ORDER_NOT_FOUND: {
-      status: 400,
-      text: "func GetMerchantsOrderNbuJSONHandler() failed. Error: failed to get order by ID: get order by guid err: order not found",
-    },
-  },
-  getPaymentMessageByOrder: { ORDER_NOT_FOUND: { status: 400, text: "not found" } },
-  payGrossSettlement: { TIMEOUT: timeoutOfWrite },
-  confirmGrossSettlement: { TIMEOUT: timeoutOfWrite },
-  confirmInternalGrossSettlement: { TIMEOUT: timeoutOfWrite },
+/** The text of a code, where the contract prints none and it is not the sentence of whoever refused. */
+const texts: { readonly [Code in ErrorCode]?: string } = {
+  INTERNAL_ERROR: "internal error",
+  OVERLOADED: "the service is busy, try again",
+  UNAVAILABLE: "the service is unavailable, try again",
+  TIMEOUT: "the service did not answer in time, try again",
+  ROUTE_NOT_FOUND: "there is no such path",
+  METHOD_NOT_ALLOWED: "the path does not have this method",
+  BODY_TOO_LARGE: `the body is larger than ${limits.requestBodyBytes / 1024} KiB`,
+  REQUEST_TIMEOUT: "the request did not arrive in time",
+  EXPECTATION_FAILED: "the only expectation that is met is 100-continue",
+  HEADERS_TOO_LARGE: "the request line and the headers are too large",
+  TOO_MANY_REQUESTS: "too many requests, try again later",
 };
+
+/** After how many seconds a request that was answered with this status can come again. */
+const retryAfterSeconds: { readonly [status: number]: number } = { 503: 1 };
 
 /** Reasons of the core that the documents call otherwise. Those of operators' calls cannot come here: it is a fault of ours. */
 const otherCodes = {
@@ -170,29 +105,58 @@ export function asRefusal(error: unknown, names: Readonly<Record<string, string>
   });
 }
 
+/** What the contract prints letter by letter. */
+function exactText(code: ErrorCode, id: OperationId | undefined): string | undefined {
+  const ofOperations: { [Id in OperationId]?: { [Code in RefusalOf<Id>]?: string } } = operationErrorTexts;
+  const ofOperation: { [Code in ErrorCode]?: string } = (id && ofOperations[id]) ?? {};
+  const usual: { [Code in ErrorCode]?: string } = errorTexts;
+  return ofOperation[code] ?? usual[code];
+}
+
 export type ErrorAnswer = {
   status: number;
   headers: Record<string, string>;
   body: ErrorBody | SettlementErrorBody | Record<string, never>;
 };
 
-/** The answer to a refusal, in the family of the operation that was asked for. */
-export function errorAnswer(
-  refusal: RestRefusal,
-  operation: { id: OperationId; errorFamily: "ErrorAnswer" | "SettlementErrorAnswer" } | undefined,
-): ErrorAnswer {
+type ErrorFamily = (typeof operations)[OperationId]["errorFamily"];
+
+/** Where the paths of gross settlement begin, with as many slashes in front as there may be. */
+const settlementPaths = (() => {
+  const paths = Object.values(operations).flatMap(({ path, errorFamily }) =>
+    errorFamily === "SettlementErrorAnswer" ? [path] : [],
+  );
+  const [shortest = ""] = paths.toSorted((one, other) => one.length - other.length);
+  return new RegExp(`^/*${shortest.replaceAll(/\{\w+\}/g, "[^/]+")}([/?]|$)`, "i");
+})();
+
+/** The form of the refusals below a path, also where no operation is. */
+export const errorFamilyOf = (url: string): ErrorFamily =>
+  settlementPaths.test(url) ? "SettlementErrorAnswer" : "ErrorAnswer";
+
+/** The status that the contract declares for a code of the operation; of one that it does not declare, the usual one. */
+function statusOf(code: ErrorCode, operation: OperationId | undefined): { status: number; isDeclared: boolean } {
+  const ofOperation: { readonly [Code in ErrorCode]?: number } = operation ? refusals[operation] : usualStatuses;
+  const declared = ofOperation[code];
+  return { status: declared ?? usualStatuses[code], isDeclared: declared !== undefined };
+}
+
+/** Whether the contract says that the operation can be refused so; what it does not say is a fault of ours. */
+export const isDeclaredRefusal = ({ code }: RestRefusal, operation: OperationId | undefined): boolean =>
+  statusOf(code, operation).isDeclared;
+
+/** The answer to a refusal, in the family of the path that was asked for. */
+export function errorAnswer(refusal: RestRefusal, url: string, operation?: OperationId): ErrorAnswer {
   const { code, details } = refusal;
-  const row: Answer = (operation && exceptions[operation.id]?.[code]) ?? answers[code];
-  const headers: Record<string, string> =
-    row.retryAfterSeconds === undefined ? {} : { "Retry-After": String(row.retryAfterSeconds) };
-  const text = row.text ?? details.text ?? code;
+  const { status } = statusOf(code, operation);
+  const seconds = retryAfterSeconds[status];
+  const headers: Record<string, string> = seconds === undefined ? {} : { "Retry-After": String(seconds) };
+  const text = exactText(code, operation) ?? texts[code] ?? details.text ?? code;
   // The documents answer an empty object here, and nothing else.
-  if (operation?.id === "getOrderStatus" && code === "ORDER_NOT_FOUND") {
-    return { status: row.status, headers, body: {} };
-  }
-  if (operation?.errorFamily === "SettlementErrorAnswer") {
+  if (operation === "getOrderStatus" && code === "ORDER_NOT_FOUND") return { status, headers, body: {} };
+  if (errorFamilyOf(url) === "SettlementErrorAnswer") {
     const body: SettlementErrorBody = { error: code, description: text };
-    return { status: row.status, headers, body };
+    return { status, headers, body };
   }
   const body: ErrorBody = {
     error: text,
@@ -200,5 +164,13 @@ export function errorAnswer(
     field: details.field || undefined,
     payment_message_guid: details.paymentMessageGuid || undefined,
   };
-  return { status: row.status, headers, body };
+  return { status, headers, body };
+}
+
+/** The same as it is written where Express is not asked; only the identifier of the request is missing. */
+export function wholeAnswer(refusal: RestRefusal, url: string) {
+  const { status, headers, body } = errorAnswer(refusal, url);
+  const text = JSON.stringify(body);
+  const content = { "Content-Type": "application/json; charset=utf-8", "Content-Length": Buffer.byteLength(text) };
+  return { status, headers: { ...headers, ...constantHeaders, ...content }, text };
 }

@@ -1,18 +1,22 @@
 import { isUtf8 } from "node:buffer";
 import { MIMEType } from "node:util";
 import express, { type RequestHandler } from "express";
+import { limits } from "../../gen/rest/limits.ts";
 import { type OperationId, operations } from "../../gen/rest/operations.ts";
 import { RestRefusal } from "./errors.ts";
 import { bodyOf, keepBodyBytes } from "./requestBytes.ts";
 import { validateBareBody } from "./validate.ts";
 
-const MAX_BODY_BYTES = 64 * 1024;
-
 /** Names of UTF-8, and of the part of it that tokens are made of. */
 const charsets = new Set(["utf-8", "utf8", "us-ascii"]);
 
 /** Compressed bodies are refused: 64 KiB of them could be anything when unpacked. */
-const readBytes = express.raw({ limit: MAX_BODY_BYTES, inflate: false, type: () => true, verify: keepBodyBytes });
+const readBytes = express.raw({
+  limit: limits.requestBodyBytes,
+  inflate: false,
+  type: () => true,
+  verify: keepBodyBytes,
+});
 
 /** Reads a body in one of the forms that the contract gives the operation; of one that has none nothing is read. */
 export function bodyReaders(id: OperationId): RequestHandler[] {

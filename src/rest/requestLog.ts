@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { RequestHandler, Response } from "express";
 import type { Logger } from "pino";
-import type { OperationId, operations } from "../../gen/rest/operations.ts";
+import { type OperationId, type operations, requestIdHeader } from "../../gen/rest/operations.ts";
 import type { Tracing } from "../tracing.ts";
 
 /** What the request turned out to be; set by the route, read by the log and by the error answer. */
@@ -68,7 +68,7 @@ export function requestLog(log: Logger, done: RequestObserver = () => {}): Reque
   return (request, response, next) => {
     const elapsedMs = timer(request);
     response.locals.requestId = randomUUID();
-    response.setHeader("X-Request-Id", response.locals.requestId);
+    response.setHeader(requestIdHeader, response.locals.requestId);
     response.once("close", () => {
       const durationMs = elapsedMs();
       const line = {

@@ -1,12 +1,12 @@
 import type { RequestListener } from "node:http";
 import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from "express";
-import { type Handlers, type OperationId, operations } from "../../gen/rest/operations.ts";
+import { constantHeaders, type Handlers, type OperationId, operations } from "../../gen/rest/operations.ts";
 import { noTracing } from "../tracing.ts";
-import { admitAtMost, alwaysHeaders } from "./admission.ts";
+import { admitAtMost } from "./admission.ts";
 import { bankCall } from "./bankCall.ts";
 import type { RequestContext, RestDeps } from "./context.ts";
 import { deprecationHeaders } from "./deprecation.ts";
-import { asRefusal, errorAnswer, RestRefusal } from "./errors.ts";
+import { asRefusal, errorAnswer, isDeclaredRefusal, RestRefusal } from "./errors.ts";
 import { callbackHandlers } from "./handlers/callbacks.ts";
 import { keyHandlers } from "./handlers/keys.ts";
 import { orderHandlers } from "./handlers/orders.ts";
@@ -104,7 +104,7 @@ function mount({ app, deps, initiators, sender }: Mounted, id: OperationId, hand
 }
 
 const setAlwaysHeaders: RequestHandler = (_request, response, next) => {
-  response.set(alwaysHeaders);
+  response.set(constantHeaders);
   next();
 };
 
@@ -127,7 +127,6 @@ function wrongMethod(path: string): RequestHandler {
 
 function begin(response: Response, { status, type, headers = {} }: Answer): Response {
   response.status(status).set("Content-Type", `${type}; charset=utf-8`);
-  if (type === "text/html") response.set(pageHeaders);
   for (const [name, value] of Object.entries(headers)) response.set(name, String(value));
   return response;
 }
@@ -159,15 +158,16 @@ function send(response: Response, text: string): void {
 }
 
 function notModified(response: Response): void {
-  response.status(304).removeHeader("Content-Type");
-  response.end();
+  for (const name of ["Content-Type", ...Object.keys(pageHeaders)]) response.removeHeader(name);
+  response.status(304).end();
 }
 
 function answerError(deps: RestDeps): ErrorRequestHandler {
   return (error: unknown, request: Request, response: Response, _next) => {
     const route = routeOf(response);
     const refusal = asRefusal(error) ?? bodyRefusal(error) ?? new RestRefusal("INTERNAL_ERROR");
-    const context = { err: error, route: route?.path ?? "none", requestId: requestIdOf(response) };
+    const place = { route: route?.path ?? "none", requestId: requestIdOf(response) };
+    const context = { ...place, err: error };
     if (refusal.code === "INTERNAL_ERROR") deps.log.error(context, "a request failed unexpectedly");
     if (response.headersSent) {
       // What is sent cannot be taken back; what is cut off cannot be taken for the whole.
@@ -175,7 +175,13 @@ function answerError(deps: RestDeps): ErrorRequestHandler {
       return void request.socket.destroy();
     }
     response.locals.refusedCode = refusal.code;
-    const answer = errorAnswer(refusal, route);
+    if (!isDeclaredRefusal(refusal, route?.id)) {
+      deps.log.error(
+        { ...context, code: refusal.code },
+        "a refusal that the contract does not declare at its operation",
+      );
+    }
+    const answer = errorAnswer(refusal, request.originalUrl, route?.id);
     response.set(answer.headers);
     send(begin(response, { status: answer.status, type: "application/json" }), JSON.stringify(answer.body));
   };

@@ -21,6 +21,7 @@ import type {
   ListRegisterActsRequest,
   ListRegistersRequest,
 } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import { limits } from "../../gen/rest/limits.ts";
 import type { AuditFilter } from "../core/audit.ts";
 import type { WantedCredential } from "../core/credentials.ts";
 import { isGuid } from "../core/guid.ts";
@@ -85,7 +86,7 @@ export function callbackFilter(filter: PbCallbackFilter | undefined, reader?: Pa
 }
 
 /** About 300 bytes a payment beside its purpose: at most some 2 MB, below the 4 MiB of a gRPC message. */
-export const maxPaymentsInPage = 2_000;
+export const maxPaymentsInPage = limits.registerPaymentsPageMax;
 
 /** Where a page of payments begins; the REST operation names the payment before it, a service sends a token. */
 export function paymentsPage(

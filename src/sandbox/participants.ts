@@ -13,7 +13,7 @@ import {
   type OrderForBank,
 } from "../sdk/platform.ts";
 import { linkOnPage, orderOfLink } from "./deepLinks.ts";
-import { type Call, openInbox } from "./inbox.ts";
+import { CALLBACK_PATHS, type Call, openInbox, type UrlName } from "./inbox.ts";
 import { kyivTime, makeIban, SAMPLE_PAYER } from "./samples.ts";
 
 /** Where the platform is; `keys` replaces the JWKS address where there is none. */
@@ -54,12 +54,15 @@ export async function startBank(options: BankOptions = {}) {
 
   /** Reads the order, encrypts for its bank, and posts the message; `changes` replace claims, right or wrong. */
   async function submits(order: { id: string }, changes: Claims = {}) {
-    const read = await readOrder(order.id);
-    return client().submitPaymentMessage({ ...(await composeMessage(read, bic)), ...changes });
+    return sends(await reads(order), changes);
   }
 
-  async function readOrder(id: string): Promise<OrderForBank> {
+  async function reads({ id }: { id: string }): Promise<OrderForBank> {
     return expectOk(await client().getOrderForBank(id), "The order cannot be read");
+  }
+
+  async function sends(read: OrderForBank, changes: Claims) {
+    return client().submitPaymentMessage({ ...(await composeMessage(read, bic)), ...changes });
   }
 
   return {
@@ -86,9 +89,9 @@ export async function startBank(options: BankOptions = {}) {
      * message goes out, so first of all the order must still be open.
      */
     async pays(order: { id: string }, changes: Claims = {}): Promise<string> {
-      const { status } = await readOrder(order.id);
-      if (status !== "Created") throw new Error(`The order cannot be paid any more: it is ${status}`);
-      return expectOk(await submits(order, changes), "The payment message is refused").guid;
+      const read = await reads(order);
+      if (read.status !== "Created") throw new Error(`The order cannot be paid any more: it is ${read.status}`);
+      return expectOk(await sends(read, changes), "The payment message is refused").guid;
     },
     /** Reads the personal data of a payment message that was encrypted for this bank. */
     decrypts(message: Claims) {
@@ -179,10 +182,9 @@ async function settleIn(options: Common, audience: string) {
 }
 
 type Schemas = components["schemas"];
-type UrlName = "base" | "pay_in" | "pay_out" | "credit" | "expiration" | "gross_settlement";
 
 function callbackUrls(url: string, names: readonly UrlName[]): Partial<Record<UrlName, string>> {
-  return Object.fromEntries(["base" as const, ...names].map((name) => [name, `${url}/${name.replace("_", "-")}`]));
+  return Object.fromEntries(["base" as const, ...names].map((name) => [name, `${url}/${CALLBACK_PATHS[name]}`]));
 }
 
 function composeOrder(wish: OrderWish, now: Date) {

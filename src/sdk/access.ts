@@ -1,13 +1,15 @@
 import { createHash } from "node:crypto";
+import { limits } from "../../gen/rest/limits.ts";
+import { accessHeader } from "../../gen/rest/webhooks.ts";
 import { type Claims, signJws } from "./jws.ts";
 import type { SigningKey } from "./keys.ts";
 
-/** The header that carries the sender's access token, on requests of banks and on callbacks of the platform. */
-export const ACCESS_HEADER = "Cx-Authorization";
+/** The header that carries the access token of a bank. */
+export const ACCESS_HEADER = accessHeader;
 
 /** A token is good for five minutes after it was made; clocks may differ by half a minute. */
-export const ACCESS_MAX_AGE_SECONDS = 300;
-export const ACCESS_TOLERANCE_SECONDS = 30;
+export const ACCESS_MAX_AGE_SECONDS = limits.accessTokenAgeSeconds;
+export const ACCESS_TOLERANCE_SECONDS = limits.clockToleranceSeconds;
 /** Up to 64 printable characters. */
 const JTI = /^[^\p{Cc}\p{Cs}]{1,64}$/u;
 

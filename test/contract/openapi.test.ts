@@ -44,10 +44,6 @@ function nameOf(reference: unknown): string {
   return String(reference).split("/").at(-1) ?? "";
 }
 
-function payload(token: string): unknown {
-  return JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
-}
-
 describe("examples", () => {
   const bodies = all.filter(([pointer, node]) => /\/content\/[^/]+$/.test(pointer) && node.schema !== undefined);
 
@@ -73,29 +69,7 @@ describe("examples", () => {
   });
 
   test.each(Object.keys(claims).filter((name) => name !== "ExpirationBody"))("%s has an example", (name) => {
-    expect(schemas[name]?.examples).toHaveLength(1);
-  });
-
-  test("a token in an example carries the claims that it is documented with", () => {
-    const tokens = bodies.flatMap(([, node]) => {
-      const name = nameOf((node.schema as Node).$ref);
-      if (!name.endsWith("Envelope")) return [];
-      const jwt = (schemas[name] as { properties: { jwt: Node } }).properties.jwt;
-      const target = jwt.$ref ? schemas[nameOf(jwt.$ref)] : jwt;
-      return [{ jwt: (node.example as { jwt: string }).jwt, of: nameOf(target?.["x-jwt-claims"]) }];
-    });
-    const bare = bodies.flatMap(([, node]) => {
-      const name = nameOf((node.schema as Node).$ref);
-      return name.startsWith("Bare")
-        ? examplesIn(node).map((jwt) => ({ jwt: jwt as string, of: nameOf(schemas[name]?.["x-jwt-claims"]) }))
-        : [];
-    });
-    expect(bare).toHaveLength(3);
-    tokens.push(...bare);
-    expect(tokens).toHaveLength(13);
-    for (const { jwt, of } of tokens) {
-      expect(payload(jwt), of).toEqual(examplesOf(of)[0]);
-    }
+    expect(examplesOf(name)).not.toHaveLength(0);
   });
 });
 

@@ -6,12 +6,14 @@ import type { DescService } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { pino } from "pino";
+import { expect } from "vitest";
 import { parse } from "yaml";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { ErrorDetailSchema, type ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
 import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
 import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import { exampleKeys } from "../../gen/rest/exampleKeys.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import type { OrderWithParties } from "../../src/core/orders.ts";
 import type { Order } from "../../src/domain/order.ts";
@@ -26,6 +28,7 @@ import { coreServices } from "../../src/rpc/routes.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
 import { fakeContext, fakePlatformKeys, registered, type Statements } from "../core/identity/fakeContext.ts";
+import { undeclared } from "../support/declared.ts";
 
 export const NOW = new Date("2023-12-10T10:12:12Z");
 export const ORDER_ID = "3aa202bc-6b20-445d-8969-8274b11c66d0";
@@ -104,14 +107,9 @@ export function participants(keys: Keys): [bank: Participant, secondBank: Partic
   ];
 }
 
-/** The key of the documents' samples, with a private member that must never be shown. */
+/** The recipient bank's key of the contract's examples, with a private member that must never be shown. */
 export const exampleKey: PublicJwk = {
-  alg: "RS256",
-  e: "AQAB",
-  n: "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
-  kid: "9A21DD62-DA56-402D-87A5-4714B113DAD4",
-  kty: "RSA",
-  use: "sig",
+  ...exampleKeys.recipient,
   d: "private",
 };
 
@@ -208,6 +206,7 @@ export async function startRest(keys: Keys, fakes: Fakes, change: Partial<RestDe
       server.closeAllConnections();
       server.close();
       await once(server, "close");
+      expect(lines.filter((line) => line.includes("does not declare"))).toEqual([]);
     },
   };
 }
@@ -223,6 +222,9 @@ export async function access(key: KeyPair, at = NOW): Promise<Record<string, str
 export async function ask(rest: Rest, path: string, init: RequestInit = {}) {
   const response = await fetch(rest.url + path, { redirect: "manual", ...init });
   const text = await response.text();
+  // Whatever a test asks for: no answer has a status, a header or a body that the contract does not declare.
+  const answer = { status: response.status, headers: response.headers, text };
+  expect(undeclared(init.method ?? "GET", path, answer)).toEqual([]);
   // The answer to HEAD has the type and no text.
   const isJson = text !== "" && response.headers.get("content-type")?.startsWith("application/json");
   return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined };

@@ -37,6 +37,8 @@ import {
   timestamp,
 } from "./fixture.ts";
 
+const NO_MERCHANT = "No response on the callback from the merchant";
+
 let keys: Keys;
 let rest: Rest;
 let messageChange: Partial<PaymentMessage> = {};
@@ -194,7 +196,7 @@ describe("orders", () => {
     ["created", undefined, "Created", ""],
     ["in_progress", "", "In Progress", ""],
     ["canceled", undefined, "Canceled", "Order is expired"],
-    ["canceled", "No response", "Canceled", "No response"],
+    ["canceled", NO_MERCHANT, "Canceled", NO_MERCHANT],
   ])("getOrderStatus: %s with message reason %s", async (status, reason, text, answered) => {
     order = exampleOrder(keys, { status });
     if (reason !== undefined) order.paymentMessage = { ...examplePaymentMessage, reason };
@@ -245,7 +247,7 @@ describe("payment messages", () => {
       msgCreationTime: "14:30:12",
       pmType: "trade",
       senderAccountType: "limit-related",
-      nonce: "A1B2C3D4E5F6G7H8",
+      nonce: (exampleClaims("PaymentMessageClaims").encryption as { nonce: string }).nonce,
       encryptedKey: (claims.encryption as Record<string, string>).encrypted_key,
       jws: jwt,
     });

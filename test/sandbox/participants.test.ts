@@ -199,6 +199,7 @@ async function standIn(bank: SandboxBank, merchant: () => SandboxMerchant) {
     acc: merchant().iban,
     bic: bank.bic,
     public_key: bank.key.publicJwk,
+    status: "Created",
   });
   const server = createServer(async (request, response) => {
     let body = "";

@@ -5,6 +5,7 @@ import type { components } from "../../../gen/rest/types.ts";
 import { requestIdHeader } from "../../wire/metadata.ts";
 import { asBank, type RequestContext, rpcOptions } from "../context.ts";
 import { asRefusal, RestRefusal } from "../errors.ts";
+import { pageHeaders } from "../pages/html.ts";
 import { notFoundPage, paymentPage, takesSigned } from "../pages/paymentPage.ts";
 import { orderForBank, orderLinks, orderStatus } from "../translate/order.ts";
 
@@ -46,13 +47,13 @@ export const orderHandlers: OrderHandlers = {
     const isMobile = query.mobile === undefined ? isPhone(context.headers) : query.mobile === 1;
     const banks = isMobile ? await context.initiators() : [];
     const found = await findOrder({ id: query.id, signedDetails: banks.some(takesSigned) }, context);
-    if (!found) return { status: 404, type: "text/html", body: notFoundPage() };
+    if (!found) return { status: 404, type: "text/html", headers: pageHeaders, body: notFoundPage() };
     const links = orderLinks(query.id.toLowerCase(), context.deps.publicUrl);
     const now = context.deps.clock();
     const body = await paymentPage({ found, now, banks, link: links.link_deeplinks, isMobile });
     // Whoever keeps the page must not show a phone's to a computer.
-    const headers = query.mobile === undefined ? { Vary: "Sec-CH-UA-Mobile, User-Agent" as const } : {};
-    return { status: 200, type: "text/html", headers, body };
+    const vary = query.mobile === undefined ? { Vary: "Sec-CH-UA-Mobile, User-Agent" as const } : {};
+    return { status: 200, type: "text/html", headers: { ...pageHeaders, ...vary }, body };
   },
 
   async getOrderStatus({ query }, context) {

@@ -5,6 +5,7 @@ import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { type RequestContext, rpcOptions } from "../context.ts";
 import { docsPage, type OpenapiPage } from "../pages/docsPage.ts";
+import { pageHeaders } from "../pages/html.ts";
 
 type Schemas = components["schemas"];
 
@@ -20,7 +21,11 @@ export function platformHandlers(openapiPath: string): PlatformHandlers {
   const yaml = readFileSync(openapiPath, "utf8");
   const document = parse(yaml) as OpenapiPage & Record<string, unknown>;
   const page = docsPage(document);
-  const headers = { yaml: revalidated(yaml), json: revalidated(JSON.stringify(document)), page: revalidated(page) };
+  const headers = {
+    yaml: revalidated(yaml),
+    json: revalidated(JSON.stringify(document)),
+    page: { ...pageHeaders, ...revalidated(page) },
+  };
   return {
     async getJwks(_input, { deps }) {
       const { jwks, maxAgeSeconds } = await deps.clients.platform.listSigningKeys({}, rpcOptions);

@@ -6,15 +6,15 @@ import { type Answered, enumText, enumTexts } from "./enumText.ts";
 
 type MissedCallback = components["schemas"]["MissedCallback"];
 
-const kindText = enumTexts<Answered<CallbackKind>, MissedCallback["kind"]>()({
-  [CallbackKind.PAY_IN_BANK]: "pay_in_bank",
-  [CallbackKind.PAY_IN_MERCHANT]: "pay_in_merchant",
-  [CallbackKind.PAY_OUT]: "pay_out",
-  [CallbackKind.CREDIT]: "credit",
-  [CallbackKind.PAY_IN_BANK_REJECT]: "pay_in_bank_reject",
-  [CallbackKind.PAY_IN_MERCHANT_REJECT]: "pay_in_merchant_reject",
-  [CallbackKind.EXPIRATION]: "expiration",
-  [CallbackKind.GROSS_SETTLEMENT]: "gross_settlement",
+const kindText = enumTexts<Answered<typeof CallbackKind>, MissedCallback["kind"]>()({
+  pay_in_bank: CallbackKind.PAY_IN_BANK,
+  pay_in_merchant: CallbackKind.PAY_IN_MERCHANT,
+  pay_out: CallbackKind.PAY_OUT,
+  credit: CallbackKind.CREDIT,
+  pay_in_bank_reject: CallbackKind.PAY_IN_BANK_REJECT,
+  pay_in_merchant_reject: CallbackKind.PAY_IN_MERCHANT_REJECT,
+  expiration: CallbackKind.EXPIRATION,
+  gross_settlement: CallbackKind.GROSS_SETTLEMENT,
 });
 
 /** The states in which a callback can have been missed. */
@@ -26,10 +26,10 @@ export const missedStates = [
 ] as const;
 
 const stateText = enumTexts<(typeof missedStates)[number], MissedCallback["state"]>()({
-  [CallbackState.WAITING]: "waiting",
-  [CallbackState.IN_FLIGHT]: "in_flight",
-  [CallbackState.REVIEW]: "review",
-  [CallbackState.DEAD]: "dead",
+  waiting: CallbackState.WAITING,
+  in_flight: CallbackState.IN_FLIGHT,
+  review: CallbackState.REVIEW,
+  dead: CallbackState.DEAD,
 });
 
 export function missedCallbackAnswer(callback: Callback): Whole<MissedCallback> {

@@ -1,16 +1,19 @@
-/** The values of an enumeration that the core can answer. */
-export type Answered<Enum extends number> = Exclude<Enum, 0>;
+/** The values of an enumeration that the contract names and the core can answer. */
+export type Answered<Enum extends { readonly [name: string]: number }> = Exclude<Enum[keyof Enum], 0>;
 
-type Undocumented<Text> = { noValueHasTheText: Text };
+type WithoutText<Value> = { valueWithoutText: Value };
 
 /**
- * The texts of an enumeration: one for each value of the core, and each that the contract documents for some value. A value that is
- * added on either side does not compile.
+ * The texts of an enumeration, from the value of the core for each text that the contract documents. A text or a value that is added
+ * on either side does not compile.
  */
 export function enumTexts<Value extends number, Text extends string>() {
-  return <const Table extends Readonly<Record<Value, Text>>>(
-    table: Table & ([Text] extends [Table[Value]] ? unknown : Undocumented<Exclude<Text, Table[Value]>>),
-  ): Table => table;
+  return <const Table extends Readonly<Record<Text, Value>>>(
+    values: Table & ([Value] extends [Table[Text]] ? unknown : WithoutText<Exclude<Value, Table[Text]>>),
+  ): Readonly<Record<Value, Text>> => {
+    const pairs = (Object.entries(values) as [Text, Value][]).map(([text, value]) => [value, text]);
+    return Object.fromEntries(pairs) as Record<Value, Text>;
+  };
 }
 
 /**

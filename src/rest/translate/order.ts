@@ -2,11 +2,13 @@ import { type Order, OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
 import type { CancelOrderResponse, GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import { operations, type Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
+import { reasons } from "../../../gen/rest/webhooks.ts";
 import { complete, orderDetails } from "../../wire/order.ts";
 import { amountNumber, publicJwk } from "../../wire/values.ts";
 import { type Answered, enumText, enumTexts } from "./enumText.ts";
 
 type Schemas = components["schemas"];
+type RejectReason = Schemas["RejectReason"];
 
 const NIL_GUID = "00000000-0000-0000-0000-000000000000";
 
@@ -15,11 +17,11 @@ export function orderLinks(id: string, publicUrl: string): Pick<Schemas["OrderCr
   return { link_deeplinks: `${link}&mobile=1`, link_qr: `${link}&mobile=0` };
 }
 
-const statusText = enumTexts<Answered<OrderStatus>, Schemas["OrderState"]>()({
-  [OrderStatus.CREATED]: "Created",
-  [OrderStatus.IN_PROGRESS]: "In Progress",
-  [OrderStatus.SUCCESS]: "Success",
-  [OrderStatus.CANCELED]: "Canceled",
+const statusText = enumTexts<Answered<typeof OrderStatus>, Schemas["OrderState"]>()({
+  Created: OrderStatus.CREATED,
+  "In Progress": OrderStatus.IN_PROGRESS,
+  Success: OrderStatus.SUCCESS,
+  Canceled: OrderStatus.CANCELED,
 });
 
 /** An order as a bank reads it, before it debits a payer. */
@@ -53,10 +55,12 @@ export function orderStatus(found: GetOrderResponse | CancelOrderResponse): Whol
   };
 }
 
-function statusReason({ status, canceledByMerchant }: Order, messageReason: string | undefined): string {
-  if (status === OrderStatus.SUCCESS) return "Order is paid";
-  if (status !== OrderStatus.CANCELED) return "";
-  return canceledByMerchant ? "Order is canceled by the merchant" : (messageReason ?? "Order is expired");
+function statusReason(order: Order, messageReason: string | undefined): Schemas["OrderStatus"]["reason"] {
+  if (order.status === OrderStatus.SUCCESS) return reasons.OrderPaidReason;
+  if (order.status !== OrderStatus.CANCELED) return "";
+  if (order.canceledByMerchant) return reasons.OrderCanceledReason;
+  // The core stores those of the contract alone.
+  return (messageReason as RejectReason | undefined) ?? reasons.OrderExpiredReason;
 }
 
 function isSameMoney(order: Order, paid: Order["amount"]): boolean {

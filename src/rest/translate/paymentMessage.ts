@@ -12,22 +12,22 @@ import { type Answered, enumText, enumTexts } from "./enumText.ts";
 
 type Schemas = components["schemas"];
 
-export const paymentTypeText = enumTexts<Answered<PaymentType>, Schemas["PaymentType"]>()({
-  [PaymentType.TRADE]: "trade",
-  [PaymentType.P2P]: "p2p",
-  [PaymentType.RETURN]: "return",
-  [PaymentType.AID]: "aid",
+export const paymentTypeText = enumTexts<Answered<typeof PaymentType>, Schemas["PaymentType"]>()({
+  trade: PaymentType.TRADE,
+  p2p: PaymentType.P2P,
+  return: PaymentType.RETURN,
+  aid: PaymentType.AID,
 });
 
-const senderAccountTypeText = enumTexts<Answered<SenderAccountType>, Schemas["SenderAccountType"]>()({
-  [SenderAccountType.LIMIT_RELATED]: "limit-related",
-  [SenderAccountType.AID_RELATED]: "aid-related",
+const senderAccountTypeText = enumTexts<Answered<typeof SenderAccountType>, Schemas["SenderAccountType"]>()({
+  "limit-related": SenderAccountType.LIMIT_RELATED,
+  "aid-related": SenderAccountType.AID_RELATED,
 });
 
-const statusText = enumTexts<Answered<PaymentMessageStatus>, Schemas["PaymentMessageWithStatus"]["status"]>()({
-  [PaymentMessageStatus.PENDING]: "pending",
-  [PaymentMessageStatus.SUCCESS]: "success",
-  [PaymentMessageStatus.REJECT]: "reject",
+const statusText = enumTexts<Answered<typeof PaymentMessageStatus>, Schemas["PaymentMessageWithStatus"]["status"]>()({
+  pending: PaymentMessageStatus.PENDING,
+  success: PaymentMessageStatus.SUCCESS,
+  reject: PaymentMessageStatus.REJECT,
 });
 
 /** A bank's key is forgotten after many changes of keys; its messages stay readable without it, as in callbacks. */
@@ -67,7 +67,8 @@ export function paymentMessageAnswer(message: PaymentMessage): Whole<Schemas["Pa
     encryption: { nonce: encryption.nonce, encrypted_key: encryption.encryptedKey, kid: undefined },
     public_key: key,
     status: enumText(statusText, message.status),
-    reason: message.reason,
+    // The core stores those of the contract alone.
+    reason: message.reason as Schemas["PaymentMessageWithStatus"]["reason"],
     guid: message.guid,
   };
 }

@@ -1,0 +1,47 @@
+import { randomUUID } from "node:crypto";
+import { createServer, type RequestListener, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import type { Logger } from "pino";
+import { requestIdHeader } from "../../gen/rest/operations.ts";
+import { type ErrorCode, RestRefusal, wholeAnswer } from "./errors.ts";
+
+/** A request has so long to arrive, and its headers so long of it; between two of them a connection may rest. */
+const timeouts = { keepAliveTimeout: 65_000, requestTimeout: 30_000, headersTimeout: 20_000 };
+
+/** What Node refuses before there is a request that the application could answer, by its error code. */
+const refusedByNode: { readonly [code: string]: ErrorCode } = {
+  ERR_HTTP_REQUEST_TIMEOUT: "REQUEST_TIMEOUT",
+  HPE_HEADER_OVERFLOW: "HEADERS_TOO_LARGE",
+};
+
+/** An HTTP server whose every answer is the contract's, also to what is too slow, too large or no HTTP. */
+export function createRestServer(app: RequestListener, log: Logger, change: Partial<typeof timeouts> = {}): Server {
+  const server = createServer({ ...timeouts, ...change }, app);
+  /** The last answer of each connection, so that a slow body is answered in the family of its path. */
+  const answers = new WeakMap<object, ServerResponse>();
+  server.prependListener("request", (request, response) => answers.set(request.socket, response));
+
+  server.on("checkExpectation", (request, response) => {
+    const { status, headers, text } = wholeAnswer(new RestRefusal("EXPECTATION_FAILED"), request.url ?? "");
+    const requestId = randomUUID();
+    response.writeHead(status, { ...headers, [requestIdHeader]: requestId }).end(text);
+    log.info({ method: request.method, route: "none", status, requestId }, "request");
+  });
+
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    const code = refusedByNode[error.code ?? ""] ?? (error.code?.startsWith("HPE_") ? "INVALID_REQUEST" : undefined);
+    const current = answers.get(socket);
+    const isUnderWay = current !== undefined && !current.writableFinished;
+    // Nobody is there to read it, or an answer has begun, which cannot be taken back.
+    if (code === undefined || !socket.writable || (isUnderWay && current.headersSent)) return void socket.destroy();
+    const refusal = new RestRefusal(code, code === "INVALID_REQUEST" ? { text: "the request is not HTTP" } : {});
+    const { status, headers, text } = wholeAnswer(refusal, isUnderWay ? (current.req.url ?? "") : "");
+    const requestId = randomUUID();
+    const lines = Object.entries({ ...headers, [requestIdHeader]: requestId, Connection: "close" });
+    const head = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines.map((line) => line.join(": "))];
+    socket.end(`${head.join("\r\n")}\r\n\r\n${text}`, () => socket.destroy());
+    const address = (socket as Socket).remoteAddress;
+    log.info({ route: "none", status, code, address, requestId }, "request");
+  });
+  return server;
+}

@@ -1,0 +1,83 @@
+import { once } from "node:events";
+import { type AddressInfo, connect } from "node:net";
+import { text } from "node:stream/consumers";
+import { pino } from "pino";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createRestServer } from "../../src/rest/httpServer.ts";
+import { undeclared } from "../support/declared.ts";
+
+const registers = "/api/v1/counterparty/0b6f2a9d-5a41-4a0e-8c35-6f2f9f1f7e10/gross-settlement";
+const lines: string[] = [];
+const log = pino({}, { write: (line: string) => void lines.push(line) });
+
+// An application that reads its request to the end and answers, except that a streamed answer begins at once.
+const server = createRestServer(
+  async (request, response) => {
+    if (request.url === "/streamed") return void response.writeHead(200).write("begun ");
+    // Whoever does not send the rest is nobody's concern any more.
+    await text(request).catch(() => {});
+    response.end("whole");
+  },
+  log,
+  { requestTimeout: 300, headersTimeout: 300 },
+);
+
+beforeAll(async () => {
+  // Node looks after slow requests only so often.
+  Object.assign(server, { connectionsCheckingInterval: 100 });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+});
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+/** What comes back on a connection of its own, until its end. */
+async function exchange(bytes: string): Promise<string> {
+  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  socket.on("error", () => {});
+  socket.write(bytes);
+  return await text(socket);
+}
+
+function parsed(answer: string) {
+  const [head = "", body = ""] = answer.split("\r\n\r\n");
+  const [line = "", ...fields] = head.split("\r\n");
+  const headers = new Headers(fields.map((field) => field.split(": ") as [string, string]));
+  return { status: Number(line.split(" ")[1]), headers, text: body };
+}
+
+const bodyOf = (path: string) =>
+  `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{`;
+
+describe("what Node refuses by itself is answered in the contract's words", () => {
+  test.each([
+    ["headers that are too large", `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(20_000)}\r\n\r\n`, "/healthz", 431],
+    ["no HTTP", "what is this\r\n\r\n", "/api/v1/merchants/order", 400],
+    ["a body that does not arrive", bodyOf("/api/v1/merchants/order"), "/api/v1/merchants/order", 408],
+    ["the same where banks settle", bodyOf(`${registers}/pay/1012231`), `${registers}/pay/1012231`, 408],
+    [
+      "an expectation",
+      "POST /api/v1/merchants/order HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nConnection: close\r\n\r\n",
+      "/api/v1/merchants/order",
+      417,
+    ],
+  ])("%s", async (_what, bytes, path, status) => {
+    const answer = parsed(await exchange(bytes));
+    expect(answer.status).toBe(status);
+    expect(undeclared(path === "/healthz" ? "GET" : "POST", path, answer)).toEqual([]);
+    const body = JSON.parse(answer.text);
+    expect(path.startsWith(registers) ? body.description : body.error).toMatch(/\w/);
+    expect(lines.at(-1)).toContain(answer.headers.get("x-request-id"));
+  });
+
+  test("an answer that has begun is cut off, and nothing is written into it", async () => {
+    const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write("GET /streamed HTTP/1.1\r\nHost: a\r\n\r\n");
+    const [begun] = (await once(socket, "data")) as [Buffer];
+    socket.write("what is this\r\n\r\n");
+    expect(begun.toString()).toMatch(/^HTTP\/1.1 200 /);
+    expect(await text(socket)).not.toContain("HTTP/1.1");
+  });
+});
