@@ -41,6 +41,12 @@ const steps: readonly Step[] = [
     whatToDo: "Correct openapi/dcm.v1.yaml at the place named above.",
   },
   {
+    group: "openapi",
+    name: "example tokens are signed anew from their claims",
+    command: ["node", "scripts/example-tokens.ts", "--check"],
+    whatToDo: "Run `node scripts/run.mjs scripts/example-tokens.ts --write`.",
+  },
+  {
     group: "types",
     name: "types",
     // Of the two that are installed the quick one; openapi-typescript needs the other.

@@ -11,7 +11,14 @@ import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/vali
 import openapiTS, { astToString } from "openapi-typescript";
 import { parse } from "yaml";
 import { printProto } from "./printProto.ts";
-import { type OpenapiDocument, operationsModule, validatorModules } from "./restModules.ts";
+import {
+  errorTextsModule,
+  exampleKeysModule,
+  type OpenapiDocument,
+  operationsModule,
+  validatorModules,
+} from "./restModules.ts";
+import { type WebhookDocument, webhooksModule } from "./webhookModule.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const contract = join(root, "openapi", "dcm.v1.yaml");
@@ -29,11 +36,14 @@ async function generate(target: string): Promise<void> {
   writeConstraintProto(target);
   buf("generate", "-o", target);
   buf("generate", "--template", "buf.gen.deps.yaml", "-o", target);
-  const document = parse(readFileSync(contract, "utf8")) as OpenapiDocument;
+  const document = parse(readFileSync(contract, "utf8")) as OpenapiDocument & WebhookDocument;
   const types = astToString(await openapiTS(pathToFileURL(contract), { alphabetize: false }));
   const files = {
     "types.ts": types,
     "operations.ts": operationsModule(document),
+    "exampleKeys.ts": exampleKeysModule(document),
+    "errorTexts.ts": errorTextsModule(document),
+    "webhooks.ts": webhooksModule(document),
     ...validatorModules(document),
   };
   const folder = join(target, "gen", "rest");

@@ -1,13 +1,15 @@
 /**
- * Renders the callback tables of src/domain/callback.ts as markdown. `node scripts/outcome-table.ts` prints them;
+ * Renders the contract's tables of callbacks, as src/domain/callback.ts decides by them, as markdown. `node scripts/outcome-table.ts` prints them;
  * `--write` puts them between the markers of docs/callbacks.md, and a test holds that file to the tables.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { callbackWords } from "../gen/rest/webhooks.ts";
 import {
   CALLBACK_KINDS,
   type CallbackKind,
   defaultRetryPolicy,
+  EFFECTS,
   type Effect,
   OUTCOMES,
   type Outcome,
@@ -25,6 +27,7 @@ const kindTitles = {
   pay_out: "Pay-out",
   credit: "Credit",
   pay_in_bank_reject: "Pay-in reject, bank",
+  pay_in_merchant_reject: "Pay-in reject, merchant",
   expiration: "Expiration",
   gross_settlement: "Gross settlement",
 } satisfies Record<CallbackKind, string>;
@@ -40,11 +43,9 @@ const outcomeTitles = {
   connect_refused: "connection refused or no route",
   dns_failure: "name does not resolve",
   tls_failure: "TLS failure",
-  timeout: "time-out before the headers",
-  body_timeout: "time-out in the body",
-  oversized: "answer over the limit",
-  connection_reset: "connection reset",
-  malformed_http: "not HTTP",
+  timeout: "no status line and headers in time",
+  connection_reset: "connection ended before them",
+  malformed_http: "not HTTP, headers over 16 KiB, or 101",
   address_refused: "address refused by the guard",
   suspended: "receiver suspended: nothing sent",
   lost: "worker died before recording",
@@ -56,7 +57,8 @@ const effectTitles = {
   succeed: "payment succeeds",
   reject_by_bank_answer: "payment rejected",
   reject_by_bank_silence: "payment rejected",
-  reject_by_merchant: "payment rejected",
+  reject_by_merchant_answer: "payment rejected",
+  reject_by_merchant_silence: "payment rejected",
 } satisfies Record<Effect, string>;
 
 const endTitles = { delivered: "done", failed: "over", review: "manual review" } as const;
@@ -82,6 +84,12 @@ export function outcomeTableMarkdown(): string {
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
+/** What the ends of callbacks do to payments, in the contract's sentences. */
+export function effectListMarkdown(): string {
+  const named = EFFECTS.filter((effect) => effect !== "none");
+  return named.map((effect) => `- \`${effect}\`: ${callbackWords.effect[effect]}`).join("\n");
+}
+
 export function retryTableMarkdown(): string {
   const { waitsMs, maxAttempts } = defaultRetryPolicy;
   const waits = Array.from(
@@ -101,7 +109,7 @@ export function renewCallbacksPage(page: string): string {
   const [before, rest] = page.split(BEGIN);
   const after = rest?.split(END)[1];
   if (before === undefined || after === undefined) throw new Error(`docs/callbacks.md has lost its marker ${BEGIN}`);
-  return `${before}${BEGIN}\n\n${outcomeTableMarkdown()}\n\n${retryTableMarkdown()}\n\n${END}${after}`;
+  return `${before}${BEGIN}\n\n${outcomeTableMarkdown()}\n\n${effectListMarkdown()}\n\n${retryTableMarkdown()}\n\n${END}${after}`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

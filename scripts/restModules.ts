@@ -12,18 +12,28 @@ type Operation = {
   operationId: string;
   security?: unknown[];
   "x-access"?: readonly string[];
+  "x-dcm-error-texts"?: { [code: string]: string };
   parameters?: Parameter[];
   requestBody?: { required?: boolean; content: Content };
   responses: { [status: string]: Response };
 };
 export type OpenapiDocument = {
+  "x-example-keys": { [party: string]: unknown };
   paths: { [path: string]: { [method: string]: Operation } };
   components: { schemas: { [name: string]: Schema } };
 };
 
 /** The payloads of tokens: validated after the signature, apart from the body. CallbackClaims is only a part of others. */
 const claimsSchemas = /(?<!^Callback)Claims$|^ExpirationBody$/;
-const ownKeywords = ["x-dcm-code", "x-enumDescriptions", "x-jwt-claims", "example"];
+const ownKeywords = [
+  "x-dcm-code",
+  "x-dcm-error-texts",
+  "x-dcm-problem",
+  "x-enumDescriptions",
+  "x-enum-varnames",
+  "x-jwt-claims",
+  "example",
+];
 const documentId = "dcm";
 const methods = ["get", "put", "post", "delete", "patch"];
 
@@ -111,6 +121,8 @@ export function validatorModules(document: OpenapiDocument): { [file: string]: s
     }
     const body = route.body?.["application/json"]?.schema;
     if (body) bodies[`${route.operation.operationId}_body`] = detached(body) as Schema;
+    const bare = bareSchema(route);
+    if (bare) bodies[`${route.operation.operationId}_bareBody`] = detached(bare) as Schema;
   }
   for (const name of claimsNames(document)) bodies[name] = { $ref: `${documentId}#/components/schemas/${name}` };
   return {
@@ -119,27 +131,55 @@ export function validatorModules(document: OpenapiDocument): { [file: string]: s
   };
 }
 
+/** The schema of a body that is no JSON but a token by itself: one for all its media types. */
+function bareSchema({ operation, body = {} }: Route): Schema | undefined {
+  const schemas = Object.entries(body).flatMap(([type, { schema }]) => (type === "application/json" ? [] : [schema]));
+  const [first, ...others] = schemas;
+  if (others.some((other) => JSON.stringify(other) !== JSON.stringify(first))) {
+    throw new Error(`${operation.operationId}: the media types of its bare body have different schemas`);
+  }
+  return first;
+}
+
 function claimsNames(document: OpenapiDocument): string[] {
   return Object.keys(document.components.schemas).filter((name) => claimsSchemas.test(name));
 }
 
-/** The code of every field below a schema, by the field's JSON pointer. */
-function fieldCodes(document: OpenapiDocument, schema: Schema, pointer = ""): [string, string][] {
-  const parts = [schema, ...((schema.allOf as Schema[] | undefined) ?? [])].map((part) =>
-    resolved<Schema>(document, part),
+/** A schema and what its allOf adds to it. */
+function partsOf(document: OpenapiDocument, schema: unknown): Schema[] {
+  const own = resolved<Schema>(document, schema);
+  return [own, ...((own.allOf as unknown[] | undefined) ?? []).flatMap((part) => partsOf(document, part))];
+}
+
+/** Every field below a schema: its JSON pointer, and the parts of its own schema. */
+function fieldsOf(document: OpenapiDocument, schema: unknown, pointer = ""): [string, Schema[]][] {
+  const properties = partsOf(document, schema).flatMap((part) => Object.entries((part.properties as Schema) ?? {}));
+  return properties.flatMap(([name, property]): [string, Schema[]][] => {
+    const path = `${pointer}/${name}`;
+    return [[path, partsOf(document, property)], ...fieldsOf(document, property, path)];
+  });
+}
+
+/** The code of every field below a schema that has one. */
+function fieldCodes(document: OpenapiDocument, schema: Schema): [string, string][] {
+  return fieldsOf(document, schema).flatMap(([pointer, [own]]): [string, string][] =>
+    typeof own?.["x-dcm-code"] === "string" ? [[pointer, own["x-dcm-code"]]] : [],
   );
-  const properties = parts.flatMap((part) => Object.entries((part.properties as { [name: string]: Schema }) ?? {}));
-  const inner = parts
-    .slice(1)
-    .flatMap((part) => ((part.allOf as unknown[]) ? fieldCodes(document, part, pointer) : []));
-  return [
-    ...properties.flatMap(([name, property]): [string, string][] => {
-      const below = fieldCodes(document, property, `${pointer}/${name}`);
-      const code = property["x-dcm-code"];
-      return typeof code === "string" ? [[`${pointer}/${name}`, code], ...below] : below;
-    }),
-    ...inner,
-  ];
+}
+
+/** The fields below a schema that hold texts. */
+function textFields(document: OpenapiDocument, schema: Schema): string[] {
+  return fieldsOf(document, schema).flatMap(([pointer, parts]) =>
+    parts.some(({ type }) => [type].flat().includes("string")) ? [pointer] : [],
+  );
+}
+
+/** What is said of a text that breaks its schema, where the contract has words for it, by the schema's JSON pointer. */
+function ownWords(value: unknown, pointer: string): [string, string][] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([name, part]): [string, string][] =>
+    name === "x-dcm-problem" ? [[pointer, String(part)]] : ownWords(part, `${pointer}/${name}`),
+  );
 }
 
 function expressPath(path: string): string {
@@ -198,18 +238,44 @@ function validatorRow(route: Route): string {
     ...(parametersSchema(route, "path") ? [`path: check(parameterValidators.${id}_path)`] : []),
     ...(parametersSchema(route, "query") ? [`query: check(parameterValidators.${id}_query)`] : []),
     ...(route.body?.["application/json"]?.schema ? [`body: check(validators.${id}_body)`] : []),
+    ...(bareSchema(route) ? [`bareBody: check(validators.${id}_bareBody)`] : []),
   ];
   return `  ${id}: { ${entries.join(", ")} },`;
 }
 
 function claimsRow(document: OpenapiDocument, name: string): string {
   const schema = document.components.schemas[name] as Schema;
-  const codes = Object.fromEntries(fieldCodes(document, schema));
-  return `  ${name}: { validate: check<components["schemas"]["${name}"]>(validators.${name}), codes: ${JSON.stringify(codes)} },`;
+  const codes = JSON.stringify(Object.fromEntries(fieldCodes(document, schema)));
+  const texts = JSON.stringify(textFields(document, schema));
+  return `  ${name}: { validate: check<components["schemas"]["${name}"]>(validators.${name}), codes: ${codes}, texts: ${texts} },`;
+}
+
+/** The public keys of the examples, whose private halves everybody has. */
+export function exampleKeysModule(document: OpenapiDocument): string {
+  const { description: _prose, ...keys } = document["x-example-keys"];
+  return `/** The keys that sign the contract's examples. Their private halves are published, so they prove nothing. */
+export const exampleKeys = ${JSON.stringify(keys, null, 2)} as const;
+`;
+}
+
+/** What refusals say letter by letter, by code; what an operation says otherwise, by operation and code. */
+export function errorTextsModule(document: OpenapiDocument): string {
+  const texts = document.components.schemas.ErrorCode?.["x-dcm-error-texts"];
+  const ofOperations = routes(document).flatMap(({ operation }) => {
+    const own = operation["x-dcm-error-texts"];
+    return own ? [[operation.operationId, own]] : [];
+  });
+  return `/** What a refusal says letter by letter, by its code. */
+export const errorTexts = ${JSON.stringify(texts, null, 2)} as const;
+
+/** What an operation says otherwise. */
+export const operationErrorTexts = ${JSON.stringify(Object.fromEntries(ofOperations), null, 2)} as const;
+`;
 }
 
 export function operationsModule(document: OpenapiDocument): string {
   const all = routes(document);
+  const words = ownWords(document.components.schemas, "#/components/schemas");
   return `import type { components, operations as Documented } from "./types.ts";
 import * as parameterValidators from "./parameterValidators.ts";
 import * as validators from "./validators.ts";
@@ -217,6 +283,7 @@ import * as validators from "./validators.ts";
 /** Where a value breaks its schema. */
 export type SchemaProblem = {
   instancePath: string;
+  schemaPath: string;
   keyword: string;
   params: Record<string, unknown>;
   message?: string;
@@ -234,11 +301,14 @@ ${all.map((route) => routeRow(document, route)).join("\n")}
 export type OperationId = keyof typeof operations;
 
 /** What is validated before a handler sees it. */
-export const requestValidators: { [Id in OperationId]: { path?: Validate<unknown>; query?: Validate<unknown>; body?: Validate<unknown> } } = {
+export const requestValidators: { [Id in OperationId]: { path?: Validate<unknown>; query?: Validate<unknown>; body?: Validate<unknown>; bareBody?: Validate<unknown> } } = {
 ${all.map(validatorRow).join("\n")}
 };
 
-/** The payloads of tokens, with the code of each field by its JSON pointer. */
+/** What is said of a text that breaks its schema, by the schema's JSON pointer. */
+export const problemWords: { [schemaPath: string]: string } = ${JSON.stringify(Object.fromEntries(words), null, 2)};
+
+/** The payloads of tokens, with the code of each field by its JSON pointer, and the fields that hold texts. */
 export const claims = {
 ${claimsNames(document)
   .map((name) => claimsRow(document, name))

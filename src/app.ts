@@ -159,7 +159,9 @@ const keptPingBytes = 65_536;
 
 function startPing({ config, guard, parts, started }: Run, platformKeys: PlatformKeys, now: () => Date) {
   const { attemptTimeoutMs } = config.retryPolicy;
-  const client = createCallbackClient({ guard, attemptTimeoutMs, keptAnswerBytes: keptPingBytes });
+  // Here the body is what was asked for, so it has the whole time of an attempt.
+  const body = { keptAnswerBytes: keptPingBytes, bodyTimeMs: attemptTimeoutMs };
+  const client = createCallbackClient({ guard, attemptTimeoutMs, ...body });
   started.defer(() => client.close());
   return createPing({ client, signer: signerOf(config, platformKeys), now, newGuid: parts.newGuid ?? uuidV7 });
 }
@@ -204,6 +206,7 @@ async function startLocalCore(run: Run): Promise<LocalCore> {
     db: database,
     newGuid: parts.newGuid ?? createGuids(clock.now),
     supportedCurrencies: config.supportedCurrencies,
+    maxOrderLifeDays: config.maxOrderLifeDays,
     retryPolicy: config.retryPolicy,
     republishAfterMs: config.republishAfterMs,
     onCallbacksDue: (callbacks) => handToQueue(queue, callbacks, log),

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { cidrProblem } from "./callbacks/address.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "./domain/callback.ts";
 import { ISO_4217_CODES } from "./domain/money.ts";
+import { defaultOrderLifeDays } from "./domain/order.ts";
 import { daySeconds } from "./domain/platformKey.ts";
 import { masterKeyIn } from "./masterKey.ts";
 
@@ -48,6 +49,7 @@ export type Config = {
   logLevel: (typeof logLevels)[number];
   callbackAllowCidrs: readonly string[];
   supportedCurrencies: readonly string[];
+  maxOrderLifeDays: number;
   retryPolicy: RetryPolicy;
   /** How long a published callback may stay unclaimed before the relay publishes it again. */
   republishAfterMs: number;
@@ -203,6 +205,13 @@ export const variables = [
           ),
   },
   {
+    name: "ORDER_MAX_LIFE_DAYS",
+    fallback: String(defaultOrderLifeDays),
+    help: "How many days ahead an order may expire, at most.",
+    // Ten years: what lives longer is a slip.
+    problem: isWholeNumber(1, 3_660),
+  },
+  {
     name: "RETRY_DELAYS_MS",
     fallback: defaultRetryPolicy.waitsMs.join(","),
     help: "Waits before the retries of a callback, comma-separated milliseconds; the last one repeats.",
@@ -329,6 +338,7 @@ function toConfig(started: readonly Role[], values: Record<VariableName, string>
     logLevel: values.LOG_LEVEL as Config["logLevel"],
     callbackAllowCidrs: list(values.CALLBACK_ALLOW_CIDRS),
     supportedCurrencies: list(values.SUPPORTED_CURRENCIES),
+    maxOrderLifeDays: Number(values.ORDER_MAX_LIFE_DAYS),
     retryPolicy: {
       ...defaultRetryPolicy,
       waitsMs: list(values.RETRY_DELAYS_MS).map(Number),

@@ -33,7 +33,7 @@ export async function startOpsServer(options: OpsServerOptions): Promise<{ port:
     },
   };
   const server = createServer({ requestTimeout: 10_000 }, async (request, response) => {
-    const path = request.url?.split("?")[0] ?? "";
+    const path = request.url?.split("?")[0]?.replace(/^\/+/, "/") ?? "";
     const route = request.method === "GET" && Object.hasOwn(routes, path) ? routes[path] : undefined;
     const answer = await (route?.(request) ?? Promise.resolve(notFound)).catch(() =>
       json(500, { code: "INTERNAL_ERROR", message: "internal error" }),

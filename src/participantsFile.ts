@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
 import { ParticipantSchema } from "../gen/dcm/v1/participant_pb.ts";
 import type { Core } from "./core/core.ts";
 import type { Registration } from "./core/participants.ts";
@@ -79,7 +80,7 @@ function readEntry(file: string, kind: ParticipantKind, index: number, entry: un
     if (kind === "merchant" && wanted.uid === null && wanted.guid === null) throw new Error("uid is missing");
     return { kind, name, wanted };
   } catch (error) {
-    throw new Error(`${file}: ${name}: ${(error as Error).message}`);
+    throw new Error(`${file}: ${name}: ${ConnectError.from(error).rawMessage}`);
   }
 }
 

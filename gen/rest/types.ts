@@ -25,8 +25,9 @@ export interface paths {
         /**
          * Create an order
          * @description Creates the order that the merchant's signed token describes and answers the links for the payer. The token stands in the
-         *     query (`jwt`) or, so that it stays out of access logs, in a JSON body; two different ones are refused. The token is the
-         *     authentication: it is verified with the keys of the merchant named by its `sub` claim.
+         *     query (`jwt`) or, so that it stays out of access logs, in a JSON body. A body that has no token (none at all, `{}`, `null`, an
+         *     empty text or an empty `jwt`) leaves that of the query in force; two equal ones are one; two different ones are refused. The
+         *     token is the authentication: it is verified with the keys of the merchant named by its `sub` claim.
          *
          *     The same signed order again answers the first order again. The same `ref` with other content is refused.
          */
@@ -113,7 +114,8 @@ export interface paths {
         /**
          * Read an order before paying it
          * @description What the initiator bank needs to turn an order into a payment: the amount, the receiver's account, the purpose, and the
-         *     recipient bank's public key, for which the personal data of the payment message is encrypted. One of `id` and `order_id`
+         *     recipient bank's public key, for which the personal data of the payment message is encrypted; and whether it can be paid at all
+         *     (`status`). One of `id` and `order_id`
          *     must be given. Banks that can pay orders read every order, a bank without that role those of the merchants that it services.
          */
         get: operations["getOrderForBank"];
@@ -180,10 +182,33 @@ export interface paths {
         put?: never;
         /**
          * Submit a payment message by the short path
-         * @description The same as `submitPaymentMessage`, under the path of the older guide. The caller is found by the key identifier of its
-         *     `Cx-Authorization` token.
+         * @deprecated
+         * @description The same as `submitPaymentMessage`, under a path of the older guide; new integrations use that one. The caller is found by the
+         *     key identifier of its `Cx-Authorization` token, which is required here.
          */
         post: operations["submitPaymentMessageAlias"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/payment-message": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Submit a payment message by the short path with a hyphen
+         * @deprecated
+         * @description The same as `submitPaymentMessage`, under another path of the older guide; new integrations use that one. The caller is found by the
+         *     key identifier of its `Cx-Authorization` token, which is required here.
+         */
+        post: operations["submitPaymentMessageHyphenAlias"];
         delete?: never;
         options?: never;
         head?: never;
@@ -552,6 +577,11 @@ export interface webhooks {
          * Pay-in for the merchant
          * @description Tells the merchant that its order is paid. A 2xx answer makes the payment final; a 4xx answer rejects it at once. The flags
          *     `amount_matched` and `ref_found` are advice: the merchant decides by its answer.
+         *
+         *     When the payment is rejected for another reason than such a 4xx answer, because no answer of the merchant arrived or because
+         *     of the recipient bank, the merchant gets a callback of its own with status `reject` and the reason: its order is canceled. It
+         *     comes also where the merchant had not been asked yet, and where the merchant accepted but its answer was lost. The answer to
+         *     it changes nothing about the payment: 2xx ends it, anything else is retried and in the end handed to manual review.
          */
         post: operations["payInMerchant"];
         delete?: never;
@@ -675,8 +705,23 @@ export interface components {
         Guid: string;
         /** @description The six-digit code of a bank. */
         BankCode: string;
-        /** @description A Ukrainian IBAN of 29 characters; its check digits are verified. */
+        /**
+         * @description A Ukrainian IBAN (`UA2!n6!n19!c`): `UA`, two check digits, the six digits of the bank and 19 digits or capital letters of the
+         *     account. Its check digits (ISO 7064) are verified.
+         */
         Iban: string;
+        /**
+         * @description A text for people. It has no control characters (C0, DEL, C1) and no line or paragraph separators (U+2028, U+2029), and at
+         *     least one character that is visible: white space and format characters alone are no text. Lengths count Unicode code points.
+         *     The pattern lists the invisible characters of the basic plane; those of the others alone are refused as well, as is half of a
+         *     surrogate pair.
+         */
+        PlainText: string;
+        /**
+         * @description An http or https URL that can be parsed (https://url.spec.whatwg.org), without a user name and password, white space and
+         *     backslashes. Its length counts Unicode code points.
+         */
+        WebUrl: string;
         /** @description An ISO 4217 alphabetic code; the platform is configured with the currencies that it serves. */
         Currency: string;
         /** @description An amount in major units with at most two decimals, such as 21 or 1500.75. */
@@ -705,11 +750,11 @@ export interface components {
         CallbackJws: string;
         /** @description A token with CxAuthorizationClaims. */
         CxAuthorizationToken: string;
-        /** @description A token with OrderClaims, signed by the merchant. */
+        /** @description A token with OrderClaims, signed by the merchant. An empty one is none. */
         OrderToken: string;
-        /** @description An order's token in a body. */
+        /** @description An order's token in a body. It is required unless the query carries it. */
         OrderEnvelope: {
-            jwt: components["schemas"]["OrderToken"];
+            jwt?: components["schemas"]["OrderToken"];
         };
         /** @description The token of an order's cancellation in a body. */
         OrderCancellationEnvelope: {
@@ -721,6 +766,11 @@ export interface components {
             /** @description A token with PaymentMessageClaims, signed by the initiator bank. */
             jwt: string;
         };
+        /**
+         * @description A token with PaymentMessageClaims, signed by the initiator bank, as the whole body. White space around it means nothing, but it
+         *     counts for `body_sha256` and for what makes a retry the same request.
+         */
+        BarePaymentMessage: string;
         /** @description A callback's token in a body. */
         PayInBankEnvelope: {
             /** @description A token with PayInBankClaims, signed by the platform. */
@@ -751,6 +801,19 @@ export interface components {
          * @example {
          *       "iat": 1707105971,
          *       "jti": "T12fa2213"
+         *     }
+         * @example {
+         *       "iat": 1702203132,
+         *       "jti": "0198c0de-0000-7000-8000-00000000c0de"
+         *     }
+         * @example {
+         *       "iss": "https://api.admin.smaug.armenotech.dev",
+         *       "aud": "623e460b-9ffd-41df",
+         *       "iat": 1702203132,
+         *       "exp": 1702203432,
+         *       "jti": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+         *       "callback_kind": "expiration",
+         *       "body_sha256": "j01ibqwc6zIKwa2yT8QWRQ-i3Dh1rMnkCnGk0gS3hvY"
          *     }
          */
         CxAuthorizationClaims: {
@@ -792,8 +855,8 @@ export interface components {
          *       "jwk": {
          *         "kty": "EC",
          *         "crv": "P-256",
-         *         "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
-         *         "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+         *         "x": "4SLZQRI8nbiLpUOoxJuKypgpwm5BLzp1zLhV_AVa9Ns",
+         *         "y": "1drqdZuyfNEQLF1Op2v0XW_Q9p19ahkF0pcreqQX96E",
          *         "kid": "bank-2026-2",
          *         "alg": "ES256"
          *       },
@@ -841,7 +904,7 @@ export interface components {
         OrderClaims: {
             /** @description The merchant's identifier, as it was given at registration; an opaque string. */
             sub: string;
-            /** @description When the order expires, in seconds; at most 31 days ahead. */
+            /** @description When the order expires, in seconds; later than now and at most 366 days ahead, unless the deployment says another number of days. */
             exp: components["schemas"]["NumericDate"];
             /** @description When the order was made, in seconds; not in the future. */
             iat: components["schemas"]["NumericDate"];
@@ -850,13 +913,13 @@ export interface components {
             /** @description The currency to pay in. */
             cur: components["schemas"]["Currency"];
             /** @description The order's number in the merchant's own books, unique for the merchant. */
-            ref: string;
+            ref: components["schemas"]["PlainText"];
             /** @description What the payer pays for. */
-            prp: string;
+            prp: components["schemas"]["PlainText"];
             /** @description Where the payer's browser returns to. */
-            url: string;
+            url: components["schemas"]["WebUrl"];
             /** @description Who finally gets the money, when that is not the merchant. */
-            fri?: components["schemas"]["UltimateBeneficiary"];
+            fri?: components["schemas"]["StatedBeneficiary"];
         };
         /**
          * @description What a merchant says to cancel an order.
@@ -874,16 +937,29 @@ export interface components {
             /** @description When the merchant canceled it, in seconds; not in the future. */
             iat: components["schemas"]["NumericDate"];
         };
-        /** @description The final receiver of an order's money. */
+        /** @description The final receiver of an order's money, as the merchant states it. */
+        StatedBeneficiary: {
+            /** @description The beneficiary's name. */
+            frn: components["schemas"]["PlainText"];
+            /** @description The beneficiary's tax number. */
+            frc: components["schemas"]["PlainText"];
+            /** @description The beneficiary's account; only its shape is checked. */
+            fra: string;
+            /** @description The code of the bank that keeps the account. */
+            frb: components["schemas"]["BankCode"];
+            /** @description The beneficiary's merchant category code. */
+            frm: string;
+        };
+        /** @description The final receiver of an order's money, as the order says. */
         UltimateBeneficiary: {
             /** @description The beneficiary's name. */
             frn: string;
             /** @description The beneficiary's tax number. */
             frc: string;
-            /** @description The beneficiary's account; only its shape is checked. */
+            /** @description The beneficiary's account. */
             fra: string;
             /** @description The code of the bank that keeps the account. */
-            frb: components["schemas"]["BankCode"];
+            frb: string;
             /** @description The beneficiary's merchant category code. */
             frm: string;
         };
@@ -901,8 +977,8 @@ export interface components {
              */
             jwt?: string;
         };
-        /** @description An order as the initiator bank sees it. */
-        OrderForBank: {
+        /** @description What an order says, whatever becomes of it. */
+        OrderDetails: {
             /** @description The order's identifier. */
             id: components["schemas"]["Guid"];
             /** @description When the order expires, in Unix seconds. */
@@ -931,12 +1007,21 @@ export interface components {
             bic: components["schemas"]["BankCode"];
             /** @description Who finally gets the money, when that is not the merchant. */
             fri?: components["schemas"]["UltimateBeneficiary"];
+        };
+        /** @description An order as the initiator bank sees it. */
+        OrderForBank: components["schemas"]["OrderDetails"] & {
             /** @description The recipient bank's key, for which personal data is encrypted. */
             public_key?: components["schemas"]["Jwk"];
+            /**
+             * @description Where the order stands by the platform's clock. Only an order that is `Created` can be paid: a payer must not be debited
+             *     for any other.
+             */
+            status: components["schemas"]["OrderState"];
         };
         /**
          * @description What the platform signs of an order for deep links. It tells the bank which order to read (`id`) and what to show until then;
-         *     what is paid is what the order says when the bank reads it. `public_key` is not among it.
+         *     what is paid is what the order says when the bank reads it. Where the order stands (`status`) is not among it, for a signature
+         *     outlives that, nor is `public_key`.
          * @example {
          *       "id": "3aa202bc-6b20-445d-8969-8274b11c66d0",
          *       "exp": 1719493881,
@@ -961,7 +1046,7 @@ export interface components {
          *       "iat": 1707105972
          *     }
          */
-        OrderDetailsClaims: components["schemas"]["OrderForBank"] & {
+        OrderDetailsClaims: components["schemas"]["OrderDetails"] & {
             /** @description When the platform signed it, in Unix seconds. */
             iat: number;
         };
@@ -988,11 +1073,8 @@ export interface components {
             payment_message_guid: components["schemas"]["Guid"];
             /** @description The order's purpose. */
             purpose: string;
-            /**
-             * @description Why the order has its state; empty while nothing has happened. `Order is paid`; of a canceled one `Order is expired`,
-             *     `Order is canceled by the merchant`, or why its payment message was rejected.
-             */
-            reason: string;
+            /** @description Why the order has its state; empty while nothing has happened. */
+            reason: components["schemas"]["NoReason"] | components["schemas"]["OrderPaidReason"] | components["schemas"]["OrderExpiredReason"] | components["schemas"]["OrderCanceledReason"] | components["schemas"]["RejectReason"];
             /**
              * @description Always empty here.
              * @constant
@@ -1007,12 +1089,14 @@ export interface components {
              * @constant
              */
             sender_account_iban: "";
-            /**
-             * @description The order's state.
-             * @enum {string}
-             */
-            status: "Created" | "In Progress" | "Success" | "Canceled";
+            /** @description The order's state. */
+            status: components["schemas"]["OrderState"];
         };
+        /**
+         * @description Where an order stands. From its expiry on an order that nobody has begun to pay is `Canceled`.
+         * @enum {string}
+         */
+        OrderState: "Created" | "In Progress" | "Success" | "Canceled";
         /** @description The answer to the status of an order that does not exist. */
         EmptyObject: Record<string, never>;
         /** @description An initiator bank that can be opened by a deep link. */
@@ -1040,15 +1124,15 @@ export interface components {
          *       "currency": "UAH",
          *       "debtor_agent_bic": "306500",
          *       "debtor": {
-         *         "debtor_name": "K2oMN4yPHuWGKfLosEijUL20bc+pYytofsnkxJHZ/4GWxfGSml6ZYA==",
-         *         "debtor_id": "WUzdTUQzajs68RYvxJepIS8VVpS6V/B+nqU=",
+         *         "debtor_name": "ZCLVw5/97gExFK9hMj7fZEYqFrhxPbaRcHWCixYW",
+         *         "debtor_id": "GXWVnsvrjFJ6RVFB5Obs9OelCQErNJ7nVq8=",
          *         "debtor_account": "UA761372924114433543273694797",
          *         "debtor_phone": "+380661234567"
          *       },
          *       "creditor_agent_bic": "380816",
          *       "creditor": {
-         *         "creditor_name": "PoC3X8MP2xcAFYlt7/+F5Tq4UGBS0DP7fIizWqbcQPR3fA==",
-         *         "creditor_id": "TfSZ7opqo3naFtGNsA2GxIwoMxAhrRwC",
+         *         "creditor_name": "ay7S08zpmyYPNhuO++3CyvbYZ0Oa/zPRCHQ=",
+         *         "creditor_id": "GXWVnsvrjFL2N2iNVXmSItUNgE/AYOGb",
          *         "creditor_account": "UA761372924114433543273694797"
          *       },
          *       "order_id": "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5",
@@ -1058,16 +1142,16 @@ export interface components {
          *       "pm_type": "trade",
          *       "sender_account_type": "limit-related",
          *       "encryption": {
-         *         "nonce": "A1B2C3D4E5F6G7H8",
-         *         "encrypted_key": "qBlAjOUBDKLgnvWaw9ifX/hZXQK1JOYb+K+olKldWU+BdAmWh6JmIfTizdfMA7Pazts/uWIlWxqv0DPKvoMVMLECU3ZMiyM/s3VC4jQBx7RQ5ab5dR87WgFPb2fovJmd9XYQTuvqsJZR2DrP/HfIuMbqpLdnrqsk19qA+D9R2GWks1BMJ2n86VR/bdoxDdiwlNYwoETWX1Mk1LNzEKq3FAfnOU4HAjQNn9HXd/u60oBKUYjR3Qf/WA9HO9dkX/IFjfrQUv7lxilX0+vhdSIZoC9FY0ssMqasQIsm/87ft9oeP5LQ9njrg7C/k4VdkGmdiuXftK4CO981K9jZPyBgsQ=="
+         *         "nonce": "2mBTO9z3IO0/AV4a",
+         *         "encrypted_key": "dRFEoa39fJ+GCfuXFSiBEi0ptExyuVpRIxmRwKQaDfJ9pULIhixKEeDnOTzRHjegCy2qdY58DSulgdU2Z9ctV8UwuTjrVr1m8q4tEBOgLq10SJizzM9Y6peQKiYaOJc4EJ+OgRZGqwMaywsMTwBtEf5e6kjYcnGCYJbXz33U4zUPyoDv9XH8JjLPPwL/54UUxZJ+W3xIB880VMvFOgzWrVOqspiFY92ncdnaca8cYM0atix62u51Oos5z/KsEnRIbZ5TEW6L8fEb6YUviM05h8ibpdGm8OoukwME2cSmMADZ6MTHwGFuXoIo/e7L49zUD8au/72hgIG98sHc5x+qDQ=="
          *       }
          *     }
          */
         PaymentMessageClaims: {
             /** @description The token's identifier, unique for the bank. */
-            jti: string;
+            jti: components["schemas"]["PlainText"];
             /** @description The payment's identifier in the bank's own books, unique for the bank. */
-            payment_message_external_id: string;
+            payment_message_external_id: components["schemas"]["PlainText"];
             /** @description The amount that was paid; it need not be the order's. */
             amount: components["schemas"]["Amount"];
             /** @description The currency that was paid in. */
@@ -1099,7 +1183,7 @@ export interface components {
             /** @description The order that was paid. */
             order_id: components["schemas"]["Guid"];
             /** @description The payment's purpose as the payer's bank has it; it need not be the order's. */
-            purpose: string;
+            purpose: components["schemas"]["PlainText"];
             /**
              * Format: date
              * @description The date on which the bank made the message, in Kyiv.
@@ -1128,7 +1212,10 @@ export interface components {
         Encryption: {
             /** @description The 12-byte nonce in base64. */
             nonce: string;
-            /** @description The message's AES-256 key, encrypted by RSA-OAEP with SHA-256 for the recipient bank, in standard base64 with padding. */
+            /**
+             * @description The message's AES-256 key, encrypted by RSA-OAEP with SHA-256 for the recipient bank, in standard base64 with padding. It is
+             *     as long as the modulus of the bank's key: 344 characters for 2048 bits.
+             */
             encrypted_key: string;
             /**
              * @description The `kid` of the recipient bank's key that was used, which is the `public_key` of the order as it was read. Without it the
@@ -1227,7 +1314,7 @@ export interface components {
              */
             status: "pending" | "success" | "reject";
             /** @description A comment on the state; empty while the callbacks are running. */
-            reason: string;
+            reason: components["schemas"]["NoReason"] | components["schemas"]["PaymentMessageSuccessReason"] | components["schemas"]["RejectReason"];
             /** @description The payment message's identifier. */
             guid: components["schemas"]["Guid"];
         };
@@ -1264,7 +1351,13 @@ export interface components {
         /**
          * @description The claims of a test.
          * @example {
-         *       "challenge": "b2e1c0oPtJdmMfgk2uPS0Wb4e8nYvXbhxP6m3Kq1r5s"
+         *       "challenge": "b2e1c0oPtJdmMfgk2uPS0Wb4e8nYvXbhxP6m3Kq1r5s",
+         *       "iss": "https://api.admin.smaug.armenotech.dev",
+         *       "aud": "4f0d6c1e-7f0b-4c8f-9a53-0a7b5d8f3c21",
+         *       "iat": 1702203132,
+         *       "exp": 1702203432,
+         *       "jti": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+         *       "callback_kind": "ping"
          *     }
          */
         PingClaims: components["schemas"]["CallbackClaims"] & {
@@ -1287,6 +1380,46 @@ export interface components {
             challenge: string;
         };
         /**
+         * @description Why a payment was rejected, letter by letter.
+         * @enum {string}
+         */
+        RejectReason: "Payment message is rejected by the receiver's bank" | "No response on the callback from the receiver's bank" | "No response on the callback from the merchant";
+        /**
+         * @description What Pay-out says of a payment that is final, letter by letter.
+         * @constant
+         */
+        PayOutSuccessReason: "Payment message is approved by the receiver's bank. Merchant is informed by the callback";
+        /**
+         * @description What Credit says, letter by letter.
+         * @constant
+         */
+        CreditReason: "Credit is allowed";
+        /**
+         * @description What a payment message that is final says when it is read, letter by letter.
+         * @constant
+         */
+        PaymentMessageSuccessReason: "Payment message is approved";
+        /**
+         * @description What an order that is paid says, letter by letter.
+         * @constant
+         */
+        OrderPaidReason: "Order is paid";
+        /**
+         * @description What an order says that nobody paid in time, letter by letter.
+         * @constant
+         */
+        OrderExpiredReason: "Order is expired";
+        /**
+         * @description What an order says that its merchant has canceled, letter by letter.
+         * @constant
+         */
+        OrderCanceledReason: "Order is canceled by the merchant";
+        /**
+         * @description Nothing has happened that would have a reason.
+         * @constant
+         */
+        NoReason: "";
+        /**
          * @description The claims of the Pay-in callback for the recipient bank.
          * @example {
          *       "payment_message": {
@@ -1299,8 +1432,8 @@ export interface components {
          *           "debtor_agent_bic": "306500"
          *         },
          *         "debtor": {
-         *           "debtor_name": "K2oMN4yPHuWGKfLosEijUL20bc+pYytofsnkxJHZ/4GWxfGSml6ZYA==",
-         *           "debtor_id": "WUzdTUQzajs68RYvxJepIS8VVpS6V/B+nqU=",
+         *           "debtor_name": "ZCLVw5/97gExFK9hMj7fZEYqFrhxPbaRcHWCixYW",
+         *           "debtor_id": "GXWVnsvrjFJ6RVFB5Obs9OelCQErNJ7nVq8=",
          *           "debtor_account": "UA761372924114433543273694797"
          *         },
          *         "creditor_agent": {
@@ -1308,8 +1441,8 @@ export interface components {
          *           "creditor_agent_bic": "380816"
          *         },
          *         "creditor": {
-         *           "creditor_name": "PoC3X8MP2xcAFYlt7/+F5Tq4UGBS0DP7fIizWqbcQPR3fA==",
-         *           "creditor_id": "TfSZ7opqo3naFtGNsA2GxIwoMxAhrRwC",
+         *           "creditor_name": "ay7S08zpmyYPNhuO++3CyvbYZ0Oa/zPRCHQ=",
+         *           "creditor_id": "GXWVnsvrjFL2N2iNVXmSItUNgE/AYOGb",
          *           "creditor_account": "UA761372924114433543273694797",
          *           "creditor_uid": "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5"
          *         },
@@ -1327,20 +1460,26 @@ export interface components {
          *         "pm_type": "trade",
          *         "sender_account_type": "aid-related",
          *         "encryption": {
-         *           "nonce": "A1B2C3D4E5F6G7H8",
-         *           "encrypted_key": "qBlAjOUBDKLgnvWaw9ifX/hZXQK1JOYb+K+olKldWU+BdAmWh6JmIfTizdfMA7Pazts/uWIlWxqv0DPKvoMVMLECU3ZMiyM/s3VC4jQBx7RQ5ab5dR87WgFPb2fovJmd9XYQTuvqsJZR2DrP/HfIuMbqpLdnrqsk19qA+D9R2GWks1BMJ2n86VR/bdoxDdiwlNYwoETWX1Mk1LNzEKq3FAfnOU4HAjQNn9HXd/u60oBKUYjR3Qf/WA9HO9dkX/IFjfrQUv7lxilX0+vhdSIZoC9FY0ssMqasQIsm/87ft9oeP5LQ9njrg7C/k4VdkGmdiuXftK4CO981K9jZPyBgsQ=="
+         *           "nonce": "2mBTO9z3IO0/AV4a",
+         *           "encrypted_key": "dRFEoa39fJ+GCfuXFSiBEi0ptExyuVpRIxmRwKQaDfJ9pULIhixKEeDnOTzRHjegCy2qdY58DSulgdU2Z9ctV8UwuTjrVr1m8q4tEBOgLq10SJizzM9Y6peQKiYaOJc4EJ+OgRZGqwMaywsMTwBtEf5e6kjYcnGCYJbXz33U4zUPyoDv9XH8JjLPPwL/54UUxZJ+W3xIB880VMvFOgzWrVOqspiFY92ncdnaca8cYM0atix62u51Oos5z/KsEnRIbZ5TEW6L8fEb6YUviM05h8ibpdGm8OoukwME2cSmMADZ6MTHwGFuXoIo/e7L49zUD8au/72hgIG98sHc5x+qDQ=="
          *         },
          *         "public_key": {
          *           "alg": "RS256",
          *           "e": "AQAB",
-         *           "n": "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
+         *           "n": "ruViM21_RGTpqnRJjIy6uxk_sWWkaMLOjnJudY7zNr2kVoyh2u2nYOMnsZj8yd7K-59DxJ02kaaAja2eGcOp1bp2H1iz4mnLGolvyMcnDmWhr_FoXf59Alk2xOasy966fabKnXCB_aywjKgsbTsoA8pqSDnxy5cn4KPY_RiBj9DcqyzIm1_vz7ini36ZqnO48nPTOIGqnOuX_OvSJD_gL6JSBT7jXf9rS3ocmLByM972bFDSwzgNVKK3iJkbLgCLQJvggaaUZKFsih6lf16duz4hY4-yI9QoM7jbbizAk88DeU_GiGvVlOC_OdX1onUJFlKinl6l2Dc_2ujm1GYBBw",
          *           "kid": "9A21DD62-DA56-402D-87A5-4714B113DAD4",
          *           "kty": "RSA",
          *           "use": "sig"
          *         }
          *       },
          *       "payment_message_guid": "8af3c3f5-7543-4bc2-8a0f-2e27f4d16972",
-         *       "status": "success"
+         *       "status": "success",
+         *       "iss": "https://api.admin.smaug.armenotech.dev",
+         *       "aud": "4f0d6c1e-7f0b-4c8f-9a53-0a7b5d8f3c21",
+         *       "iat": 1702203132,
+         *       "exp": 1702203432,
+         *       "jti": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+         *       "callback_kind": "pay-in"
          *     }
          */
         PayInBankClaims: components["schemas"]["CallbackClaims"] & {
@@ -1351,7 +1490,7 @@ export interface components {
             /** @description `success` when the payment arrives, `reject` when it is canceled afterwards. */
             status: components["schemas"]["CallbackStatus"];
             /** @description Why the payment was canceled; only with `reject`. */
-            reason?: string;
+            reason?: components["schemas"]["RejectReason"];
         };
         /**
          * @description The claims of the Pay-in callback for the merchant.
@@ -1368,7 +1507,35 @@ export interface components {
          *       "ref_number": "1730204505657",
          *       "amount_matched": false,
          *       "purpose": "1730204505640",
-         *       "status": "success"
+         *       "status": "success",
+         *       "iss": "https://api.admin.smaug.armenotech.dev",
+         *       "aud": "623e460b-9ffd-41df",
+         *       "iat": 1702203132,
+         *       "exp": 1702203432,
+         *       "jti": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+         *       "callback_kind": "pay-in"
+         *     }
+         * @example {
+         *       "payment_message_external_id": "9c6c746b-d9cf-4ea2-b9b6-bd984e3863cd",
+         *       "payment_message_guid": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+         *       "callback_guid": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+         *       "amount": 21,
+         *       "currency": "UAH",
+         *       "sender_account_iban": "UA623808162831885412078690000",
+         *       "receiver_account_iban": "UA063808160041469948322523389",
+         *       "order_id": "86f43098-d184-4cb1-8d9b-9720a8c4931e",
+         *       "ref_found": true,
+         *       "ref_number": "1730204505657",
+         *       "amount_matched": false,
+         *       "purpose": "1730204505640",
+         *       "status": "reject",
+         *       "reason": "No response on the callback from the merchant",
+         *       "iss": "https://api.admin.smaug.armenotech.dev",
+         *       "aud": "623e460b-9ffd-41df",
+         *       "iat": 1702203132,
+         *       "exp": 1702203432,
+         *       "jti": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+         *       "callback_kind": "pay-in"
          *     }
          */
         PayInMerchantClaims: components["schemas"]["CallbackClaims"] & {
@@ -1396,10 +1563,10 @@ export interface components {
             amount_matched: boolean;
             /** @description The payment's purpose. */
             purpose: string;
-            /** @description Always `success` for a payment that the merchant is asked about. */
+            /** @description `success` for a payment that the merchant is asked about, `reject` when the payment is rejected and its order canceled. */
             status: components["schemas"]["CallbackStatus"];
-            /** @description What went wrong; only with `reject`. */
-            reason?: string;
+            /** @description Why the payment was rejected, in the words that the initiator bank gets in Pay-out; only with `reject`. */
+            reason?: components["schemas"]["RejectReason"];
         };
         /**
          * @description The claims of the Pay-out callback for the initiator bank.
@@ -1414,8 +1581,8 @@ export interface components {
          *           "debtor_agent_bic": "306500"
          *         },
          *         "debtor": {
-         *           "debtor_name": "K2oMN4yPHuWGKfLosEijUL20bc+pYytofsnkxJHZ/4GWxfGSml6ZYA==",
-         *           "debtor_id": "WUzdTUQzajs68RYvxJepIS8VVpS6V/B+nqU=",
+         *           "debtor_name": "ZCLVw5/97gExFK9hMj7fZEYqFrhxPbaRcHWCixYW",
+         *           "debtor_id": "GXWVnsvrjFJ6RVFB5Obs9OelCQErNJ7nVq8=",
          *           "debtor_account": "UA761372924114433543273694797"
          *         },
          *         "creditor_agent": {
@@ -1423,8 +1590,8 @@ export interface components {
          *           "creditor_agent_bic": "380816"
          *         },
          *         "creditor": {
-         *           "creditor_name": "PoC3X8MP2xcAFYlt7/+F5Tq4UGBS0DP7fIizWqbcQPR3fA==",
-         *           "creditor_id": "TfSZ7opqo3naFtGNsA2GxIwoMxAhrRwC",
+         *           "creditor_name": "ay7S08zpmyYPNhuO++3CyvbYZ0Oa/zPRCHQ=",
+         *           "creditor_id": "GXWVnsvrjFL2N2iNVXmSItUNgE/AYOGb",
          *           "creditor_account": "UA761372924114433543273694797",
          *           "creditor_uid": "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5"
          *         },
@@ -1442,13 +1609,13 @@ export interface components {
          *         "pm_type": "trade",
          *         "sender_account_type": "aid-related",
          *         "encryption": {
-         *           "nonce": "A1B2C3D4E5F6G7H8",
-         *           "encrypted_key": "qBlAjOUBDKLgnvWaw9ifX/hZXQK1JOYb+K+olKldWU+BdAmWh6JmIfTizdfMA7Pazts/uWIlWxqv0DPKvoMVMLECU3ZMiyM/s3VC4jQBx7RQ5ab5dR87WgFPb2fovJmd9XYQTuvqsJZR2DrP/HfIuMbqpLdnrqsk19qA+D9R2GWks1BMJ2n86VR/bdoxDdiwlNYwoETWX1Mk1LNzEKq3FAfnOU4HAjQNn9HXd/u60oBKUYjR3Qf/WA9HO9dkX/IFjfrQUv7lxilX0+vhdSIZoC9FY0ssMqasQIsm/87ft9oeP5LQ9njrg7C/k4VdkGmdiuXftK4CO981K9jZPyBgsQ=="
+         *           "nonce": "2mBTO9z3IO0/AV4a",
+         *           "encrypted_key": "dRFEoa39fJ+GCfuXFSiBEi0ptExyuVpRIxmRwKQaDfJ9pULIhixKEeDnOTzRHjegCy2qdY58DSulgdU2Z9ctV8UwuTjrVr1m8q4tEBOgLq10SJizzM9Y6peQKiYaOJc4EJ+OgRZGqwMaywsMTwBtEf5e6kjYcnGCYJbXz33U4zUPyoDv9XH8JjLPPwL/54UUxZJ+W3xIB880VMvFOgzWrVOqspiFY92ncdnaca8cYM0atix62u51Oos5z/KsEnRIbZ5TEW6L8fEb6YUviM05h8ibpdGm8OoukwME2cSmMADZ6MTHwGFuXoIo/e7L49zUD8au/72hgIG98sHc5x+qDQ=="
          *         },
          *         "public_key": {
          *           "alg": "RS256",
          *           "e": "AQAB",
-         *           "n": "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
+         *           "n": "ruViM21_RGTpqnRJjIy6uxk_sWWkaMLOjnJudY7zNr2kVoyh2u2nYOMnsZj8yd7K-59DxJ02kaaAja2eGcOp1bp2H1iz4mnLGolvyMcnDmWhr_FoXf59Alk2xOasy966fabKnXCB_aywjKgsbTsoA8pqSDnxy5cn4KPY_RiBj9DcqyzIm1_vz7ini36ZqnO48nPTOIGqnOuX_OvSJD_gL6JSBT7jXf9rS3ocmLByM972bFDSwzgNVKK3iJkbLgCLQJvggaaUZKFsih6lf16duz4hY4-yI9QoM7jbbizAk88DeU_GiGvVlOC_OdX1onUJFlKinl6l2Dc_2ujm1GYBBw",
          *           "kid": "9A21DD62-DA56-402D-87A5-4714B113DAD4",
          *           "kty": "RSA",
          *           "use": "sig"
@@ -1456,7 +1623,13 @@ export interface components {
          *       },
          *       "payment_message_guid": "8af3c3f5-7543-4bc2-8a0f-2e27f4d16972",
          *       "status": "success",
-         *       "reason": "Payment message is approved by the receiver's bank. Merchant is informed by the callback"
+         *       "reason": "Payment message is approved by the receiver's bank. Merchant is informed by the callback",
+         *       "iss": "https://api.admin.smaug.armenotech.dev",
+         *       "aud": "0b6f2a9d-5a41-4a0e-8c35-6f2f9f1f7e10",
+         *       "iat": 1702203132,
+         *       "exp": 1702203432,
+         *       "jti": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+         *       "callback_kind": "pay-out"
          *     }
          */
         PayOutClaims: components["schemas"]["CallbackClaims"] & {
@@ -1467,7 +1640,7 @@ export interface components {
             /** @description How the payment ended. */
             status: components["schemas"]["CallbackStatus"];
             /** @description Why the payment ended so. */
-            reason: string;
+            reason: components["schemas"]["PayOutSuccessReason"] | components["schemas"]["RejectReason"];
         };
         /**
          * @description The claims of the Credit callback for the recipient bank.
@@ -1482,8 +1655,8 @@ export interface components {
          *           "debtor_agent_bic": "306500"
          *         },
          *         "debtor": {
-         *           "debtor_name": "K2oMN4yPHuWGKfLosEijUL20bc+pYytofsnkxJHZ/4GWxfGSml6ZYA==",
-         *           "debtor_id": "WUzdTUQzajs68RYvxJepIS8VVpS6V/B+nqU=",
+         *           "debtor_name": "ZCLVw5/97gExFK9hMj7fZEYqFrhxPbaRcHWCixYW",
+         *           "debtor_id": "GXWVnsvrjFJ6RVFB5Obs9OelCQErNJ7nVq8=",
          *           "debtor_account": "UA761372924114433543273694797"
          *         },
          *         "creditor_agent": {
@@ -1491,8 +1664,8 @@ export interface components {
          *           "creditor_agent_bic": "380816"
          *         },
          *         "creditor": {
-         *           "creditor_name": "PoC3X8MP2xcAFYlt7/+F5Tq4UGBS0DP7fIizWqbcQPR3fA==",
-         *           "creditor_id": "TfSZ7opqo3naFtGNsA2GxIwoMxAhrRwC",
+         *           "creditor_name": "ay7S08zpmyYPNhuO++3CyvbYZ0Oa/zPRCHQ=",
+         *           "creditor_id": "GXWVnsvrjFL2N2iNVXmSItUNgE/AYOGb",
          *           "creditor_account": "UA761372924114433543273694797",
          *           "creditor_uid": "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5"
          *         },
@@ -1510,13 +1683,13 @@ export interface components {
          *         "pm_type": "trade",
          *         "sender_account_type": "aid-related",
          *         "encryption": {
-         *           "nonce": "A1B2C3D4E5F6G7H8",
-         *           "encrypted_key": "qBlAjOUBDKLgnvWaw9ifX/hZXQK1JOYb+K+olKldWU+BdAmWh6JmIfTizdfMA7Pazts/uWIlWxqv0DPKvoMVMLECU3ZMiyM/s3VC4jQBx7RQ5ab5dR87WgFPb2fovJmd9XYQTuvqsJZR2DrP/HfIuMbqpLdnrqsk19qA+D9R2GWks1BMJ2n86VR/bdoxDdiwlNYwoETWX1Mk1LNzEKq3FAfnOU4HAjQNn9HXd/u60oBKUYjR3Qf/WA9HO9dkX/IFjfrQUv7lxilX0+vhdSIZoC9FY0ssMqasQIsm/87ft9oeP5LQ9njrg7C/k4VdkGmdiuXftK4CO981K9jZPyBgsQ=="
+         *           "nonce": "2mBTO9z3IO0/AV4a",
+         *           "encrypted_key": "dRFEoa39fJ+GCfuXFSiBEi0ptExyuVpRIxmRwKQaDfJ9pULIhixKEeDnOTzRHjegCy2qdY58DSulgdU2Z9ctV8UwuTjrVr1m8q4tEBOgLq10SJizzM9Y6peQKiYaOJc4EJ+OgRZGqwMaywsMTwBtEf5e6kjYcnGCYJbXz33U4zUPyoDv9XH8JjLPPwL/54UUxZJ+W3xIB880VMvFOgzWrVOqspiFY92ncdnaca8cYM0atix62u51Oos5z/KsEnRIbZ5TEW6L8fEb6YUviM05h8ibpdGm8OoukwME2cSmMADZ6MTHwGFuXoIo/e7L49zUD8au/72hgIG98sHc5x+qDQ=="
          *         },
          *         "public_key": {
          *           "alg": "RS256",
          *           "e": "AQAB",
-         *           "n": "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
+         *           "n": "ruViM21_RGTpqnRJjIy6uxk_sWWkaMLOjnJudY7zNr2kVoyh2u2nYOMnsZj8yd7K-59DxJ02kaaAja2eGcOp1bp2H1iz4mnLGolvyMcnDmWhr_FoXf59Alk2xOasy966fabKnXCB_aywjKgsbTsoA8pqSDnxy5cn4KPY_RiBj9DcqyzIm1_vz7ini36ZqnO48nPTOIGqnOuX_OvSJD_gL6JSBT7jXf9rS3ocmLByM972bFDSwzgNVKK3iJkbLgCLQJvggaaUZKFsih6lf16duz4hY4-yI9QoM7jbbizAk88DeU_GiGvVlOC_OdX1onUJFlKinl6l2Dc_2ujm1GYBBw",
          *           "kid": "9A21DD62-DA56-402D-87A5-4714B113DAD4",
          *           "kty": "RSA",
          *           "use": "sig"
@@ -1524,7 +1697,13 @@ export interface components {
          *       },
          *       "payment_message_guid": "8af3c3f5-7543-4bc2-8a0f-2e27f4d16972",
          *       "status": "success",
-         *       "reason": "Credit is allowed"
+         *       "reason": "Credit is allowed",
+         *       "iss": "https://api.admin.smaug.armenotech.dev",
+         *       "aud": "4f0d6c1e-7f0b-4c8f-9a53-0a7b5d8f3c21",
+         *       "iat": 1702203132,
+         *       "exp": 1702203432,
+         *       "jti": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+         *       "callback_kind": "credit"
          *     }
          */
         CreditClaims: components["schemas"]["CallbackClaims"] & {
@@ -1534,8 +1713,8 @@ export interface components {
             payment_message_guid: components["schemas"]["Guid"];
             /** @description Always `success`. */
             status: components["schemas"]["CallbackStatus"];
-            /** @description Always `Credit is allowed`. */
-            reason: string;
+            /** @description Always the same. */
+            reason: components["schemas"]["CreditReason"];
         };
         /** @description The open body of the Expiration callback; what has no value is the string `null`. */
         ExpirationBody: {
@@ -1575,11 +1754,8 @@ export interface components {
              * @constant
              */
             purpose: "null";
-            /**
-             * @description Always `Order is expired`.
-             * @constant
-             */
-            reason: "Order is expired";
+            /** @description Always the same. */
+            reason: components["schemas"]["OrderExpiredReason"];
             /**
              * @description Always the string `null`.
              * @constant
@@ -1643,7 +1819,13 @@ export interface components {
          *           "register_id": "1012231",
          *           "created_at": "2023-12-10T10:12:12Z"
          *         }
-         *       ]
+         *       ],
+         *       "iss": "https://api.admin.smaug.armenotech.dev",
+         *       "aud": "4f0d6c1e-7f0b-4c8f-9a53-0a7b5d8f3c21",
+         *       "iat": 1702203132,
+         *       "exp": 1702203432,
+         *       "jti": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+         *       "callback_kind": "gross-settlement"
          *     }
          */
         GrossSettlementClaims: components["schemas"]["CallbackClaims"] & components["schemas"]["RegisterWithPayments"] & {
@@ -1671,7 +1853,7 @@ export interface components {
              * @description The transfer's identifier in the bank's books: unique for the bank among its settlement payments (not among its payment
              *     messages) and used for one register, ever.
              */
-            payment_message_external_id: string;
+            payment_message_external_id: components["schemas"]["PlainText"];
             /** @description The account that was paid to, which is the register's `charging_account`. */
             creditor_iban: string;
             /** @description The amount in major units with at most two decimals, which is the register's `total_amount_to_pay`. */
@@ -1705,9 +1887,14 @@ export interface components {
              */
             status: string;
         };
-        /** @description A body under the bank's signature. */
-        SignedBody: {
-            /** @description A token with the same claims, signed by the bank with a registered key. */
+        /** @description The same under the bank's signature. */
+        GrossSettlementPaymentEnvelope: {
+            /** @description A token with GrossSettlementPaymentClaims, signed by the bank with a registered key. */
+            jwt: components["schemas"]["CompactJws"];
+        };
+        /** @description The same under the bank's signature. */
+        GrossSettlementConfirmationEnvelope: {
+            /** @description A token with GrossSettlementConfirmationClaims, signed by the bank with a registered key. */
             jwt: components["schemas"]["CompactJws"];
         };
         /** @description What was stated about a register is kept. */
@@ -1831,11 +2018,8 @@ export interface components {
         MissedCallback: {
             /** @description The callback's identifier. */
             callback_guid: components["schemas"]["Guid"];
-            /**
-             * @description Which callback it is.
-             * @enum {string}
-             */
-            kind: "pay_in_bank" | "pay_in_merchant" | "pay_out" | "credit" | "pay_in_bank_reject" | "expiration" | "gross_settlement";
+            /** @description Which callback it is. */
+            kind: components["schemas"]["MissedCallbackKind"];
             /**
              * @description What became of the callback.
              * @enum {string}
@@ -1862,6 +2046,11 @@ export interface components {
             /** @description How the last attempt ended, in one word such as `refused`, `server_error` or `timeout`. */
             last_outcome: string | null;
         };
+        /**
+         * @description A callback by its receiver and what it tells, finer than `CallbackKind`: the `kinds` that `x-dcm-callback` names at the webhooks.
+         * @enum {string}
+         */
+        MissedCallbackKind: "pay_in_bank" | "pay_in_bank_reject" | "pay_in_merchant" | "pay_in_merchant_reject" | "pay_out" | "credit" | "expiration" | "gross_settlement";
         /** @description One page of callbacks. */
         MissedCallbackList: {
             /** @description The callbacks of the page. */
@@ -1954,6 +2143,37 @@ export interface components {
         };
     };
     responses: {
+        /** @description The callback is accepted. The status line says so; what the body says is kept for people and changes nothing. */
+        CallbackAccepted: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The callback is refused. What follows from that differs from callback to callback. */
+        CallbackRefused: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description Redirects are never followed; the callback counts as unanswered and is sent again to the same address. */
+        CallbackRedirected: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /**
+         * @description A passing problem: the callback counts as unanswered and is sent again. `Retry-After`, in seconds or as a date, makes the wait
+         *     longer and never shorter.
+         */
+        CallbackNotNow: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
         /** @description The message is accepted and the cascade of callbacks has begun. */
         PaymentMessageAccepted: {
             headers: {
@@ -1985,8 +2205,8 @@ export interface components {
                  *         "debtor_agent_bic": "306500"
                  *       },
                  *       "debtor": {
-                 *         "debtor_name": "K2oMN4yPHuWGKfLosEijUL20bc+pYytofsnkxJHZ/4GWxfGSml6ZYA==",
-                 *         "debtor_id": "WUzdTUQzajs68RYvxJepIS8VVpS6V/B+nqU=",
+                 *         "debtor_name": "ZCLVw5/97gExFK9hMj7fZEYqFrhxPbaRcHWCixYW",
+                 *         "debtor_id": "GXWVnsvrjFJ6RVFB5Obs9OelCQErNJ7nVq8=",
                  *         "debtor_account": "UA761372924114433543273694797"
                  *       },
                  *       "creditor_agent": {
@@ -1994,8 +2214,8 @@ export interface components {
                  *         "creditor_agent_bic": "380816"
                  *       },
                  *       "creditor": {
-                 *         "creditor_name": "PoC3X8MP2xcAFYlt7/+F5Tq4UGBS0DP7fIizWqbcQPR3fA==",
-                 *         "creditor_id": "TfSZ7opqo3naFtGNsA2GxIwoMxAhrRwC",
+                 *         "creditor_name": "ay7S08zpmyYPNhuO++3CyvbYZ0Oa/zPRCHQ=",
+                 *         "creditor_id": "GXWVnsvrjFL2N2iNVXmSItUNgE/AYOGb",
                  *         "creditor_account": "UA761372924114433543273694797",
                  *         "creditor_uid": "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5"
                  *       },
@@ -2013,12 +2233,12 @@ export interface components {
                  *       "pm_type": "trade",
                  *       "sender_account_type": "aid-related",
                  *       "encryption": {
-                 *         "nonce": "A1B2C3D4E5F6G7H8",
-                 *         "encrypted_key": "qBlAjOUBDKLgnvWaw9ifX/hZXQK1JOYb+K+olKldWU+BdAmWh6JmIfTizdfMA7Pazts/uWIlWxqv0DPKvoMVMLECU3ZMiyM/s3VC4jQBx7RQ5ab5dR87WgFPb2fovJmd9XYQTuvqsJZR2DrP/HfIuMbqpLdnrqsk19qA+D9R2GWks1BMJ2n86VR/bdoxDdiwlNYwoETWX1Mk1LNzEKq3FAfnOU4HAjQNn9HXd/u60oBKUYjR3Qf/WA9HO9dkX/IFjfrQUv7lxilX0+vhdSIZoC9FY0ssMqasQIsm/87ft9oeP5LQ9njrg7C/k4VdkGmdiuXftK4CO981K9jZPyBgsQ=="
+                 *         "nonce": "2mBTO9z3IO0/AV4a",
+                 *         "encrypted_key": "dRFEoa39fJ+GCfuXFSiBEi0ptExyuVpRIxmRwKQaDfJ9pULIhixKEeDnOTzRHjegCy2qdY58DSulgdU2Z9ctV8UwuTjrVr1m8q4tEBOgLq10SJizzM9Y6peQKiYaOJc4EJ+OgRZGqwMaywsMTwBtEf5e6kjYcnGCYJbXz33U4zUPyoDv9XH8JjLPPwL/54UUxZJ+W3xIB880VMvFOgzWrVOqspiFY92ncdnaca8cYM0atix62u51Oos5z/KsEnRIbZ5TEW6L8fEb6YUviM05h8ibpdGm8OoukwME2cSmMADZ6MTHwGFuXoIo/e7L49zUD8au/72hgIG98sHc5x+qDQ=="
                  *       },
                  *       "public_key": {
                  *         "e": "AQAB",
-                 *         "n": "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
+                 *         "n": "ruViM21_RGTpqnRJjIy6uxk_sWWkaMLOjnJudY7zNr2kVoyh2u2nYOMnsZj8yd7K-59DxJ02kaaAja2eGcOp1bp2H1iz4mnLGolvyMcnDmWhr_FoXf59Alk2xOasy966fabKnXCB_aywjKgsbTsoA8pqSDnxy5cn4KPY_RiBj9DcqyzIm1_vz7ini36ZqnO48nPTOIGqnOuX_OvSJD_gL6JSBT7jXf9rS3ocmLByM972bFDSwzgNVKK3iJkbLgCLQJvggaaUZKFsih6lf16duz4hY4-yI9QoM7jbbizAk88DeU_GiGvVlOC_OdX1onUJFlKinl6l2Dc_2ujm1GYBBw",
                  *         "kid": "9A21DD62-DA56-402D-87A5-4714B113DAD4",
                  *         "kty": "RSA",
                  *         "use": "sig"
@@ -2129,20 +2349,23 @@ export interface components {
                 "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
-        /** @description The body is not declared as application/json. */
+        /** @description The body is not declared as what the operation takes, in another charset than UTF-8, or compressed; the error says which. */
         UnsupportedMediaType: {
             headers: {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "error": "the body must be application/json",
-                 *       "code": "UNSUPPORTED_MEDIA_TYPE"
-                 *     }
-                 */
                 "application/json": components["schemas"]["ErrorAnswer"];
             };
+        };
+        /** @description The copy that the caller has, by its `If-None-Match`, is what would be answered; there is no body. */
+        NotModified: {
+            headers: {
+                ETag: components["headers"]["EntityTag"];
+                "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
+                [name: string]: unknown;
+            };
+            content?: never;
         };
         /** @description The request line and the headers together are too large; the answer has no body. A long order token belongs in the body. */
         HeaderTooLarge: {
@@ -2269,7 +2492,7 @@ export interface components {
                 "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
-        /** @description The body is not declared as application/json, or it is compressed. */
+        /** @description The body is not declared as application/json, in another charset than UTF-8, or compressed; the description says which. */
         SettlementUnsupportedMediaType: {
             headers: {
                 [name: string]: unknown;
@@ -2278,7 +2501,7 @@ export interface components {
                 /**
                  * @example {
                  *       "error": "UNSUPPORTED_MEDIA_TYPE",
-                 *       "description": "the body must be application/json"
+                 *       "description": "Content-Type must be application/json"
                  *     }
                  */
                 "application/json": components["schemas"]["SettlementErrorAnswer"];
@@ -2325,25 +2548,47 @@ export interface components {
         OrderIdQuery: components["schemas"]["Guid"];
         /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
         CallbackAuthorizationHeader: components["schemas"]["CxAuthorizationToken"];
-        /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+        /**
+         * @description The callback's identifier, the same in every retry, by which the receiver discards repeats.
+         * @example f5401ac1-e6c8-436b-b311-991f57e0934b
+         */
         CallbackGuidHeader: components["schemas"]["Guid"];
         /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
         CallbackKindHeader: components["schemas"]["CallbackKind"];
     };
     requestBodies: {
-        /** @description A token with PaymentMessageClaims, signed by the initiator bank. */
+        /**
+         * @description A token with PaymentMessageClaims, signed by the initiator bank: in JSON, or by itself as `application/jwt`, `application/jose` or
+         *     `text/plain`, which mean the same.
+         */
         SignedPaymentMessage: {
             content: {
                 /**
                  * @example {
-                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJqdGkiOiJUMTJmYTIyMTMiLCJwYXltZW50X21lc3NhZ2VfZXh0ZXJuYWxfaWQiOiIxMTI2NjMiLCJhbW91bnQiOjUsImN1cnJlbmN5IjoiVUFIIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCIsImRlYnRvciI6eyJkZWJ0b3JfbmFtZSI6Iksyb01ONHlQSHVXR0tmTG9zRWlqVUwyMGJjK3BZeXRvZnNua3hKSFovNEdXeGZHU21sNlpZQT09IiwiZGVidG9yX2lkIjoiV1V6ZFRVUXphanM2OFJZdnhKZXBJUzhWVnBTNlYvQitucVU9IiwiZGVidG9yX2FjY291bnQiOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyIsImRlYnRvcl9waG9uZSI6IiszODA2NjEyMzQ1NjcifSwiY3JlZGl0b3JfYWdlbnRfYmljIjoiMzgwODE2IiwiY3JlZGl0b3IiOnsiY3JlZGl0b3JfbmFtZSI6IlBvQzNYOE1QMnhjQUZZbHQ3LytGNVRxNFVHQlMwRFA3ZklpeldxYmNRUFIzZkE9PSIsImNyZWRpdG9yX2lkIjoiVGZTWjdvcHFvM25hRnRHTnNBMkd4SXdvTXhBaHJSd0MiLCJjcmVkaXRvcl9hY2NvdW50IjoiVUE3NjEzNzI5MjQxMTQ0MzM1NDMyNzM2OTQ3OTcifSwib3JkZXJfaWQiOiJiYjk1YTE4Zi1iZDUyLTQ2YWUtYmIxZS0wZTZmNDJiZjQ4ZjUiLCJwdXJwb3NlIjoiVGVzZ3RmdDc3NyIsIm1zZ19jcmVhdGlvbl9kYXRlIjoiMjAyMy0xMi0xMCIsIm1zZ19jcmVhdGlvbl90aW1lIjoiMTQ6MzA6MTIiLCJwbV90eXBlIjoidHJhZGUiLCJzZW5kZXJfYWNjb3VudF90eXBlIjoibGltaXQtcmVsYXRlZCIsImVuY3J5cHRpb24iOnsibm9uY2UiOiJBMUIyQzNENEU1RjZHN0g4IiwiZW5jcnlwdGVkX2tleSI6InFCbEFqT1VCREtMZ252V2F3OWlmWC9oWlhRSzFKT1liK0srb2xLbGRXVStCZEFtV2g2Sm1JZlRpemRmTUE3UGF6dHMvdVdJbFd4cXYwRFBLdm9NVk1MRUNVM1pNaXlNL3MzVkM0alFCeDdSUTVhYjVkUjg3V2dGUGIyZm92Sm1kOVhZUVR1dnFzSlpSMkRyUC9IZkl1TWJxcExkbnJxc2sxOXFBK0Q5UjJHV2tzMUJNSjJuODZWUi9iZG94RGRpd2xOWXdvRVRXWDFNazFMTnpFS3EzRkFmbk9VNEhBalFObjlIWGQvdTYwb0JLVVlqUjNRZi9XQTlITzlka1gvSUZqZnJRVXY3bHhpbFgwK3ZoZFNJWm9DOUZZMHNzTXFhc1FJc20vODdmdDlvZVA1TFE5bmpyZzdDL2s0VmRrR21kaXVYZnRLNENPOTgxSzlqWlB5QmdzUT09In19.MyoDxKbHSmF-znjsYmiwCRMbXXlDSpIcqLz9OvbqRvob1F3SJcwRb1NxHatrhrkRi8-u-_OTqbBfPnZFuVJBINCtQfQgxfDIUX5Cs6_UgBzxo-HjsaqxZpg0TumCk6LWKEFJmAQsPntIzoS0WG9vE5gkv_h_xPsVWMFRL5AW7fPZRWdSak0xXPyVobKO2oD3jrYQWr63wqJwZUoz5MI_sCHxw10P-DugDAUMrF6ktfik4pIz-LtooBM2mNlVE3auW76UiFFK0qKuFral6yGavWhAlzLayyzIwuqvw4y8JCntPFdwtod2lrzxk9J9jIf5fR8A63YNL2zVsCSggNNmoA"
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsImtpZCI6ImJhbmstMjAyNi0xIiwidHlwIjoiSldUIn0.eyJqdGkiOiJUMTJmYTIyMTMiLCJwYXltZW50X21lc3NhZ2VfZXh0ZXJuYWxfaWQiOiIxMTI2NjMiLCJhbW91bnQiOjUsImN1cnJlbmN5IjoiVUFIIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCIsImRlYnRvciI6eyJkZWJ0b3JfbmFtZSI6IlpDTFZ3NS85N2dFeEZLOWhNajdmWkVZcUZyaHhQYmFSY0hXQ2l4WVciLCJkZWJ0b3JfaWQiOiJHWFdWbnN2cmpGSjZSVkZCNU9iczlPZWxDUUVyTko3blZxOD0iLCJkZWJ0b3JfYWNjb3VudCI6IlVBNzYxMzcyOTI0MTE0NDMzNTQzMjczNjk0Nzk3IiwiZGVidG9yX3Bob25lIjoiKzM4MDY2MTIzNDU2NyJ9LCJjcmVkaXRvcl9hZ2VudF9iaWMiOiIzODA4MTYiLCJjcmVkaXRvciI6eyJjcmVkaXRvcl9uYW1lIjoiYXk3UzA4enBteVlQTmh1TysrM0N5dmJZWjBPYS96UFJDSFE9IiwiY3JlZGl0b3JfaWQiOiJHWFdWbnN2cmpGTDJOMmlOVlhtU0l0VU5nRS9BWU9HYiIsImNyZWRpdG9yX2FjY291bnQiOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyJ9LCJvcmRlcl9pZCI6ImJiOTVhMThmLWJkNTItNDZhZS1iYjFlLTBlNmY0MmJmNDhmNSIsInB1cnBvc2UiOiJUZXNndGZ0Nzc3IiwibXNnX2NyZWF0aW9uX2RhdGUiOiIyMDIzLTEyLTEwIiwibXNnX2NyZWF0aW9uX3RpbWUiOiIxNDozMDoxMiIsInBtX3R5cGUiOiJ0cmFkZSIsInNlbmRlcl9hY2NvdW50X3R5cGUiOiJsaW1pdC1yZWxhdGVkIiwiZW5jcnlwdGlvbiI6eyJub25jZSI6IjJtQlRPOXozSU8wL0FWNGEiLCJlbmNyeXB0ZWRfa2V5IjoiZFJGRW9hMzlmSitHQ2Z1WEZTaUJFaTBwdEV4eXVWcFJJeG1Sd0tRYURmSjlwVUxJaGl4S0VlRG5PVHpSSGplZ0N5MnFkWTU4RFN1bGdkVTJaOWN0VjhVd3VUanJWcjFtOHE0dEVCT2dMcTEwU0ppenpNOVk2cGVRS2lZYU9KYzRFSitPZ1JaR3F3TWF5d3NNVHdCdEVmNWU2a2pZY25HQ1lKYlh6MzNVNHpVUHlvRHY5WEg4SmpMUFB3TC81NFVVeFpKK1czeElCODgwVk12Rk9neldyVk9xc3BpRlk5Mm5jZG5hY2E4Y1lNMGF0aXg2MnU1MU9vczV6L0tzRW5SSWJaNVRFVzZMOGZFYjZZVXZpTTA1aDhpYnBkR204T291a3dNRTJjU21NQURaNk1USHdHRnVYb0lvL2U3TDQ5elVEOGF1LzcyaGdJRzk4c0hjNXgrcURRPT0ifX0.SuF66MOdwG--yRhGzSTphY4f-4Nk_wUg09pbd15nuTr87zXyRkRSi0KLzMAm2YbQQhqP8-ugoDpjWoOXt_Vv4bV8t05Rs_s7BjKn9A-ruKcRJ7SqBZCpEytJmhowvGNUJvpLddig4rYT45a_R5-dn-QPPE6sPrzYCb58eATSwQ5rjhGir4dcshfmgI-z7ONWbW3B_zfb7xbHjs1-ecCCyOp8ixKBF7xb1AQF2Z1N3ICV73e_mEvTqcpVAHO3b125aXX8HhHuiDdXVIlv40_z4QzFBM6n4yF1A_qi9E2p4GF3hTifdfnCFZmzhpbCA374-NrGJ3P1DHVpLUQdpBlpkg"
                  *     }
                  */
                 "application/json": components["schemas"]["PaymentMessageEnvelope"];
+                /** @example eyJhbGciOiJSUzI1NiIsImtpZCI6ImJhbmstMjAyNi0xIiwidHlwIjoiSldUIn0.eyJqdGkiOiJUMTJmYTIyMTMiLCJwYXltZW50X21lc3NhZ2VfZXh0ZXJuYWxfaWQiOiIxMTI2NjMiLCJhbW91bnQiOjUsImN1cnJlbmN5IjoiVUFIIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCIsImRlYnRvciI6eyJkZWJ0b3JfbmFtZSI6IlpDTFZ3NS85N2dFeEZLOWhNajdmWkVZcUZyaHhQYmFSY0hXQ2l4WVciLCJkZWJ0b3JfaWQiOiJHWFdWbnN2cmpGSjZSVkZCNU9iczlPZWxDUUVyTko3blZxOD0iLCJkZWJ0b3JfYWNjb3VudCI6IlVBNzYxMzcyOTI0MTE0NDMzNTQzMjczNjk0Nzk3IiwiZGVidG9yX3Bob25lIjoiKzM4MDY2MTIzNDU2NyJ9LCJjcmVkaXRvcl9hZ2VudF9iaWMiOiIzODA4MTYiLCJjcmVkaXRvciI6eyJjcmVkaXRvcl9uYW1lIjoiYXk3UzA4enBteVlQTmh1TysrM0N5dmJZWjBPYS96UFJDSFE9IiwiY3JlZGl0b3JfaWQiOiJHWFdWbnN2cmpGTDJOMmlOVlhtU0l0VU5nRS9BWU9HYiIsImNyZWRpdG9yX2FjY291bnQiOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyJ9LCJvcmRlcl9pZCI6ImJiOTVhMThmLWJkNTItNDZhZS1iYjFlLTBlNmY0MmJmNDhmNSIsInB1cnBvc2UiOiJUZXNndGZ0Nzc3IiwibXNnX2NyZWF0aW9uX2RhdGUiOiIyMDIzLTEyLTEwIiwibXNnX2NyZWF0aW9uX3RpbWUiOiIxNDozMDoxMiIsInBtX3R5cGUiOiJ0cmFkZSIsInNlbmRlcl9hY2NvdW50X3R5cGUiOiJsaW1pdC1yZWxhdGVkIiwiZW5jcnlwdGlvbiI6eyJub25jZSI6IjJtQlRPOXozSU8wL0FWNGEiLCJlbmNyeXB0ZWRfa2V5IjoiZFJGRW9hMzlmSitHQ2Z1WEZTaUJFaTBwdEV4eXVWcFJJeG1Sd0tRYURmSjlwVUxJaGl4S0VlRG5PVHpSSGplZ0N5MnFkWTU4RFN1bGdkVTJaOWN0VjhVd3VUanJWcjFtOHE0dEVCT2dMcTEwU0ppenpNOVk2cGVRS2lZYU9KYzRFSitPZ1JaR3F3TWF5d3NNVHdCdEVmNWU2a2pZY25HQ1lKYlh6MzNVNHpVUHlvRHY5WEg4SmpMUFB3TC81NFVVeFpKK1czeElCODgwVk12Rk9neldyVk9xc3BpRlk5Mm5jZG5hY2E4Y1lNMGF0aXg2MnU1MU9vczV6L0tzRW5SSWJaNVRFVzZMOGZFYjZZVXZpTTA1aDhpYnBkR204T291a3dNRTJjU21NQURaNk1USHdHRnVYb0lvL2U3TDQ5elVEOGF1LzcyaGdJRzk4c0hjNXgrcURRPT0ifX0.SuF66MOdwG--yRhGzSTphY4f-4Nk_wUg09pbd15nuTr87zXyRkRSi0KLzMAm2YbQQhqP8-ugoDpjWoOXt_Vv4bV8t05Rs_s7BjKn9A-ruKcRJ7SqBZCpEytJmhowvGNUJvpLddig4rYT45a_R5-dn-QPPE6sPrzYCb58eATSwQ5rjhGir4dcshfmgI-z7ONWbW3B_zfb7xbHjs1-ecCCyOp8ixKBF7xb1AQF2Z1N3ICV73e_mEvTqcpVAHO3b125aXX8HhHuiDdXVIlv40_z4QzFBM6n4yF1A_qi9E2p4GF3hTifdfnCFZmzhpbCA374-NrGJ3P1DHVpLUQdpBlpkg */
+                "application/jwt": components["schemas"]["BarePaymentMessage"];
+                /** @example eyJhbGciOiJSUzI1NiIsImtpZCI6ImJhbmstMjAyNi0xIiwidHlwIjoiSldUIn0.eyJqdGkiOiJUMTJmYTIyMTMiLCJwYXltZW50X21lc3NhZ2VfZXh0ZXJuYWxfaWQiOiIxMTI2NjMiLCJhbW91bnQiOjUsImN1cnJlbmN5IjoiVUFIIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCIsImRlYnRvciI6eyJkZWJ0b3JfbmFtZSI6IlpDTFZ3NS85N2dFeEZLOWhNajdmWkVZcUZyaHhQYmFSY0hXQ2l4WVciLCJkZWJ0b3JfaWQiOiJHWFdWbnN2cmpGSjZSVkZCNU9iczlPZWxDUUVyTko3blZxOD0iLCJkZWJ0b3JfYWNjb3VudCI6IlVBNzYxMzcyOTI0MTE0NDMzNTQzMjczNjk0Nzk3IiwiZGVidG9yX3Bob25lIjoiKzM4MDY2MTIzNDU2NyJ9LCJjcmVkaXRvcl9hZ2VudF9iaWMiOiIzODA4MTYiLCJjcmVkaXRvciI6eyJjcmVkaXRvcl9uYW1lIjoiYXk3UzA4enBteVlQTmh1TysrM0N5dmJZWjBPYS96UFJDSFE9IiwiY3JlZGl0b3JfaWQiOiJHWFdWbnN2cmpGTDJOMmlOVlhtU0l0VU5nRS9BWU9HYiIsImNyZWRpdG9yX2FjY291bnQiOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyJ9LCJvcmRlcl9pZCI6ImJiOTVhMThmLWJkNTItNDZhZS1iYjFlLTBlNmY0MmJmNDhmNSIsInB1cnBvc2UiOiJUZXNndGZ0Nzc3IiwibXNnX2NyZWF0aW9uX2RhdGUiOiIyMDIzLTEyLTEwIiwibXNnX2NyZWF0aW9uX3RpbWUiOiIxNDozMDoxMiIsInBtX3R5cGUiOiJ0cmFkZSIsInNlbmRlcl9hY2NvdW50X3R5cGUiOiJsaW1pdC1yZWxhdGVkIiwiZW5jcnlwdGlvbiI6eyJub25jZSI6IjJtQlRPOXozSU8wL0FWNGEiLCJlbmNyeXB0ZWRfa2V5IjoiZFJGRW9hMzlmSitHQ2Z1WEZTaUJFaTBwdEV4eXVWcFJJeG1Sd0tRYURmSjlwVUxJaGl4S0VlRG5PVHpSSGplZ0N5MnFkWTU4RFN1bGdkVTJaOWN0VjhVd3VUanJWcjFtOHE0dEVCT2dMcTEwU0ppenpNOVk2cGVRS2lZYU9KYzRFSitPZ1JaR3F3TWF5d3NNVHdCdEVmNWU2a2pZY25HQ1lKYlh6MzNVNHpVUHlvRHY5WEg4SmpMUFB3TC81NFVVeFpKK1czeElCODgwVk12Rk9neldyVk9xc3BpRlk5Mm5jZG5hY2E4Y1lNMGF0aXg2MnU1MU9vczV6L0tzRW5SSWJaNVRFVzZMOGZFYjZZVXZpTTA1aDhpYnBkR204T291a3dNRTJjU21NQURaNk1USHdHRnVYb0lvL2U3TDQ5elVEOGF1LzcyaGdJRzk4c0hjNXgrcURRPT0ifX0.SuF66MOdwG--yRhGzSTphY4f-4Nk_wUg09pbd15nuTr87zXyRkRSi0KLzMAm2YbQQhqP8-ugoDpjWoOXt_Vv4bV8t05Rs_s7BjKn9A-ruKcRJ7SqBZCpEytJmhowvGNUJvpLddig4rYT45a_R5-dn-QPPE6sPrzYCb58eATSwQ5rjhGir4dcshfmgI-z7ONWbW3B_zfb7xbHjs1-ecCCyOp8ixKBF7xb1AQF2Z1N3ICV73e_mEvTqcpVAHO3b125aXX8HhHuiDdXVIlv40_z4QzFBM6n4yF1A_qi9E2p4GF3hTifdfnCFZmzhpbCA374-NrGJ3P1DHVpLUQdpBlpkg */
+                "application/jose": components["schemas"]["BarePaymentMessage"];
+                /** @example eyJhbGciOiJSUzI1NiIsImtpZCI6ImJhbmstMjAyNi0xIiwidHlwIjoiSldUIn0.eyJqdGkiOiJUMTJmYTIyMTMiLCJwYXltZW50X21lc3NhZ2VfZXh0ZXJuYWxfaWQiOiIxMTI2NjMiLCJhbW91bnQiOjUsImN1cnJlbmN5IjoiVUFIIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCIsImRlYnRvciI6eyJkZWJ0b3JfbmFtZSI6IlpDTFZ3NS85N2dFeEZLOWhNajdmWkVZcUZyaHhQYmFSY0hXQ2l4WVciLCJkZWJ0b3JfaWQiOiJHWFdWbnN2cmpGSjZSVkZCNU9iczlPZWxDUUVyTko3blZxOD0iLCJkZWJ0b3JfYWNjb3VudCI6IlVBNzYxMzcyOTI0MTE0NDMzNTQzMjczNjk0Nzk3IiwiZGVidG9yX3Bob25lIjoiKzM4MDY2MTIzNDU2NyJ9LCJjcmVkaXRvcl9hZ2VudF9iaWMiOiIzODA4MTYiLCJjcmVkaXRvciI6eyJjcmVkaXRvcl9uYW1lIjoiYXk3UzA4enBteVlQTmh1TysrM0N5dmJZWjBPYS96UFJDSFE9IiwiY3JlZGl0b3JfaWQiOiJHWFdWbnN2cmpGTDJOMmlOVlhtU0l0VU5nRS9BWU9HYiIsImNyZWRpdG9yX2FjY291bnQiOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyJ9LCJvcmRlcl9pZCI6ImJiOTVhMThmLWJkNTItNDZhZS1iYjFlLTBlNmY0MmJmNDhmNSIsInB1cnBvc2UiOiJUZXNndGZ0Nzc3IiwibXNnX2NyZWF0aW9uX2RhdGUiOiIyMDIzLTEyLTEwIiwibXNnX2NyZWF0aW9uX3RpbWUiOiIxNDozMDoxMiIsInBtX3R5cGUiOiJ0cmFkZSIsInNlbmRlcl9hY2NvdW50X3R5cGUiOiJsaW1pdC1yZWxhdGVkIiwiZW5jcnlwdGlvbiI6eyJub25jZSI6IjJtQlRPOXozSU8wL0FWNGEiLCJlbmNyeXB0ZWRfa2V5IjoiZFJGRW9hMzlmSitHQ2Z1WEZTaUJFaTBwdEV4eXVWcFJJeG1Sd0tRYURmSjlwVUxJaGl4S0VlRG5PVHpSSGplZ0N5MnFkWTU4RFN1bGdkVTJaOWN0VjhVd3VUanJWcjFtOHE0dEVCT2dMcTEwU0ppenpNOVk2cGVRS2lZYU9KYzRFSitPZ1JaR3F3TWF5d3NNVHdCdEVmNWU2a2pZY25HQ1lKYlh6MzNVNHpVUHlvRHY5WEg4SmpMUFB3TC81NFVVeFpKK1czeElCODgwVk12Rk9neldyVk9xc3BpRlk5Mm5jZG5hY2E4Y1lNMGF0aXg2MnU1MU9vczV6L0tzRW5SSWJaNVRFVzZMOGZFYjZZVXZpTTA1aDhpYnBkR204T291a3dNRTJjU21NQURaNk1USHdHRnVYb0lvL2U3TDQ5elVEOGF1LzcyaGdJRzk4c0hjNXgrcURRPT0ifX0.SuF66MOdwG--yRhGzSTphY4f-4Nk_wUg09pbd15nuTr87zXyRkRSi0KLzMAm2YbQQhqP8-ugoDpjWoOXt_Vv4bV8t05Rs_s7BjKn9A-ruKcRJ7SqBZCpEytJmhowvGNUJvpLddig4rYT45a_R5-dn-QPPE6sPrzYCb58eATSwQ5rjhGir4dcshfmgI-z7ONWbW3B_zfb7xbHjs1-ecCCyOp8ixKBF7xb1AQF2Z1N3ICV73e_mEvTqcpVAHO3b125aXX8HhHuiDdXVIlv40_z4QzFBM6n4yF1A_qi9E2p4GF3hTifdfnCFZmzhpbCA374-NrGJ3P1DHVpLUQdpBlpkg */
+                "text/plain": components["schemas"]["BarePaymentMessage"];
             };
         };
     };
     headers: {
+        /**
+         * @description Names what is answered, byte by byte; sent back in `If-None-Match` it asks whether that has changed.
+         * @example "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+         */
+        EntityTag: string;
+        /**
+         * @description A copy may be kept, and is asked about before each use.
+         * @example no-cache
+         */
+        AskedAboutBeforeUse: "no-cache";
         /**
          * @description After how many seconds the request can be sent again.
          * @example 1
@@ -2411,12 +2656,12 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        /** @description The order's token in a body, instead of in the query. */
+        /** @description The order's token in a body, instead of in the query. A body without a token is as none. */
         requestBody?: {
             content: {
                 /**
                  * @example {
-                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJzdWIiOiI2MjNlNDYwYi05ZmZkLTQxZGYiLCJleHAiOjE3MTk0OTM4ODEsImlhdCI6MTcwNzEwNTk3MSwiYW10IjoxMDAwLCJjdXIiOiJVQUgiLCJyZWYiOiJkNGVlMDZmIiwicHJwIjoiUGF5bWVudCBmb3IgZ29vZHMvc2VydmljZXMiLCJ1cmwiOiJodHRwczovL3d3dy5jaXR5MjQuY29tIiwiZnJpIjp7ImZybiI6Ikt5aXZwYXJrIExMQyIsImZyYyI6IjA5ODc2NTQzMjEiLCJmcmEiOiJVQTU1Mzg2NzgwOTU2NTY3IiwiZnJiIjoiMzAwMzM1IiwiZnJtIjoiNzc5MSJ9fQ.RIZED0G5eMbFCUGRKXZPEIieEMS1PMtQyjMopY3eRAYL93y99-0fWbChqQE-LxxbTNKNj5pwha6_AC_OX2Bhc_dWo_AOS1B_UU4z3dFcbhPqZnaMz4kACyA8dGBTFb-ALNzZYFJGfM-y_wwyM5JkoiKaXaUWS9XKhRYORO1xxFnSotnL0Iep6ONxxdD6JSS2rqiItRA_N5Dviw5qxCTUO-Un3BvhiXqixsMyOyiQQu7dwyage7KK_6iYmZueTG8db9d5ZoGu9c9eubIJGElIkaBDjc4qo9E8HBWnUk83lXWzs7yIrdmbtRMc1oiodXFEKAit9gEmjzIefE0RtsCwDg"
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsImtpZCI6ImV4YW1wbGUtbWVyY2hhbnQiLCJ0eXAiOiJKV1QifQ.eyJzdWIiOiI2MjNlNDYwYi05ZmZkLTQxZGYiLCJleHAiOjE3MTk0OTM4ODEsImlhdCI6MTcwNzEwNTk3MSwiYW10IjoxMDAwLCJjdXIiOiJVQUgiLCJyZWYiOiJkNGVlMDZmIiwicHJwIjoiUGF5bWVudCBmb3IgZ29vZHMvc2VydmljZXMiLCJ1cmwiOiJodHRwczovL3d3dy5jaXR5MjQuY29tIiwiZnJpIjp7ImZybiI6Ikt5aXZwYXJrIExMQyIsImZyYyI6IjA5ODc2NTQzMjEiLCJmcmEiOiJVQTU1Mzg2NzgwOTU2NTY3IiwiZnJiIjoiMzAwMzM1IiwiZnJtIjoiNzc5MSJ9fQ.ki-BjI-SEL7WWxpWR5W7-JPKIIc7V1KTUI1kpjlaPJ1CNEP_vIk764uBWyMCPWdHvo-ecgixHiEgZSpfyUSf8dN2BHh6vNDfBCAJO2PypnyZs_1twm18WHmMkUMn62Sax__UhATpKGi46iJVlnsciiMkHBAI8ifb1FDKMq9grjOsJW0ouTQVnBMgcph0aXs73GgPnUOs-lQqgyoiRogpRwcKvPtIUDzUXhJmbXqsYl15HAKpiWp3mOCrh6DYPBslQucIREm6dAg6mm9i9F7EWFFclMsxjZfmY37gK9TiFltmgGY_AmKQNyRHk4ifpdettcc9M0lk8puEnNN0Y8W8tQ"
                  *     }
                  */
                 "application/json": components["schemas"]["OrderEnvelope"];
@@ -2532,7 +2777,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJzdWIiOiI2MjNlNDYwYi05ZmZkLTQxZGYiLCJvcmRlcl9pZCI6IjNhYTIwMmJjLTZiMjAtNDQ1ZC04OTY5LTgyNzRiMTFjNjZkMCIsImlhdCI6MTcwNzEwOTU3MX0.BaWB_N3SDILJzzmq31kIOowqvwuugx0DqPFLPluvOq5KhEHiMFRtbshZgQ3BpZ7lyZtYs-_o44YHjLWv6K3sfH8Hx7k44jhvfFeNC7MwhdDQi5hsjdIHEzPhen0ill4hBlwMbe_6e1ImZ8yrq4e6Y383kOFDzQ0D8bi4mU7Xf3NlNVy6cGF1Ltgg85LwrufEHWsAcajgPUnm0d7gs-lkVGE-r_jXGIB2N5LTXcJcQqU6F8g0r1Tbj-qghrWYeyjmEyuTh37I5mNQkuBRqoAO0OXhMwhhf_fUl60CNuUAMOKp7d4xQdKUXLEwod4TnYVmFoGP9GGAPWtx270PL4LDmw"
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsImtpZCI6ImV4YW1wbGUtbWVyY2hhbnQiLCJ0eXAiOiJKV1QifQ.eyJzdWIiOiI2MjNlNDYwYi05ZmZkLTQxZGYiLCJvcmRlcl9pZCI6IjNhYTIwMmJjLTZiMjAtNDQ1ZC04OTY5LTgyNzRiMTFjNjZkMCIsImlhdCI6MTcwNzEwOTU3MX0.oBDomAPwVu4s1pzx3Cc5sHlze9jhWjS9i4LYX3lqrjunxw8vxJ9KXQS4zmZqUK3gQmEl2KuHM-0dAHcdStuIfqbmlerkvAZ9DlK-IPzE_d01EOO4LOUffq3iTXzrZjPdT-4v6U9ZkT1IPaxY7_B2pPvbHsQe-svSg9CM27qCCN6CjafPdPXONV4trA3a5kjdHfHOIjNPGLI46eMHEOK1xiT3daTZfkO-gRlClqRrXac6QrfiUbQYAoYBCXrbs-kSyoukgjST4WLVeDX4oQp0IV8apXurp47T2TlcMWlxuHZ2rnMVfdPne0kvT5_2Oa53lrzG4IhP27-l5dO5I_wVGQ"
                  *     }
                  */
                 "application/json": components["schemas"]["OrderCancellationEnvelope"];
@@ -2647,7 +2892,7 @@ export interface operations {
             query?: {
                 /** @description The order's identifier. */
                 id?: components["schemas"]["Guid"];
-                /** @description The order's identifier under its other accepted name; ignored when `id` is given. */
+                /** @description The order's identifier under its other accepted name. Beside `id` it must name the same order. */
                 order_id?: components["schemas"]["Guid"];
             };
             header?: never;
@@ -2687,11 +2932,12 @@ export interface operations {
                      *       "public_key": {
                      *         "alg": "RS256",
                      *         "e": "AQAB",
-                     *         "n": "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
+                     *         "n": "ruViM21_RGTpqnRJjIy6uxk_sWWkaMLOjnJudY7zNr2kVoyh2u2nYOMnsZj8yd7K-59DxJ02kaaAja2eGcOp1bp2H1iz4mnLGolvyMcnDmWhr_FoXf59Alk2xOasy966fabKnXCB_aywjKgsbTsoA8pqSDnxy5cn4KPY_RiBj9DcqyzIm1_vz7ini36ZqnO48nPTOIGqnOuX_OvSJD_gL6JSBT7jXf9rS3ocmLByM972bFDSwzgNVKK3iJkbLgCLQJvggaaUZKFsih6lf16duz4hY4-yI9QoM7jbbizAk88DeU_GiGvVlOC_OdX1onUJFlKinl6l2Dc_2ujm1GYBBw",
                      *         "kid": "9A21DD62-DA56-402D-87A5-4714B113DAD4",
                      *         "kty": "RSA",
                      *         "use": "sig"
-                     *       }
+                     *       },
+                     *       "status": "Created"
                      *     }
                      */
                     "application/json": components["schemas"]["OrderForBank"];
@@ -2763,6 +3009,27 @@ export interface operations {
         };
     };
     submitPaymentMessageAlias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["SignedPaymentMessage"];
+        responses: {
+            201: components["responses"]["PaymentMessageAccepted"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["PaymentMessageExists"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    submitPaymentMessageHyphenAlias: {
         parameters: {
             query?: never;
             header?: never;
@@ -2989,7 +3256,7 @@ export interface operations {
         /** @description The payment as JSON, or under the bank's signature. */
         requestBody: {
             content: {
-                "application/json": components["schemas"]["GrossSettlementPaymentClaims"] | components["schemas"]["SignedBody"];
+                "application/json": components["schemas"]["GrossSettlementPaymentClaims"] | components["schemas"]["GrossSettlementPaymentEnvelope"];
             };
         };
         responses: {
@@ -3064,7 +3331,7 @@ export interface operations {
         /** @description The payment as JSON, or under the bank's signature. */
         requestBody: {
             content: {
-                "application/json": components["schemas"]["GrossSettlementConfirmationClaims"] | components["schemas"]["SignedBody"];
+                "application/json": components["schemas"]["GrossSettlementConfirmationClaims"] | components["schemas"]["GrossSettlementConfirmationEnvelope"];
             };
         };
         responses: {
@@ -3198,7 +3465,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6ImJhbmstMjAyNi0xIn0.eyJqd2siOnsia3R5IjoiRUMiLCJjcnYiOiJQLTI1NiIsIngiOiJmODNPSjNEMnhGMUJnOHZ1Yjl0TGUxZ0hNelY3NmU4VHVzOXVQSHZSVkVVIiwieSI6InhfRkV6UnU5bTM2SExOX3R1ZTY1OUxOcFhXNnBDeVN0aWtZaktJV0k1YTAiLCJraWQiOiJiYW5rLTIwMjYtMiIsImFsZyI6IkVTMjU2In0sInJldGlyZV9vdGhlcnNfYXQiOjE3NjcyMjU2MDB9.c2lnbmF0dXJl"
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsImtpZCI6ImJhbmstMjAyNi0xIiwidHlwIjoiSldUIn0.eyJqd2siOnsia3R5IjoiRUMiLCJjcnYiOiJQLTI1NiIsIngiOiI0U0xaUVJJOG5iaUxwVU9veEp1S3lwZ3B3bTVCTHpwMXpMaFZfQVZhOU5zIiwieSI6IjFkcnFkWnV5Zk5FUUxGMU9wMnYwWFdfUTlwMTlhaGtGMHBjcmVxUVg5NkUiLCJraWQiOiJiYW5rLTIwMjYtMiIsImFsZyI6IkVTMjU2In0sInJldGlyZV9vdGhlcnNfYXQiOjE3NjcyMjU2MDB9.OsbXqXcPfoF29pf_RzJFd38JKcuIxVY5o0PdlFPp2uoENMn1793vrabhaADiA2gSDB8x49NQQwQXiGpbJY-9ApkrrP-4gbg_Ao94g3P_1nJDgr13LXBjN1u5vEbyAqAq-P1WMX_F0z_53Ek-buthDUpSo5t-oSy1NgMVN8I0GBOOlOMj3yVGOmF3hK-4j72SShPpBE1mtss6EzE2X6Y_3spvv32YbHuAPfVWs4q2TVZUA7iLJBTtT146CdVWcDh-MHYZOKq4_oHKUT1FY7MuSI4VdhEGdByIXCOxqPXCwez-8mDd-09kUHNPk3uUmiaWEdXaqyhHwbTEcL-7Eo9Lng"
                  *     }
                  */
                 "application/json": components["schemas"]["NewKeyEnvelope"];
@@ -3310,8 +3577,8 @@ export interface operations {
                      *         {
                      *           "alg": "RS256",
                      *           "e": "AQAB",
-                     *           "n": "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
-                     *           "kid": "9A21DD62-DA56-402D-87A5-4714B113DAD4",
+                     *           "n": "9FWZxqvf7BHxQfocqoAYJOWpDsemXcGA1pvxn7mnGWsDuYU4nHa7ES2nHQyVW-hb4zYAtb9So2xkOWiN_6sug6zWSiwxVVFKQ8Om-FJa8G_JpWZun6ZcmYvSik5CrL1-ghXr9Yilpo8lapbNR-u8n-QQ9EvPML9QhPWniNhV0MnygTXhASf3XuPu7pMmDUZExIHjo2Hi9eJmaapPoMxsn-GmiE4vYuGp2cm3H61mxg062S2FISWSGPNYZfcIXzq7y-DXqyivfWCylRYfEON_UbeREpTGKDu4j_K_3x8w4qH0iDXRQS8mOcuhOEmBb07Yaxfc24x9p7kEMSFvKyi_Yw",
+                     *           "kid": "example-platform",
                      *           "kty": "RSA",
                      *           "use": "sig"
                      *         }
@@ -3336,6 +3603,8 @@ export interface operations {
             /** @description The document. */
             200: {
                 headers: {
+                    ETag: components["headers"]["EntityTag"];
+                    "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3343,6 +3612,7 @@ export interface operations {
                     "application/yaml": string;
                 };
             };
+            304: components["responses"]["NotModified"];
             431: components["responses"]["HeaderTooLarge"];
         };
     };
@@ -3358,6 +3628,8 @@ export interface operations {
             /** @description The document. */
             200: {
                 headers: {
+                    ETag: components["headers"]["EntityTag"];
+                    "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3371,6 +3643,7 @@ export interface operations {
                     };
                 };
             };
+            304: components["responses"]["NotModified"];
             431: components["responses"]["HeaderTooLarge"];
         };
     };
@@ -3386,6 +3659,8 @@ export interface operations {
             /** @description The page. */
             200: {
                 headers: {
+                    ETag: components["headers"]["EntityTag"];
+                    "Cache-Control": components["headers"]["AskedAboutBeforeUse"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3393,6 +3668,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
+            304: components["responses"]["NotModified"];
             431: components["responses"]["HeaderTooLarge"];
         };
     };
@@ -3519,7 +3795,10 @@ export interface operations {
             header: {
                 /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
                 "Cx-Authorization": components["parameters"]["CallbackAuthorizationHeader"];
-                /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+                /**
+                 * @description The callback's identifier, the same in every retry, by which the receiver discards repeats.
+                 * @example f5401ac1-e6c8-436b-b311-991f57e0934b
+                 */
                 "X-Callback-Guid": components["parameters"]["CallbackGuidHeader"];
                 /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
                 "X-Callback-Kind": components["parameters"]["CallbackKindHeader"];
@@ -3532,36 +3811,22 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJwYXltZW50X21lc3NhZ2UiOnsianRpIjoiVDEyZmEyMjEzIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiMTEyNjYzIiwiYW1vdW50Ijo1LCJjdXJyZW5jeSI6IlVBSCIsImRlYnRvcl9hZ2VudCI6eyJkZWJ0b3JfYWdlbnRfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCJ9LCJkZWJ0b3IiOnsiZGVidG9yX25hbWUiOiJLMm9NTjR5UEh1V0dLZkxvc0VpalVMMjBiYytwWXl0b2Zzbmt4SkhaLzRHV3hmR1NtbDZaWUE9PSIsImRlYnRvcl9pZCI6IldVemRUVVF6YWpzNjhSWXZ4SmVwSVM4VlZwUzZWL0IrbnFVPSIsImRlYnRvcl9hY2NvdW50IjoiVUE3NjEzNzI5MjQxMTQ0MzM1NDMyNzM2OTQ3OTcifSwiY3JlZGl0b3JfYWdlbnQiOnsiY3JlZGl0b3JfYWdlbnRfbmFtZSI6IlNlY29uZCBCYW5rIiwiY3JlZGl0b3JfYWdlbnRfYmljIjoiMzgwODE2In0sImNyZWRpdG9yIjp7ImNyZWRpdG9yX25hbWUiOiJQb0MzWDhNUDJ4Y0FGWWx0Ny8rRjVUcTRVR0JTMERQN2ZJaXpXcWJjUVBSM2ZBPT0iLCJjcmVkaXRvcl9pZCI6IlRmU1o3b3BxbzNuYUZ0R05zQTJHeEl3b014QWhyUndDIiwiY3JlZGl0b3JfYWNjb3VudCI6IlVBNzYxMzcyOTI0MTE0NDMzNTQzMjczNjk0Nzk3IiwiY3JlZGl0b3JfdWlkIjoiYmI5NWExOGYtYmQ1Mi00NmFlLWJiMWUtMGU2ZjQyYmY0OGY1In0sInVsdGltYXRlX2NyZWRpdG9yIjp7InVsdGltYXRlX2NyZWRpdG9yX25hbWUiOiJHbG9iYWwgUGF5bWVudHMgTHRkLiIsInVsdGltYXRlX2NyZWRpdG9yX2lkIjoiMDAxMjM0NTY3OCIsInVsdGltYXRlX2NyZWRpdG9yX2liYW4iOiJVQTcyMzQ0NTk5MzExNTIxMjM0NTY3OCIsInVsdGltYXRlX2NyZWRpdG9yX2JpYyI6IjMwMDY1MCIsInVsdGltYXRlX2NyZWRpdG9yX21jYyI6IjEyMzQifSwib3JkZXJfaWQiOiJhMzhjNGU5YS1lZTU0LTRlM2MtOTBhNC1kNmFmNWUzOWNmYzciLCJwdXJwb3NlIjoiVGVzZ3RmdDc3NyIsIm1zZ19jcmVhdGlvbl9kYXRlIjoiMjAyMy0xMi0xMCIsIm1zZ19jcmVhdGlvbl90aW1lIjoiMTI6MTI6MTIiLCJwbV90eXBlIjoidHJhZGUiLCJzZW5kZXJfYWNjb3VudF90eXBlIjoiYWlkLXJlbGF0ZWQiLCJlbmNyeXB0aW9uIjp7Im5vbmNlIjoiQTFCMkMzRDRFNUY2RzdIOCIsImVuY3J5cHRlZF9rZXkiOiJxQmxBak9VQkRLTGdudldhdzlpZlgvaFpYUUsxSk9ZYitLK29sS2xkV1UrQmRBbVdoNkptSWZUaXpkZk1BN1BhenRzL3VXSWxXeHF2MERQS3ZvTVZNTEVDVTNaTWl5TS9zM1ZDNGpRQng3UlE1YWI1ZFI4N1dnRlBiMmZvdkptZDlYWVFUdXZxc0paUjJEclAvSGZJdU1icXBMZG5ycXNrMTlxQStEOVIyR1drczFCTUoybjg2VlIvYmRveERkaXdsTll3b0VUV1gxTWsxTE56RUtxM0ZBZm5PVTRIQWpRTm45SFhkL3U2MG9CS1VZalIzUWYvV0E5SE85ZGtYL0lGamZyUVV2N2x4aWxYMCt2aGRTSVpvQzlGWTBzc01xYXNRSXNtLzg3ZnQ5b2VQNUxROW5qcmc3Qy9rNFZka0dtZGl1WGZ0SzRDTzk4MUs5alpQeUJnc1E9PSJ9LCJwdWJsaWNfa2V5Ijp7ImFsZyI6IlJTMjU2IiwiZSI6IkFRQUIiLCJuIjoiaXdkc0x3ejdMeVQ0aTlNSlZmSGJ1TEVTRnFGTjVlenVYTXdldW0yNUFUYmxLeFN1cGRjOGthVlNDODVuM1lJb2NxIiwia2lkIjoiOUEyMURENjItREE1Ni00MDJELTg3QTUtNDcxNEIxMTNEQUQ0Iiwia3R5IjoiUlNBIiwidXNlIjoic2lnIn19LCJwYXltZW50X21lc3NhZ2VfZ3VpZCI6IjhhZjNjM2Y1LTc1NDMtNGJjMi04YTBmLTJlMjdmNGQxNjk3MiIsInN0YXR1cyI6InN1Y2Nlc3MifQ.F97hOnv3SHgahgXQkRtsAt-CjoXbpJPqWvAqJzHbihl9DjnEM2wllzHCmj0U3ScHnx2hzXLlpJTFmv4xvXO0LwPwEs4THUUgX-ZvavBxufyd7Kn1qVdz8RdhTSDAuExiYTzTlGWuKLCU_4se1Qui7pQy1MiiTHWsUn6rS1Sqzr4p8CIH-qaAW4k-Tkx_4_iXFYfeDAZmYLAW23vD62QBdbPDtvFxq-UqzNi1QhajHteBh_u5Zcu6t5Y9PNbeV3hK4Pcf124aCRqnIxHfI5qP-d573MwiQW399tLrrJxfmjZXN0cwLFsYVoKKveIHxuQ8NPmqeg39khLPtGAAJHuJUw"
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsImtpZCI6ImV4YW1wbGUtcGxhdGZvcm0iLCJ0eXAiOiJKV1QifQ.eyJwYXltZW50X21lc3NhZ2UiOnsianRpIjoiVDEyZmEyMjEzIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiMTEyNjYzIiwiYW1vdW50Ijo1LCJjdXJyZW5jeSI6IlVBSCIsImRlYnRvcl9hZ2VudCI6eyJkZWJ0b3JfYWdlbnRfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCJ9LCJkZWJ0b3IiOnsiZGVidG9yX25hbWUiOiJaQ0xWdzUvOTdnRXhGSzloTWo3ZlpFWXFGcmh4UGJhUmNIV0NpeFlXIiwiZGVidG9yX2lkIjoiR1hXVm5zdnJqRko2UlZGQjVPYnM5T2VsQ1FFck5KN25WcTg9IiwiZGVidG9yX2FjY291bnQiOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyJ9LCJjcmVkaXRvcl9hZ2VudCI6eyJjcmVkaXRvcl9hZ2VudF9uYW1lIjoiU2Vjb25kIEJhbmsiLCJjcmVkaXRvcl9hZ2VudF9iaWMiOiIzODA4MTYifSwiY3JlZGl0b3IiOnsiY3JlZGl0b3JfbmFtZSI6ImF5N1MwOHpwbXlZUE5odU8rKzNDeXZiWVowT2EvelBSQ0hRPSIsImNyZWRpdG9yX2lkIjoiR1hXVm5zdnJqRkwyTjJpTlZYbVNJdFVOZ0UvQVlPR2IiLCJjcmVkaXRvcl9hY2NvdW50IjoiVUE3NjEzNzI5MjQxMTQ0MzM1NDMyNzM2OTQ3OTciLCJjcmVkaXRvcl91aWQiOiJiYjk1YTE4Zi1iZDUyLTQ2YWUtYmIxZS0wZTZmNDJiZjQ4ZjUifSwidWx0aW1hdGVfY3JlZGl0b3IiOnsidWx0aW1hdGVfY3JlZGl0b3JfbmFtZSI6Ikdsb2JhbCBQYXltZW50cyBMdGQuIiwidWx0aW1hdGVfY3JlZGl0b3JfaWQiOiIwMDEyMzQ1Njc4IiwidWx0aW1hdGVfY3JlZGl0b3JfaWJhbiI6IlVBNzIzNDQ1OTkzMTE1MjEyMzQ1Njc4IiwidWx0aW1hdGVfY3JlZGl0b3JfYmljIjoiMzAwNjUwIiwidWx0aW1hdGVfY3JlZGl0b3JfbWNjIjoiMTIzNCJ9LCJvcmRlcl9pZCI6ImEzOGM0ZTlhLWVlNTQtNGUzYy05MGE0LWQ2YWY1ZTM5Y2ZjNyIsInB1cnBvc2UiOiJUZXNndGZ0Nzc3IiwibXNnX2NyZWF0aW9uX2RhdGUiOiIyMDIzLTEyLTEwIiwibXNnX2NyZWF0aW9uX3RpbWUiOiIxMjoxMjoxMiIsInBtX3R5cGUiOiJ0cmFkZSIsInNlbmRlcl9hY2NvdW50X3R5cGUiOiJhaWQtcmVsYXRlZCIsImVuY3J5cHRpb24iOnsibm9uY2UiOiIybUJUTzl6M0lPMC9BVjRhIiwiZW5jcnlwdGVkX2tleSI6ImRSRkVvYTM5ZkorR0NmdVhGU2lCRWkwcHRFeHl1VnBSSXhtUndLUWFEZko5cFVMSWhpeEtFZURuT1R6UkhqZWdDeTJxZFk1OERTdWxnZFUyWjljdFY4VXd1VGpyVnIxbThxNHRFQk9nTHExMFNKaXp6TTlZNnBlUUtpWWFPSmM0RUorT2dSWkdxd01heXdzTVR3QnRFZjVlNmtqWWNuR0NZSmJYejMzVTR6VVB5b0R2OVhIOEpqTFBQd0wvNTRVVXhaSitXM3hJQjg4MFZNdkZPZ3pXclZPcXNwaUZZOTJuY2RuYWNhOGNZTTBhdGl4NjJ1NTFPb3M1ei9Lc0VuUkliWjVURVc2TDhmRWI2WVV2aU0wNWg4aWJwZEdtOE9vdWt3TUUyY1NtTUFEWjZNVEh3R0Z1WG9Jby9lN0w0OXpVRDhhdS83MmhnSUc5OHNIYzV4K3FEUT09In0sInB1YmxpY19rZXkiOnsiYWxnIjoiUlMyNTYiLCJlIjoiQVFBQiIsIm4iOiJydVZpTTIxX1JHVHBxblJKakl5NnV4a19zV1drYU1MT2puSnVkWTd6TnIya1ZveWgydTJuWU9NbnNaajh5ZDdLLTU5RHhKMDJrYWFBamEyZUdjT3AxYnAySDFpejRtbkxHb2x2eU1jbkRtV2hyX0ZvWGY1OUFsazJ4T2FzeTk2NmZhYktuWENCX2F5d2pLZ3NiVHNvQThwcVNEbnh5NWNuNEtQWV9SaUJqOURjcXl6SW0xX3Z6N2luaTM2WnFuTzQ4blBUT0lHcW5PdVhfT3ZTSkRfZ0w2SlNCVDdqWGY5clMzb2NtTEJ5TTk3MmJGRFN3emdOVktLM2lKa2JMZ0NMUUp2Z2dhYVVaS0ZzaWg2bGYxNmR1ejRoWTQteUk5UW9NN2piYml6QWs4OERlVV9HaUd2VmxPQ19PZFgxb25VSkZsS2lubDZsMkRjXzJ1am0xR1lCQnciLCJraWQiOiI5QTIxREQ2Mi1EQTU2LTQwMkQtODdBNS00NzE0QjExM0RBRDQiLCJrdHkiOiJSU0EiLCJ1c2UiOiJzaWcifX0sInBheW1lbnRfbWVzc2FnZV9ndWlkIjoiOGFmM2MzZjUtNzU0My00YmMyLThhMGYtMmUyN2Y0ZDE2OTcyIiwic3RhdHVzIjoic3VjY2VzcyIsImlzcyI6Imh0dHBzOi8vYXBpLmFkbWluLnNtYXVnLmFybWVub3RlY2guZGV2IiwiYXVkIjoiNGYwZDZjMWUtN2YwYi00YzhmLTlhNTMtMGE3YjVkOGYzYzIxIiwiaWF0IjoxNzAyMjAzMTMyLCJleHAiOjE3MDIyMDM0MzIsImp0aSI6ImY1NDAxYWMxLWU2YzgtNDM2Yi1iMzExLTk5MWY1N2UwOTM0YiIsImNhbGxiYWNrX2tpbmQiOiJwYXktaW4ifQ.i_YGx1yC_zkHFLExKRBxUJW8i3ewZ9l8MEj0UAar4ixXGecjMMjw5EqMdZYxjSkBWfQ0R-wwVKF7Yov-J58jSIwWca0WGbnenZIgjvbMxDyOzOcEbZCEVsk9BDtTN0lQKtnziFXzgehrEOs6oQzqbPWhXfr8Z5u4zylt0u9WecQ6ITG4bowwnfyvyrIVHaN8CuMW6r1Di81E-KkKex0c-uNHCUfTreYbzpOGi3SRCI2Lu6MAXuzB_DVKDfbYpWP4NdA4XaKGThss-aiMlomIj5mLETGfGRkB8pdEQc5JqdpA5ze09UU694k65vC2kqWBuqRY2rhtbOPFzKOMiuqkXg"
                  *     }
                  */
                 "application/json": components["schemas"]["PayInBankEnvelope"];
-                /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
+                /** @example eyJhbGciOiJSUzI1NiIsImtpZCI6ImV4YW1wbGUtcGxhdGZvcm0iLCJ0eXAiOiJKV1QifQ.eyJwYXltZW50X21lc3NhZ2UiOnsianRpIjoiVDEyZmEyMjEzIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiMTEyNjYzIiwiYW1vdW50Ijo1LCJjdXJyZW5jeSI6IlVBSCIsImRlYnRvcl9hZ2VudCI6eyJkZWJ0b3JfYWdlbnRfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCJ9LCJkZWJ0b3IiOnsiZGVidG9yX25hbWUiOiJaQ0xWdzUvOTdnRXhGSzloTWo3ZlpFWXFGcmh4UGJhUmNIV0NpeFlXIiwiZGVidG9yX2lkIjoiR1hXVm5zdnJqRko2UlZGQjVPYnM5T2VsQ1FFck5KN25WcTg9IiwiZGVidG9yX2FjY291bnQiOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyJ9LCJjcmVkaXRvcl9hZ2VudCI6eyJjcmVkaXRvcl9hZ2VudF9uYW1lIjoiU2Vjb25kIEJhbmsiLCJjcmVkaXRvcl9hZ2VudF9iaWMiOiIzODA4MTYifSwiY3JlZGl0b3IiOnsiY3JlZGl0b3JfbmFtZSI6ImF5N1MwOHpwbXlZUE5odU8rKzNDeXZiWVowT2EvelBSQ0hRPSIsImNyZWRpdG9yX2lkIjoiR1hXVm5zdnJqRkwyTjJpTlZYbVNJdFVOZ0UvQVlPR2IiLCJjcmVkaXRvcl9hY2NvdW50IjoiVUE3NjEzNzI5MjQxMTQ0MzM1NDMyNzM2OTQ3OTciLCJjcmVkaXRvcl91aWQiOiJiYjk1YTE4Zi1iZDUyLTQ2YWUtYmIxZS0wZTZmNDJiZjQ4ZjUifSwidWx0aW1hdGVfY3JlZGl0b3IiOnsidWx0aW1hdGVfY3JlZGl0b3JfbmFtZSI6Ikdsb2JhbCBQYXltZW50cyBMdGQuIiwidWx0aW1hdGVfY3JlZGl0b3JfaWQiOiIwMDEyMzQ1Njc4IiwidWx0aW1hdGVfY3JlZGl0b3JfaWJhbiI6IlVBNzIzNDQ1OTkzMTE1MjEyMzQ1Njc4IiwidWx0aW1hdGVfY3JlZGl0b3JfYmljIjoiMzAwNjUwIiwidWx0aW1hdGVfY3JlZGl0b3JfbWNjIjoiMTIzNCJ9LCJvcmRlcl9pZCI6ImEzOGM0ZTlhLWVlNTQtNGUzYy05MGE0LWQ2YWY1ZTM5Y2ZjNyIsInB1cnBvc2UiOiJUZXNndGZ0Nzc3IiwibXNnX2NyZWF0aW9uX2RhdGUiOiIyMDIzLTEyLTEwIiwibXNnX2NyZWF0aW9uX3RpbWUiOiIxMjoxMjoxMiIsInBtX3R5cGUiOiJ0cmFkZSIsInNlbmRlcl9hY2NvdW50X3R5cGUiOiJhaWQtcmVsYXRlZCIsImVuY3J5cHRpb24iOnsibm9uY2UiOiIybUJUTzl6M0lPMC9BVjRhIiwiZW5jcnlwdGVkX2tleSI6ImRSRkVvYTM5ZkorR0NmdVhGU2lCRWkwcHRFeHl1VnBSSXhtUndLUWFEZko5cFVMSWhpeEtFZURuT1R6UkhqZWdDeTJxZFk1OERTdWxnZFUyWjljdFY4VXd1VGpyVnIxbThxNHRFQk9nTHExMFNKaXp6TTlZNnBlUUtpWWFPSmM0RUorT2dSWkdxd01heXdzTVR3QnRFZjVlNmtqWWNuR0NZSmJYejMzVTR6VVB5b0R2OVhIOEpqTFBQd0wvNTRVVXhaSitXM3hJQjg4MFZNdkZPZ3pXclZPcXNwaUZZOTJuY2RuYWNhOGNZTTBhdGl4NjJ1NTFPb3M1ei9Lc0VuUkliWjVURVc2TDhmRWI2WVV2aU0wNWg4aWJwZEdtOE9vdWt3TUUyY1NtTUFEWjZNVEh3R0Z1WG9Jby9lN0w0OXpVRDhhdS83MmhnSUc5OHNIYzV4K3FEUT09In0sInB1YmxpY19rZXkiOnsiYWxnIjoiUlMyNTYiLCJlIjoiQVFBQiIsIm4iOiJydVZpTTIxX1JHVHBxblJKakl5NnV4a19zV1drYU1MT2puSnVkWTd6TnIya1ZveWgydTJuWU9NbnNaajh5ZDdLLTU5RHhKMDJrYWFBamEyZUdjT3AxYnAySDFpejRtbkxHb2x2eU1jbkRtV2hyX0ZvWGY1OUFsazJ4T2FzeTk2NmZhYktuWENCX2F5d2pLZ3NiVHNvQThwcVNEbnh5NWNuNEtQWV9SaUJqOURjcXl6SW0xX3Z6N2luaTM2WnFuTzQ4blBUT0lHcW5PdVhfT3ZTSkRfZ0w2SlNCVDdqWGY5clMzb2NtTEJ5TTk3MmJGRFN3emdOVktLM2lKa2JMZ0NMUUp2Z2dhYVVaS0ZzaWg2bGYxNmR1ejRoWTQteUk5UW9NN2piYml6QWs4OERlVV9HaUd2VmxPQ19PZFgxb25VSkZsS2lubDZsMkRjXzJ1am0xR1lCQnciLCJraWQiOiI5QTIxREQ2Mi1EQTU2LTQwMkQtODdBNS00NzE0QjExM0RBRDQiLCJrdHkiOiJSU0EiLCJ1c2UiOiJzaWcifX0sInBheW1lbnRfbWVzc2FnZV9ndWlkIjoiOGFmM2MzZjUtNzU0My00YmMyLThhMGYtMmUyN2Y0ZDE2OTcyIiwic3RhdHVzIjoic3VjY2VzcyIsImlzcyI6Imh0dHBzOi8vYXBpLmFkbWluLnNtYXVnLmFybWVub3RlY2guZGV2IiwiYXVkIjoiNGYwZDZjMWUtN2YwYi00YzhmLTlhNTMtMGE3YjVkOGYzYzIxIiwiaWF0IjoxNzAyMjAzMTMyLCJleHAiOjE3MDIyMDM0MzIsImp0aSI6ImY1NDAxYWMxLWU2YzgtNDM2Yi1iMzExLTk5MWY1N2UwOTM0YiIsImNhbGxiYWNrX2tpbmQiOiJwYXktaW4ifQ.i_YGx1yC_zkHFLExKRBxUJW8i3ewZ9l8MEj0UAar4ixXGecjMMjw5EqMdZYxjSkBWfQ0R-wwVKF7Yov-J58jSIwWca0WGbnenZIgjvbMxDyOzOcEbZCEVsk9BDtTN0lQKtnziFXzgehrEOs6oQzqbPWhXfr8Z5u4zylt0u9WecQ6ITG4bowwnfyvyrIVHaN8CuMW6r1Di81E-KkKex0c-uNHCUfTreYbzpOGi3SRCI2Lu6MAXuzB_DVKDfbYpWP4NdA4XaKGThss-aiMlomIj5mLETGfGRkB8pdEQc5JqdpA5ze09UU694k65vC2kqWBuqRY2rhtbOPFzKOMiuqkXg */
                 "text/plain": components["schemas"]["CallbackJws"];
             };
         };
         responses: {
-            /** @description The callback is accepted. */
-            "2XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description A passing problem; the callback is retried. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            408: components["responses"]["CallbackNotNow"];
+            425: components["responses"]["CallbackNotNow"];
+            429: components["responses"]["CallbackNotNow"];
+            "2XX": components["responses"]["CallbackAccepted"];
+            "3XX": components["responses"]["CallbackRedirected"];
+            "4XX": components["responses"]["CallbackRefused"];
+            "5XX": components["responses"]["CallbackNotNow"];
         };
     };
     payInMerchant: {
@@ -3570,7 +3835,10 @@ export interface operations {
             header: {
                 /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
                 "Cx-Authorization": components["parameters"]["CallbackAuthorizationHeader"];
-                /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+                /**
+                 * @description The callback's identifier, the same in every retry, by which the receiver discards repeats.
+                 * @example f5401ac1-e6c8-436b-b311-991f57e0934b
+                 */
                 "X-Callback-Guid": components["parameters"]["CallbackGuidHeader"];
                 /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
                 "X-Callback-Kind": components["parameters"]["CallbackKindHeader"];
@@ -3581,38 +3849,19 @@ export interface operations {
         /** @description A token with PayInMerchantClaims, signed by the platform. */
         requestBody: {
             content: {
-                /**
-                 * @example {
-                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw"
-                 *     }
-                 */
                 "application/json": components["schemas"]["PayInMerchantEnvelope"];
-                /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
+                /** @example eyJhbGciOiJSUzI1NiIsImtpZCI6ImV4YW1wbGUtcGxhdGZvcm0iLCJ0eXAiOiJKV1QifQ.eyJwYXltZW50X21lc3NhZ2VfZXh0ZXJuYWxfaWQiOiI5YzZjNzQ2Yi1kOWNmLTRlYTItYjliNi1iZDk4NGUzODYzY2QiLCJwYXltZW50X21lc3NhZ2VfZ3VpZCI6ImY1NDAxYWMxLWU2YzgtNDM2Yi1iMzExLTk5MWY1N2UwOTM0YiIsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJhbW91bnQiOjIxLCJjdXJyZW5jeSI6IlVBSCIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5Iiwib3JkZXJfaWQiOiI4NmY0MzA5OC1kMTg0LTRjYjEtOGQ5Yi05NzIwYThjNDkzMWUiLCJyZWZfZm91bmQiOnRydWUsInJlZl9udW1iZXIiOiIxNzMwMjA0NTA1NjU3IiwiYW1vdW50X21hdGNoZWQiOmZhbHNlLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInN0YXR1cyI6InN1Y2Nlc3MiLCJpc3MiOiJodHRwczovL2FwaS5hZG1pbi5zbWF1Zy5hcm1lbm90ZWNoLmRldiIsImF1ZCI6IjYyM2U0NjBiLTlmZmQtNDFkZiIsImlhdCI6MTcwMjIwMzEzMiwiZXhwIjoxNzAyMjAzNDMyLCJqdGkiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjYWxsYmFja19raW5kIjoicGF5LWluIn0.j8ahuPxaZ7jAmzV2AFkPbHu4vNUdf6ttQ38a42aWeW-kRLrxAow6jgbuK-wPoH96wiFdO4lPhuJwzmZKfzmwOLqb-gBazOV10D2_2KUVah67Chf1qInx_HaYiyvHH_ce8aTAFUOw6j5_a0oDVbRKeD760s4MCMVm8Gt8JYgm0QwqMOQHELv0rv5vc5hX8JM8kIeNSVsuTKqU2hLmwzpCL_5z2sjuzE7gLvkv-3IycCy5AGIOZcUdKXSbbNCcJqFn0rSUVZplCjv2wcFmabZ3iWqCERZ9JlJcARbpm74kiw3W0j8V4bXRRNFbKZ9eBGxz6YNFqmRnCk5yX3ppxX1QUg */
                 "text/plain": components["schemas"]["CallbackJws"];
             };
         };
         responses: {
-            /** @description The callback is accepted. */
-            "2XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description A passing problem; the callback is retried. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            408: components["responses"]["CallbackNotNow"];
+            425: components["responses"]["CallbackNotNow"];
+            429: components["responses"]["CallbackNotNow"];
+            "2XX": components["responses"]["CallbackAccepted"];
+            "3XX": components["responses"]["CallbackRedirected"];
+            "4XX": components["responses"]["CallbackRefused"];
+            "5XX": components["responses"]["CallbackNotNow"];
         };
     };
     payOut: {
@@ -3621,7 +3870,10 @@ export interface operations {
             header: {
                 /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
                 "Cx-Authorization": components["parameters"]["CallbackAuthorizationHeader"];
-                /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+                /**
+                 * @description The callback's identifier, the same in every retry, by which the receiver discards repeats.
+                 * @example f5401ac1-e6c8-436b-b311-991f57e0934b
+                 */
                 "X-Callback-Guid": components["parameters"]["CallbackGuidHeader"];
                 /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
                 "X-Callback-Kind": components["parameters"]["CallbackKindHeader"];
@@ -3634,36 +3886,22 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJwYXltZW50X21lc3NhZ2UiOnsianRpIjoiVDEyZmEyMjEzIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiMTEyNjYzIiwiYW1vdW50Ijo1LCJjdXJyZW5jeSI6IlVBSCIsImRlYnRvcl9hZ2VudCI6eyJkZWJ0b3JfYWdlbnRfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCJ9LCJkZWJ0b3IiOnsiZGVidG9yX25hbWUiOiJLMm9NTjR5UEh1V0dLZkxvc0VpalVMMjBiYytwWXl0b2Zzbmt4SkhaLzRHV3hmR1NtbDZaWUE9PSIsImRlYnRvcl9pZCI6IldVemRUVVF6YWpzNjhSWXZ4SmVwSVM4VlZwUzZWL0IrbnFVPSIsImRlYnRvcl9hY2NvdW50IjoiVUE3NjEzNzI5MjQxMTQ0MzM1NDMyNzM2OTQ3OTcifSwiY3JlZGl0b3JfYWdlbnQiOnsiY3JlZGl0b3JfYWdlbnRfbmFtZSI6IlNlY29uZCBCYW5rIiwiY3JlZGl0b3JfYWdlbnRfYmljIjoiMzgwODE2In0sImNyZWRpdG9yIjp7ImNyZWRpdG9yX25hbWUiOiJQb0MzWDhNUDJ4Y0FGWWx0Ny8rRjVUcTRVR0JTMERQN2ZJaXpXcWJjUVBSM2ZBPT0iLCJjcmVkaXRvcl9pZCI6IlRmU1o3b3BxbzNuYUZ0R05zQTJHeEl3b014QWhyUndDIiwiY3JlZGl0b3JfYWNjb3VudCI6IlVBNzYxMzcyOTI0MTE0NDMzNTQzMjczNjk0Nzk3IiwiY3JlZGl0b3JfdWlkIjoiYmI5NWExOGYtYmQ1Mi00NmFlLWJiMWUtMGU2ZjQyYmY0OGY1In0sInVsdGltYXRlX2NyZWRpdG9yIjp7InVsdGltYXRlX2NyZWRpdG9yX25hbWUiOiJHbG9iYWwgUGF5bWVudHMgTHRkLiIsInVsdGltYXRlX2NyZWRpdG9yX2lkIjoiMDAxMjM0NTY3OCIsInVsdGltYXRlX2NyZWRpdG9yX2liYW4iOiJVQTcyMzQ0NTk5MzExNTIxMjM0NTY3OCIsInVsdGltYXRlX2NyZWRpdG9yX2JpYyI6IjMwMDY1MCIsInVsdGltYXRlX2NyZWRpdG9yX21jYyI6IjEyMzQifSwib3JkZXJfaWQiOiJhMzhjNGU5YS1lZTU0LTRlM2MtOTBhNC1kNmFmNWUzOWNmYzciLCJwdXJwb3NlIjoiVGVzZ3RmdDc3NyIsIm1zZ19jcmVhdGlvbl9kYXRlIjoiMjAyMy0xMi0xMCIsIm1zZ19jcmVhdGlvbl90aW1lIjoiMTI6MTI6MTIiLCJwbV90eXBlIjoidHJhZGUiLCJzZW5kZXJfYWNjb3VudF90eXBlIjoiYWlkLXJlbGF0ZWQiLCJlbmNyeXB0aW9uIjp7Im5vbmNlIjoiQTFCMkMzRDRFNUY2RzdIOCIsImVuY3J5cHRlZF9rZXkiOiJxQmxBak9VQkRLTGdudldhdzlpZlgvaFpYUUsxSk9ZYitLK29sS2xkV1UrQmRBbVdoNkptSWZUaXpkZk1BN1BhenRzL3VXSWxXeHF2MERQS3ZvTVZNTEVDVTNaTWl5TS9zM1ZDNGpRQng3UlE1YWI1ZFI4N1dnRlBiMmZvdkptZDlYWVFUdXZxc0paUjJEclAvSGZJdU1icXBMZG5ycXNrMTlxQStEOVIyR1drczFCTUoybjg2VlIvYmRveERkaXdsTll3b0VUV1gxTWsxTE56RUtxM0ZBZm5PVTRIQWpRTm45SFhkL3U2MG9CS1VZalIzUWYvV0E5SE85ZGtYL0lGamZyUVV2N2x4aWxYMCt2aGRTSVpvQzlGWTBzc01xYXNRSXNtLzg3ZnQ5b2VQNUxROW5qcmc3Qy9rNFZka0dtZGl1WGZ0SzRDTzk4MUs5alpQeUJnc1E9PSJ9LCJwdWJsaWNfa2V5Ijp7ImFsZyI6IlJTMjU2IiwiZSI6IkFRQUIiLCJuIjoiaXdkc0x3ejdMeVQ0aTlNSlZmSGJ1TEVTRnFGTjVlenVYTXdldW0yNUFUYmxLeFN1cGRjOGthVlNDODVuM1lJb2NxIiwia2lkIjoiOUEyMURENjItREE1Ni00MDJELTg3QTUtNDcxNEIxMTNEQUQ0Iiwia3R5IjoiUlNBIiwidXNlIjoic2lnIn19LCJwYXltZW50X21lc3NhZ2VfZ3VpZCI6IjhhZjNjM2Y1LTc1NDMtNGJjMi04YTBmLTJlMjdmNGQxNjk3MiIsInN0YXR1cyI6InN1Y2Nlc3MiLCJyZWFzb24iOiJQYXltZW50IG1lc3NhZ2UgaXMgYXBwcm92ZWQgYnkgdGhlIHJlY2VpdmVyJ3MgYmFuay4gTWVyY2hhbnQgaXMgaW5mb3JtZWQgYnkgdGhlIGNhbGxiYWNrIn0.W_dDiz9BelYfwvWV_SSx10_JbICEZ7el8E8yyrkscqbCM1z7XLXwfm7SNdbeAaHrb9KdsQbJLbPFDWLCTgDALSI_4swisNS-RoQb2iw3NUhOHDEyOuhZvWLaybkqGJO5qgtMU2nQfh4Vh2LzVcTVrrCvSzleBgfOgk9aryQp51RMZgpphXZJgb2DblS8L_-GxFeyBVftkOURTJhML3JcqeObUOokdiUzkeNjYp42f05AhJp3fG-n8pSK_bagXdJ7vpxyIrGPahbe3a-lLcZcL_TADVZnxWVIbPTsHcfaMoxQtaVhJF2suc34xK6-YbsFYhCx8UChbwTKup_1OSg46A"
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsImtpZCI6ImV4YW1wbGUtcGxhdGZvcm0iLCJ0eXAiOiJKV1QifQ.eyJwYXltZW50X21lc3NhZ2UiOnsianRpIjoiVDEyZmEyMjEzIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiMTEyNjYzIiwiYW1vdW50Ijo1LCJjdXJyZW5jeSI6IlVBSCIsImRlYnRvcl9hZ2VudCI6eyJkZWJ0b3JfYWdlbnRfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCJ9LCJkZWJ0b3IiOnsiZGVidG9yX25hbWUiOiJaQ0xWdzUvOTdnRXhGSzloTWo3ZlpFWXFGcmh4UGJhUmNIV0NpeFlXIiwiZGVidG9yX2lkIjoiR1hXVm5zdnJqRko2UlZGQjVPYnM5T2VsQ1FFck5KN25WcTg9IiwiZGVidG9yX2FjY291bnQiOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyJ9LCJjcmVkaXRvcl9hZ2VudCI6eyJjcmVkaXRvcl9hZ2VudF9uYW1lIjoiU2Vjb25kIEJhbmsiLCJjcmVkaXRvcl9hZ2VudF9iaWMiOiIzODA4MTYifSwiY3JlZGl0b3IiOnsiY3JlZGl0b3JfbmFtZSI6ImF5N1MwOHpwbXlZUE5odU8rKzNDeXZiWVowT2EvelBSQ0hRPSIsImNyZWRpdG9yX2lkIjoiR1hXVm5zdnJqRkwyTjJpTlZYbVNJdFVOZ0UvQVlPR2IiLCJjcmVkaXRvcl9hY2NvdW50IjoiVUE3NjEzNzI5MjQxMTQ0MzM1NDMyNzM2OTQ3OTciLCJjcmVkaXRvcl91aWQiOiJiYjk1YTE4Zi1iZDUyLTQ2YWUtYmIxZS0wZTZmNDJiZjQ4ZjUifSwidWx0aW1hdGVfY3JlZGl0b3IiOnsidWx0aW1hdGVfY3JlZGl0b3JfbmFtZSI6Ikdsb2JhbCBQYXltZW50cyBMdGQuIiwidWx0aW1hdGVfY3JlZGl0b3JfaWQiOiIwMDEyMzQ1Njc4IiwidWx0aW1hdGVfY3JlZGl0b3JfaWJhbiI6IlVBNzIzNDQ1OTkzMTE1MjEyMzQ1Njc4IiwidWx0aW1hdGVfY3JlZGl0b3JfYmljIjoiMzAwNjUwIiwidWx0aW1hdGVfY3JlZGl0b3JfbWNjIjoiMTIzNCJ9LCJvcmRlcl9pZCI6ImEzOGM0ZTlhLWVlNTQtNGUzYy05MGE0LWQ2YWY1ZTM5Y2ZjNyIsInB1cnBvc2UiOiJUZXNndGZ0Nzc3IiwibXNnX2NyZWF0aW9uX2RhdGUiOiIyMDIzLTEyLTEwIiwibXNnX2NyZWF0aW9uX3RpbWUiOiIxMjoxMjoxMiIsInBtX3R5cGUiOiJ0cmFkZSIsInNlbmRlcl9hY2NvdW50X3R5cGUiOiJhaWQtcmVsYXRlZCIsImVuY3J5cHRpb24iOnsibm9uY2UiOiIybUJUTzl6M0lPMC9BVjRhIiwiZW5jcnlwdGVkX2tleSI6ImRSRkVvYTM5ZkorR0NmdVhGU2lCRWkwcHRFeHl1VnBSSXhtUndLUWFEZko5cFVMSWhpeEtFZURuT1R6UkhqZWdDeTJxZFk1OERTdWxnZFUyWjljdFY4VXd1VGpyVnIxbThxNHRFQk9nTHExMFNKaXp6TTlZNnBlUUtpWWFPSmM0RUorT2dSWkdxd01heXdzTVR3QnRFZjVlNmtqWWNuR0NZSmJYejMzVTR6VVB5b0R2OVhIOEpqTFBQd0wvNTRVVXhaSitXM3hJQjg4MFZNdkZPZ3pXclZPcXNwaUZZOTJuY2RuYWNhOGNZTTBhdGl4NjJ1NTFPb3M1ei9Lc0VuUkliWjVURVc2TDhmRWI2WVV2aU0wNWg4aWJwZEdtOE9vdWt3TUUyY1NtTUFEWjZNVEh3R0Z1WG9Jby9lN0w0OXpVRDhhdS83MmhnSUc5OHNIYzV4K3FEUT09In0sInB1YmxpY19rZXkiOnsiYWxnIjoiUlMyNTYiLCJlIjoiQVFBQiIsIm4iOiJydVZpTTIxX1JHVHBxblJKakl5NnV4a19zV1drYU1MT2puSnVkWTd6TnIya1ZveWgydTJuWU9NbnNaajh5ZDdLLTU5RHhKMDJrYWFBamEyZUdjT3AxYnAySDFpejRtbkxHb2x2eU1jbkRtV2hyX0ZvWGY1OUFsazJ4T2FzeTk2NmZhYktuWENCX2F5d2pLZ3NiVHNvQThwcVNEbnh5NWNuNEtQWV9SaUJqOURjcXl6SW0xX3Z6N2luaTM2WnFuTzQ4blBUT0lHcW5PdVhfT3ZTSkRfZ0w2SlNCVDdqWGY5clMzb2NtTEJ5TTk3MmJGRFN3emdOVktLM2lKa2JMZ0NMUUp2Z2dhYVVaS0ZzaWg2bGYxNmR1ejRoWTQteUk5UW9NN2piYml6QWs4OERlVV9HaUd2VmxPQ19PZFgxb25VSkZsS2lubDZsMkRjXzJ1am0xR1lCQnciLCJraWQiOiI5QTIxREQ2Mi1EQTU2LTQwMkQtODdBNS00NzE0QjExM0RBRDQiLCJrdHkiOiJSU0EiLCJ1c2UiOiJzaWcifX0sInBheW1lbnRfbWVzc2FnZV9ndWlkIjoiOGFmM2MzZjUtNzU0My00YmMyLThhMGYtMmUyN2Y0ZDE2OTcyIiwic3RhdHVzIjoic3VjY2VzcyIsInJlYXNvbiI6IlBheW1lbnQgbWVzc2FnZSBpcyBhcHByb3ZlZCBieSB0aGUgcmVjZWl2ZXIncyBiYW5rLiBNZXJjaGFudCBpcyBpbmZvcm1lZCBieSB0aGUgY2FsbGJhY2siLCJpc3MiOiJodHRwczovL2FwaS5hZG1pbi5zbWF1Zy5hcm1lbm90ZWNoLmRldiIsImF1ZCI6IjBiNmYyYTlkLTVhNDEtNGEwZS04YzM1LTZmMmY5ZjFmN2UxMCIsImlhdCI6MTcwMjIwMzEzMiwiZXhwIjoxNzAyMjAzNDMyLCJqdGkiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjYWxsYmFja19raW5kIjoicGF5LW91dCJ9.uTGvD5pcZbgLImm15DZJzclillb5tSs-8Lhz5bDCUI8LzxwjuZbRjav1CTmCpGoDeiRmrrtWp7CKL9XnujQwP21hVfKSkNdKbMqi0ro6FrfJuy4bWu9Zrac8dq1jqnyacqETcvW2Qeug_WBPBEuMMERfPN1e_BJB3YVlFmLGgxecKCclVcRzvFTh955eH6t50QGMxJtQoyq_sal0gY6fLEw_dPG3qg9RoOG5OfhEqNrcBC0ucR8UUn4EqMfsPhefbaGD82BQkrEMe-FXPBULDXuYklASHPldax7a1-RNv0chnKO7DBA03BF96VVe5R2KBB8NJJUaskcgPyV_2S0L1g"
                  *     }
                  */
                 "application/json": components["schemas"]["PayOutEnvelope"];
-                /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
+                /** @example eyJhbGciOiJSUzI1NiIsImtpZCI6ImV4YW1wbGUtcGxhdGZvcm0iLCJ0eXAiOiJKV1QifQ.eyJwYXltZW50X21lc3NhZ2UiOnsianRpIjoiVDEyZmEyMjEzIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiMTEyNjYzIiwiYW1vdW50Ijo1LCJjdXJyZW5jeSI6IlVBSCIsImRlYnRvcl9hZ2VudCI6eyJkZWJ0b3JfYWdlbnRfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCJ9LCJkZWJ0b3IiOnsiZGVidG9yX25hbWUiOiJaQ0xWdzUvOTdnRXhGSzloTWo3ZlpFWXFGcmh4UGJhUmNIV0NpeFlXIiwiZGVidG9yX2lkIjoiR1hXVm5zdnJqRko2UlZGQjVPYnM5T2VsQ1FFck5KN25WcTg9IiwiZGVidG9yX2FjY291bnQiOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyJ9LCJjcmVkaXRvcl9hZ2VudCI6eyJjcmVkaXRvcl9hZ2VudF9uYW1lIjoiU2Vjb25kIEJhbmsiLCJjcmVkaXRvcl9hZ2VudF9iaWMiOiIzODA4MTYifSwiY3JlZGl0b3IiOnsiY3JlZGl0b3JfbmFtZSI6ImF5N1MwOHpwbXlZUE5odU8rKzNDeXZiWVowT2EvelBSQ0hRPSIsImNyZWRpdG9yX2lkIjoiR1hXVm5zdnJqRkwyTjJpTlZYbVNJdFVOZ0UvQVlPR2IiLCJjcmVkaXRvcl9hY2NvdW50IjoiVUE3NjEzNzI5MjQxMTQ0MzM1NDMyNzM2OTQ3OTciLCJjcmVkaXRvcl91aWQiOiJiYjk1YTE4Zi1iZDUyLTQ2YWUtYmIxZS0wZTZmNDJiZjQ4ZjUifSwidWx0aW1hdGVfY3JlZGl0b3IiOnsidWx0aW1hdGVfY3JlZGl0b3JfbmFtZSI6Ikdsb2JhbCBQYXltZW50cyBMdGQuIiwidWx0aW1hdGVfY3JlZGl0b3JfaWQiOiIwMDEyMzQ1Njc4IiwidWx0aW1hdGVfY3JlZGl0b3JfaWJhbiI6IlVBNzIzNDQ1OTkzMTE1MjEyMzQ1Njc4IiwidWx0aW1hdGVfY3JlZGl0b3JfYmljIjoiMzAwNjUwIiwidWx0aW1hdGVfY3JlZGl0b3JfbWNjIjoiMTIzNCJ9LCJvcmRlcl9pZCI6ImEzOGM0ZTlhLWVlNTQtNGUzYy05MGE0LWQ2YWY1ZTM5Y2ZjNyIsInB1cnBvc2UiOiJUZXNndGZ0Nzc3IiwibXNnX2NyZWF0aW9uX2RhdGUiOiIyMDIzLTEyLTEwIiwibXNnX2NyZWF0aW9uX3RpbWUiOiIxMjoxMjoxMiIsInBtX3R5cGUiOiJ0cmFkZSIsInNlbmRlcl9hY2NvdW50X3R5cGUiOiJhaWQtcmVsYXRlZCIsImVuY3J5cHRpb24iOnsibm9uY2UiOiIybUJUTzl6M0lPMC9BVjRhIiwiZW5jcnlwdGVkX2tleSI6ImRSRkVvYTM5ZkorR0NmdVhGU2lCRWkwcHRFeHl1VnBSSXhtUndLUWFEZko5cFVMSWhpeEtFZURuT1R6UkhqZWdDeTJxZFk1OERTdWxnZFUyWjljdFY4VXd1VGpyVnIxbThxNHRFQk9nTHExMFNKaXp6TTlZNnBlUUtpWWFPSmM0RUorT2dSWkdxd01heXdzTVR3QnRFZjVlNmtqWWNuR0NZSmJYejMzVTR6VVB5b0R2OVhIOEpqTFBQd0wvNTRVVXhaSitXM3hJQjg4MFZNdkZPZ3pXclZPcXNwaUZZOTJuY2RuYWNhOGNZTTBhdGl4NjJ1NTFPb3M1ei9Lc0VuUkliWjVURVc2TDhmRWI2WVV2aU0wNWg4aWJwZEdtOE9vdWt3TUUyY1NtTUFEWjZNVEh3R0Z1WG9Jby9lN0w0OXpVRDhhdS83MmhnSUc5OHNIYzV4K3FEUT09In0sInB1YmxpY19rZXkiOnsiYWxnIjoiUlMyNTYiLCJlIjoiQVFBQiIsIm4iOiJydVZpTTIxX1JHVHBxblJKakl5NnV4a19zV1drYU1MT2puSnVkWTd6TnIya1ZveWgydTJuWU9NbnNaajh5ZDdLLTU5RHhKMDJrYWFBamEyZUdjT3AxYnAySDFpejRtbkxHb2x2eU1jbkRtV2hyX0ZvWGY1OUFsazJ4T2FzeTk2NmZhYktuWENCX2F5d2pLZ3NiVHNvQThwcVNEbnh5NWNuNEtQWV9SaUJqOURjcXl6SW0xX3Z6N2luaTM2WnFuTzQ4blBUT0lHcW5PdVhfT3ZTSkRfZ0w2SlNCVDdqWGY5clMzb2NtTEJ5TTk3MmJGRFN3emdOVktLM2lKa2JMZ0NMUUp2Z2dhYVVaS0ZzaWg2bGYxNmR1ejRoWTQteUk5UW9NN2piYml6QWs4OERlVV9HaUd2VmxPQ19PZFgxb25VSkZsS2lubDZsMkRjXzJ1am0xR1lCQnciLCJraWQiOiI5QTIxREQ2Mi1EQTU2LTQwMkQtODdBNS00NzE0QjExM0RBRDQiLCJrdHkiOiJSU0EiLCJ1c2UiOiJzaWcifX0sInBheW1lbnRfbWVzc2FnZV9ndWlkIjoiOGFmM2MzZjUtNzU0My00YmMyLThhMGYtMmUyN2Y0ZDE2OTcyIiwic3RhdHVzIjoic3VjY2VzcyIsInJlYXNvbiI6IlBheW1lbnQgbWVzc2FnZSBpcyBhcHByb3ZlZCBieSB0aGUgcmVjZWl2ZXIncyBiYW5rLiBNZXJjaGFudCBpcyBpbmZvcm1lZCBieSB0aGUgY2FsbGJhY2siLCJpc3MiOiJodHRwczovL2FwaS5hZG1pbi5zbWF1Zy5hcm1lbm90ZWNoLmRldiIsImF1ZCI6IjBiNmYyYTlkLTVhNDEtNGEwZS04YzM1LTZmMmY5ZjFmN2UxMCIsImlhdCI6MTcwMjIwMzEzMiwiZXhwIjoxNzAyMjAzNDMyLCJqdGkiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjYWxsYmFja19raW5kIjoicGF5LW91dCJ9.uTGvD5pcZbgLImm15DZJzclillb5tSs-8Lhz5bDCUI8LzxwjuZbRjav1CTmCpGoDeiRmrrtWp7CKL9XnujQwP21hVfKSkNdKbMqi0ro6FrfJuy4bWu9Zrac8dq1jqnyacqETcvW2Qeug_WBPBEuMMERfPN1e_BJB3YVlFmLGgxecKCclVcRzvFTh955eH6t50QGMxJtQoyq_sal0gY6fLEw_dPG3qg9RoOG5OfhEqNrcBC0ucR8UUn4EqMfsPhefbaGD82BQkrEMe-FXPBULDXuYklASHPldax7a1-RNv0chnKO7DBA03BF96VVe5R2KBB8NJJUaskcgPyV_2S0L1g */
                 "text/plain": components["schemas"]["CallbackJws"];
             };
         };
         responses: {
-            /** @description The callback is accepted. */
-            "2XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description A passing problem; the callback is retried. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            408: components["responses"]["CallbackNotNow"];
+            425: components["responses"]["CallbackNotNow"];
+            429: components["responses"]["CallbackNotNow"];
+            "2XX": components["responses"]["CallbackAccepted"];
+            "3XX": components["responses"]["CallbackRedirected"];
+            "4XX": components["responses"]["CallbackRefused"];
+            "5XX": components["responses"]["CallbackNotNow"];
         };
     };
     credit: {
@@ -3672,7 +3910,10 @@ export interface operations {
             header: {
                 /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
                 "Cx-Authorization": components["parameters"]["CallbackAuthorizationHeader"];
-                /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+                /**
+                 * @description The callback's identifier, the same in every retry, by which the receiver discards repeats.
+                 * @example f5401ac1-e6c8-436b-b311-991f57e0934b
+                 */
                 "X-Callback-Guid": components["parameters"]["CallbackGuidHeader"];
                 /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
                 "X-Callback-Kind": components["parameters"]["CallbackKindHeader"];
@@ -3685,36 +3926,22 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJwYXltZW50X21lc3NhZ2UiOnsianRpIjoiVDEyZmEyMjEzIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiMTEyNjYzIiwiYW1vdW50Ijo1LCJjdXJyZW5jeSI6IlVBSCIsImRlYnRvcl9hZ2VudCI6eyJkZWJ0b3JfYWdlbnRfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCJ9LCJkZWJ0b3IiOnsiZGVidG9yX25hbWUiOiJLMm9NTjR5UEh1V0dLZkxvc0VpalVMMjBiYytwWXl0b2Zzbmt4SkhaLzRHV3hmR1NtbDZaWUE9PSIsImRlYnRvcl9pZCI6IldVemRUVVF6YWpzNjhSWXZ4SmVwSVM4VlZwUzZWL0IrbnFVPSIsImRlYnRvcl9hY2NvdW50IjoiVUE3NjEzNzI5MjQxMTQ0MzM1NDMyNzM2OTQ3OTcifSwiY3JlZGl0b3JfYWdlbnQiOnsiY3JlZGl0b3JfYWdlbnRfbmFtZSI6IlNlY29uZCBCYW5rIiwiY3JlZGl0b3JfYWdlbnRfYmljIjoiMzgwODE2In0sImNyZWRpdG9yIjp7ImNyZWRpdG9yX25hbWUiOiJQb0MzWDhNUDJ4Y0FGWWx0Ny8rRjVUcTRVR0JTMERQN2ZJaXpXcWJjUVBSM2ZBPT0iLCJjcmVkaXRvcl9pZCI6IlRmU1o3b3BxbzNuYUZ0R05zQTJHeEl3b014QWhyUndDIiwiY3JlZGl0b3JfYWNjb3VudCI6IlVBNzYxMzcyOTI0MTE0NDMzNTQzMjczNjk0Nzk3IiwiY3JlZGl0b3JfdWlkIjoiYmI5NWExOGYtYmQ1Mi00NmFlLWJiMWUtMGU2ZjQyYmY0OGY1In0sInVsdGltYXRlX2NyZWRpdG9yIjp7InVsdGltYXRlX2NyZWRpdG9yX25hbWUiOiJHbG9iYWwgUGF5bWVudHMgTHRkLiIsInVsdGltYXRlX2NyZWRpdG9yX2lkIjoiMDAxMjM0NTY3OCIsInVsdGltYXRlX2NyZWRpdG9yX2liYW4iOiJVQTcyMzQ0NTk5MzExNTIxMjM0NTY3OCIsInVsdGltYXRlX2NyZWRpdG9yX2JpYyI6IjMwMDY1MCIsInVsdGltYXRlX2NyZWRpdG9yX21jYyI6IjEyMzQifSwib3JkZXJfaWQiOiJhMzhjNGU5YS1lZTU0LTRlM2MtOTBhNC1kNmFmNWUzOWNmYzciLCJwdXJwb3NlIjoiVGVzZ3RmdDc3NyIsIm1zZ19jcmVhdGlvbl9kYXRlIjoiMjAyMy0xMi0xMCIsIm1zZ19jcmVhdGlvbl90aW1lIjoiMTI6MTI6MTIiLCJwbV90eXBlIjoidHJhZGUiLCJzZW5kZXJfYWNjb3VudF90eXBlIjoiYWlkLXJlbGF0ZWQiLCJlbmNyeXB0aW9uIjp7Im5vbmNlIjoiQTFCMkMzRDRFNUY2RzdIOCIsImVuY3J5cHRlZF9rZXkiOiJxQmxBak9VQkRLTGdudldhdzlpZlgvaFpYUUsxSk9ZYitLK29sS2xkV1UrQmRBbVdoNkptSWZUaXpkZk1BN1BhenRzL3VXSWxXeHF2MERQS3ZvTVZNTEVDVTNaTWl5TS9zM1ZDNGpRQng3UlE1YWI1ZFI4N1dnRlBiMmZvdkptZDlYWVFUdXZxc0paUjJEclAvSGZJdU1icXBMZG5ycXNrMTlxQStEOVIyR1drczFCTUoybjg2VlIvYmRveERkaXdsTll3b0VUV1gxTWsxTE56RUtxM0ZBZm5PVTRIQWpRTm45SFhkL3U2MG9CS1VZalIzUWYvV0E5SE85ZGtYL0lGamZyUVV2N2x4aWxYMCt2aGRTSVpvQzlGWTBzc01xYXNRSXNtLzg3ZnQ5b2VQNUxROW5qcmc3Qy9rNFZka0dtZGl1WGZ0SzRDTzk4MUs5alpQeUJnc1E9PSJ9LCJwdWJsaWNfa2V5Ijp7ImFsZyI6IlJTMjU2IiwiZSI6IkFRQUIiLCJuIjoiaXdkc0x3ejdMeVQ0aTlNSlZmSGJ1TEVTRnFGTjVlenVYTXdldW0yNUFUYmxLeFN1cGRjOGthVlNDODVuM1lJb2NxIiwia2lkIjoiOUEyMURENjItREE1Ni00MDJELTg3QTUtNDcxNEIxMTNEQUQ0Iiwia3R5IjoiUlNBIiwidXNlIjoic2lnIn19LCJwYXltZW50X21lc3NhZ2VfZ3VpZCI6IjhhZjNjM2Y1LTc1NDMtNGJjMi04YTBmLTJlMjdmNGQxNjk3MiIsInN0YXR1cyI6InN1Y2Nlc3MiLCJyZWFzb24iOiJDcmVkaXQgaXMgYWxsb3dlZCJ9.czPh9Yl-DGRcGA8lma7vURWm3Lx-Y6E8334hcA-mogO2ckJl7-gevDuhIvHHxnaFCj0IAGkXQmUkocRfQohNG7wK2wDW7mN11iE1kVRn61IBXZ6-ZBa4m2tP_whLalJrDGUUuVkY3f07pjP1seYOrk24g0WKbwr9Zg-kgVfxdSi4jdn3lkvoqf0dtQDnZDIL3jo_5j-JdHSwOcMNCBuYyN5p5IJrxpKBieS6gpmsfqFmLf3fX1t37rar9Gi_8LEX7NlTWZ-cgrAqOT3wVDkAoJASomXAOCp1dBKGlLo9_pGgfqVpdzMUdUdxM_gLqA20xdetB5UReExs1lVs_XM9Ww"
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsImtpZCI6ImV4YW1wbGUtcGxhdGZvcm0iLCJ0eXAiOiJKV1QifQ.eyJwYXltZW50X21lc3NhZ2UiOnsianRpIjoiVDEyZmEyMjEzIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiMTEyNjYzIiwiYW1vdW50Ijo1LCJjdXJyZW5jeSI6IlVBSCIsImRlYnRvcl9hZ2VudCI6eyJkZWJ0b3JfYWdlbnRfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCJ9LCJkZWJ0b3IiOnsiZGVidG9yX25hbWUiOiJaQ0xWdzUvOTdnRXhGSzloTWo3ZlpFWXFGcmh4UGJhUmNIV0NpeFlXIiwiZGVidG9yX2lkIjoiR1hXVm5zdnJqRko2UlZGQjVPYnM5T2VsQ1FFck5KN25WcTg9IiwiZGVidG9yX2FjY291bnQiOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyJ9LCJjcmVkaXRvcl9hZ2VudCI6eyJjcmVkaXRvcl9hZ2VudF9uYW1lIjoiU2Vjb25kIEJhbmsiLCJjcmVkaXRvcl9hZ2VudF9iaWMiOiIzODA4MTYifSwiY3JlZGl0b3IiOnsiY3JlZGl0b3JfbmFtZSI6ImF5N1MwOHpwbXlZUE5odU8rKzNDeXZiWVowT2EvelBSQ0hRPSIsImNyZWRpdG9yX2lkIjoiR1hXVm5zdnJqRkwyTjJpTlZYbVNJdFVOZ0UvQVlPR2IiLCJjcmVkaXRvcl9hY2NvdW50IjoiVUE3NjEzNzI5MjQxMTQ0MzM1NDMyNzM2OTQ3OTciLCJjcmVkaXRvcl91aWQiOiJiYjk1YTE4Zi1iZDUyLTQ2YWUtYmIxZS0wZTZmNDJiZjQ4ZjUifSwidWx0aW1hdGVfY3JlZGl0b3IiOnsidWx0aW1hdGVfY3JlZGl0b3JfbmFtZSI6Ikdsb2JhbCBQYXltZW50cyBMdGQuIiwidWx0aW1hdGVfY3JlZGl0b3JfaWQiOiIwMDEyMzQ1Njc4IiwidWx0aW1hdGVfY3JlZGl0b3JfaWJhbiI6IlVBNzIzNDQ1OTkzMTE1MjEyMzQ1Njc4IiwidWx0aW1hdGVfY3JlZGl0b3JfYmljIjoiMzAwNjUwIiwidWx0aW1hdGVfY3JlZGl0b3JfbWNjIjoiMTIzNCJ9LCJvcmRlcl9pZCI6ImEzOGM0ZTlhLWVlNTQtNGUzYy05MGE0LWQ2YWY1ZTM5Y2ZjNyIsInB1cnBvc2UiOiJUZXNndGZ0Nzc3IiwibXNnX2NyZWF0aW9uX2RhdGUiOiIyMDIzLTEyLTEwIiwibXNnX2NyZWF0aW9uX3RpbWUiOiIxMjoxMjoxMiIsInBtX3R5cGUiOiJ0cmFkZSIsInNlbmRlcl9hY2NvdW50X3R5cGUiOiJhaWQtcmVsYXRlZCIsImVuY3J5cHRpb24iOnsibm9uY2UiOiIybUJUTzl6M0lPMC9BVjRhIiwiZW5jcnlwdGVkX2tleSI6ImRSRkVvYTM5ZkorR0NmdVhGU2lCRWkwcHRFeHl1VnBSSXhtUndLUWFEZko5cFVMSWhpeEtFZURuT1R6UkhqZWdDeTJxZFk1OERTdWxnZFUyWjljdFY4VXd1VGpyVnIxbThxNHRFQk9nTHExMFNKaXp6TTlZNnBlUUtpWWFPSmM0RUorT2dSWkdxd01heXdzTVR3QnRFZjVlNmtqWWNuR0NZSmJYejMzVTR6VVB5b0R2OVhIOEpqTFBQd0wvNTRVVXhaSitXM3hJQjg4MFZNdkZPZ3pXclZPcXNwaUZZOTJuY2RuYWNhOGNZTTBhdGl4NjJ1NTFPb3M1ei9Lc0VuUkliWjVURVc2TDhmRWI2WVV2aU0wNWg4aWJwZEdtOE9vdWt3TUUyY1NtTUFEWjZNVEh3R0Z1WG9Jby9lN0w0OXpVRDhhdS83MmhnSUc5OHNIYzV4K3FEUT09In0sInB1YmxpY19rZXkiOnsiYWxnIjoiUlMyNTYiLCJlIjoiQVFBQiIsIm4iOiJydVZpTTIxX1JHVHBxblJKakl5NnV4a19zV1drYU1MT2puSnVkWTd6TnIya1ZveWgydTJuWU9NbnNaajh5ZDdLLTU5RHhKMDJrYWFBamEyZUdjT3AxYnAySDFpejRtbkxHb2x2eU1jbkRtV2hyX0ZvWGY1OUFsazJ4T2FzeTk2NmZhYktuWENCX2F5d2pLZ3NiVHNvQThwcVNEbnh5NWNuNEtQWV9SaUJqOURjcXl6SW0xX3Z6N2luaTM2WnFuTzQ4blBUT0lHcW5PdVhfT3ZTSkRfZ0w2SlNCVDdqWGY5clMzb2NtTEJ5TTk3MmJGRFN3emdOVktLM2lKa2JMZ0NMUUp2Z2dhYVVaS0ZzaWg2bGYxNmR1ejRoWTQteUk5UW9NN2piYml6QWs4OERlVV9HaUd2VmxPQ19PZFgxb25VSkZsS2lubDZsMkRjXzJ1am0xR1lCQnciLCJraWQiOiI5QTIxREQ2Mi1EQTU2LTQwMkQtODdBNS00NzE0QjExM0RBRDQiLCJrdHkiOiJSU0EiLCJ1c2UiOiJzaWcifX0sInBheW1lbnRfbWVzc2FnZV9ndWlkIjoiOGFmM2MzZjUtNzU0My00YmMyLThhMGYtMmUyN2Y0ZDE2OTcyIiwic3RhdHVzIjoic3VjY2VzcyIsInJlYXNvbiI6IkNyZWRpdCBpcyBhbGxvd2VkIiwiaXNzIjoiaHR0cHM6Ly9hcGkuYWRtaW4uc21hdWcuYXJtZW5vdGVjaC5kZXYiLCJhdWQiOiI0ZjBkNmMxZS03ZjBiLTRjOGYtOWE1My0wYTdiNWQ4ZjNjMjEiLCJpYXQiOjE3MDIyMDMxMzIsImV4cCI6MTcwMjIwMzQzMiwianRpIjoiZjU0MDFhYzEtZTZjOC00MzZiLWIzMTEtOTkxZjU3ZTA5MzRiIiwiY2FsbGJhY2tfa2luZCI6ImNyZWRpdCJ9.YS12exabQfZZBzr_OZwMxK3FiXx6dT4RjKhZ5C6bu0xFcumxcmUsIFfyKljaiVCyFAagUc73fByE6oNcLLFyhPgkBFiwIx4w3nKX5uG7y49OHhRwJmF2JLU00ZUUcYJN0cxfgcxTEoZyXVYpS8R3vcG5xWFWUXfZwaznq1J2_4l52Bz9vOEfj7UNR0LomeK1PwNjO6wVA_cgnhPXBAlYtLbGs8hxjSjhOYsBmY1Ns-vtCv8Sj8g9RMbWiQFzbSrlp7FJN_c9ERmfGZXa7wosvsBwQSeryHrykxet77LnUhWfG0sGIH6P410NOaQQsYbeHvPq2LgUyn5MU2pzXjaFFA"
                  *     }
                  */
                 "application/json": components["schemas"]["CreditEnvelope"];
-                /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
+                /** @example eyJhbGciOiJSUzI1NiIsImtpZCI6ImV4YW1wbGUtcGxhdGZvcm0iLCJ0eXAiOiJKV1QifQ.eyJwYXltZW50X21lc3NhZ2UiOnsianRpIjoiVDEyZmEyMjEzIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiMTEyNjYzIiwiYW1vdW50Ijo1LCJjdXJyZW5jeSI6IlVBSCIsImRlYnRvcl9hZ2VudCI6eyJkZWJ0b3JfYWdlbnRfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2FnZW50X2JpYyI6IjMwNjUwMCJ9LCJkZWJ0b3IiOnsiZGVidG9yX25hbWUiOiJaQ0xWdzUvOTdnRXhGSzloTWo3ZlpFWXFGcmh4UGJhUmNIV0NpeFlXIiwiZGVidG9yX2lkIjoiR1hXVm5zdnJqRko2UlZGQjVPYnM5T2VsQ1FFck5KN25WcTg9IiwiZGVidG9yX2FjY291bnQiOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyJ9LCJjcmVkaXRvcl9hZ2VudCI6eyJjcmVkaXRvcl9hZ2VudF9uYW1lIjoiU2Vjb25kIEJhbmsiLCJjcmVkaXRvcl9hZ2VudF9iaWMiOiIzODA4MTYifSwiY3JlZGl0b3IiOnsiY3JlZGl0b3JfbmFtZSI6ImF5N1MwOHpwbXlZUE5odU8rKzNDeXZiWVowT2EvelBSQ0hRPSIsImNyZWRpdG9yX2lkIjoiR1hXVm5zdnJqRkwyTjJpTlZYbVNJdFVOZ0UvQVlPR2IiLCJjcmVkaXRvcl9hY2NvdW50IjoiVUE3NjEzNzI5MjQxMTQ0MzM1NDMyNzM2OTQ3OTciLCJjcmVkaXRvcl91aWQiOiJiYjk1YTE4Zi1iZDUyLTQ2YWUtYmIxZS0wZTZmNDJiZjQ4ZjUifSwidWx0aW1hdGVfY3JlZGl0b3IiOnsidWx0aW1hdGVfY3JlZGl0b3JfbmFtZSI6Ikdsb2JhbCBQYXltZW50cyBMdGQuIiwidWx0aW1hdGVfY3JlZGl0b3JfaWQiOiIwMDEyMzQ1Njc4IiwidWx0aW1hdGVfY3JlZGl0b3JfaWJhbiI6IlVBNzIzNDQ1OTkzMTE1MjEyMzQ1Njc4IiwidWx0aW1hdGVfY3JlZGl0b3JfYmljIjoiMzAwNjUwIiwidWx0aW1hdGVfY3JlZGl0b3JfbWNjIjoiMTIzNCJ9LCJvcmRlcl9pZCI6ImEzOGM0ZTlhLWVlNTQtNGUzYy05MGE0LWQ2YWY1ZTM5Y2ZjNyIsInB1cnBvc2UiOiJUZXNndGZ0Nzc3IiwibXNnX2NyZWF0aW9uX2RhdGUiOiIyMDIzLTEyLTEwIiwibXNnX2NyZWF0aW9uX3RpbWUiOiIxMjoxMjoxMiIsInBtX3R5cGUiOiJ0cmFkZSIsInNlbmRlcl9hY2NvdW50X3R5cGUiOiJhaWQtcmVsYXRlZCIsImVuY3J5cHRpb24iOnsibm9uY2UiOiIybUJUTzl6M0lPMC9BVjRhIiwiZW5jcnlwdGVkX2tleSI6ImRSRkVvYTM5ZkorR0NmdVhGU2lCRWkwcHRFeHl1VnBSSXhtUndLUWFEZko5cFVMSWhpeEtFZURuT1R6UkhqZWdDeTJxZFk1OERTdWxnZFUyWjljdFY4VXd1VGpyVnIxbThxNHRFQk9nTHExMFNKaXp6TTlZNnBlUUtpWWFPSmM0RUorT2dSWkdxd01heXdzTVR3QnRFZjVlNmtqWWNuR0NZSmJYejMzVTR6VVB5b0R2OVhIOEpqTFBQd0wvNTRVVXhaSitXM3hJQjg4MFZNdkZPZ3pXclZPcXNwaUZZOTJuY2RuYWNhOGNZTTBhdGl4NjJ1NTFPb3M1ei9Lc0VuUkliWjVURVc2TDhmRWI2WVV2aU0wNWg4aWJwZEdtOE9vdWt3TUUyY1NtTUFEWjZNVEh3R0Z1WG9Jby9lN0w0OXpVRDhhdS83MmhnSUc5OHNIYzV4K3FEUT09In0sInB1YmxpY19rZXkiOnsiYWxnIjoiUlMyNTYiLCJlIjoiQVFBQiIsIm4iOiJydVZpTTIxX1JHVHBxblJKakl5NnV4a19zV1drYU1MT2puSnVkWTd6TnIya1ZveWgydTJuWU9NbnNaajh5ZDdLLTU5RHhKMDJrYWFBamEyZUdjT3AxYnAySDFpejRtbkxHb2x2eU1jbkRtV2hyX0ZvWGY1OUFsazJ4T2FzeTk2NmZhYktuWENCX2F5d2pLZ3NiVHNvQThwcVNEbnh5NWNuNEtQWV9SaUJqOURjcXl6SW0xX3Z6N2luaTM2WnFuTzQ4blBUT0lHcW5PdVhfT3ZTSkRfZ0w2SlNCVDdqWGY5clMzb2NtTEJ5TTk3MmJGRFN3emdOVktLM2lKa2JMZ0NMUUp2Z2dhYVVaS0ZzaWg2bGYxNmR1ejRoWTQteUk5UW9NN2piYml6QWs4OERlVV9HaUd2VmxPQ19PZFgxb25VSkZsS2lubDZsMkRjXzJ1am0xR1lCQnciLCJraWQiOiI5QTIxREQ2Mi1EQTU2LTQwMkQtODdBNS00NzE0QjExM0RBRDQiLCJrdHkiOiJSU0EiLCJ1c2UiOiJzaWcifX0sInBheW1lbnRfbWVzc2FnZV9ndWlkIjoiOGFmM2MzZjUtNzU0My00YmMyLThhMGYtMmUyN2Y0ZDE2OTcyIiwic3RhdHVzIjoic3VjY2VzcyIsInJlYXNvbiI6IkNyZWRpdCBpcyBhbGxvd2VkIiwiaXNzIjoiaHR0cHM6Ly9hcGkuYWRtaW4uc21hdWcuYXJtZW5vdGVjaC5kZXYiLCJhdWQiOiI0ZjBkNmMxZS03ZjBiLTRjOGYtOWE1My0wYTdiNWQ4ZjNjMjEiLCJpYXQiOjE3MDIyMDMxMzIsImV4cCI6MTcwMjIwMzQzMiwianRpIjoiZjU0MDFhYzEtZTZjOC00MzZiLWIzMTEtOTkxZjU3ZTA5MzRiIiwiY2FsbGJhY2tfa2luZCI6ImNyZWRpdCJ9.YS12exabQfZZBzr_OZwMxK3FiXx6dT4RjKhZ5C6bu0xFcumxcmUsIFfyKljaiVCyFAagUc73fByE6oNcLLFyhPgkBFiwIx4w3nKX5uG7y49OHhRwJmF2JLU00ZUUcYJN0cxfgcxTEoZyXVYpS8R3vcG5xWFWUXfZwaznq1J2_4l52Bz9vOEfj7UNR0LomeK1PwNjO6wVA_cgnhPXBAlYtLbGs8hxjSjhOYsBmY1Ns-vtCv8Sj8g9RMbWiQFzbSrlp7FJN_c9ERmfGZXa7wosvsBwQSeryHrykxet77LnUhWfG0sGIH6P410NOaQQsYbeHvPq2LgUyn5MU2pzXjaFFA */
                 "text/plain": components["schemas"]["CallbackJws"];
             };
         };
         responses: {
-            /** @description The callback is accepted. */
-            "2XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description A passing problem; the callback is retried. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            408: components["responses"]["CallbackNotNow"];
+            425: components["responses"]["CallbackNotNow"];
+            429: components["responses"]["CallbackNotNow"];
+            "2XX": components["responses"]["CallbackAccepted"];
+            "3XX": components["responses"]["CallbackRedirected"];
+            "4XX": components["responses"]["CallbackRefused"];
+            "5XX": components["responses"]["CallbackNotNow"];
         };
     };
     ping: {
@@ -3723,7 +3950,10 @@ export interface operations {
             header: {
                 /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
                 "Cx-Authorization": components["parameters"]["CallbackAuthorizationHeader"];
-                /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+                /**
+                 * @description The callback's identifier, the same in every retry, by which the receiver discards repeats.
+                 * @example f5401ac1-e6c8-436b-b311-991f57e0934b
+                 */
                 "X-Callback-Guid": components["parameters"]["CallbackGuidHeader"];
                 /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
                 "X-Callback-Kind": components["parameters"]["CallbackKindHeader"];
@@ -3736,11 +3966,11 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJjaGFsbGVuZ2UiOiJiMmUxYzBvUHRKZG1NZmdrMnVQUzBXYjRlOG5ZdlhiaHhQNm0zS3ExcjVzIn0.c2lnbmF0dXJl"
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsImtpZCI6ImV4YW1wbGUtcGxhdGZvcm0iLCJ0eXAiOiJKV1QifQ.eyJjaGFsbGVuZ2UiOiJiMmUxYzBvUHRKZG1NZmdrMnVQUzBXYjRlOG5ZdlhiaHhQNm0zS3ExcjVzIiwiaXNzIjoiaHR0cHM6Ly9hcGkuYWRtaW4uc21hdWcuYXJtZW5vdGVjaC5kZXYiLCJhdWQiOiI0ZjBkNmMxZS03ZjBiLTRjOGYtOWE1My0wYTdiNWQ4ZjNjMjEiLCJpYXQiOjE3MDIyMDMxMzIsImV4cCI6MTcwMjIwMzQzMiwianRpIjoiZjU0MDFhYzEtZTZjOC00MzZiLWIzMTEtOTkxZjU3ZTA5MzRiIiwiY2FsbGJhY2tfa2luZCI6InBpbmcifQ.WlkuvY5z7PZztoGmDBL1WbxdXZ11FhV7AempnFgXeqYTsXNBzGZ1ocSqb1ac5plFNzqVzqInNh-kTNLRuPT2Zfa0R53Ds7IbU4LzLAkU5NWRNKFjc2AHji-k-7PeNIZAEeub7Yf0ShbI4SYclmqnIOi0xPvfpa31Hnxdsoq8GX-gfhtH1h2kGpeRrYSQ0SLLByhN6dHdtt2tpuvCwiEqwne8kXn04GyqQuHS699r6XwVdlid_DAGguf5lnN1ZQJ4CgSrRXYS391vJgGHzLjj7Jpd7AuoYtjI-3oJ5dv-0XGz0nCcYJmwYM6ie1Zbp2dQFoK_LIxqWTwcWna40Kg-Wg"
                  *     }
                  */
                 "application/json": components["schemas"]["PingEnvelope"];
-                /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJjaGFsbGVuZ2UiOiJiMmUxYzBvUHRKZG1NZmdrMnVQUzBXYjRlOG5ZdlhiaHhQNm0zS3ExcjVzIn0.c2lnbmF0dXJl */
+                /** @example eyJhbGciOiJSUzI1NiIsImtpZCI6ImV4YW1wbGUtcGxhdGZvcm0iLCJ0eXAiOiJKV1QifQ.eyJjaGFsbGVuZ2UiOiJiMmUxYzBvUHRKZG1NZmdrMnVQUzBXYjRlOG5ZdlhiaHhQNm0zS3ExcjVzIiwiaXNzIjoiaHR0cHM6Ly9hcGkuYWRtaW4uc21hdWcuYXJtZW5vdGVjaC5kZXYiLCJhdWQiOiI0ZjBkNmMxZS03ZjBiLTRjOGYtOWE1My0wYTdiNWQ4ZjNjMjEiLCJpYXQiOjE3MDIyMDMxMzIsImV4cCI6MTcwMjIwMzQzMiwianRpIjoiZjU0MDFhYzEtZTZjOC00MzZiLWIzMTEtOTkxZjU3ZTA5MzRiIiwiY2FsbGJhY2tfa2luZCI6InBpbmcifQ.WlkuvY5z7PZztoGmDBL1WbxdXZ11FhV7AempnFgXeqYTsXNBzGZ1ocSqb1ac5plFNzqVzqInNh-kTNLRuPT2Zfa0R53Ds7IbU4LzLAkU5NWRNKFjc2AHji-k-7PeNIZAEeub7Yf0ShbI4SYclmqnIOi0xPvfpa31Hnxdsoq8GX-gfhtH1h2kGpeRrYSQ0SLLByhN6dHdtt2tpuvCwiEqwne8kXn04GyqQuHS699r6XwVdlid_DAGguf5lnN1ZQJ4CgSrRXYS391vJgGHzLjj7Jpd7AuoYtjI-3oJ5dv-0XGz0nCcYJmwYM6ie1Zbp2dQFoK_LIxqWTwcWna40Kg-Wg */
                 "text/plain": components["schemas"]["CallbackJws"];
             };
         };
@@ -3754,12 +3984,19 @@ export interface operations {
                     /**
                      * @example {
                      *       "jwts": [
-                     *         "eyJhbGciOiJSUzI1NiIsImtpZCI6ImJhbmstMjAyNi0xIn0.eyJjaGFsbGVuZ2UiOiJiMmUxYzBvUHRKZG1NZmdrMnVQUzBXYjRlOG5ZdlhiaHhQNm0zS3ExcjVzIn0.c2lnbmF0dXJl"
+                     *         "eyJhbGciOiJSUzI1NiIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCIsInR5cCI6IkpXVCJ9.eyJjaGFsbGVuZ2UiOiJiMmUxYzBvUHRKZG1NZmdrMnVQUzBXYjRlOG5ZdlhiaHhQNm0zS3ExcjVzIn0.lqiebQMaA0wvDZUupEHc4qmGcQidEy7xWJ-n8R-ZIxWRSvihGQixr34q73KsGu6wt8ACpMk-R1-lnkj2UsljEPfPijyERHXvK_azvwB8UcLbX_BITI0fYsB_I0zw1hWmhy-qxRwEMuIuf8W_CIW_B6DoAbDfet24Gbyb9d1edaWhM7rjTizuXzzLwI-Aq-0Qkw3jqiXuFUNOmPFrIHOuXXUnjFJSuOThg4Kbr3kpxG3Flk_QBjcQRiWviefmSHvLWSewehD6PO4fkN7A1hGsP3PSAbVNBrH7EREUaTzSsM3Zg5InPCdPIWuTZmuSPIJZC3NSNIabib-gpBRPgBRTQQ"
                      *       ]
                      *     }
                      */
                     "application/json": components["schemas"]["PingProof"];
                 };
+            };
+            /** @description Redirects are never followed; the address does not take callbacks. */
+            "3XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The address does not take callbacks. */
             "4XX": {
@@ -3783,7 +4020,10 @@ export interface operations {
             header: {
                 /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
                 "Cx-Authorization": components["parameters"]["CallbackAuthorizationHeader"];
-                /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+                /**
+                 * @description The callback's identifier, the same in every retry, by which the receiver discards repeats.
+                 * @example f5401ac1-e6c8-436b-b311-991f57e0934b
+                 */
                 "X-Callback-Guid": components["parameters"]["CallbackGuidHeader"];
                 /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
                 "X-Callback-Kind": components["parameters"]["CallbackKindHeader"];
@@ -3817,27 +4057,13 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The callback is accepted. */
-            "2XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description A passing problem; the callback is retried. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            408: components["responses"]["CallbackNotNow"];
+            425: components["responses"]["CallbackNotNow"];
+            429: components["responses"]["CallbackNotNow"];
+            "2XX": components["responses"]["CallbackAccepted"];
+            "3XX": components["responses"]["CallbackRedirected"];
+            "4XX": components["responses"]["CallbackRefused"];
+            "5XX": components["responses"]["CallbackNotNow"];
         };
     };
     grossSettlement: {
@@ -3846,7 +4072,10 @@ export interface operations {
             header: {
                 /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
                 "Cx-Authorization": components["parameters"]["CallbackAuthorizationHeader"];
-                /** @description The callback's identifier, the same in every retry, by which the receiver discards repeats. */
+                /**
+                 * @description The callback's identifier, the same in every retry, by which the receiver discards repeats.
+                 * @example f5401ac1-e6c8-436b-b311-991f57e0934b
+                 */
                 "X-Callback-Guid": components["parameters"]["CallbackGuidHeader"];
                 /** @description What the callback tells, for receivers that take several kinds at one address; also signed as the claim `callback_kind`. */
                 "X-Callback-Kind": components["parameters"]["CallbackKindHeader"];
@@ -3859,36 +4088,22 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "jwt": "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6IjlBMjFERDYyLURBNTYtNDAyRC04N0E1LTQ3MTRCMTEzREFENCJ9.eyJpZCI6IjEwMTIyMzEiLCJkZWJ0b3JfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2JpYyI6IjMwNjUwMCIsImNyZWRpdG9yX25hbWUiOiJTZWNvbmQgQmFuayIsImNyZWRpdG9yX2JpYyI6IjM4MDgxNiIsImNyZWRpdG9yX2NvZGUiOiIxMjM0NTY3OCIsImNoYXJnaW5nX2FjY291bnQiOiJVQTA2MzgwODE2MDA0MTQ2OTk0ODMyMjUyMzM4OSIsInB1cnBvc2UiOiJHcm9zcyBzZXR0bGVtZW50IHJlZ2lzdGVyIDEwMTIyMzEiLCJwZXJpb2Rfc3RhcnQiOiIyMDIzLTEyLTA5VDIyOjAwOjAwWiIsInBlcmlvZF9lbmQiOiIyMDIzLTEyLTEwVDIyOjAwOjAwWiIsInRvdGFsX2Ftb3VudCI6IjUuMDAiLCJ0b3RhbF9hbW91bnRfdG9fcGF5IjoiNS4wMCIsInRvdGFsX2ZlZV9hbW91bnQiOiIwLjAwIiwiY3VycmVuY3kiOiJVQUgiLCJzdGF0dXMiOiJTZW50IiwiY3JlYXRlZF9hdCI6IjIwMjMtMTItMTBUMjI6MDE6MDBaIiwidXBkYXRlZF9hdCI6IjIwMjMtMTItMTBUMjI6MDE6MDBaIiwiZGVsZXRlZF9hdCI6bnVsbCwicGF5bWVudHMiOlt7InBheW1lbnRfbWVzc2FnZV9leHRlcm5hbF9pZCI6IjExMjY2MyIsInBheW1lbnRfbWVzc2FnZV9ndWlkIjoiMjhjMmMwOTktNzlhYS00MjY3LWE5MTMtOWMwZmFjZDY1NGNhIiwicG1fdHlwZSI6InRyYWRlIiwiYW1vdW50IjoiNS4wMCIsImZlZV9hbW91bnQiOiIwLjAwIiwiYW1vdW50X3RvX3BheSI6IjUuMDAiLCJpc3N1ZXJfZmVlIjoiMC4wMCIsImN1cnJlbmN5IjoiVUFIIiwicHVycG9zZSI6IlRlc2d0ZnQ3NzciLCJyZWNpcGllbnRfaWJhbiI6IlVBNzYxMzcyOTI0MTE0NDMzNTQzMjczNjk0Nzk3IiwicmVjaXBpZW50X2FnZW50X2lkIjoiNGYwZDZjMWUtN2YwYi00YzhmLTlhNTMtMGE3YjVkOGYzYzIxIiwiZGVidG9yX2liYW4iOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyIsImRlYnRvcl9hZ2VudF9pZCI6IjBiNmYyYTlkLTVhNDEtNGEwZS04YzM1LTZmMmY5ZjFmN2UxMCIsInJlZ2lzdGVyX2lkIjoiMTAxMjIzMSIsImNyZWF0ZWRfYXQiOiIyMDIzLTEyLTEwVDEwOjEyOjEyWiJ9XX0.IiLo8Lytad-kjVab-jGmeHfttsNjI0UiBpaSXKrLyRwH3urjIcAUYvorG8jUqavmfW0IMfBsWCcRzAePJGLhJdFlt6c2wFg1NfS_9nPIv8CXhY2e0z2fj27xxyuJKYDFpt8Q5uC9UIPYCAYEe1HSCOViGkb_at5ozyYhwtKyZJE7LyWOn-8MjcKTwvAHi0N79fB68u85RQ8Q-zVsxqCkstiDO64UIkDV1gyzAhAD4m0qL8-Yu0k2eMAb8IyRppceviPtejxQejsJW7FG1L-6sPyKHtr2n3dn-OvdW7MUURBxeIPHr2I0ALINVytmr2JUZgJ_s_QYNUvAw7IkwhL99Q"
+                 *       "jwt": "eyJhbGciOiJSUzI1NiIsImtpZCI6ImV4YW1wbGUtcGxhdGZvcm0iLCJ0eXAiOiJKV1QifQ.eyJpZCI6IjEwMTIyMzEiLCJkZWJ0b3JfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2JpYyI6IjMwNjUwMCIsImNyZWRpdG9yX25hbWUiOiJTZWNvbmQgQmFuayIsImNyZWRpdG9yX2JpYyI6IjM4MDgxNiIsImNyZWRpdG9yX2NvZGUiOiIxMjM0NTY3OCIsImNoYXJnaW5nX2FjY291bnQiOiJVQTA2MzgwODE2MDA0MTQ2OTk0ODMyMjUyMzM4OSIsInB1cnBvc2UiOiJHcm9zcyBzZXR0bGVtZW50IHJlZ2lzdGVyIDEwMTIyMzEiLCJwZXJpb2Rfc3RhcnQiOiIyMDIzLTEyLTA5VDIyOjAwOjAwWiIsInBlcmlvZF9lbmQiOiIyMDIzLTEyLTEwVDIyOjAwOjAwWiIsInRvdGFsX2Ftb3VudCI6IjUuMDAiLCJ0b3RhbF9hbW91bnRfdG9fcGF5IjoiNS4wMCIsInRvdGFsX2ZlZV9hbW91bnQiOiIwLjAwIiwiY3VycmVuY3kiOiJVQUgiLCJzdGF0dXMiOiJTZW50IiwiY3JlYXRlZF9hdCI6IjIwMjMtMTItMTBUMjI6MDE6MDBaIiwidXBkYXRlZF9hdCI6IjIwMjMtMTItMTBUMjI6MDE6MDBaIiwiZGVsZXRlZF9hdCI6bnVsbCwicGF5bWVudHMiOlt7InBheW1lbnRfbWVzc2FnZV9leHRlcm5hbF9pZCI6IjExMjY2MyIsInBheW1lbnRfbWVzc2FnZV9ndWlkIjoiMjhjMmMwOTktNzlhYS00MjY3LWE5MTMtOWMwZmFjZDY1NGNhIiwicG1fdHlwZSI6InRyYWRlIiwiYW1vdW50IjoiNS4wMCIsImZlZV9hbW91bnQiOiIwLjAwIiwiYW1vdW50X3RvX3BheSI6IjUuMDAiLCJpc3N1ZXJfZmVlIjoiMC4wMCIsImN1cnJlbmN5IjoiVUFIIiwicHVycG9zZSI6IlRlc2d0ZnQ3NzciLCJyZWNpcGllbnRfaWJhbiI6IlVBNzYxMzcyOTI0MTE0NDMzNTQzMjczNjk0Nzk3IiwicmVjaXBpZW50X2FnZW50X2lkIjoiNGYwZDZjMWUtN2YwYi00YzhmLTlhNTMtMGE3YjVkOGYzYzIxIiwiZGVidG9yX2liYW4iOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyIsImRlYnRvcl9hZ2VudF9pZCI6IjBiNmYyYTlkLTVhNDEtNGEwZS04YzM1LTZmMmY5ZjFmN2UxMCIsInJlZ2lzdGVyX2lkIjoiMTAxMjIzMSIsImNyZWF0ZWRfYXQiOiIyMDIzLTEyLTEwVDEwOjEyOjEyWiJ9XSwiaXNzIjoiaHR0cHM6Ly9hcGkuYWRtaW4uc21hdWcuYXJtZW5vdGVjaC5kZXYiLCJhdWQiOiI0ZjBkNmMxZS03ZjBiLTRjOGYtOWE1My0wYTdiNWQ4ZjNjMjEiLCJpYXQiOjE3MDIyMDMxMzIsImV4cCI6MTcwMjIwMzQzMiwianRpIjoiZjU0MDFhYzEtZTZjOC00MzZiLWIzMTEtOTkxZjU3ZTA5MzRiIiwiY2FsbGJhY2tfa2luZCI6Imdyb3NzLXNldHRsZW1lbnQifQ.mq6pY1rh7dKdXwDhLqbwyIdNEcBN_5DBQGWDmHFxP_yF3JYPsmklRFohaobJH_9sGlSVJf-6Q6HDRrQZA_45TVgP530v6AavZt19Ig1a5cmdvGONHKZhbPgjqVGcqfl5TcaX7jyKZEtJKSk4eK2yJ0oKA3S0hamam_ls5YmGPmsfhAel5E88H7qXr86ZnkeHM5ZlZgFFsCRiizaZPht0wUN_0pbDHr10ltZ-U9OTgZA5dLXX1ayCdZz44FftkyH2Z0w3YM7uzQMrwQA42q-XdV4xuwjWr79XX0XUmCuZrnvpLGKOKxrVhxGpjP_LkOwgRoFQyuFFMHQVk8jZcVqoRA"
                  *     }
                  */
                 "application/json": components["schemas"]["GrossSettlementEnvelope"];
-                /** @example eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbW91bnQiOjIxLCJhbW91bnRfbWF0Y2hlZCI6ZmFsc2UsImNhbGxiYWNrX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJjdXJyZW5jeSI6IlVBSCIsIm9yZGVyX2lkIjoiODZmNDMwOTgtZDE4NC00Y2IxLThkOWItOTcyMGE4YzQ5MzFlIiwicGF5bWVudF9tZXNzYWdlX2V4dGVybmFsX2lkIjoiOWM2Yzc0NmItZDljZi00ZWEyLWI5YjYtYmQ5ODRlMzg2M2NkIiwicGF5bWVudF9tZXNzYWdlX2d1aWQiOiJmNTQwMWFjMS1lNmM4LTQzNmItYjMxMS05OTFmNTdlMDkzNGIiLCJwdXJwb3NlIjoiMTczMDIwNDUwNTY0MCIsInJlY2VpdmVyX2FjY291bnRfaWJhbiI6IlVBMDYzODA4MTYwMDQxNDY5OTQ4MzIyNTIzMzg5IiwicmVmX2ZvdW5kIjp0cnVlLCJyZWZfbnVtYmVyIjoiMTczMDIwNDUwNTY1NyIsInNlbmRlcl9hY2NvdW50X2liYW4iOiJVQTYyMzgwODE2MjgzMTg4NTQxMjA3ODY5MDAwMCIsInN0YXR1cyI6InN1Y2Nlc3MifQ.BzfZJHyKKNgsE3p_SlPf4EKM3-26iJXIWTRgGLp2uJd8hcYlwWuz60LxxEl57zyjgxOeLuhwJwvna6mWnltV9J72W34jGURS6QJ769YMIJ9upjJ-cx_qgWhRSn9mYIrmcp0AqQI_S6UjZFQXSG-fRcwAryfsisM6gRP83WicWNr6UyzO_nEO6u8HWF9QepHyJlor9andDRJ_mFBSOTqE0P1QqAVbF-83oIVoO3Ovq-ZC_k3yz1BQVhxkDMast0uD7mabqkPJ4Z4fRtQRgK6NKI0ipav4hjB-UMMqmxo3-unxUDMMTy8TKlXzssSboF3bfVEpoFrbCIywogxyWxSGrw */
+                /** @example eyJhbGciOiJSUzI1NiIsImtpZCI6ImV4YW1wbGUtcGxhdGZvcm0iLCJ0eXAiOiJKV1QifQ.eyJpZCI6IjEwMTIyMzEiLCJkZWJ0b3JfbmFtZSI6IlRQTiBCYW5rIiwiZGVidG9yX2JpYyI6IjMwNjUwMCIsImNyZWRpdG9yX25hbWUiOiJTZWNvbmQgQmFuayIsImNyZWRpdG9yX2JpYyI6IjM4MDgxNiIsImNyZWRpdG9yX2NvZGUiOiIxMjM0NTY3OCIsImNoYXJnaW5nX2FjY291bnQiOiJVQTA2MzgwODE2MDA0MTQ2OTk0ODMyMjUyMzM4OSIsInB1cnBvc2UiOiJHcm9zcyBzZXR0bGVtZW50IHJlZ2lzdGVyIDEwMTIyMzEiLCJwZXJpb2Rfc3RhcnQiOiIyMDIzLTEyLTA5VDIyOjAwOjAwWiIsInBlcmlvZF9lbmQiOiIyMDIzLTEyLTEwVDIyOjAwOjAwWiIsInRvdGFsX2Ftb3VudCI6IjUuMDAiLCJ0b3RhbF9hbW91bnRfdG9fcGF5IjoiNS4wMCIsInRvdGFsX2ZlZV9hbW91bnQiOiIwLjAwIiwiY3VycmVuY3kiOiJVQUgiLCJzdGF0dXMiOiJTZW50IiwiY3JlYXRlZF9hdCI6IjIwMjMtMTItMTBUMjI6MDE6MDBaIiwidXBkYXRlZF9hdCI6IjIwMjMtMTItMTBUMjI6MDE6MDBaIiwiZGVsZXRlZF9hdCI6bnVsbCwicGF5bWVudHMiOlt7InBheW1lbnRfbWVzc2FnZV9leHRlcm5hbF9pZCI6IjExMjY2MyIsInBheW1lbnRfbWVzc2FnZV9ndWlkIjoiMjhjMmMwOTktNzlhYS00MjY3LWE5MTMtOWMwZmFjZDY1NGNhIiwicG1fdHlwZSI6InRyYWRlIiwiYW1vdW50IjoiNS4wMCIsImZlZV9hbW91bnQiOiIwLjAwIiwiYW1vdW50X3RvX3BheSI6IjUuMDAiLCJpc3N1ZXJfZmVlIjoiMC4wMCIsImN1cnJlbmN5IjoiVUFIIiwicHVycG9zZSI6IlRlc2d0ZnQ3NzciLCJyZWNpcGllbnRfaWJhbiI6IlVBNzYxMzcyOTI0MTE0NDMzNTQzMjczNjk0Nzk3IiwicmVjaXBpZW50X2FnZW50X2lkIjoiNGYwZDZjMWUtN2YwYi00YzhmLTlhNTMtMGE3YjVkOGYzYzIxIiwiZGVidG9yX2liYW4iOiJVQTc2MTM3MjkyNDExNDQzMzU0MzI3MzY5NDc5NyIsImRlYnRvcl9hZ2VudF9pZCI6IjBiNmYyYTlkLTVhNDEtNGEwZS04YzM1LTZmMmY5ZjFmN2UxMCIsInJlZ2lzdGVyX2lkIjoiMTAxMjIzMSIsImNyZWF0ZWRfYXQiOiIyMDIzLTEyLTEwVDEwOjEyOjEyWiJ9XSwiaXNzIjoiaHR0cHM6Ly9hcGkuYWRtaW4uc21hdWcuYXJtZW5vdGVjaC5kZXYiLCJhdWQiOiI0ZjBkNmMxZS03ZjBiLTRjOGYtOWE1My0wYTdiNWQ4ZjNjMjEiLCJpYXQiOjE3MDIyMDMxMzIsImV4cCI6MTcwMjIwMzQzMiwianRpIjoiZjU0MDFhYzEtZTZjOC00MzZiLWIzMTEtOTkxZjU3ZTA5MzRiIiwiY2FsbGJhY2tfa2luZCI6Imdyb3NzLXNldHRsZW1lbnQifQ.mq6pY1rh7dKdXwDhLqbwyIdNEcBN_5DBQGWDmHFxP_yF3JYPsmklRFohaobJH_9sGlSVJf-6Q6HDRrQZA_45TVgP530v6AavZt19Ig1a5cmdvGONHKZhbPgjqVGcqfl5TcaX7jyKZEtJKSk4eK2yJ0oKA3S0hamam_ls5YmGPmsfhAel5E88H7qXr86ZnkeHM5ZlZgFFsCRiizaZPht0wUN_0pbDHr10ltZ-U9OTgZA5dLXX1ayCdZz44FftkyH2Z0w3YM7uzQMrwQA42q-XdV4xuwjWr79XX0XUmCuZrnvpLGKOKxrVhxGpjP_LkOwgRoFQyuFFMHQVk8jZcVqoRA */
                 "text/plain": components["schemas"]["CallbackJws"];
             };
         };
         responses: {
-            /** @description The callback is accepted. */
-            "2XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The callback is refused; 408, 425 and 429 are taken as a passing problem and retried. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description A passing problem; the callback is retried. */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            408: components["responses"]["CallbackNotNow"];
+            425: components["responses"]["CallbackNotNow"];
+            429: components["responses"]["CallbackNotNow"];
+            "2XX": components["responses"]["CallbackAccepted"];
+            "3XX": components["responses"]["CallbackRedirected"];
+            "4XX": components["responses"]["CallbackRefused"];
+            "5XX": components["responses"]["CallbackNotNow"];
         };
     };
 }

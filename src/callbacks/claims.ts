@@ -1,9 +1,11 @@
 import type { components } from "../../gen/rest/types.ts";
+import { reasons, webhookOf, webhooks } from "../../gen/rest/webhooks.ts";
 import type { ClaimedCallback } from "../core/callbacks.ts";
 import type { PaymentMessage } from "../core/paymentMessages.ts";
 import type { Register, RegisterPayment, RegisterWithPayments } from "../core/settlements.ts";
-import { type CallbackKind, EXPIRATION_CODE, EXPIRATION_REASON } from "../domain/callback.ts";
+import type { CallbackKind } from "../domain/callback.ts";
 import { formatAmount, formatAmountText } from "../domain/money.ts";
+import type { UltimateCreditor } from "../domain/order.ts";
 import { matchFlags } from "../domain/paymentMessage.ts";
 import { registerStatusText } from "../domain/settlement.ts";
 
@@ -24,25 +26,39 @@ const maxCallbackPaymentsBytes = 512 * 1024;
 /** A body as documented: claims to be signed, or (Expiration) open JSON. */
 export type CallbackContent = { form: "signed"; claims: object } | { form: "open"; body: object };
 
-const nilGuid = "00000000-0000-0000-0000-000000000000";
+type Webhook = Exclude<keyof typeof webhooks, "ping">;
+type ClaimsOf<Name extends Webhook> = Schemas[(typeof webhooks)[Name]["claims"]];
 
-/** One row a kind (wire-contract section 5). A fact that is missing is a fault of ours and throws. */
-const contentOf = {
-  pay_in_bank: (facts) => signed(bankClaims(facts, "success")),
-  pay_in_merchant: (facts) => signed(payInMerchantClaims(facts)),
-  pay_out: (facts) => signed({ ...bankClaims(facts, resultOf(facts)), reason: facts.claimed.reason }),
-  credit: (facts) => signed({ ...bankClaims(facts, "success"), reason: facts.claimed.reason }),
-  pay_in_bank_reject: (facts) => signed({ ...bankClaims(facts, "reject"), reason: messageOf(facts).reason }),
-  expiration: (facts) => ({ form: "open", body: expirationBody(facts) }),
-  gross_settlement: (facts) => signed(grossSettlementClaims(facts)),
-} as const satisfies Record<CallbackKind, (facts: CallbackFacts) => CallbackContent>;
+/**
+ * For every webhook of the contract one row a kind. Each row is a function with a declared result that writes out every claim, so
+ * that a claim which is added to the contract, or dropped from it, does not compile. A fact that is missing is a fault of ours and
+ * throws.
+ */
+const claimsOf: {
+  [Name in Webhook]: { [Kind in (typeof webhooks)[Name]["kinds"][number]]: (facts: CallbackFacts) => ClaimsOf<Name> };
+} = {
+  payInBank: { pay_in_bank: payInBankClaims, pay_in_bank_reject: payInBankRejectClaims },
+  payInMerchant: {
+    pay_in_merchant: (facts) => payInMerchantClaims(facts, "success"),
+    pay_in_merchant_reject: payInMerchantRejectClaims,
+  },
+  payOut: { pay_out: payOutClaims },
+  credit: { credit: creditClaims },
+  expiration: { expiration: expirationBody },
+  grossSettlement: { gross_settlement: grossSettlementClaims },
+};
+
+const claimsOfKind: Record<CallbackKind, (facts: CallbackFacts) => object> = Object.assign(
+  {},
+  ...Object.values(claimsOf),
+);
 
 /** Builds the documented body of a callback from what the database says now. */
 export function callbackContent(facts: CallbackFacts): CallbackContent {
-  return contentOf[facts.claimed.kind](facts);
+  const { kind } = facts.claimed;
+  const claims = claimsOfKind[kind](facts);
+  return webhooks[webhookOf[kind]].form === "open" ? { form: "open", body: claims } : { form: "signed", claims };
 }
-
-const signed = (claims: object): CallbackContent => ({ form: "signed", claims });
 
 function messageOf({ claimed }: CallbackFacts): PaymentMessage {
   if (claimed.paymentMessage === null) throw new Error(`a ${claimed.kind} callback has no payment message`);
@@ -61,12 +77,53 @@ function resultOf(facts: CallbackFacts): "success" | "reject" {
   return status;
 }
 
-function bankClaims(facts: CallbackFacts, status: "success" | "reject"): Schemas["PayInBankClaims"] {
-  const message = messageOf(facts);
-  return { payment_message: paymentMessageDetails(message), payment_message_guid: message.guid, status };
+const rejectReasons = Object.values(reasons.RejectReason);
+
+const rejectReasonOf = ({ reason }: PaymentMessage) => oneOf(rejectReasons, reason);
+
+/** The contract prints every reason: another one is a fault of ours, and is not sent. */
+function oneOf<Text extends string>(documented: readonly Text[], reason: string): Text {
+  const found = documented.find((text) => text === reason);
+  if (found === undefined) throw new Error(`the contract has no reason "${reason}" here`);
+  return found;
 }
 
-function payInMerchantClaims(facts: CallbackFacts): Schemas["PayInMerchantClaims"] {
+function payInBankClaims(facts: CallbackFacts): Schemas["PayInBankClaims"] {
+  const message = messageOf(facts);
+  return { payment_message: detailsOf(message), payment_message_guid: message.guid, status: "success" };
+}
+
+function payInBankRejectClaims(facts: CallbackFacts): Schemas["PayInBankClaims"] {
+  const message = messageOf(facts);
+  return {
+    payment_message: detailsOf(message),
+    payment_message_guid: message.guid,
+    status: "reject",
+    reason: rejectReasonOf(message),
+  };
+}
+
+function payOutClaims(facts: CallbackFacts): Schemas["PayOutClaims"] {
+  const message = messageOf(facts);
+  return {
+    payment_message: detailsOf(message),
+    payment_message_guid: message.guid,
+    status: resultOf(facts),
+    reason: oneOf([reasons.PayOutSuccessReason, ...rejectReasons], facts.claimed.reason),
+  };
+}
+
+function creditClaims(facts: CallbackFacts): Schemas["CreditClaims"] {
+  const message = messageOf(facts);
+  return {
+    payment_message: detailsOf(message),
+    payment_message_guid: message.guid,
+    status: "success",
+    reason: oneOf([reasons.CreditReason], facts.claimed.reason),
+  };
+}
+
+function payInMerchantClaims(facts: CallbackFacts, status: "success" | "reject"): Schemas["PayInMerchantClaims"] {
   const message = messageOf(facts);
   const order = orderOf(facts);
   const { amountMatched, refFound } = matchFlags(message, order);
@@ -83,12 +140,18 @@ function payInMerchantClaims(facts: CallbackFacts): Schemas["PayInMerchantClaims
     ref_found: refFound,
     ref_number: order.ref,
     sender_account_iban: message.debtorAccount,
-    status: "success",
+    status,
   };
 }
 
-function paymentMessageDetails(message: PaymentMessage): Schemas["PaymentMessageDetails"] {
-  return {
+function payInMerchantRejectClaims(facts: CallbackFacts): Schemas["PayInMerchantClaims"] {
+  const claims = payInMerchantClaims(facts, "reject");
+  claims.reason = rejectReasonOf(messageOf(facts));
+  return claims;
+}
+
+function detailsOf(message: PaymentMessage): Schemas["PaymentMessageDetails"] {
+  const details: Schemas["PaymentMessageDetails"] = {
     jti: message.jti,
     payment_message_external_id: message.externalId,
     amount: formatAmount(message.amountMinor),
@@ -109,15 +172,6 @@ function paymentMessageDetails(message: PaymentMessage): Schemas["PaymentMessage
       creditor_account: message.creditorAccount,
       creditor_uid: message.creditorUid,
     },
-    ...(message.ultimateCreditor && {
-      ultimate_creditor: {
-        ultimate_creditor_name: message.ultimateCreditor.name,
-        ultimate_creditor_id: message.ultimateCreditor.taxNumber,
-        ultimate_creditor_iban: message.ultimateCreditor.iban,
-        ultimate_creditor_bic: message.ultimateCreditor.bic,
-        ultimate_creditor_mcc: message.ultimateCreditor.mcc,
-      },
-    }),
     order_id: message.orderGuid,
     purpose: message.purpose,
     msg_creation_date: message.msgCreationDate,
@@ -127,27 +181,44 @@ function paymentMessageDetails(message: PaymentMessage): Schemas["PaymentMessage
     encryption: { nonce: message.nonce, encrypted_key: message.encryptedKey },
     public_key: (message.creditorAgentJwk ?? { kty: "RSA", kid: "" }) as Schemas["Jwk"],
   };
+  const { ultimateCreditor } = message;
+  // Not spread into the literal: the compiler takes an object with a spread for one that may have more.
+  if (ultimateCreditor !== null) details.ultimate_creditor = ultimateCreditorOf(ultimateCreditor);
+  return details;
 }
 
-/** The documented sample letter by letter: strings "null", the nil guid, code 4001. */
+function ultimateCreditorOf(
+  creditor: UltimateCreditor,
+): NonNullable<Schemas["PaymentMessageDetails"]["ultimate_creditor"]> {
+  return {
+    ultimate_creditor_name: creditor.name,
+    ultimate_creditor_id: creditor.taxNumber,
+    ultimate_creditor_iban: creditor.iban,
+    ultimate_creditor_bic: creditor.bic,
+    ultimate_creditor_mcc: creditor.mcc,
+  };
+}
+
+/** What has no value in it says so by constants of the contract. */
 function expirationBody(facts: CallbackFacts): Schemas["ExpirationBody"] {
   const order = orderOf(facts);
+  const { constants } = webhooks.expiration;
   return {
     amount: formatAmount(order.amountMinor),
-    amount_matched: "null",
-    callback_guid: "null",
-    code: EXPIRATION_CODE,
+    amount_matched: constants.amount_matched,
+    callback_guid: constants.callback_guid,
+    code: constants.code,
     currency: order.currency,
     order_id: order.guid,
-    payment_message_external_id: "null",
-    payment_message_guid: nilGuid,
-    purpose: "null",
-    reason: EXPIRATION_REASON,
-    receiver_account_iban: "null",
-    ref_found: "null",
+    payment_message_external_id: constants.payment_message_external_id,
+    payment_message_guid: constants.payment_message_guid,
+    purpose: constants.purpose,
+    reason: constants.reason,
+    receiver_account_iban: constants.receiver_account_iban,
+    ref_found: constants.ref_found,
     ref_number: order.ref,
-    sender_account_iban: "null",
-    status: "reject",
+    sender_account_iban: constants.sender_account_iban,
+    status: constants.status,
   };
 }
 
@@ -158,7 +229,7 @@ function grossSettlementClaims({ claimed, settlement }: CallbackFacts): Schemas[
   const isWhole =
     register.paymentCount <= maxCallbackPayments &&
     Buffer.byteLength(JSON.stringify(payments)) <= maxCallbackPaymentsBytes;
-  return {
+  const claims: Schemas["GrossSettlementClaims"] = {
     id: register.id,
     debtor_name: register.debtorAgent.name,
     debtor_bic: register.debtorAgent.bic,
@@ -177,11 +248,15 @@ function grossSettlementClaims({ claimed, settlement }: CallbackFacts): Schemas[
     created_at: register.createdAt.toISOString(),
     updated_at: register.updatedAt.toISOString(),
     deleted_at: null,
-    ...(register.adjustsDay !== null && { adjusts_day: register.adjustsDay }),
     // All or none: half of a register would not add up to its totals.
     payments: isWhole ? payments : [],
-    ...(!isWhole && { payment_count: register.paymentCount, register_url: settlement.registerUrl }),
   };
+  if (register.adjustsDay !== null) claims.adjusts_day = register.adjustsDay;
+  if (!isWhole) {
+    claims.payment_count = register.paymentCount;
+    claims.register_url = settlement.registerUrl;
+  }
+  return claims;
 }
 
 function registerPayment(payment: RegisterPayment, register: Register): Schemas["RegisterPayment"] {

@@ -1,12 +1,15 @@
 /**
- * One attempt to deliver one callback: POST, read a bounded answer in bounded time, and say what came of it. Nothing
- * here throws for what an endpoint does: every ending is an outcome.
+ * One attempt to deliver one callback: POST, and say what came of it. The status line is the answer: once it and the headers are
+ * here, whatever the body does changes nothing, and its beginning is read for people alone. Nothing here throws for what an
+ * endpoint does: every ending is an outcome.
  */
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import { buildConnector, type Dispatcher, Pool } from "undici";
 import type { Outcome } from "../domain/callback.ts";
 import { ADDRESS_REFUSED_CODE, type AddressGuard } from "./address.ts";
-import { describeFailure, failureOutcome, parseRetryAfter, safeText, statusOutcome } from "./outcomes.ts";
+import { passOverInterim } from "./interim.ts";
+import { describeFailure, failureOutcome, safeText, statusOutcome } from "./outcomes.ts";
+import { retryAfterMs } from "./retryAfter.ts";
 
 export type AttemptResult = {
   outcome: Outcome;
@@ -31,10 +34,14 @@ export type CallbackClient = {
 
 export type CallbackClientOptions = {
   guard: AddressGuard;
-  /** Connect and answer together. */
+  /** Connection, status line, headers and what is read of the body together. */
   attemptTimeoutMs?: number;
+  /** A body up to this size is read to its end, so that its connection can be used again; of a larger one the rest is left. */
   maxAnswerBytes?: number;
+  /** How much of a body is kept to be shown. */
   keptAnswerBytes?: number;
+  /** How long a body may take after the headers, as the record of the outcome, and so the cascade, waits for it. */
+  bodyTimeMs?: number;
   /**
    * As many attempts may be under way to one origin; a caller that starts more makes them wait on their own deadline,
    * so it is at least what the caller starts at once.
@@ -48,9 +55,10 @@ export type CallbackClientOptions = {
 };
 
 export function createCallbackClient(options: CallbackClientOptions): CallbackClient {
-  const { guard, attemptTimeoutMs = 10_000, maxAnswerBytes = 65_536, keptAnswerBytes = 4_096 } = options;
+  const { guard, attemptTimeoutMs = 10_000 } = options;
+  const { maxAnswerBytes = 65_536, keptAnswerBytes = 4_096, bodyTimeMs = 1_000 } = options;
   const { connectionsPerOrigin = 16, maxOrigins = 1_000, idleOriginMs = 60_000 } = options;
-  const limits = { attemptTimeoutMs, maxAnswerBytes, keptAnswerBytes };
+  const limits = { attemptTimeoutMs, maxAnswerBytes, keptAnswerBytes, bodyTimeMs };
   const connect = guardedConnector(guard, attemptTimeoutMs, options.extraCa);
   const pools = originPools({ connect, connectionsPerOrigin, maxOrigins, idleOriginMs });
   const underWay = new Set<Promise<Attempt>>();
@@ -151,36 +159,30 @@ function originPools({ connect, connectionsPerOrigin, maxOrigins, idleOriginMs }
 // ---------------------------------------------------------------------------------------------------------------- attempt
 
 type Attempt = Omit<AttemptResult, "durationMs">;
-type Limits = { attemptTimeoutMs: number; maxAnswerBytes: number; keptAnswerBytes: number };
+type Limits = { attemptTimeoutMs: number; maxAnswerBytes: number; keptAnswerBytes: number; bodyTimeMs: number };
 
 async function attempt(pool: Pool, url: URL, request: CallbackRequest, limits: Limits): Promise<Attempt> {
   const deadline = new AbortController();
+  const { signal } = deadline;
   const timer = setTimeout(() => deadline.abort(), limits.attemptTimeoutMs);
-  let head: Dispatcher.ResponseData | undefined;
-  const kept = keeper(limits.keptAnswerBytes);
-  let outcome: Outcome;
-  let problem: string | undefined;
   try {
     const path = url.pathname + url.search;
-    const { signal } = deadline;
     // A request that still waits for its connection does not hear the signal, so the deadline is raced as well.
-    head = await Promise.race([pool.request({ ...request, path, method: "POST", signal }), aborted(signal)]);
-    const isWhole = await readWithin(head.body, limits.maxAnswerBytes, kept);
-    outcome = isWhole ? statusOutcome(head.statusCode) : "oversized";
-    if (!isWhole) problem = `the answer is larger than ${limits.maxAnswerBytes} bytes`;
+    const head = await Promise.race([pool.request({ ...request, path, method: "POST", signal }), aborted(signal)]);
+    const { statusCode, headers } = head;
+    const answer = await beginningOf(head.body, limits);
+    const askedMs = retryAfterMs(headers, Date.now());
+    const outcome = statusOutcome(statusCode);
+    return { outcome, httpStatus: statusCode, answer, ...(askedMs !== undefined && { retryAfterMs: askedMs }) };
   } catch (error) {
-    outcome = failureOutcome(error, deadline.signal.aborted, head !== undefined);
-    problem = deadline.signal.aborted ? `no whole answer within ${limits.attemptTimeoutMs} ms` : describeFailure(error);
+    const outcome = failureOutcome(error, signal.aborted);
+    return {
+      outcome,
+      problem: signal.aborted ? `no answer within ${limits.attemptTimeoutMs} ms` : describeFailure(error),
+    };
   } finally {
     clearTimeout(timer);
   }
-  const retryAfterMs = head && parseRetryAfter(head.headers["retry-after"], Date.now());
-  return {
-    outcome,
-    ...(head && { httpStatus: head.statusCode, answer: kept.text() }),
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-    ...(problem !== undefined && { problem }),
-  };
 }
 
 function aborted(signal: AbortSignal): Promise<never> {
@@ -189,15 +191,30 @@ function aborted(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** False when there is more than `maxBytes`; leaving the loop destroys the stream and with it the connection. */
-async function readWithin(body: AsyncIterable<Buffer>, maxBytes: number, kept: Keeper): Promise<boolean> {
-  let totalBytes = 0;
-  for await (const chunk of body) {
-    kept.add(chunk);
-    totalBytes += chunk.length;
-    if (totalBytes > maxBytes) return false;
+/**
+ * What can be shown of a body. One that is too long, too slow or breaks off is given up where it is, and its connection with it;
+ * the attempt's deadline, which its request still hears, ends it as well.
+ */
+async function beginningOf(
+  body: Dispatcher.ResponseData["body"],
+  { maxAnswerBytes, keptAnswerBytes, bodyTimeMs }: Limits,
+): Promise<string> {
+  const kept = keeper(keptAnswerBytes);
+  const timer = setTimeout(() => body.destroy(), bodyTimeMs);
+  let readBytes = 0;
+  try {
+    for await (const chunk of body) {
+      kept.add(chunk);
+      readBytes += chunk.length;
+      // Leaving the loop destroys the stream and with it the connection.
+      if (readBytes > maxAnswerBytes) break;
+    }
+  } catch {
+    // The answer was in the status line.
+  } finally {
+    clearTimeout(timer);
   }
-  return true;
+  return kept.text();
 }
 
 type Keeper = { add(chunk: Buffer): void; text(): string };
@@ -239,8 +256,11 @@ export function guardedConnector(guard: AddressGuard, timeoutMs: number, extraCa
     const connect = isTls ? connectTls : connectPlain;
     connect(target, (...[error, socket]) => {
       if (error) return callback(error, null);
-      if (permits(socket?.remoteAddress ?? "")) return callback(null, socket as NonNullable<typeof socket>);
-      socket?.destroy();
+      if (permits(socket.remoteAddress ?? "")) {
+        passOverInterim(socket);
+        return callback(null, socket);
+      }
+      socket.destroy();
       const refusal = new Error(`${target.hostname} is an address that callbacks must not reach`);
       callback(Object.assign(refusal, { code: ADDRESS_REFUSED_CODE }), null);
     });

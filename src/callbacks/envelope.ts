@@ -1,43 +1,37 @@
+import type { components } from "../../gen/rest/types.ts";
+import { callbackBodies, callbackHeaders, webhookOf, webhooks } from "../../gen/rest/webhooks.ts";
 import type { ClaimedCallback } from "../core/callbacks.ts";
-import type { CallbackKind } from "../domain/callback.ts";
-import type { CallbackAlg, CallbackUrlName, Participant } from "../domain/participant.ts";
-import { ACCESS_HEADER, bodyDigest } from "../sdk/access.ts";
-import { CALLBACK_GUID_HEADER, CALLBACK_KIND_HEADER, MAX_CALLBACK_TOKEN_CHARS } from "../sdk/callbacks.ts";
+import { type CallbackKind, callbackTokenLifeSeconds } from "../domain/callback.ts";
+import type { CallbackAlg, CallbackBodyFormat, CallbackUrlName, Participant } from "../domain/participant.ts";
+import { bodyDigest } from "../sdk/access.ts";
 import type { CallbackContent } from "./claims.ts";
 import type { CallbackRequest } from "./client.ts";
 
-/** Which registered URL a kind goes to (wire-contract section 8). */
-const urlNameOf = {
-  pay_in_bank: "pay_in",
-  pay_in_merchant: "pay_in",
-  pay_in_bank_reject: "pay_in",
-  pay_out: "pay_out",
-  credit: "credit",
-  expiration: "expiration",
-  gross_settlement: "gross_settlement",
-} as const satisfies Record<CallbackKind, CallbackUrlName>;
+type Schemas = components["schemas"];
 
-/** What receivers read as the kind: the name of the URL, in the spelling of the wire. */
-const wireKind = (kind: CallbackKind) => urlNameOf[kind].replace("_", "-");
+/** How the token of a signed body is written for each format that a receiver can be registered for. */
+const bodyOfFormat = {
+  json: {
+    type: callbackBodies.envelope.type,
+    write: (jws) => JSON.stringify({ [callbackBodies.envelope.member]: jws }),
+  },
+  text: { type: callbackBodies.bare.type, write: (jws) => jws },
+} as const satisfies Record<CallbackBodyFormat, { type: string; write: (jws: string) => string }>;
 
 /** What an envelope says beside its content: which callback it is, and by the database's clock when. */
-export type Marked = { guid: string; kind: string; at: Date };
+export type Marked = { guid: string; kind: Schemas["CallbackKind"]; at: Date };
 
 export const markedAs = ({ guid, kind, claimedAt }: ClaimedCallback): Marked => ({
   guid,
-  kind: wireKind(kind),
+  kind: webhooks[webhookOf[kind]].word,
   at: claimedAt,
 });
 
 /** The URL that a callback goes to, or undefined when the participant has none for it. */
-export function callbackUrl(kind: CallbackKind, receiver: Participant): string | undefined {
-  const { callbackUrls } = receiver;
-  // Gross_Settlement is optional: a bank gets it only where it asked for it.
-  return callbackUrls[urlNameOf[kind]] ?? (kind === "gross_settlement" ? undefined : callbackUrls.base);
+export function callbackUrl(kind: CallbackKind, { callbackUrls }: Participant): string | undefined {
+  const names: readonly CallbackUrlName[] = webhooks[webhookOf[kind]].urls;
+  return names.map((name) => callbackUrls[name]).find((url) => url !== undefined);
 }
-
-/** Longer than any attempt may take, and short enough that a captured token is soon worthless. */
-const tokenLifeSeconds = 300;
 
 export type Signer = {
   issuer: string;
@@ -62,32 +56,33 @@ export async function sealEnvelope(
     iss: signer.issuer,
     aud: receiver.uid ?? receiver.guid,
     iat,
-    exp: iat + tokenLifeSeconds,
+    exp: iat + callbackTokenLifeSeconds,
     jti: marked.guid,
     callback_kind: marked.kind,
-  };
+  } satisfies Required<Schemas["CallbackClaims"]>;
   if (content.form === "open") {
     const body = JSON.stringify(content.body);
     const access = await sign({ ...binding, body_sha256: bodyDigest(Buffer.from(body)) });
-    return { headers: headers("application/json", access, marked), body };
+    return { headers: headers(callbackBodies.open.type, access, marked), body };
   }
   const [access, jws] = await Promise.all([
     // A jti of its own: a receiver that remembers them must not take a retry for a replay.
     sign({ iat, jti: newGuid() }),
     sign({ ...content.claims, ...binding }),
   ]);
+  const { type, write } = bodyOfFormat[receiver.callbackBodyFormat];
   // Receivers need not take more, and would refuse it again and again: the fault is ours.
-  if (jws.length > MAX_CALLBACK_TOKEN_CHARS) throw new Error(`the token would have ${jws.length} characters`);
-  return receiver.callbackBodyFormat === "text"
-    ? { headers: headers("text/plain", access, marked), body: jws }
-    : { headers: headers("application/json", access, marked), body: JSON.stringify({ jwt: jws }) };
+  if (jws.length > callbackBodies.envelope.maxChars) throw new Error(`the token would have ${jws.length} characters`);
+  return { headers: headers(type, access, marked), body: write(jws) };
 }
 
 function headers(contentType: string, access: string, { guid, kind }: Marked): Record<string, string> {
-  return {
-    "Content-Type": contentType,
-    [ACCESS_HEADER]: access,
-    [CALLBACK_GUID_HEADER]: guid,
-    [CALLBACK_KIND_HEADER]: kind,
-  };
+  // By the contract's name of each: one that is added there is missing here.
+  const values = {
+    CallbackAuthorizationHeader: access,
+    CallbackGuidHeader: guid,
+    CallbackKindHeader: kind,
+  } satisfies Record<keyof typeof callbackHeaders, string>;
+  const named = Object.entries(values).map(([name, value]) => [callbackHeaders[name as keyof typeof values], value]);
+  return { "Content-Type": contentType, ...Object.fromEntries(named) };
 }

@@ -1,6 +1,7 @@
 /** Status codes, error codes and headers of an attempt, each brought to the closed list of outcomes by a table. */
 import type { Outcome } from "../domain/callback.ts";
 import { ADDRESS_REFUSED_CODE, DNS_FAILURE_CODE } from "./address.ts";
+import { INTERIM_REFUSED_CODE } from "./interim.ts";
 
 const statusOutcomes: Readonly<Record<number, Outcome>> = {
   408: "request_timeout",
@@ -20,17 +21,19 @@ const failureOutcomes: readonly (readonly [code: RegExp, outcome: Outcome])[] = 
   [new RegExp(`^(${DNS_FAILURE_CODE}|ENOTFOUND|EAI_\\w+)$`), "dns_failure"],
   [/^(ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ENETDOWN|EADDRNOTAVAIL|EACCES|EPERM)$/, "connect_refused"],
   [/^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT|UND_ERR_HEADERS_TIMEOUT)$/, "timeout"],
-  [/^UND_ERR_BODY_TIMEOUT$/, "body_timeout"],
-  [/^(UND_ERR_HEADERS_OVERFLOW|HPE_HEADER_OVERFLOW|UND_ERR_RES_EXCEEDED_MAX_SIZE)$/, "oversized"],
-  [/^(HTTPParserError|HPE_\w+|UND_ERR_RES_CONTENT_LENGTH_MISMATCH|UND_ERR_NOT_SUPPORTED)$/, "malformed_http"],
+  [/^(HTTPParserError|HPE_\w+|UND_ERR_HEADERS_OVERFLOW|UND_ERR_NOT_SUPPORTED)$/, "malformed_http"],
+  [new RegExp(`^${INTERIM_REFUSED_CODE}$`), "malformed_http"],
   [/^(ERR_TLS_\w+|ERR_SSL_\w+|EPROTO|CERT_\w+|CRL_\w+|\w*SELF_SIGNED\w*|UNABLE_TO_\w+)$/, "tls_failure"],
   [/^(HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED|ERROR_IN_CERT_\w+)$/, "tls_failure"],
   [/^(ECONNRESET|ECONNABORTED|EPIPE|UND_ERR_SOCKET|UND_ERR_ABORTED)$/, "connection_reset"],
 ];
 
-/** The deadline comes first: aborting makes errors of its own, and all of them mean that time was up. */
-export function failureOutcome(error: unknown, isPastDeadline: boolean, hasHead: boolean): Outcome {
-  if (isPastDeadline) return hasHead ? "body_timeout" : "timeout";
+/**
+ * What came of an attempt without a status line and headers. The deadline comes first: aborting makes errors of its own, and all
+ * of them mean that time was up.
+ */
+export function failureOutcome(error: unknown, isPastDeadline: boolean): Outcome {
+  if (isPastDeadline) return "timeout";
   const code = errorCode(error);
   return failureOutcomes.find(([pattern]) => pattern.test(code))?.[1] ?? "connection_reset";
 }
@@ -50,15 +53,6 @@ export function describeFailure(error: unknown): string {
   const text = error instanceof Error ? `${errorCode(error)}: ${error.message}` : String(error);
   // The cut can go through a character of two halves; half of one is no JSON that PostgreSQL reads.
   return safeText(text).slice(0, MAX_PROBLEM_LENGTH).toWellFormed();
-}
-
-/** Seconds, or an HTTP date; anything else is as if the header were absent. */
-export function parseRetryAfter(header: string | string[] | undefined, nowMs: number): number | undefined {
-  const text = (Array.isArray(header) ? header[0] : header)?.trim() ?? "";
-  if (/^\d{1,9}$/.test(text)) return Number(text) * 1_000;
-  if (!/^[A-Z][a-z]{2,8}, .* GMT$/.test(text)) return undefined;
-  const atMs = Date.parse(text);
-  return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - nowMs);
 }
 
 /** Control characters but tab and line ends, line separators, and the marks that change the direction of writing. */

@@ -68,7 +68,6 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     receivers: createReceivers(core),
     slots: createSlots(),
     maxParks: Math.ceil((options.republishAfterMs ?? 30_000) / DEFAULT_PARK_MS),
-    random: Math.random,
     observer: options.observer ?? { attempted() {}, parked() {} },
     tracing: options.tracing ?? noTracing,
   };

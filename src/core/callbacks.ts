@@ -49,11 +49,8 @@ export type ClaimAnswer =
   /** Delivered, leased by somebody else, or overtaken: nothing to do for this ticket. */
   | "obsolete";
 
-/**
- * A ticket waits on the rung of the wait without its jitter, so it comes as early as the jitter is long: a tenth. Until
- * that is all that is missing it is too early, however long the receiver asked to wait. `updated_at` is when the wait began.
- */
-const isDue = "c.due_at - (c.due_at - c.updated_at) / 10 <= now()";
+/** To the instant: neither a documented wait nor one that the receiver asked for is ever shortened. */
+const isDue = "c.due_at <= now()";
 
 /**
  * A state in a form that PostgreSQL cannot match with the relay's partial index. Until the tables are analyzed for the
@@ -199,8 +196,6 @@ export type AttemptRecord = Traced & {
   retryAfterMs?: number | undefined;
   answer?: string | undefined;
   problem?: string | undefined;
-  /** 0..1, for jitter. */
-  random: number;
 };
 
 /**

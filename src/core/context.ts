@@ -39,6 +39,8 @@ export type CoreContext = {
   /** Time-ordered UUIDs (version 7), so that new rows stay together in every index. */
   newGuid: () => string;
   supportedCurrencies: readonly string[];
+  /** How far ahead an order may expire. */
+  maxOrderLifeDays: number;
   retryPolicy: RetryPolicy;
   /** How long after its publication a callback that nobody claimed is published again. */
   republishAfterMs: number;

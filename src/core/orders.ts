@@ -3,10 +3,10 @@ import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
   clockToleranceMs,
   isSameOrder,
-  maxOrderLifeMs,
   type Order,
   type OrderRequest,
   type OrderStatus,
+  orderLifeMs,
   orderProblem,
   orderTimeProblem,
   orderTransitions,
@@ -38,8 +38,16 @@ export type OrderRow = {
   canceled_by_merchant: boolean;
 };
 
-export const orderColumns = `guid, merchant_guid, ref, amount_minor, currency, purpose, redirect_url, ultimate_creditor, issued_at,
-  expires_at, status, created_at, cancel_jws is not null as canceled_by_merchant`;
+const columnsBut = (status: string) => `
+  guid, merchant_guid, ref, amount_minor, currency, purpose, redirect_url, ultimate_creditor, issued_at, expires_at, ${status},
+  created_at, cancel_jws is not null as canceled_by_merchant`;
+export const orderColumns = columnsBut("status");
+
+// Nobody may begin to pay once the time is up, though the order is canceled a little later: whoever reads it must not take it
+// for open.
+const columnsAsOfNow = columnsBut(
+  `case when status = '${orderTransitions.expired.from}' and expires_at <= now() then '${orderTransitions.expired.to}' else status end as status`,
+);
 
 /** What the statement adds: two instants by the database's clock, and what the order is paid to. */
 const addedColumns = ["created_at", "updated_at", "creditor_account", "creditor_agent_guid", "encryption_key_id"];
@@ -89,7 +97,7 @@ const selectByRef = {
 const selectByGuid = {
   name: "select_order",
   text: `
-    select ${orderColumns}, paid_to.account as "creditorAccount", paid_to.bank as "creditorAgentGuid", key.jwk as "encryptionJwk"
+    select ${columnsAsOfNow}, paid_to.account as "creditorAccount", paid_to.bank as "creditorAgentGuid", key.jwk as "encryptionJwk"
     from payment_order o
     cross join lateral (
       select coalesce(o.creditor_account, merchant.iban) as account,
@@ -149,7 +157,8 @@ export async function createOrders(
     }
     const found = known.get(refKey(request.merchantGuid, request.ref));
     const isNew = found !== undefined && !found.alreadyExisted;
-    const problem = problems[index] ?? (isNew ? undefined : orderTimeProblem(request, judgedAt));
+    const problem =
+      problems[index] ?? (isNew ? undefined : orderTimeProblem(request, judgedAt, context.maxOrderLifeDays));
     // An order that was accepted in time and has expired since may be repeated: its merchant never heard the answer.
     const isRepeat =
       problem?.refused === "ORDER_IS_EXPIRED" && found !== undefined && isSameOrder(found.order, request);
@@ -179,7 +188,7 @@ async function insertAndRead(
   if (requests.length === 0) return { known, judgedAt: new Date(0), unchanged: new Set<string>() };
   const rows = await context.db.hot<OrderRow & { judged_at: Date; unchanged: string[] }>(insertOrders, [
     JSON.stringify(requests.map((request) => orderJson(context, request))),
-    maxOrderLifeMs,
+    orderLifeMs(context.maxOrderLifeDays),
     clockToleranceMs,
     [...versions.keys()],
     [...versions.values()],
@@ -272,7 +281,8 @@ export type OrderWithParties = {
 };
 
 /**
- * Reads an order with its merchant, the servicing bank and its payment message. `reader`: the bank that reads it; undefined for
+ * Reads an order with its merchant, the servicing bank and its payment message; one whose time is up is canceled from that
+ * instant on. `reader`: the bank that reads it; undefined for
  * a service. An order that cannot be paid for now is not shown to a bank that would pay it.
  */
 export async function getOrder(
@@ -281,7 +291,7 @@ export async function getOrder(
   reader?: Participant,
 ): Promise<OrderWithParties | Refusal> {
   const [row] = isGuid(orderGuid) ? await context.db.hot<OrderRow & PaidTo>(selectByGuid, [orderGuid]) : [];
-  const notFound = () => refuse("ORDER_NOT_FOUND", "order not found", { field: "id" });
+  const notFound = () => refuse("ORDER_NOT_FOUND", "order not found", { field: "order_id" });
   if (row === undefined) return notFound();
   const merchant = await getParticipant(context, { guid: row.merchant_guid });
   if (isRefusal(merchant)) return merchant;

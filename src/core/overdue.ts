@@ -68,6 +68,5 @@ function lostAttempt(row: OverdueRow): AttemptRecord {
     outcome: "lost",
     durationMs: 0,
     problem: "the process that made this attempt ended before it recorded the answer",
-    random: 0,
   };
 }

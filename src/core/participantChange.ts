@@ -57,7 +57,7 @@ export async function updateParticipant(
     ];
     const bearsOnKeys = differences.length > 0 || plain.roles !== undefined || plain.jwksUrl !== undefined;
     const problem =
-      statedProblem(changed) ??
+      statedProblem(changed, found) ??
       (plain.deepLinkContent === undefined ? undefined : deepLinkContentProblem(changed)) ??
       // A merchant that publishes its keys may have withdrawn all of them.
       (bearsOnKeys && changed.jwksUrl === null ? keysProblem(changed, wanted) : undefined) ??

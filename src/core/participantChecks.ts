@@ -1,3 +1,4 @@
+import { exampleKeys } from "../../gen/rest/exampleKeys.ts";
 import type { Sql } from "../db/pool.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
@@ -7,6 +8,7 @@ import {
   type PublicJwk,
   type StatedKeys,
 } from "../domain/participant.ts";
+import { lengthOf } from "../domain/text.ts";
 import type { CoreContext, UrlProblem } from "./context.ts";
 import { isNotRetired } from "./participantRows.ts";
 
@@ -29,7 +31,17 @@ export function encryptionKey(context: CoreContext, given: unknown): Promise<Pub
 
 export async function storableKey(context: CoreContext, jwk: unknown, field: string): Promise<PublicJwk | Refusal> {
   const key = await context.publicKey(jwk);
-  return "problem" in key ? refuse("INVALID_KEY", `${field} ${key.problem}`, { field }) : (key as PublicJwk);
+  const problem = "problem" in key ? key.problem : exampleKeyProblem(key);
+  return problem === undefined ? (key as PublicJwk) : refuse("INVALID_KEY", `${field} ${problem}`, { field });
+}
+
+const publishedKeys = new Set(Object.values(exampleKeys).map(numbersJson));
+
+/** The keys of the contract's examples are for tests: with their published private halves everybody could sign. */
+function exampleKeyProblem(key: PublicJwk): string | undefined {
+  return publishedKeys.has(numbersJson(key))
+    ? "is a key of the contract's examples, whose private half is published"
+    : undefined;
 }
 
 const selectOtherHolders = {
@@ -77,7 +89,7 @@ export async function sharedKeysProblem(
 
 /** The key without what it is called. */
 function numbersJson({ kid: _kid, alg: _alg, use: _use, ...numbers }: PublicJwk): string {
-  return JSON.stringify(numbers);
+  return JSON.stringify(numbers, Object.keys(numbers).sort());
 }
 
 /** What is wrong with the URLs; a text that can never be right is told before a host that may be right tomorrow. */
@@ -93,7 +105,7 @@ async function callbackUrlProblem(
   url: string | undefined,
 ): Promise<Refusal | undefined> {
   if (url === undefined) return undefined;
-  const isLong = url.length > 2000;
+  const isLong = lengthOf(url) > 2000;
   const problem = isLong
     ? { text: "is longer than 2000 characters", ofHost: false }
     : await context.callbackUrlProblem(url);

@@ -20,6 +20,7 @@ import {
   registerState,
   type SettlementPayment,
 } from "../domain/settlement.ts";
+import { textRefusal } from "../domain/text.ts";
 import { keepToken, tokenProblem } from "./accessTokens.ts";
 import { digestOf, insertEntry } from "./audit.ts";
 import type { CoreContext } from "./context.ts";
@@ -192,7 +193,7 @@ export async function reopenRegister(
   registerId: string,
   note: string,
 ): Promise<Register | Refusal> {
-  const problem = textProblem("note", note, 500);
+  const problem = textRefusal("INVALID_REQUEST", "note", note, 500);
   if (problem !== undefined) return problem;
   return onRegister(context, registerId, async (sql, known) => {
     if (known === undefined) return registerNotFound();
@@ -356,7 +357,7 @@ async function keep(sql: Sql, known: Known, act: NewAct): Promise<void> {
 
 function paymentProblem(payment: SettlementPayment): Refusal | undefined {
   const { externalId, amountMinor, creationDate } = payment;
-  const problem = textProblem("payment_message_external_id", externalId, 64);
+  const problem = textRefusal("INVALID_REQUEST", "payment_message_external_id", externalId, 64);
   if (problem !== undefined) return problem;
   if (!Number.isSafeInteger(amountMinor) || amountMinor <= 0) {
     return refuse("INVALID_REQUEST", "amount must be above 0, with at most two decimals", { field: "amount" });
@@ -367,19 +368,4 @@ function paymentProblem(payment: SettlementPayment): Refusal | undefined {
     });
   }
   return undefined;
-}
-
-function textProblem(field: string, text: string, maxLength: number): Refusal | undefined {
-  const length = [...text].length;
-  if (
-    length >= 1 &&
-    length <= maxLength &&
-    text.isWellFormed() &&
-    !/[\p{Cc}\u2028\u2029]/u.test(text) &&
-    /\S/.test(text)
-  ) {
-    return undefined;
-  }
-  const problem = `${field} must have 1 to ${maxLength} characters, none of them a control character`;
-  return refuse("INVALID_REQUEST", problem, { field });
 }

@@ -1,6 +1,7 @@
 import { type Actor, actorName } from "../domain/actor.ts";
-import type { CallbackKind, CallbackState, Outcome } from "../domain/callback.ts";
+import type { CallbackKind, CallbackState, StoredOutcome } from "../domain/callback.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
+import { lengthOf } from "../domain/text.ts";
 import { digestOf, insertEntry } from "./audit.ts";
 import { toDue } from "./callbacks.ts";
 import type { CoreContext } from "./context.ts";
@@ -20,7 +21,7 @@ export type CallbackView = {
   dueAt: Date;
   createdAt: Date;
   updatedAt: Date;
-  lastOutcome: Outcome | null;
+  lastOutcome: StoredOutcome | null;
   lastAttemptAt: Date | null;
   resolvedBy: string | null;
   resolutionNote: string | null;
@@ -31,7 +32,7 @@ export type CallbackAttempt = {
   attempt: number;
   startedAt: Date;
   durationMs: number;
-  outcome: Outcome;
+  outcome: StoredOutcome;
   httpStatus: number | null;
   answer: string | null;
   problem: string | null;
@@ -62,7 +63,7 @@ type CallbackRow = {
   due_at: Date;
   created_at: Date;
   updated_at: Date;
-  last_outcome: Outcome | null;
+  last_outcome: StoredOutcome | null;
   last_attempt_at: Date | null;
   resolved_by: string | null;
   resolution_note: string | null;
@@ -268,7 +269,7 @@ export async function resolveCallback(
   guid: string,
   note: string,
 ): Promise<CallbackView | Refusal> {
-  if (note === "" || note.length > 2000) {
+  if (note === "" || lengthOf(note) > 2000) {
     return refuse("INVALID_REQUEST", "note does not have 1 to 2000 characters", { field: "note" });
   }
   const found = await getCallback(context, guid);

@@ -35,7 +35,7 @@ const selectFacts = {
       join participant agent on agent.guid = coalesce(o.creditor_agent_guid, merchant.servicing_bank_guid)
       where o.guid = any($1::uuid[])
     ), encryption_key as (
-      select distinct k.id, k.participant_guid, k.kid, extract(epoch from k.retire_at) * 1000 as retire_at_ms
+      select distinct k.id, k.participant_guid, k.kid, k.jwk->>'n' as modulus, extract(epoch from k.retire_at) * 1000 as retire_at_ms
       from ordered join participant_key k on k.participant_guid = ordered.creditor_agent_guid
       where k.jwk->>'kty' = 'RSA' and (k.retire_at is null or k.retire_at > ordered.created_at)
     ), caller as (
@@ -106,7 +106,7 @@ type OrderFacts = {
   created_at_ms: number;
 };
 /** A key that may have been shown as one to encrypt for. */
-type KeyRow = { id: number; participant_guid: string; kid: string; retire_at_ms: number | null };
+type KeyRow = { id: number; participant_guid: string; kid: string; modulus: string; retire_at_ms: number | null };
 type DuplicateRow = { guid: string; order_guid: string; debtor_agent_guid: string; jti: string; external_id: string };
 type FactsRow = {
   judged_at: Date;
@@ -210,7 +210,7 @@ function decide(context: CoreContext, request: Submission, known: KnownFacts): A
       creditorAccount: order.creditor_account,
       creditorAgentBic: order.creditor_agent_bic,
       sides: { merchant: order.merchant_status, creditorAgent: order.creditor_agent_status },
-      hasStatedKey: key !== undefined,
+      key: key && { modulusBytes: modulusBytes(key.modulus) },
     },
     existing: {
       byOrder: known.byOrder.get(request.orderGuid.toLowerCase()),
@@ -241,6 +241,13 @@ function encryptionKeyFor(stated: string | undefined, order: OrderFacts, { keys 
   const ofOrder = ofBank.find(({ id }) => id === order.encryption_key_id);
   if (stated === undefined || stated === ofOrder?.kid) return ofOrder;
   return ofBank.findLast(({ kid }) => kid === stated);
+}
+
+/** The length of an RSA modulus as a JWK has it. A key of an early version may begin with zeros, which count for nothing. */
+function modulusBytes(base64url: string): number {
+  const bytes = Buffer.from(base64url, "base64url");
+  const leading = bytes.findIndex((byte) => byte !== 0);
+  return bytes.length - Math.max(leading, 0);
 }
 
 type PaidTo = { order: OrderFacts; key: KeyRow | undefined };

@@ -5,8 +5,8 @@ import {
   CALLBACK_STATES,
   type CallbackKind,
   type CallbackState,
-  OUTCOMES,
-  type Outcome,
+  STORED_OUTCOMES,
+  type StoredOutcome,
 } from "../domain/callback.ts";
 import { type Scope, scopes } from "../domain/credential.ts";
 import { MAX_AMOUNT_MINOR, MAX_TOTAL_MINOR } from "../domain/money.ts";
@@ -384,7 +384,7 @@ export const CallbackEntity = defineEntity({
   checks: [
     oneOf("callback", "kind", CALLBACK_KINDS),
     oneOf("callback", "state", CALLBACK_STATES),
-    oneOf("callback", "last_outcome", OUTCOMES),
+    oneOf("callback", "last_outcome", STORED_OUTCOMES),
     // What it tells is about an order that expired, about a register, or about a payment message with its order.
     check(
       "callback_subject_check",
@@ -414,7 +414,7 @@ export const CallbackEntity = defineEntity({
     dueAt: instant(),
     /** When the relay looks again: past a lost publish, a lost lease, or the wait for a retry. */
     wakeAt: instant(),
-    lastOutcome: text().$type<Outcome>().strictNullable(),
+    lastOutcome: text().$type<StoredOutcome>().strictNullable(),
     resolvedBy: text().strictNullable(),
     resolutionNote: text().strictNullable(),
     createdAt: instant(),
@@ -427,7 +427,7 @@ export const CallbackAttemptEntity = defineEntity({
   name: "CallbackAttempt",
   tableName: "callback_attempt",
   checks: [
-    oneOf("callback_attempt", "outcome", OUTCOMES),
+    oneOf("callback_attempt", "outcome", STORED_OUTCOMES),
     check("callback_attempt_counts_check", "series >= 1 and attempt >= 1 and duration_ms >= 0"),
   ],
   properties: {
@@ -436,7 +436,7 @@ export const CallbackAttemptEntity = defineEntity({
     attempt: p.integer().primary(),
     startedAt: instant(),
     durationMs: p.integer(),
-    outcome: text().$type<Outcome>(),
+    outcome: text().$type<StoredOutcome>(),
     httpStatus: p.integer().strictNullable(),
     answer: text().strictNullable(),
     problem: text().strictNullable(),

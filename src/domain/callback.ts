@@ -1,21 +1,17 @@
 /**
  * What callbacks exist, what can come of one attempt to deliver them, and what the platform does then. Everything here
- * is data with pure functions over it: time, randomness and counts come in as arguments.
+ * is data with pure functions over it: time and counts come in as arguments.
  */
 
+import { callbackKinds, outcomeRows, reasons, retryPolicy } from "../../gen/rest/webhooks.ts";
 import type { OrderStatus } from "./order.ts";
 import type { PaymentMessageStatus } from "./paymentMessage.ts";
 
-export const CALLBACK_KINDS = [
-  "pay_in_bank",
-  "pay_in_merchant",
-  "pay_out",
-  "credit",
-  /** The payment is rejected, and not by a clear no of the recipient bank: it must release what it may have booked. */
-  "pay_in_bank_reject",
-  "expiration",
-  "gross_settlement",
-] as const;
+/**
+ * Every kind, as the contract lists them at its webhooks. A reject tells that a payment is canceled to whoever may believe
+ * otherwise.
+ */
+export const CALLBACK_KINDS = callbackKinds;
 export type CallbackKind = (typeof CALLBACK_KINDS)[number];
 
 export const CALLBACK_STATES = [
@@ -34,10 +30,11 @@ export const CALLBACK_STATES = [
 ] as const;
 export type CallbackState = (typeof CALLBACK_STATES)[number];
 
-export const OUTCOMES = [
-  /** 2xx, with the whole answer read. */
+/** What stands in the history. What no attempt ends with any more stays readable. */
+export const STORED_OUTCOMES = [
+  /** 2xx */
   "accepted",
-  /** 4xx other than 408, 425 and 429, with the whole answer read. */
+  /** 4xx other than 408, 425 and 429 */
   "refused",
   /** 3xx: redirects are never followed. */
   "redirected",
@@ -54,11 +51,13 @@ export const OUTCOMES = [
   "tls_failure",
   /** No status line and headers within the time of one attempt. */
   "timeout",
-  /** The headers came, the rest of the answer did not in time. */
+  /** Past: the headers came, the rest of the answer did not in time. */
   "body_timeout",
-  /** The answer is larger than what is read. */
+  /** Past: the answer was larger than what is read. */
   "oversized",
+  /** The connection ended before status line and headers. */
   "connection_reset",
+  /** What came is not HTTP/1.1, has headers beyond 16 KiB, or switches to a protocol that nobody asked for. */
   "malformed_http",
   /** The address guard refused where the endpoint's name points to. */
   "address_refused",
@@ -67,7 +66,16 @@ export const OUTCOMES = [
   /** The process died before it recorded what happened: the receiver may or may not have the callback. */
   "lost",
 ] as const;
-export type Outcome = (typeof OUTCOMES)[number];
+export type StoredOutcome = (typeof STORED_OUTCOMES)[number];
+
+/** Since the status line alone is the answer, a body ends no attempt. */
+const pastOutcomes = ["body_timeout", "oversized"] as const satisfies readonly StoredOutcome[];
+
+/** What an attempt can end with. */
+export type Outcome = Exclude<StoredOutcome, (typeof pastOutcomes)[number]>;
+export const OUTCOMES: readonly Outcome[] = STORED_OUTCOMES.filter(
+  (outcome): outcome is Outcome => !(pastOutcomes as readonly string[]).includes(outcome),
+);
 
 // ---------------------------------------------------------------------------------------------------------------- retries
 
@@ -78,29 +86,29 @@ export type RetryPolicy = {
   maxAttempts: number;
   /** Connect and answer of one attempt together. */
   attemptTimeoutMs: number;
-  /** How much of a Retry-After is believed. */
+  /** How much of a Retry-After is honoured. */
   maxRetryAfterMs: number;
-  /** Jitter is added on top, so the documented waits stay the minimum. */
-  jitterRatio: number;
 };
 
 /**
  * 1 + 2 + 4 + 8 + 16 + 32 = 63 s for the first six waits and 4 × 60 = 240 s for the other four: at most 11 calls over
- * 303 s, not counting the attempts' own time (at most 11 × 10 s) and jitter (at most 30.3 s).
+ * 303 s, not counting the attempts' own time (at most 11 × 10 s) and the turns of the queues.
  */
 export const defaultRetryPolicy: RetryPolicy = {
-  waitsMs: [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000],
-  maxAttempts: 11,
-  attemptTimeoutMs: 10_000,
-  maxRetryAfterMs: 60_000,
-  jitterRatio: 0.1,
+  waitsMs: retryPolicy.waits_seconds.map((seconds) => seconds * 1_000),
+  maxAttempts: retryPolicy.max_attempts,
+  attemptTimeoutMs: retryPolicy.attempt_timeout_seconds * 1_000,
+  maxRetryAfterMs: retryPolicy.max_retry_after_seconds * 1_000,
 };
 
-/** The wait before the next attempt, after `attempt` (counted from 1); `random` in 0..1 is the caller's. */
-export function retryDelayMs(policy: RetryPolicy, attempt: number, retryAfterMs: number, random: number): number {
+/** Longer than any attempt may take, and short enough that a captured token is soon worthless. */
+export const callbackTokenLifeSeconds = retryPolicy.token_life_seconds;
+
+/** The least wait before the next attempt, after `attempt` (counted from 1); never shorter than what the receiver asked for. */
+export function retryDelayMs(policy: RetryPolicy, attempt: number, retryAfterMs: number): number {
   const waitMs = policy.waitsMs[Math.min(attempt, policy.waitsMs.length) - 1] ?? 0;
   const askedMs = Math.min(Math.max(retryAfterMs, 0), policy.maxRetryAfterMs);
-  return Math.round(Math.max(waitMs, askedMs) * (1 + policy.jitterRatio * random));
+  return Math.ceil(Math.max(waitMs, askedMs));
 }
 
 // ---------------------------------------------------------------------------------------------------------- outcome table
@@ -112,7 +120,8 @@ export const EFFECTS = [
   "succeed",
   "reject_by_bank_answer",
   "reject_by_bank_silence",
-  "reject_by_merchant",
+  "reject_by_merchant_answer",
+  "reject_by_merchant_silence",
 ] as const;
 export type Effect = (typeof EFFECTS)[number];
 
@@ -123,41 +132,11 @@ export type OutcomeRow = {
   end: { state: "delivered" | "failed" | "review"; effect: Effect };
 };
 
-const delivered = (effect: Effect): OutcomeRow => ({ retry: "never", end: { state: "delivered", effect } });
-const rejects = (retry: OutcomeRow["retry"], effect: Effect): OutcomeRow => ({
-  retry,
-  end: { state: "failed", effect },
-});
-const reviews = (retry: OutcomeRow["retry"]): OutcomeRow => ({ retry, end: { state: "review", effect: "none" } });
-
 /** Outcomes fall into three classes: the receiver said yes, it said no, or it said nothing that counts. */
 export type OutcomeClass = "accepted" | "refused" | "unanswered";
 
-const rowsByClass = {
-  pay_in_bank: {
-    accepted: delivered("advance"),
-    refused: rejects("never", "reject_by_bank_answer"),
-    unanswered: rejects("always", "reject_by_bank_silence"),
-  },
-  pay_in_merchant: {
-    accepted: delivered("succeed"),
-    refused: rejects("never", "reject_by_merchant"),
-    unanswered: rejects("always", "reject_by_merchant"),
-  },
-  pay_out: {
-    accepted: delivered("none"),
-    refused: reviews("after_first_refusal"),
-    unanswered: reviews("always"),
-  },
-  credit: {
-    accepted: delivered("none"),
-    refused: reviews("after_first_refusal"),
-    unanswered: reviews("always"),
-  },
-  pay_in_bank_reject: { accepted: delivered("none"), refused: reviews("always"), unanswered: reviews("always") },
-  expiration: { accepted: delivered("none"), refused: reviews("always"), unanswered: reviews("always") },
-  gross_settlement: { accepted: delivered("none"), refused: reviews("always"), unanswered: reviews("always") },
-} satisfies Record<CallbackKind, Record<OutcomeClass, OutcomeRow>>;
+/** The contract's table; a word in it that is none of those above does not compile. */
+const rowsByClass: Record<CallbackKind, Record<OutcomeClass, OutcomeRow>> = outcomeRows;
 
 export const outcomeClasses = {
   accepted: "accepted",
@@ -171,8 +150,6 @@ export const outcomeClasses = {
   dns_failure: "unanswered",
   tls_failure: "unanswered",
   timeout: "unanswered",
-  body_timeout: "unanswered",
-  oversized: "unanswered",
   connection_reset: "unanswered",
   malformed_http: "unanswered",
   address_refused: "unanswered",
@@ -198,8 +175,6 @@ export type AttemptInput = {
   refusals: number;
   policy: RetryPolicy;
   retryAfterMs?: number | undefined;
-  /** 0..1, for jitter. */
-  random: number;
 };
 
 export type Decision =
@@ -213,7 +188,7 @@ export function afterAttempt(input: AttemptInput): Decision {
   if (!Number.isInteger(attempt) || attempt < 1) throw new RangeError(`attempts count from 1, not ${attempt}`);
   const row = outcomeRow(input.kind, outcome);
   if (row.end.state !== "delivered" && mayRetry(row, input)) {
-    const delayMs = retryDelayMs(policy, attempt, input.retryAfterMs ?? 0, input.random);
+    const delayMs = retryDelayMs(policy, attempt, input.retryAfterMs ?? 0);
     return { state: "waiting", delayMs, effect: "none" };
   }
   // A replay can never revive or undo a finished payment: only the first series has effects, later ones only endings.
@@ -231,16 +206,23 @@ function mayRetry(row: OutcomeRow, input: AttemptInput): boolean {
 
 // ---------------------------------------------------------------------------------------------------------------- cascade
 
-export const PAY_OUT_SUCCESS_REASON =
-  "Payment message is approved by the receiver's bank. Merchant is informed by the callback";
-export const PAY_OUT_REJECT_BY_MERCHANT_REASON = "No response on the callback from the merchant";
-export const PAY_OUT_REJECT_BY_BANK_SILENCE_REASON = "No response on the callback from the receiver's bank";
-export const PAY_OUT_REJECT_BY_BANK_ANSWER_REASON = "Payment message is rejected by the receiver's bank";
-export const CREDIT_REASON = "Credit is allowed";
-export const EXPIRATION_REASON = "Order is expired";
-export const EXPIRATION_CODE = 4001;
+// The exact texts are the contract's.
+export const PAY_OUT_SUCCESS_REASON = reasons.PayOutSuccessReason;
+export const PAY_OUT_REJECT_BY_MERCHANT_REASON = reasons.RejectReason.merchant;
+export const PAY_OUT_REJECT_BY_BANK_SILENCE_REASON = reasons.RejectReason.bank_silence;
+export const PAY_OUT_REJECT_BY_BANK_ANSWER_REASON = reasons.RejectReason.bank_answer;
+export const CREDIT_REASON = reasons.CreditReason;
+export const EXPIRATION_REASON = reasons.OrderExpiredReason;
 /** What GET of a payment message says once it succeeded. */
-export const PAYMENT_MESSAGE_SUCCESS_REASON = "Payment message is approved";
+export const PAYMENT_MESSAGE_SUCCESS_REASON = reasons.PaymentMessageSuccessReason;
+
+export type RejectReason = (typeof reasons.RejectReason)[keyof typeof reasons.RejectReason];
+/** What a callback may say as its reason. */
+export type CallbackReason =
+  | RejectReason
+  | typeof PAY_OUT_SUCCESS_REASON
+  | typeof CREDIT_REASON
+  | typeof EXPIRATION_REASON;
 
 export type CallbackRole = "initiator_bank" | "recipient_bank" | "merchant";
 export type CallbackStatus = "success" | "reject";
@@ -249,21 +231,21 @@ export type FollowingCallback = {
   kind: CallbackKind;
   role: CallbackRole;
   status: CallbackStatus;
-  reasonText?: string;
+  reasonText?: CallbackReason;
 };
 
 export type Following = {
   callbacks: readonly FollowingCallback[];
   messageStatus?: PaymentMessageStatus;
   /** What GET of the payment message gives as its reason from now on. */
-  messageReasonText?: string;
+  messageReasonText?: RejectReason | typeof PAYMENT_MESSAGE_SUCCESS_REASON;
   orderStatus?: OrderStatus;
 };
 
 /** The effects of callbacks, and the two events that start a cascade by themselves. */
 export type CascadeEvent = Effect | "submit" | "expire";
 
-function rejection(reasonText: string, ...others: FollowingCallback[]): Following {
+function rejection(reasonText: RejectReason, ...others: FollowingCallback[]): Following {
   return {
     callbacks: [{ kind: "pay_out", role: "initiator_bank", status: "reject", reasonText }, ...others],
     messageStatus: "reject",
@@ -274,6 +256,11 @@ function rejection(reasonText: string, ...others: FollowingCallback[]): Followin
 
 /** To a recipient bank that accepted the Pay-in, or whose answer is unknown: it may have booked what is rejected now. */
 const correctionForBank: FollowingCallback = { kind: "pay_in_bank_reject", role: "recipient_bank", status: "reject" };
+/**
+ * To every merchant but one whose own no was the reason: an answer of it may have been lost on the way, and where it was not
+ * asked at all its order is canceled.
+ */
+const correctionForMerchant: FollowingCallback = { kind: "pay_in_merchant_reject", role: "merchant", status: "reject" };
 
 const cascade = {
   submit: {
@@ -292,9 +279,10 @@ const cascade = {
     messageReasonText: PAYMENT_MESSAGE_SUCCESS_REASON,
     orderStatus: "success",
   },
-  reject_by_bank_answer: rejection(PAY_OUT_REJECT_BY_BANK_ANSWER_REASON),
-  reject_by_bank_silence: rejection(PAY_OUT_REJECT_BY_BANK_SILENCE_REASON, correctionForBank),
-  reject_by_merchant: rejection(PAY_OUT_REJECT_BY_MERCHANT_REASON, correctionForBank),
+  reject_by_bank_answer: rejection(PAY_OUT_REJECT_BY_BANK_ANSWER_REASON, correctionForMerchant),
+  reject_by_bank_silence: rejection(PAY_OUT_REJECT_BY_BANK_SILENCE_REASON, correctionForBank, correctionForMerchant),
+  reject_by_merchant_answer: rejection(PAY_OUT_REJECT_BY_MERCHANT_REASON, correctionForBank),
+  reject_by_merchant_silence: rejection(PAY_OUT_REJECT_BY_MERCHANT_REASON, correctionForBank, correctionForMerchant),
   expire: {
     callbacks: [{ kind: "expiration", role: "merchant", status: "reject", reasonText: EXPIRATION_REASON }],
     orderStatus: "canceled",

@@ -1,4 +1,4 @@
-/** A Ukrainian account number: "UA", two check digits, 6 digits of the bank and 19 of the account: 29 characters. */
+/** A Ukrainian account number (UA2!n6!n19!c): "UA", two check digits, the bank's 6 digits and the account's 19 digits or capital letters. */
 
 export type IbanProblem = "WRONG_SHAPE" | "WRONG_CHECK_DIGITS";
 
@@ -8,7 +8,7 @@ export const ibanSentence = {
   WRONG_CHECK_DIGITS: "has wrong IBAN check digits",
 } as const satisfies Record<IbanProblem, string>;
 
-const UKRAINIAN_IBAN = /^UA(\d{2})(\d{25})$/;
+const UKRAINIAN_IBAN = /^UA([0-9]{2})([0-9]{6}[0-9A-Z]{19})$/;
 
 /** The letters U and A as ISO 7064 counts them: A is 10, so U is 30. */
 const COUNTRY_AS_DIGITS = "3010";
@@ -23,7 +23,7 @@ export function ibanProblem(text: unknown): IbanProblem | undefined {
   return remainderOf97(`${account}${COUNTRY_AS_DIGITS}${checkDigits}`) === 1 ? undefined : "WRONG_CHECK_DIGITS";
 }
 
-/** The two check digits of a 25-digit Ukrainian bank and account part: those that leave the remainder 1. */
+/** The two check digits of a Ukrainian bank and account part of 25 characters: those that leave the remainder 1. */
 export function ibanCheckDigits(account: string): string {
   return String(98 - remainderOf97(`${account}${COUNTRY_AS_DIGITS}00`)).padStart(2, "0");
 }
@@ -33,9 +33,12 @@ export function ibanBankCode(iban: string): string {
   return iban.slice(4, 10);
 }
 
-/** Digit by digit, so the running value never passes 96 × 10 + 9. */
-function remainderOf97(digits: string): number {
+/** Character by character, so the running value never passes 96 × 100 + 35; a letter counts as the two digits from 10 for A to 35 for Z. */
+function remainderOf97(characters: string): number {
   let remainder = 0;
-  for (const digit of digits) remainder = (remainder * 10 + Number(digit)) % 97;
+  for (const character of characters) {
+    const value = Number.parseInt(character, 36);
+    remainder = (remainder * (value < 10 ? 10 : 100) + value) % 97;
+  }
   return remainder;
 }

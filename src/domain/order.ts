@@ -1,6 +1,7 @@
-import { type Refusal, refuse } from "./errors.ts";
+import { type Refusal, type RefusalReason, refuse } from "./errors.ts";
 import { currencyProblem, MAX_AMOUNT_MINOR } from "./money.ts";
 import type { ParticipantStatus } from "./participant.ts";
+import { isWebUrl, textRefusal } from "./text.ts";
 
 export const orderStatuses = ["created", "in_progress", "success", "canceled"] as const;
 export type OrderStatus = (typeof orderStatuses)[number];
@@ -54,16 +55,22 @@ export type OrderCancellation = {
   jws: string;
 };
 
-/** 31 days: the farthest that an order may expire (wire-contract section 3). */
-export const maxOrderLifeMs = 31 * 24 * 60 * 60 * 1000;
+/** How far ahead an order may expire where a deployment says nothing else (wire-contract section 3): a year, in leap years too. */
+export const defaultOrderLifeDays = 366;
+
+export const orderLifeMs = (days: number) => days * 24 * 60 * 60 * 1000;
 
 /** How far the merchant's clock may run ahead of ours. */
 export const clockToleranceMs = 30_000;
 
-const texts: ReadonlyArray<[name: string, limit: number, value: (order: OrderRequest) => string]> = [
-  ["ref", 140, (order) => order.ref],
-  ["prp", 420, (order) => order.purpose],
-  ["url", 2000, (order) => order.redirectUrl],
+/** Texts, how long they may be, and as what they are refused; undefined where the order has no such text. */
+const texts: ReadonlyArray<
+  [field: string, limit: number, reason: RefusalReason, value: (order: OrderRequest) => string | undefined]
+> = [
+  ["ref", 140, "INVALID_REQUEST", (order) => order.ref],
+  ["prp", 420, "INVALID_PURPOSE", (order) => order.purpose],
+  ["fri.frn", 140, "INVALID_REQUEST", (order) => order.ultimateCreditor?.name],
+  ["fri.frc", 20, "INVALID_REQUEST", (order) => order.ultimateCreditor?.taxNumber],
 ];
 
 /**
@@ -77,12 +84,13 @@ export function orderProblem(order: OrderRequest, supportedCurrencies: readonly 
   if (order.amountMinor > MAX_AMOUNT_MINOR) {
     return refuse("INVALID_AMOUNT", "amt is above 999999999.99", { field: "amt" });
   }
-  for (const [field, limit, value] of texts) {
+  for (const [field, limit, reason, value] of texts) {
     const text = value(order);
-    if (text === "" || text.length > limit) {
-      const reason = field === "prp" ? "INVALID_PURPOSE" : "INVALID_REQUEST";
-      return refuse(reason, `${field} does not have 1 to ${limit} characters`, { field });
-    }
+    const problem = text === undefined ? undefined : textRefusal(reason, field, text, limit);
+    if (problem !== undefined) return problem;
+  }
+  if (!isWebUrl(order.redirectUrl)) {
+    return refuse("INVALID_REQUEST", "url is not an http or https URL without a user name", { field: "url" });
   }
   // Milliseconds read as seconds land tens of thousands of years ahead; say what happened.
   const inSeconds = "is not in Unix seconds (milliseconds?)";
@@ -98,12 +106,14 @@ function isCalendarTime(instant: Date): boolean {
 }
 
 /**
- * What is wrong with an order's times as of `now`, or undefined. An order is open for `maxOrderLifeMs` at most, not over, and
+ * What is wrong with an order's times as of `now`, or undefined. An order is open for `maxLifeDays` at most, not over, and
  * not issued later than `clockToleranceMs` from now: the statement that stores orders holds the same three.
  */
-export function orderTimeProblem(order: OrderRequest, now: Date): Refusal | undefined {
+export function orderTimeProblem(order: OrderRequest, now: Date, maxLifeDays: number): Refusal | undefined {
   const leftMs = order.expiresAt.getTime() - now.getTime();
-  if (leftMs > maxOrderLifeMs) return refuse("INVALID_EXPIRY", "exp is more than 31 days ahead", { field: "exp" });
+  if (leftMs > orderLifeMs(maxLifeDays)) {
+    return refuse("INVALID_EXPIRY", `exp is more than ${maxLifeDays} days ahead`, { field: "exp" });
+  }
   if (leftMs <= 0) return refuse("ORDER_IS_EXPIRED", "exp has passed", { field: "exp" });
   return issueTimeProblem(order, now);
 }

@@ -1,5 +1,6 @@
 import { type Refusal, refuse } from "./errors.ts";
 import { ibanProblem, ibanSentence } from "./iban.ts";
+import { isWebUrl, textRefusal } from "./text.ts";
 
 export const participantKinds = ["bank", "merchant"] as const;
 export type ParticipantKind = (typeof participantKinds)[number];
@@ -143,17 +144,17 @@ const documentedName: Partial<Record<keyof Participant, string>> = {
 };
 
 /**
- * What is wrong with a participant's own fields, or undefined. Keys and callback addresses need
+ * What is wrong with a participant's own fields, or undefined. `before`: what it has been until now; texts that it keeps are not
+ * judged anew, because rules may have been added since. Keys and callback addresses need
  * cryptography and name resolution; they are checked where those are at hand.
  */
-export function statedProblem(participant: StatedParticipant): Refusal | undefined {
+export function statedProblem(participant: StatedParticipant, before?: StatedParticipant): Refusal | undefined {
   if (participant.name === "") return refuse("INVALID_REQUEST", "name is missing", { field: "name" });
   for (const [field, limit] of limits) {
     const value = participant[field];
-    if (typeof value === "string" && value.length > limit) {
-      const name = documentedName[field] ?? field;
-      return refuse("INVALID_REQUEST", `${name} has more than ${limit} characters`, { field: name });
-    }
+    if (typeof value !== "string" || value === "" || value === before?.[field]) continue;
+    const problem = textRefusal("INVALID_REQUEST", documentedName[field] ?? field, value, limit);
+    if (problem !== undefined) return problem;
   }
   if (participant.uid !== null && !isUid(participant.uid)) {
     return refuse("INVALID_REQUEST", "uid must have 1 to 64 characters, none of them a control character", {
@@ -166,7 +167,7 @@ export function statedProblem(participant: StatedParticipant): Refusal | undefin
     return refuse("INVALID_REQUEST", "fee_basis_points is not between 0 and 10000", { field: "fee_basis_points" });
   }
   return (
-    linkProblem(participant) ??
+    linkProblem(participant, before) ??
     (participant.kind === "bank" ? bankProblem(participant) : merchantProblem(participant)) ??
     callbackUrlsProblem(participant)
   );
@@ -209,14 +210,16 @@ export function numberOfKeysProblem(jwks: readonly PublicJwk[]): string | undefi
 }
 
 /** What browsers follow must be what it looks like: no script, no file, no data. */
-function linkProblem({ logoUrl, redirectUrl, deepLinkPrefix }: StatedParticipant): Refusal | undefined {
-  const isWebUrl = (text: string) => ["http:", "https:"].includes(URL.parse(text)?.protocol ?? "");
-  for (const [field, text] of [
-    ["logo_url", logoUrl],
-    ["redirect_url", redirectUrl],
+function linkProblem(
+  { logoUrl, redirectUrl, deepLinkPrefix }: StatedParticipant,
+  before: StatedParticipant | undefined,
+): Refusal | undefined {
+  for (const [field, text, known] of [
+    ["logo_url", logoUrl, before?.logoUrl],
+    ["redirect_url", redirectUrl, before?.redirectUrl],
   ] as const) {
-    if (text !== null && !isWebUrl(text)) {
-      return refuse("INVALID_REQUEST", `${field} is not an http or https URL`, { field });
+    if (text !== null && text !== known && !isWebUrl(text)) {
+      return refuse("INVALID_REQUEST", `${field} is not an http or https URL without a user name`, { field });
     }
   }
   if (deepLinkPrefix === null || isDeepLinkPrefix(deepLinkPrefix)) return undefined;

@@ -4,6 +4,7 @@ import { ibanProblem, ibanSentence } from "./iban.ts";
 import { currencyProblem, MAX_AMOUNT_MINOR } from "./money.ts";
 import { currencySentence, type OrderStatus, suspendedSideProblem } from "./order.ts";
 import { isCalendarDay } from "./settlement.ts";
+import { textRefusal } from "./text.ts";
 
 export const paymentMessageStatuses = ["pending", "success", "reject"] as const;
 export type PaymentMessageStatus = (typeof paymentMessageStatuses)[number];
@@ -62,8 +63,8 @@ export type SubmissionFacts = {
         creditorAccount: string;
         creditorAgentBic: string;
         sides: Parameters<typeof suspendedSideProblem>[0];
-        /** Whether the recipient bank has the key that the message says it is encrypted for. */
-        hasStatedKey: boolean;
+        /** The key of the recipient bank that the message is encrypted for; undefined: the bank has none such. */
+        key: { modulusBytes: number } | undefined;
       }
     | undefined;
   /** Guids of messages that already hold what must be unique. */
@@ -115,23 +116,36 @@ function duplicateProblem(existing: SubmissionFacts["existing"]): Refusal | unde
   return undefined;
 }
 
-/** Texts that must be there, and how long they may be; the ciphertexts themselves mean nothing to the platform. */
-const texts: ReadonlyArray<
-  [field: string, limit: number, reason: RefusalReason, value: (message: PaymentMessageContent) => string]
-> = [
+type TextField = [
+  field: string,
+  limit: number,
+  reason: RefusalReason,
+  value: (message: PaymentMessageContent) => string,
+];
+
+/** Texts, and how long they may be. */
+const texts: readonly TextField[] = [
   ["jti", 128, "INVALID_REQUEST", (message) => message.jti],
   ["payment_message_external_id", 64, "INVALID_EXTERNAL_ID", (message) => message.externalId],
+  ["purpose", 420, "INVALID_PURPOSE", (message) => message.purpose],
+];
+
+/** What must be there, and how long it may be; ciphertexts mean nothing to the platform. */
+const ciphertexts: readonly TextField[] = [
   ["debtor.debtor_name", 4096, "INVALID_DEBTOR_NAME", (message) => message.debtorName],
   ["debtor.debtor_id", 4096, "INVALID_DEBTOR_ID", (message) => message.debtorTaxNumber],
   ["creditor.creditor_name", 4096, "INVALID_CREDITOR_NAME", (message) => message.creditorName],
   ["creditor.creditor_id", 4096, "INVALID_CREDITOR_ID", (message) => message.creditorTaxNumber],
-  ["purpose", 420, "INVALID_PURPOSE", (message) => message.purpose],
   ["encryption.nonce", 64, "INVALID_NONCE", (message) => message.nonce],
   ["encryption.encrypted_key", 1368, "INVALID_ENCRYPTED_KEY", (message) => message.encryptedKey],
 ];
 
 function contentProblem(request: PaymentMessageRequest, now: Date, supported: readonly string[]): Refusal | undefined {
   for (const [field, limit, reason, value] of texts) {
+    const problem = textRefusal(reason, field, value(request), limit);
+    if (problem !== undefined) return problem;
+  }
+  for (const [field, limit, reason, value] of ciphertexts) {
     const { length } = value(request);
     if (length === 0 || length > limit) {
       return refuse(reason, `${field} does not have 1 to ${limit} characters`, { field });
@@ -195,15 +209,33 @@ function orderSideProblem(
     const message = "creditor.creditor_account is not the account of the order's merchant";
     return refuse("INVALID_CREDITOR_ACCOUNT", message, { field: "creditor.creditor_account" });
   }
-  if (request.encryptionKid !== undefined && !order.hasStatedKey) {
-    const message = "encryption.kid names no key that the recipient bank has had since the order was made";
-    return refuse("INVALID_ENCRYPTED_KEY", message, { field: "encryption.kid" });
-  }
+  const keyProblem = encryptionKeyProblem(request, order.key);
+  if (keyProblem !== undefined) return keyProblem;
   if (order.status !== "created" || order.expiresAt.getTime() <= now.getTime()) {
     return refuse("ORDER_IS_EXPIRED", "the order has expired or was canceled", { field: "order_id" });
   }
   return suspendedSideProblem(order.sides);
 }
+
+/** A message whose key the recipient bank could not decrypt would be worth nothing to it, and known only after the debit. */
+function encryptionKeyProblem(
+  { encryptionKid, encryptedKey }: PaymentMessageRequest,
+  key: { modulusBytes: number } | undefined,
+): Refusal | undefined {
+  if (key === undefined) {
+    if (encryptionKid === undefined) return undefined;
+    const message = "encryption.kid names no key that the recipient bank has had since the order was made";
+    return refuse("INVALID_ENCRYPTED_KEY", message, { field: "encryption.kid" });
+  }
+  // What RSA encrypts is as long as its modulus, always (RFC 8017, section 7.1.1).
+  if (base64Bytes(encryptedKey) === key.modulusBytes) return undefined;
+  const field = "encryption.encrypted_key";
+  const message = `${field} is not base64 of ${key.modulusBytes} bytes, as long as the recipient bank's key`;
+  return refuse("INVALID_ENCRYPTED_KEY", message, { field });
+}
+
+/** How many bytes base64 with padding stands for. */
+const base64Bytes = (text: string) => (text.length / 4) * 3 - (/=*$/.exec(text)?.[0].length ?? 0);
 
 /** The advisory flags of the merchant's Pay-in (wire-contract section 5). */
 export function matchFlags(

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
+import { errorTexts, operationErrorTexts } from "../../gen/rest/errorTexts.ts";
 import type { OperationId } from "../../gen/rest/operations.ts";
 import type { components } from "../../gen/rest/types.ts";
 
@@ -8,11 +9,11 @@ type ErrorBody = components["schemas"]["ErrorAnswer"];
 type SettlementErrorBody = components["schemas"]["SettlementErrorAnswer"];
 type ReasonName = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
 
-/** How a code is answered. Without a text the sentence of whoever refused is used. */
+/** How a code is answered. Without a text, here or in the contract, the sentence of whoever refused is used. */
 type Answer = { status: number; text?: string; retryAfterSeconds?: number };
 
 /** Whatever is wrong with a token, people read the same; only the code tells more, to whoever signed it. */
-const invalidCredentials = { status: 401, text: "Access credentials are invalid" } as const satisfies Answer;
+const invalidCredentials = { status: 401 } as const satisfies Answer;
 
 /** Every refusal of the REST edge: one row per documented code (wire contract, section 4). */
 export const answers = {
@@ -41,13 +42,13 @@ export const answers = {
   INVALID_REQUEST: { status: 400 },
   AUTHORIZATION_FAILED: invalidCredentials,
   INTERNAL_ERROR: { status: 500, text: "internal error" },
-  REF_IS_ALREADY_TAKEN: { status: 409, text: "order with provided ref already exists" },
-  PAYMENT_MESSAGE_EXISTS: { status: 409, text: "payment message with provided order id already exists" },
-  JTI_IS_ALREADY_TAKEN: { status: 409, text: "payment message with provided jti already exists" },
+  REF_IS_ALREADY_TAKEN: { status: 409 },
+  PAYMENT_MESSAGE_EXISTS: { status: 409 },
+  JTI_IS_ALREADY_TAKEN: { status: 409 },
   INVALID_EXPIRY: { status: 400 },
   INVALID_ISSUE_TIME: { status: 400 },
-  PAYMENT_MESSAGE_NOT_FOUND: { status: 400, text: "not found" },
-  REGISTER_NOT_FOUND: { status: 400, text: "not found" },
+  PAYMENT_MESSAGE_NOT_FOUND: { status: 400 },
+  REGISTER_NOT_FOUND: { status: 400 },
   wrong_data: { status: 409 },
   REGISTER_EMPTY: { status: 400 },
   REGISTER_INTERNAL: { status: 400 },
@@ -62,7 +63,7 @@ export const answers = {
   TIMEOUT: { status: 503, text: "the service did not answer in time, try again", retryAfterSeconds: 1 },
   ROUTE_NOT_FOUND: { status: 404, text: "there is no such path" },
   METHOD_NOT_ALLOWED: { status: 405, text: "the path does not have this method" },
-  UNSUPPORTED_MEDIA_TYPE: { status: 415, text: "the body must be application/json" },
+  UNSUPPORTED_MEDIA_TYPE: { status: 415 },
   BODY_TOO_LARGE: { status: 413, text: "the body is larger than 64 KiB" },
   TOKEN_REPLAYED: invalidCredentials,
   TOKEN_BODY_MISMATCH: invalidCredentials,
@@ -82,13 +83,6 @@ const timeoutOfWrite: Answer = { status: 408, text: answers.TIMEOUT.text };
 
 /** Where the documents answer a refusal otherwise for one operation. */
 const exceptions: { [Id in OperationId]?: { [Code in ErrorCode]?: Answer } } = {
-  getOrderForBank: {
-    ORDER_NOT_FOUND: {
-      status: 400,
-      text: "func GetMerchantsOrderNbuJSONHandler() failed. Error: failed to get order by ID: get order by guid err: order not found",
-    },
-  },
-  getPaymentMessageByOrder: { ORDER_NOT_FOUND: { status: 400, text: "not found" } },
   payGrossSettlement: { TIMEOUT: timeoutOfWrite },
   confirmGrossSettlement: { TIMEOUT: timeoutOfWrite },
   confirmInternalGrossSettlement: { TIMEOUT: timeoutOfWrite },
@@ -137,11 +131,6 @@ export class RestRefusal extends Error {
 
 export type RefusalDetails = { text?: string; field?: string; paymentMessageGuid?: string };
 
-/** The reason that the core gave, if the error comes from the core. */
-export function coreReason(error: unknown): ReasonName | undefined {
-  return error instanceof ConnectError ? detailOf(error)?.name : undefined;
-}
-
 function detailOf(error: ConnectError) {
   const [detail] = error.findDetails(ErrorDetailSchema);
   const name = detail && reasonNames.get(detail.reason);
@@ -154,8 +143,8 @@ const reasonNames = new Map(
   ),
 );
 
-/** Any error as a refusal; undefined for what nobody expected. */
-export function asRefusal(error: unknown): RestRefusal | undefined {
+/** Any error as a refusal; undefined for what nobody expected. `names`: how this caller calls fields that the core names. */
+export function asRefusal(error: unknown, names: Readonly<Record<string, string>> = {}): RestRefusal | undefined {
   if (error instanceof RestRefusal) return error;
   if (!(error instanceof ConnectError)) return undefined;
   const known = detailOf(error);
@@ -166,13 +155,20 @@ export function asRefusal(error: unknown): RestRefusal | undefined {
   const { detail, name } = known;
   const code = name in otherCodes ? otherCodes[name as keyof typeof otherCodes] : (name as ErrorCode);
   if (code === "INTERNAL_ERROR") return undefined;
-  const field = restFields[detail.field] ?? detail.field;
+  const field = names[detail.field] ?? restFields[detail.field] ?? detail.field;
   return new RestRefusal(code, {
     // The text names the field as well, and must name it as the caller knows it.
     ...(detail.message ? { text: detail.message.replace(detail.field, () => field) } : {}),
     ...(field ? { field } : {}),
     ...(detail.paymentMessageGuid ? { paymentMessageGuid: detail.paymentMessageGuid } : {}),
   });
+}
+
+/** What the contract prints letter by letter. */
+function exactText(code: ErrorCode, id: OperationId | undefined): string | undefined {
+  const own: { [Id in OperationId]?: { [Code in ErrorCode]?: string } } = operationErrorTexts;
+  const texts: { [Code in ErrorCode]?: string } = errorTexts;
+  return (id && own[id]?.[code]) ?? texts[code];
 }
 
 export type ErrorAnswer = {
@@ -190,7 +186,7 @@ export function errorAnswer(
   const row: Answer = (operation && exceptions[operation.id]?.[code]) ?? answers[code];
   const headers: Record<string, string> =
     row.retryAfterSeconds === undefined ? {} : { "Retry-After": String(row.retryAfterSeconds) };
-  const text = row.text ?? details.text ?? code;
+  const text = exactText(code, operation?.id) ?? row.text ?? details.text ?? code;
   // The documents answer an empty object here, and nothing else.
   if (operation?.id === "getOrderStatus" && code === "ORDER_NOT_FOUND") {
     return { status: row.status, headers, body: {} };

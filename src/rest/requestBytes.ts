@@ -1,15 +1,12 @@
-import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Request } from "express";
-import { RestRefusal } from "./errors.ts";
 
 /** What the body parser read, byte by byte: digests are over these, which the parsed body does not tell any more. */
 const bodies = new WeakMap<IncomingMessage, Uint8Array>();
 
-/** For the body parser, as its `verify`. What is no UTF-8 would be repaired by it, and different texts become one. */
+/** For the body parser, as its `verify`. */
 export function keepBodyBytes(request: IncomingMessage, _response: unknown, bytes: Uint8Array): void {
-  if (!isUtf8(bytes)) throw new RestRefusal("INVALID_REQUEST", { text: "the body is not UTF-8" });
   bodies.set(request, bytes);
 }
 

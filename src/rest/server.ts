@@ -14,12 +14,12 @@ import { platformHandlers } from "./handlers/platform.ts";
 import { settlementHandlers } from "./handlers/settlements.ts";
 import { createInitiators, type Initiators } from "./initiators.ts";
 import { pageHeaders } from "./pages/html.ts";
-import { bodyOf, keepBodyBytes } from "./requestBytes.ts";
+import { bodyReaders } from "./requestBody.ts";
+import { bodyOf } from "./requestBytes.ts";
 import { requestIdOf, requestLog, requestSpan, routeOf } from "./requestLog.ts";
+import { takingLeadingSlashesAsOne } from "./requestUrl.ts";
 import { createSender, type LongAnswer, PIECE_BYTES, type Sender } from "./streams.ts";
 import { validatePart } from "./validate.ts";
-
-const MAX_BODY_BYTES = 64 * 1024;
 
 /** Any operation's answer, as the dispatcher sees it; the contract's types hold where the handlers are written. */
 type Answer = { status: number; type: string; headers?: Readonly<Record<string, unknown>> };
@@ -58,7 +58,7 @@ export function createRestApp(deps: RestDeps): RequestListener {
     throw new RestRefusal("ROUTE_NOT_FOUND");
   });
   app.use(answerError(deps));
-  return admitAtMost(deps, app);
+  return takingLeadingSlashesAsOne(admitAtMost(deps, app));
 }
 
 type Mounted = {
@@ -80,7 +80,7 @@ function mount({ app, deps, initiators, sender }: Mounted, id: OperationId, hand
     const query = { ...request.query };
     validatePart(id, "query", query);
     const body: unknown = request.body;
-    if (body !== undefined || operation.bodyRequired) validatePart(id, "body", body);
+    if (body !== undefined) validatePart(id, "body", body);
     const isChange = operation.method !== "get";
     const requestId = requestIdOf(response);
     const context: RequestContext = {
@@ -97,23 +97,8 @@ function mount({ app, deps, initiators, sender }: Mounted, id: OperationId, hand
     else if (request.method === "HEAD") response.end();
     else await sender.stream(response, answer.stream);
   };
-  const parsers = operation.requestContentTypes.length > 0 ? [onlyJson, jsonBody] : [];
-  app[operation.method](operation.expressPath, nameRoute, ...parsers, run);
+  app[operation.method](operation.expressPath, nameRoute, ...bodyReaders(id), run);
 }
-
-/** Compressed bodies are refused: 64 KiB of them could be anything when unpacked. */
-const jsonBody = express.json({
-  limit: MAX_BODY_BYTES,
-  inflate: false,
-  type: "application/json",
-  verify: keepBodyBytes,
-});
-
-const onlyJson: RequestHandler = (request, _response, next) => {
-  const hasBody = request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"]) > 0;
-  if (hasBody && !request.is("application/json")) throw new RestRefusal("UNSUPPORTED_MEDIA_TYPE");
-  next();
-};
 
 const setAlwaysHeaders: RequestHandler = (_request, response, next) => {
   response.set(alwaysHeaders);
@@ -148,10 +133,31 @@ function textOf({ type, body }: WholeAnswer): string {
   return type === "application/json" ? JSON.stringify(body) : String(body);
 }
 
-/** What the system takes at once whatever the reader does needs nobody to look after it. */
 async function sendWhole(response: Response, sender: Sender, text: string): Promise<void> {
-  if (text.length <= PIECE_BYTES || response.req.method === "HEAD") response.send(text);
+  if (isKnown(response)) return void notModified(response);
+  // What the system takes at once whatever the reader does needs nobody to look after it.
+  if (text.length <= PIECE_BYTES || response.req.method === "HEAD") send(response, text);
   else await sender.whole(response, text);
+}
+
+/** Whether the caller says that it has this. Of what carries no ETag the conditions of a request change nothing. */
+function isKnown(response: Response): boolean {
+  const etag = response.get("ETag");
+  const known = response.req.get("If-None-Match");
+  if (etag === undefined || known === undefined) return false;
+  const tags = known.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  return tags.includes("*") || tags.includes(etag);
+}
+
+/** Not Express's own, which takes `If-None-Match: *` for a reason to answer 304 of anything. */
+function send(response: Response, text: string): void {
+  response.setHeader("Content-Length", Buffer.byteLength(text));
+  response.end(text);
+}
+
+function notModified(response: Response): void {
+  response.status(304).removeHeader("Content-Type");
+  response.end();
 }
 
 function answerError(deps: RestDeps): ErrorRequestHandler {
@@ -168,7 +174,7 @@ function answerError(deps: RestDeps): ErrorRequestHandler {
     response.locals.refusedCode = refusal.code;
     const answer = errorAnswer(refusal, route);
     response.set(answer.headers);
-    begin(response, { status: answer.status, type: "application/json" }).send(JSON.stringify(answer.body));
+    send(begin(response, { status: answer.status, type: "application/json" }), JSON.stringify(answer.body));
   };
 }
 
@@ -176,8 +182,12 @@ function answerError(deps: RestDeps): ErrorRequestHandler {
 function bodyRefusal(error: unknown): RestRefusal | undefined {
   const status = (error as { status?: unknown } | null)?.status;
   if (status === 413) return new RestRefusal("BODY_TOO_LARGE");
-  if (status === 415) return new RestRefusal("UNSUPPORTED_MEDIA_TYPE");
+  if (status === 415) {
+    return new RestRefusal("UNSUPPORTED_MEDIA_TYPE", {
+      text: "Content-Encoding is not accepted: send the body as it is",
+    });
+  }
   if (error instanceof URIError) return new RestRefusal("INVALID_REQUEST", { text: "the path is malformed" });
-  if (status === 400) return new RestRefusal("INVALID_REQUEST", { text: "the body is not JSON" });
+  if (status === 400) return new RestRefusal("INVALID_REQUEST", { text: "the body is not complete" });
   return undefined;
 }

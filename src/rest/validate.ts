@@ -6,8 +6,27 @@ import { type ErrorCode, RestRefusal } from "./errors.ts";
 export function validatePart(id: OperationId, part: "path" | "query" | "body", value: unknown): void {
   const validate = requestValidators[id][part];
   if (!validate || validate(value)) return;
-  const { code, ...details } = contractProblem(deepest(validate.errors ?? []), {});
-  throw new RestRefusal(code as ErrorCode, details);
+  const problem = deepest(validate.errors ?? []);
+  const { code, ...details } = contractProblem(problem, {});
+  const isRepeated = part === "query" && problem !== undefined && isList(value, problem.instancePath.slice(1));
+  throw new RestRefusal(
+    code as ErrorCode,
+    isRepeated ? { ...details, text: `${details.field} is given twice` } : details,
+  );
+}
+
+/** Of a query parameter only its repetition makes a list; none is documented as one. */
+function isList(query: unknown, name: string): boolean {
+  return Array.isArray((query as Record<string, unknown>)[name]);
+}
+
+/** Refuses a body that is to be a bare token and is none. */
+export function validateBareBody(id: OperationId, text: string): void {
+  const value: unknown = text;
+  const validate = requestValidators[id].bareBody;
+  if (!validate || validate(value)) return;
+  const advice = text.trimStart().startsWith("{") ? "; JSON is sent as application/json" : "";
+  throw new RestRefusal("INVALID_REQUEST", { text: `the body is not a compact JWS${advice}` });
 }
 
 /** Of a choice between forms every form complains; the one that was meant is the one that could be followed furthest. */

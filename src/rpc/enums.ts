@@ -130,6 +130,7 @@ export const callbackKinds = {
   pay_out: pb.CallbackKind.PAY_OUT,
   credit: pb.CallbackKind.CREDIT,
   pay_in_bank_reject: pb.CallbackKind.PAY_IN_BANK_REJECT,
+  pay_in_merchant_reject: pb.CallbackKind.PAY_IN_MERCHANT_REJECT,
   expiration: pb.CallbackKind.EXPIRATION,
   gross_settlement: pb.CallbackKind.GROSS_SETTLEMENT,
 } as const satisfies Record<CallbackKind, pb.CallbackKind>;

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { webhooks } from "../../gen/rest/webhooks.ts";
 import {
   CALLBACK_GUID_HEADER,
   type CallbackProblem,
@@ -12,11 +13,20 @@ import {
 import type { Claims } from "../sdk/jws.ts";
 import type { SigningKey, VerificationKey } from "../sdk/keys.ts";
 
-/** What a participant can be sent, named as the path that it is sent to. */
-export const CALLBACK_PATHS = ["pay-in", "pay-out", "credit", "expiration", "gross-settlement", "base"] as const;
-export type CallbackPath = (typeof CALLBACK_PATHS)[number];
+/** What has a URL of its own, and the name of that URL at registration. */
+type Webhook = Exclude<(typeof webhooks)[keyof typeof webhooks], { urls: readonly [] }>;
+export type UrlName = Webhook["urls"][number];
 
-/** Ways of answering that are no HTTP answer, or not a whole one. */
+/** What a participant can be sent, named as the path that it is sent to: the word of the callback. */
+export type CallbackPath = Webhook["word"] | "base";
+
+/** Where each URL of a participant lies in its inbox. */
+export const CALLBACK_PATHS = Object.fromEntries([
+  ["base", "base"],
+  ...Object.values(webhooks).flatMap(({ urls: [own], word }) => (own === undefined ? [] : [[own, word]])),
+]) as Record<UrlName, CallbackPath>;
+
+/** Ways of answering that are no HTTP answer, or not a whole one; those with a status line count as its status. */
 export type Fault = "hang" | "reset" | "garbage" | "oversized" | "endless-body";
 
 /** A status, a whole answer, or a fault. */
@@ -91,7 +101,7 @@ export async function openInbox(options: InboxOptions) {
 
   async function receive(request: IncomingMessage, response: ServerResponse) {
     const rawBody = await readBody(request);
-    const kind = CALLBACK_PATHS.find((path) => request.url === `/${path}`);
+    const kind = Object.values(CALLBACK_PATHS).find((path) => request.url === `/${path}`);
     if (!kind || request.method !== "POST" || !rawBody) return void response.writeHead(kind ? 400 : 404).end();
     const call = await describe(kind, request, rawBody, options);
     if (call.claims.callback_kind === PING_KIND) {
@@ -103,7 +113,7 @@ export async function openInbox(options: InboxOptions) {
     if (calls.length > keepCalls) calls.shift();
     const reply = call.problem ? 401 : await nextReply(scripts.get(kind), call);
     if (typeof reply === "string") {
-      settle(call, reply);
+      settle(call, statusOfFault[reply] ?? reply);
       FAULTS[reply](response);
       return;
     }
@@ -202,6 +212,9 @@ async function answer(reply: WholeReply, response: ServerResponse): Promise<bool
   }
   return response.writableFinished;
 }
+
+/** What the sender takes from the status line, whatever the body does. */
+const statusOfFault: Partial<Record<Fault, number>> = { oversized: 200, "endless-body": 200 };
 
 /** What each fault does to the connection. */
 const FAULTS = {

@@ -46,7 +46,8 @@ export function openLedger(deliveries: readonly Delivery[]) {
     note,
     /** Takes down one answered call of a party's inbox. */
     record(party: Party, call: Call) {
-      if (party === "merchant") counts.merchantCalls += 1;
+      // What tells of a reject asks nothing.
+      if (party === "merchant" && call.status !== "reject") counts.merchantCalls += 1;
       if (call.problem) return note(`${party} could not verify a ${call.kind} callback: ${call.problem}`);
       // Registers are not a payment's own callbacks: the books count them.
       if (call.kind === "gross-settlement" || !isAccepted(call)) return;
@@ -84,8 +85,7 @@ function roleIn(party: Party, { kind, claims }: Call): Party {
   return message !== undefined && isInternal ? "initiator" : party;
 }
 
-/** Reasons count only where the contract prints them: with Pay-out and Credit. */
 function nameOf(delivery: { to: Party; kind: string; status: string; reason?: string | undefined }): string {
-  const reason = delivery.kind === "pay-in" || !delivery.reason ? "" : ` (${delivery.reason})`;
+  const reason = delivery.reason ? ` (${delivery.reason})` : "";
   return `${delivery.kind} ${delivery.status} to ${delivery.to}${reason}`;
 }

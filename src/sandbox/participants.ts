@@ -12,7 +12,7 @@ import {
   type OrderForBank,
 } from "../sdk/platform.ts";
 import { linkOnPage, orderOfLink } from "./deepLinks.ts";
-import { type Call, openInbox } from "./inbox.ts";
+import { CALLBACK_PATHS, type Call, openInbox, type UrlName } from "./inbox.ts";
 import { kyivTime, makeIban, SAMPLE_PAYER } from "./samples.ts";
 
 /** Where the platform is; `keys` replaces the JWKS address where there is none. */
@@ -53,8 +53,12 @@ export async function startBank(options: BankOptions = {}) {
 
   /** Reads the order, encrypts for its bank, and posts the message; `changes` replace claims, right or wrong. */
   async function submits(order: { id: string }, changes: Claims = {}) {
-    const read = expectOk(await client().getOrderForBank(order.id), "The order cannot be read");
+    const read = await readOrder(order.id);
     return client().submitPaymentMessage({ ...(await composeMessage(read, bic)), ...changes });
+  }
+
+  async function readOrder(id: string): Promise<OrderForBank> {
+    return expectOk(await client().getOrderForBank(id), "The order cannot be read");
   }
 
   return {
@@ -76,8 +80,13 @@ export async function startBank(options: BankOptions = {}) {
     linkTo: (order: { id: string }) => linkOnPage(self.platform().url, order, deepLinkPrefix),
     /** The order that a payer has come with by such a link; throws for a link that is not the bank's or that nobody signed. */
     opens: (link: string) => orderOfLink(link, deepLinkPrefix, self.platformKeys),
-    /** Pays an order and answers the payment message's guid; throws when the platform refuses. */
+    /**
+     * Pays an order and answers the payment message's guid; throws when the platform refuses. A payer is debited before the
+     * message goes out, so first of all the order must still be open.
+     */
     async pays(order: { id: string }, changes: Claims = {}): Promise<string> {
+      const { status } = await readOrder(order.id);
+      if (status !== "Created") throw new Error(`The order cannot be paid any more: it is ${status}`);
       return expectOk(await submits(order, changes), "The payment message is refused").guid;
     },
     /** Reads the personal data of a payment message that was encrypted for this bank. */
@@ -168,10 +177,8 @@ async function settleIn(options: Common, audience: string) {
   return { key, inbox, platform, platformKeys, joins };
 }
 
-type UrlName = "base" | "pay_in" | "pay_out" | "credit" | "expiration" | "gross_settlement";
-
 function callbackUrls(url: string, names: readonly UrlName[]): Partial<Record<UrlName, string>> {
-  return Object.fromEntries(["base" as const, ...names].map((name) => [name, `${url}/${name.replace("_", "-")}`]));
+  return Object.fromEntries(["base" as const, ...names].map((name) => [name, `${url}/${CALLBACK_PATHS[name]}`]));
 }
 
 function composeOrder(wish: OrderWish, now: Date) {

@@ -7,11 +7,11 @@ export type Delivery = { to: Party; kind: CallbackPath; status: "success" | "rej
 
 export type Scenario = {
   summary: string;
-  /** Answers other than 200. */
+  /** Answers other than 200; what tells of a reject is always answered 200. */
   answers: readonly { by: Party; kind: CallbackPath; reply: Reply }[];
   deliveries: readonly Delivery[];
   result: "success" | "reject";
-  /** How often the merchant hears of one payment: "every" is the first attempt and all retries. */
+  /** How often the merchant is asked about one payment: "every" is the first attempt and all retries. */
   merchantCalls: 0 | 1 | "every";
 };
 
@@ -22,11 +22,11 @@ const APPROVED = "Payment message is approved by the receiver's bank. Merchant i
 const NO_MERCHANT = "No response on the callback from the merchant";
 const BANK_REJECTED = "Payment message is rejected by the receiver's bank";
 
-/** The merchant's refusal has one ending, whether it said no or said nothing: the recipient bank hears of it too. */
+/** What a merchant's no and its silence have in common: the recipient bank, which had agreed, hears of the reject too. */
 const REJECTED_AFTER_THE_BANK_AGREED: readonly Delivery[] = [
   { to: "recipient", kind: "pay-in", status: "success" },
   { to: "initiator", kind: "pay-out", status: "reject", reason: NO_MERCHANT },
-  { to: "recipient", kind: "pay-in", status: "reject" },
+  { to: "recipient", kind: "pay-in", status: "reject", reason: NO_MERCHANT },
 ];
 
 /** Every ending of a payment that the sandbox can show, and what must have happened by then. */
@@ -53,14 +53,20 @@ export const SCENARIOS: Record<ScenarioName, Scenario> = {
   "merchant-down": {
     summary: "the merchant answers 503 until the retries are used up; then rejected",
     answers: [{ by: "merchant", kind: "pay-in", reply: 503 }],
-    deliveries: REJECTED_AFTER_THE_BANK_AGREED,
+    deliveries: [
+      ...REJECTED_AFTER_THE_BANK_AGREED,
+      { to: "merchant", kind: "pay-in", status: "reject", reason: NO_MERCHANT },
+    ],
     result: "reject",
     merchantCalls: "every",
   },
   "bank-rejects": {
-    summary: "the recipient bank answers 422; rejected before the merchant hears of it",
+    summary: "the recipient bank answers 422; rejected before the merchant is asked",
     answers: [{ by: "recipient", kind: "pay-in", reply: 422 }],
-    deliveries: [{ to: "initiator", kind: "pay-out", status: "reject", reason: BANK_REJECTED }],
+    deliveries: [
+      { to: "initiator", kind: "pay-out", status: "reject", reason: BANK_REJECTED },
+      { to: "merchant", kind: "pay-in", status: "reject", reason: BANK_REJECTED },
+    ],
     result: "reject",
     merchantCalls: 0,
   },

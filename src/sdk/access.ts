@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
+import { accessHeader } from "../../gen/rest/webhooks.ts";
 import { type Claims, signJws } from "./jws.ts";
 import type { SigningKey } from "./keys.ts";
 
-/** The header that carries the sender's access token, on requests of banks and on callbacks of the platform. */
-export const ACCESS_HEADER = "Cx-Authorization";
+/** The header that carries the access token of a bank. */
+export const ACCESS_HEADER = accessHeader;
 
 /** A token is good for five minutes after it was made; clocks may differ by half a minute. */
 export const ACCESS_MAX_AGE_SECONDS = 300;

@@ -1,16 +1,19 @@
-import type { components } from "../../gen/rest/types.ts";
-import { ACCESS_HEADER, type AccessProblem, bodyDigest, checkAccessClaims } from "./access.ts";
+import { callbackBodies, callbackHeaders, webhooks } from "../../gen/rest/webhooks.ts";
+import { type AccessProblem, bodyDigest, checkAccessClaims } from "./access.ts";
 import { type Claims, type JwsProblem, signJws, verifyJws } from "./jws.ts";
 import type { SigningKey, VerificationKey } from "./keys.ts";
 
 /** Carries the callback's guid outside the body, so that a receiver can discard a repeat before it reads anything. */
-export const CALLBACK_GUID_HEADER = "X-Callback-Guid";
+export const CALLBACK_GUID_HEADER = callbackHeaders.CallbackGuidHeader;
 
 /** Tells apart what arrives at one address; the signed claim `callback_kind` says the same and must agree. */
-export const CALLBACK_KIND_HEADER = "X-Callback-Kind";
+export const CALLBACK_KIND_HEADER = callbackHeaders.CallbackKindHeader;
 
-/** The largest token that the platform signs into a body, and that a receiver has to take: 1 MiB. */
-export const MAX_CALLBACK_TOKEN_CHARS = 1024 * 1024;
+/** Carries the platform's access token. */
+export const CALLBACK_ACCESS_HEADER = callbackHeaders.CallbackAuthorizationHeader;
+
+/** The largest token that the platform signs into a body, and that a receiver has to take. */
+export const MAX_CALLBACK_TOKEN_CHARS = callbackBodies.envelope.maxChars;
 
 export type CallbackProblem =
   | "access_missing"
@@ -40,7 +43,7 @@ export type Receiver = {
 };
 
 /**
- * Verifies a callback as a receiver must: the access token, then the body. A body is either a JWS (bare, or in `{jwt}`)
+ * Verifies a callback as a receiver must: the access token, then the body. A body is either a JWS (bare, or in an envelope)
  * or open JSON whose digest the access token binds; open JSON without such a token is refused, whatever it says.
  */
 export async function verifyCallback(
@@ -48,7 +51,7 @@ export async function verifyCallback(
   receiver: Receiver,
   now: Date,
 ): Promise<VerifiedCallback> {
-  const token = header(incoming, ACCESS_HEADER);
+  const token = header(incoming, CALLBACK_ACCESS_HEADER);
   if (token === undefined) return failed("access_missing");
   const access = await verifyJws(token, receiver.keys);
   if (!access.ok) return failed(`access_${access.problem}`);
@@ -72,7 +75,7 @@ function verifyOpenBody(incoming: IncomingCallback, access: Claims, receiver: Re
 }
 
 /** What `callback_kind` says of a test of the receiver's address, which is about no payment. */
-export const PING_KIND = "ping" satisfies components["schemas"]["CallbackKind"];
+export const PING_KIND = webhooks.ping.word;
 
 /**
  * The body that answers a ping and proves that the receiver's address and its keys belong together: the challenge, signed by each
@@ -99,8 +102,8 @@ function checkBinding(claims: Claims, incoming: IncomingCallback, receiver: Rece
 function tokenInBody(rawBody: Uint8Array): string | undefined {
   const text = Buffer.from(rawBody).toString("utf8").trim();
   if (!text.startsWith("{")) return text;
-  const jwt = parseObject(rawBody)?.jwt;
-  return typeof jwt === "string" ? jwt : undefined;
+  const token = parseObject(rawBody)?.[callbackBodies.envelope.member];
+  return typeof token === "string" ? token : undefined;
 }
 
 function parseObject(rawBody: Uint8Array): Claims | undefined {

@@ -7,7 +7,7 @@ const SHAPE = /"(?:[^"\\]|\\.)*"|[{}[\]:]/g;
  */
 export function memberNamedTwice(text: string, value: unknown): string | undefined {
   // A member that was named twice is printed once: most texts are what JSON.stringify writes, and end here.
-  if (JSON.stringify(value) === text) return undefined;
+  if (printed(value) === text) return undefined;
   /** The objects and lists that are open here, with the names of each so far. */
   const open: { names: Set<string>; last: string }[] = [];
   let string = "";
@@ -25,4 +25,13 @@ export function memberNamedTwice(text: string, value: unknown): string | undefin
     }
   }
   return undefined;
+}
+
+/** Undefined for what is nested deeper than the stack, which can be parsed and not printed. */
+function printed(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
+  }
 }

@@ -2,14 +2,13 @@ import type { Order, UltimateCreditor } from "../../gen/dcm/v1/order_pb.ts";
 import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
 import type { Participant } from "../../gen/dcm/v1/participant_pb.ts";
 import type { components } from "../../gen/rest/types.ts";
-import { amountNumber, publicJwk, unixSeconds } from "./values.ts";
+import { amountNumber, unixSeconds } from "./values.ts";
 
 type Schemas = components["schemas"];
 
-/** An order as a bank reads it (wire contract, section 4, "Order for a bank"). */
-export function orderForBank(found: GetOrderResponse): Schemas["OrderForBank"] {
+/** What an order says, whatever becomes of it (wire contract, section 4, "Order for a bank"). */
+export function orderDetails(found: GetOrderResponse): Schemas["OrderDetails"] {
   const { order, merchant, creditorAgent } = complete(found);
-  const key = publicJwk(found.encryptionJwk, { alg: true });
   return {
     id: order.id,
     exp: unixSeconds(order.expiresAt),
@@ -25,14 +24,12 @@ export function orderForBank(found: GetOrderResponse): Schemas["OrderForBank"] {
     ...(merchant.logoUrl === "" ? {} : { logo_url: merchant.logoUrl }),
     bic: creditorAgent.bic,
     ...(order.ultimateCreditor ? { fri: friOf(order.ultimateCreditor) } : {}),
-    ...(key ? { public_key: key } : {}),
   };
 }
 
-/** The same as claims that the platform signs, for deep links that a merchant draws itself. */
-export function orderDetailsClaims(found: GetOrderResponse, now: Date): Record<string, unknown> {
-  const { public_key: _notPartOfALink, ...details } = orderForBank(found);
-  return { ...details, iat: Math.floor(now.getTime() / 1000) };
+/** The same as claims that the platform signs, for deep links. */
+export function orderDetailsClaims(found: GetOrderResponse, now: Date): Schemas["OrderDetailsClaims"] {
+  return { ...orderDetails(found), iat: Math.floor(now.getTime() / 1000) };
 }
 
 function friOf(creditor: UltimateCreditor): Schemas["UltimateBeneficiary"] {

@@ -1,4 +1,4 @@
-import type { SchemaProblem } from "../../gen/rest/operations.ts";
+import { problemWords, type SchemaProblem } from "../../gen/rest/operations.ts";
 
 /** What breaks the contract, in a sentence that names the field; `code` as the contract says at the field. */
 export type ContractProblem = { code: string; text: string; field?: string };
@@ -17,12 +17,20 @@ export function contractProblem(problem: SchemaProblem | undefined, codes: Field
   if (!problem) return { code: "INVALID_REQUEST", text: "the request is malformed" };
   const missing = problem.keyword === "required" ? `/${problem.params.missingProperty}` : "";
   const field = (problem.instancePath + missing).slice(1).replaceAll("/", ".");
-  const sentence = sentences[problem.keyword]?.(problem.params) ?? problem.message ?? "is malformed";
+  const sentence =
+    ownSentence(problem) ?? sentences[problem.keyword]?.(problem.params) ?? problem.message ?? "is malformed";
   return {
     code: codeOfField(field, codes),
     text: `${field === "" ? "the request" : field} ${sentence}`,
     ...(field === "" ? {} : { field }),
   };
+}
+
+/** What the contract itself says of a text that is not as it should be; one that is too long is called that. */
+function ownSentence({ keyword, schemaPath }: SchemaProblem): string | undefined {
+  if (keyword !== "pattern" && keyword !== "minLength") return undefined;
+  const schema = schemaPath.slice(0, schemaPath.lastIndexOf("/"));
+  return Object.hasOwn(problemWords, schema) ? problemWords[schema] : undefined;
 }
 
 /** Where the validator's own words would show a pattern or too little. */

@@ -6,11 +6,13 @@ import { markedAs, sealEnvelope } from "../../src/callbacks/envelope.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
 import type { ClaimedCallback } from "../../src/core/callbacks.ts";
 import type { PaymentsPage, Register, RegisterPayment } from "../../src/core/settlements.ts";
+import { CREDIT_REASON, PAY_OUT_SUCCESS_REASON } from "../../src/domain/callback.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import { MAX_CALLBACK_TOKEN_CHARS } from "../../src/sdk/callbacks.ts";
 import { type Claims, peekJws, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
 import { noTracing } from "../../src/tracing.ts";
+import { examplePaymentMessage } from "../rest/examples.ts";
 
 async function newSigner() {
   const key = await generateKeyPair();
@@ -120,13 +122,13 @@ describe("Gross_Settlement", () => {
           guid: receiverGuid,
           status: "active",
           callbackUrls: { gross_settlement: "https://b.example" },
+          callbackBodyFormat: "json",
         }),
       },
       slots: createSlots(),
       signer: await newSigner(),
       publicUrl: () => "https://gateway.example",
       newGuid: () => guidOf(9),
-      random: () => 0,
       log: { debug() {}, info() {}, warn() {}, error() {} },
       observer: { attempted() {}, parked() {} },
       tracing: noTracing,
@@ -138,6 +140,17 @@ describe("Gross_Settlement", () => {
     const signed = peekJws(jwt);
     if (count > maxCallbackPayments) expect(signed).toMatchObject({ claims: { register_url: registerUrl } });
   });
+});
+
+test.each([
+  ["credit", CREDIT_REASON, "CreditClaims"],
+  ["pay_out", PAY_OUT_SUCCESS_REASON, "PayOutClaims"],
+] as const)("a %s says the contract's reason, and another one is not sent", (kind, documentedReason, name) => {
+  const contentWith = (reason: string) =>
+    callbackContent({ claimed: { ...claimed, kind, reason, paymentMessage: examplePaymentMessage } });
+  const content = contentWith(documentedReason);
+  expect(content.form === "signed" && documented[name].validate(content.claims)).toBe(true);
+  expect(() => contentWith("Because")).toThrow('the contract has no reason "Because" here');
 });
 
 test("the platform signs nothing beyond 1 MiB: that would be a fault of ours", async () => {

@@ -11,7 +11,13 @@ describe("readConfig", () => {
     const read = readConfig(roles, {}, {});
     expect(read).toMatchObject({
       ok: true,
-      config: { restPort: 8080, rpcPort: 8081, rpcHost: "127.0.0.1", supportedCurrencies: ["UAH"] },
+      config: {
+        restPort: 8080,
+        rpcPort: 8081,
+        rpcHost: "127.0.0.1",
+        supportedCurrencies: ["UAH"],
+        maxOrderLifeDays: 366,
+      },
     });
   });
 
@@ -23,6 +29,7 @@ describe("readConfig", () => {
       LOG_LEVEL: "loud",
       CALLBACK_ALLOW_CIDRS: "10.0.0.0/8,elsewhere",
       SUPPORTED_CURRENCIES: "UAH,ABC",
+      ORDER_MAX_LIFE_DAYS: "0",
       RETRY_DELAYS_MS: "1000,-1",
       DCM_MASTER_KEY: "nearly a secret",
       JWKS_MAX_AGE_SECONDS: "86401",
@@ -37,6 +44,7 @@ describe("readConfig", () => {
       "LOG_LEVEL",
       "CALLBACK_ALLOW_CIDRS",
       "SUPPORTED_CURRENCIES",
+      "ORDER_MAX_LIFE_DAYS",
       "RETRY_DELAYS_MS",
     ]);
     expect(problems.join("\n")).not.toContain("nearly a secret");

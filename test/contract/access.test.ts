@@ -154,6 +154,10 @@ describe("REST operations", () => {
       body: await submission(asker),
     }),
     submitPaymentMessageAlias: async (asker) => ({ path: "/api/v1/payment_message", body: await submission(asker) }),
+    submitPaymentMessageHyphenAlias: async (asker) => ({
+      path: "/api/v1/payment-message",
+      body: await submission(asker),
+    }),
     getPaymentMessage: ({ party, about }) => ({ path: `${ofBank(party)}/payment-message/${about.message}` }),
     listGrossSettlements: ({ party }) => ({ path: `${ofBank(party)}/gross-settlement` }),
     getGrossSettlement: ({ party, about }) => ({ path: `${ofBank(party)}/gross-settlement/${about.register}` }),

@@ -89,16 +89,17 @@ describe("the cascade", () => {
     expect((await standing(guid)).callbacks).toMatchObject({ pay_out: "delivered", credit: "delivered" });
   });
 
-  test("the recipient bank refuses: rejected at once, only the initiator hears of it", async () => {
+  test("the recipient bank refuses: rejected at once, initiator and merchant hear of it, and the bank nothing more", async () => {
     const guid = await pay(platform, parties);
     await deliver(platform, guid, "pay_in_bank", "refused");
     expect(await standing(guid)).toEqual({
       message: "reject",
       reason: PAY_OUT_REJECT_BY_BANK_ANSWER_REASON,
       order: "canceled",
-      callbacks: { pay_in_bank: "failed", pay_out: "waiting" },
+      callbacks: { pay_in_bank: "failed", pay_out: "waiting", pay_in_merchant_reject: "waiting" },
     });
     expect((await callbackOf(platform, guid, "pay_out")).reason).toBe(PAY_OUT_REJECT_BY_BANK_ANSWER_REASON);
+    expect((await callbackOf(platform, guid, "pay_in_merchant_reject")).receiver_guid).toBe(parties.merchant.guid);
   });
 
   test("the recipient bank is silent for eleven attempts: rejected, and the reason says so", async () => {
@@ -108,14 +109,22 @@ describe("the cascade", () => {
       message: "reject",
       reason: PAY_OUT_REJECT_BY_BANK_SILENCE_REASON,
       order: "canceled",
-      callbacks: { pay_in_bank: "failed", pay_out: "waiting", pay_in_bank_reject: "waiting" },
+      callbacks: {
+        pay_in_bank: "failed",
+        pay_out: "waiting",
+        pay_in_bank_reject: "waiting",
+        pay_in_merchant_reject: "waiting",
+      },
     });
   });
 
   test.each([
-    ["refuses", ["refused"] as Outcome[]],
-    ["is silent for eleven attempts", everyAttempt("server_error")],
-  ])("the merchant %s: rejected, and the bank that had accepted hears it too", async (_, outcomes) => {
+    ["refuses", ["refused"] as Outcome[], []],
+    ["refuses after a while", ["server_error", "timeout", "refused"] as Outcome[], []],
+    ["is silent for eleven attempts", everyAttempt("server_error"), ["pay_in_merchant_reject"]],
+    // It may have answered 200 to the last one, just before the worker died.
+    ["answers what nobody recorded", everyAttempt("lost"), ["pay_in_merchant_reject"]],
+  ])("the merchant %s: rejected, and who may believe otherwise hears it too", async (_, outcomes, others) => {
     const guid = await pay(platform, parties);
     await deliver(platform, guid, "pay_in_bank", "accepted");
     await deliver(platform, guid, "pay_in_merchant", ...outcomes);
@@ -128,6 +137,7 @@ describe("the cascade", () => {
         pay_in_merchant: "failed",
         pay_out: "waiting",
         pay_in_bank_reject: "waiting",
+        ...Object.fromEntries(others.map((kind) => [kind, "waiting"])),
       },
     });
     expect((await callbackOf(platform, guid, "pay_in_bank_reject")).receiver_guid).toBe(parties.recipient.guid);
@@ -166,6 +176,14 @@ describe("retries", () => {
     const { notDueForMs } = answer as { notDueForMs: number };
     expect(notDueForMs).toBeGreaterThan(20_000);
     expect(notDueForMs).toBeLessThanOrEqual(30_000);
+    // Not a moment of it is given away, however little is left.
+    await platform.rows(
+      "update callback set due_at = now() + interval '300 milliseconds', updated_at = now() - interval '30 seconds' where guid = $1",
+      callbackGuid,
+    );
+    expect(accepted(await platform.core.claimCallback(ticket))).toEqual({ notDueForMs: expect.any(Number) });
+    await platform.rows("update callback set due_at = now() where guid = $1", callbackGuid);
+    expect(accepted(await platform.core.claimCallback(ticket))).toMatchObject({ claimed: { attempt: 2 } });
   });
 
   test.each(["pay_out", "credit"] as const)(
@@ -292,7 +310,7 @@ describe("claims and leases", () => {
       message: "reject",
       reason: PAY_OUT_REJECT_BY_BANK_ANSWER_REASON,
       order: "canceled",
-      callbacks: { pay_in_bank: "failed", pay_out: "waiting" },
+      callbacks: { pay_in_bank: "failed", pay_out: "waiting", pay_in_merchant_reject: "waiting" },
     });
   });
 

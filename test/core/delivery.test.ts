@@ -45,7 +45,6 @@ function worker(answer: ClaimAnswer, { claimMs = 0, slots = createSlots(), recor
     },
     slots,
     maxParks: 3,
-    random: () => 0,
     signer: { issuer: "https://gateway.example", sign: async () => "" },
     log: { debug() {}, info() {}, warn, error() {} },
     observer: { attempted() {}, parked() {} },
@@ -97,6 +96,36 @@ test("the queue inside the process takes a bounded number of tickets; the rest i
   await queue.publish("retry", [ticket]);
   expect(await queue.depths()).toMatchObject({ first: MAX_LANE_TICKETS, retry: 1 });
   await queue.close();
+});
+
+describe("a ticket that comes early", () => {
+  /** A core whose callback is due after so many milliseconds, counted from the first claim. */
+  function dueAfter(ms: number) {
+    const { context } = worker("obsolete");
+    const claimedAt: number[] = [];
+    const publishDelayed = vi.fn(async () => {});
+    context.core.claimCallback = async () => {
+      claimedAt.push(Date.now());
+      const leftMs = (claimedAt[0] ?? 0) + ms - Date.now();
+      return leftMs > 0 ? { notDueForMs: leftMs } : "obsolete";
+    };
+    context.queue.publishDelayed = publishDelayed;
+    return { context, claimedAt, publishDelayed };
+  }
+
+  test("by a moment is waited for, because a turn on the ladder would cost it a second", async () => {
+    const { context, claimedAt, publishDelayed } = dueAfter(30);
+    expect(await deliver(context, "retry", ticket)).toBe("ack");
+    expect(publishDelayed).not.toHaveBeenCalled();
+    expect((claimedAt.at(-1) ?? 0) - (claimedAt[0] ?? 0)).toBeGreaterThanOrEqual(30);
+  });
+
+  test("by more goes back to the ladder at once", async () => {
+    const { context, claimedAt, publishDelayed } = dueAfter(60_000);
+    expect(await deliver(context, "retry", ticket)).toBe("ack");
+    expect(claimedAt).toHaveLength(1);
+    expect(publishDelayed).toHaveBeenCalledOnce();
+  });
 });
 
 describe("slots", () => {

@@ -244,6 +244,38 @@ describe("encryption.kid", () => {
     expect(reasonOf(await submit(parties, order))).toBe("accepted");
   });
 
+  test("what is encrypted is as long as the modulus of the key, the order's or the stated one", async () => {
+    const bytes = (length: number, first = 0xab) => Buffer.alloc(length, 0xcd).fill(first, 0, 1);
+    const n = (modulus: Buffer) => modulus.toString("base64url");
+    const parties = await registerParties(platform, {
+      recipient: {
+        signingJwks: [
+          { kid: `long-${serial()}`, n: n(bytes(512)) },
+          // A version before took keys that begin with zeros.
+          { kid: `zero-${serial()}`, n: n(bytes(257, 0)) },
+        ],
+      },
+    });
+    const [long, zero] = jwksOf(parties.recipient, "sig") as [PublicJwk, PublicJwk];
+    for (const [kid, length] of [
+      [long.kid, 512],
+      [zero.kid, 256],
+      [undefined, 512],
+    ] as const) {
+      for (const wrong of [length - 1, length + 1, 255 + 512 - length]) {
+        const order = await createOrder(platform, parties.merchant);
+        const changes = { encryptionKid: kid, encryptedKey: Buffer.alloc(wrong, "k").toString("base64") };
+        expect(await submit(parties, order, changes)).toEqual({
+          refused: "INVALID_ENCRYPTED_KEY",
+          message: `encryption.encrypted_key is not base64 of ${length} bytes, as long as the recipient bank's key`,
+          field: "encryption.encrypted_key",
+        });
+        const right = { encryptionKid: kid, encryptedKey: Buffer.alloc(length, "k").toString("base64") };
+        expect(reasonOf(await submit(parties, order, right))).toBe("accepted");
+      }
+    }
+  });
+
   test("a neighbour in the group with an older order brings no older keys with it", async () => {
     const parties = await registerParties(platform);
     const gone = parties.recipient.keys[0]?.kid;

@@ -86,7 +86,7 @@ test("createOrder: a bad order in a group does not fail its neighbours", async (
     orderRequest(platform, parties.merchant),
     orderRequest(platform, parties.merchant, { amountMinor: 0 }),
     // PostgreSQL itself refuses this one, so the whole group fails first.
-    orderRequest(platform, parties.merchant, { purpose: "with a \u0000 inside" }),
+    orderRequest(platform, parties.merchant, { jws: "with a \u0000 inside" }),
     orderRequest(platform, parties.merchant),
   ];
   const answers = await Promise.allSettled(requests.map((request) => platform.core.createOrder(request)));
@@ -98,14 +98,23 @@ test("createOrder: a bad order in a group does not fail its neighbours", async (
   ]);
 });
 
+const beneficiary = { name: "Somebody", taxNumber: "123", iban: "UA21", bic: "300001", mcc: "5411" };
+
 test.each([
   ["above the largest amount", { amountMinor: 100_000_000_000 }, "INVALID_AMOUNT"],
   ["in an unknown currency", { currency: "ZZZ" }, "INVALID_CURRENCY"],
   ["in a currency that is not processed", { currency: "USD" }, "UNSUPPORTED_CURRENCY"],
   ["without a purpose", { purpose: "" }, "INVALID_PURPOSE"],
   ["without a ref", { ref: "" }, "INVALID_REQUEST"],
+  ["with an invisible beneficiary", { ultimateCreditor: { ...beneficiary, name: "\u200b" } }, "INVALID_REQUEST"],
+  [
+    "with a beneficiary's number of two lines",
+    { ultimateCreditor: { ...beneficiary, taxNumber: "1\u20282" } },
+    "INVALID_REQUEST",
+  ],
+  ["that leads to another host than it seems", { redirectUrl: "https://a:b@evil.example/" }, "INVALID_REQUEST"],
   ["that has expired", { expiresAt: new Date(Date.now() - 1000) }, "ORDER_IS_EXPIRED"],
-  ["that expires in 32 days", { expiresAt: new Date(Date.now() + minutesMs(32 * 24 * 60)) }, "INVALID_EXPIRY"],
+  ["that expires in 367 days", { expiresAt: new Date(Date.now() + minutesMs(367 * 24 * 60)) }, "INVALID_EXPIRY"],
   ["whose expiry is in milliseconds", { expiresAt: new Date(Date.now() * 1000) }, "INVALID_EXPIRY"],
   ["issued in the future", { issuedAt: new Date(Date.now() + minutesMs(5)) }, "INVALID_ISSUE_TIME"],
 ])("createOrder: an order %s is refused", async (_, changes, reason) => {
@@ -174,6 +183,38 @@ async function overdueOrder() {
   await setClock(platform, new Date());
   return order;
 }
+
+test("getOrder: an order whose time is up reads as canceled from that instant on, though nobody has canceled it yet", async () => {
+  const order = await overdueOrder();
+  expect(accepted(await platform.core.getOrder(order.guid)).order.status).toBe("canceled");
+  expect(await platform.rows("select status from payment_order where guid = $1", order.guid)).toEqual([
+    { status: "created" },
+  ]);
+  await platform.core.expireOrders(10);
+});
+
+test("getOrder: an order in progress stays so after its time", async () => {
+  const past = new Date(Date.now() - minutesMs(60));
+  await setClock(platform, past);
+  const order = await createOrder(platform, parties.merchant, { expiresAt: secondsFrom(past, 60) });
+  accepted(await platform.core.submitPaymentMessage(paymentRequest(platform, parties, order)));
+  await setClock(platform, new Date());
+  expect(accepted(await platform.core.getOrder(order.guid)).order.status).toBe("in_progress");
+});
+
+test("createOrder: how far ahead an order may expire is the deployment's choice, to the second", async () => {
+  const short = await openPlatform({ maxOrderLifeDays: 2 });
+  const { merchant } = await registerParties(short);
+  const ahead = (seconds: number) => orderRequest(short, merchant, { expiresAt: secondsFrom(new Date(), seconds) });
+  const twoDaysS = 2 * 24 * 60 * 60;
+  expect(reasonOf(await short.core.createOrder(ahead(twoDaysS - 5)))).toBe("accepted");
+  expect(await short.core.createOrder(ahead(twoDaysS + 5))).toEqual({
+    refused: "INVALID_EXPIRY",
+    message: "exp is more than 2 days ahead",
+    field: "exp",
+  });
+  await short.close();
+});
 
 test("expireOrders: an order is canceled once, with exactly one Expiration callback, whoever looks", async () => {
   const order = await overdueOrder();

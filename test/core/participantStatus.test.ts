@@ -23,6 +23,7 @@ import {
   type GivenKey,
   iban,
   merchantRegistration,
+  modulus,
   openPlatform,
   operator,
   type Parties,
@@ -46,7 +47,7 @@ beforeAll(async () => {
     // Real keys stay what they are; the others only have a name.
     publicKey: async (jwk) => {
       const { kid, n, x } = jwk as GivenKey & { x?: string };
-      return x === undefined ? { kty: "RSA", alg: "RS256", kid, n: n ?? `n of ${kid}` } : (jwk as PublicJwk);
+      return x === undefined ? { kty: "RSA", alg: "RS256", kid, n: modulus(n ?? `n of ${kid}`) } : (jwk as PublicJwk);
     },
   });
 });
@@ -453,7 +454,6 @@ describe("callbacks to a receiver that is suspended", () => {
       signer: { issuer: publicUrl, key: {} },
       publicUrl: () => publicUrl,
       newGuid: platform.context.newGuid,
-      random: () => 0,
       log: { debug() {}, info() {}, warn() {}, error() {} },
       observer: { attempted: (_kind: CallbackKind, outcome: string) => outcomes.push(outcome), parked() {} },
       tracing: noTracing,
@@ -532,6 +532,16 @@ describe("callbacks to a receiver that is suspended", () => {
       },
     ],
     [
+      "pay_in_merchant_reject",
+      "merchant",
+      "review",
+      async (parties) => {
+        const guid = await pay(platform, parties);
+        await deliver(platform, guid, "pay_in_bank", "refused");
+        return (await callbackOf(platform, guid, "pay_in_merchant_reject")).guid;
+      },
+    ],
+    [
       "expiration",
       "merchant",
       "review",
@@ -603,9 +613,9 @@ describe("callbacks to a receiver that is suspended", () => {
     expect(
       (await callbacksOf(platform, guid))
         .map((callback) => callback.kind)
-        .slice(-2)
+        .slice(-3)
         .sort(),
-    ).toEqual(["pay_in_bank_reject", "pay_out"]);
+    ).toEqual(["pay_in_bank_reject", "pay_in_merchant_reject", "pay_out"]);
   });
 
   test("whoever is resumed gets what is replayed, with its full share of slots", async () => {

@@ -3,6 +3,7 @@ import { createCore } from "../../src/core/core.ts";
 import { selectBanksWithKid } from "../../src/core/participantRows.ts";
 import type { Registration } from "../../src/core/participants.ts";
 import { jwksOf, type KeyUse, type Participant } from "../../src/domain/participant.ts";
+import { refusedTexts, takenTexts } from "../support/texts.ts";
 import {
   accepted,
   bankRegistration,
@@ -104,10 +105,47 @@ describe("registerParticipant", () => {
     ["a bank code of five digits", { bic: "12345", iban: "UA213223130000026007233566001" }, "INVALID_REQUEST", "bic"],
     ["no role", { roles: [] }, "INVALID_REQUEST", "roles"],
     ["no name", { name: "" }, "INVALID_REQUEST", "name"],
+    ...refusedTexts.map(([what, name]): [string, Partial<Registration>, string, string] => [
+      `a name with ${what}`,
+      { name },
+      "INVALID_REQUEST",
+      "name",
+    ]),
+    ["a name of 141 characters", { name: "💳".repeat(141) }, "INVALID_REQUEST", "name"],
+    ["a tax code of two lines", { taxCode: "12\u2028" }, "INVALID_REQUEST", "tax_code"],
+    [
+      "a redirect to another host than it seems",
+      { redirectUrl: "https://a:b@c.example/" },
+      "INVALID_REQUEST",
+      "redirect_url",
+    ],
     ["a wrong account", { iban: "UA000000000000000000000000001" }, "INVALID_REQUEST", "iban"],
     ["a guid that is none", { guid: "bank" }, "INVALID_REQUEST", "guid"],
     ["a fee above the amount", { feeBasisPoints: 10_001 }, "INVALID_REQUEST", "fee_basis_points"],
   ];
+
+  test.each(takenTexts)("a name may have %s", async (_, name) => {
+    expect(accepted(await register(bankRegistration({ name }))).name).toBe(name);
+  });
+
+  test("a name counts characters, not their halves; an account may have letters", async () => {
+    const wish = { name: "💳".repeat(140), iban: "UA45305299ABCDEFGHIJKLMNOPQRS" };
+    expect(accepted(await register(bankRegistration(wish)))).toMatchObject(wish);
+  });
+
+  test("what was registered before there was a rule can be changed in everything else", async () => {
+    const { guid } = accepted(await register(bankRegistration()));
+    await platform.rows(
+      "update participant set name = $2, redirect_url = 'https://a:b@c.example/' where guid = $1",
+      guid,
+      "two\u2028lines",
+    );
+    const changed = accepted(await platform.core.updateParticipant(operator, guid, { email: "new@bank.example" }));
+    expect(changed).toMatchObject({ name: "two\u2028lines", email: "new@bank.example" });
+    expect(await platform.core.updateParticipant(operator, guid, { name: "other\u2028lines" })).toMatchObject({
+      field: "name",
+    });
+  });
 
   test.each(refusals)("%s is refused", async (_, changes, refused, field) => {
     expect(await register(bankRegistration(changes))).toMatchObject({ refused, field });

@@ -428,7 +428,7 @@ describe("submitPaymentMessage: concurrency", () => {
       paymentRequest(platform, parties, first),
       paymentRequest(platform, parties, second, { amountMinor: -1 }),
       // PostgreSQL itself refuses this one, so the whole group fails first.
-      paymentRequest(platform, parties, third, { purpose: "with a \u0000 inside" }),
+      paymentRequest(platform, parties, third, { jws: "with a \u0000 inside" }),
       paymentRequest(platform, parties, fourth),
       paymentRequest(platform, parties, fourth),
     ];

@@ -50,6 +50,16 @@ export function unsigned(claims: object): string {
   const parts = [{ alg: "none", kid: "platform" }, claims].map((part) => Buffer.from(JSON.stringify(part)));
   return `${parts.map((part) => part.toString("base64url")).join(".")}.`;
 }
+const modulusBytes = 256;
+
+/** A number of 2 048 bits that is called so; of a number that is as long or longer, itself again. */
+export const modulus = (name: string) =>
+  Buffer.from(name, "base64url").length >= modulusBytes
+    ? name
+    : Buffer.from(name.padEnd(modulusBytes, ".")).toString("base64url");
+
+/** As long as what is encrypted for such a key. */
+export const encryptedKey = Buffer.alloc(modulusBytes, "key").toString("base64");
 
 /** Connections of one process of the platform. */
 export const poolSize = 6;
@@ -67,6 +77,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
       db,
       newGuid: () => uuidV7(),
       supportedCurrencies: ["UAH", "EUR"],
+      maxOrderLifeDays: 366,
       retryPolicy: defaultRetryPolicy,
       republishAfterMs: 60_000,
       onCallbacksDue: (callbacks) => due.push(...callbacks),
@@ -81,7 +92,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
         if (weak) return { problem: "has fewer than 2048 bits" };
         if (!isKeyId(kid)) return { problem: "has no good kid" };
         const isFor = use === "enc" ? { use } : {};
-        return { kty: kty ?? "RSA", alg: alg ?? "RS256", kid, n: n ?? `n of ${kid}`, ...isFor };
+        return { kty: kty ?? "RSA", alg: alg ?? "RS256", kid, n: modulus(n ?? `n of ${kid}`), ...isFor };
       },
       ping: async () => ({ outcome: "accepted", durationMs: 1, httpStatus: 200, body: "" }),
       fetchJwks: async () => [
@@ -297,7 +308,7 @@ export function paymentRequest(
     pmType: "trade",
     senderAccountType: "limit-related",
     nonce: "AAAAAAAAAAAAAAAA",
-    encryptedKey: "a2V5",
+    encryptedKey,
     encryptionKid: undefined,
     jws: "payment.jws.text",
     ...changes,
@@ -379,7 +390,7 @@ export async function record(
   const { guid: callbackGuid, kind, series, attempt, refusals } = claimed;
   const paymentMessageGuid = claimed.paymentMessage?.guid ?? null;
   const told = { callbackGuid, kind, series, attempt, refusals, paymentMessageGuid, outcome, retryAfterMs };
-  return accepted(await core.recordAttempt({ ...told, durationMs: 5, random: 0 }));
+  return accepted(await core.recordAttempt({ ...told, durationMs: 5 }));
 }
 
 /** One whole attempt: claim it, and record what came of it. */

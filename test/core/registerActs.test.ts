@@ -510,7 +510,6 @@ test("a Gross_Settlement callback that was taken is an act of its register", asy
     outcome: "accepted",
     httpStatus: 200,
     durationMs: 5,
-    random: 0,
   } as never);
   expect((await acts()).map(({ kind, actor }) => [kind, actor])).toEqual([
     ["made", "platform"],

@@ -76,6 +76,18 @@ describe("replayCallback", () => {
     },
   );
 
+  test("attempts of before that a body had spoilt stay readable", async () => {
+    const { guid } = await inReview("pay_out");
+    for (const outcome of ["body_timeout", "oversized"]) {
+      await platform.rows("update callback set last_outcome = $2 where guid = $1", guid, outcome);
+      await platform.rows("update callback_attempt set outcome = $2 where callback_guid = $1", guid, outcome);
+      expect(accepted(await platform.core.getCallback(guid))).toMatchObject({
+        callback: { lastOutcome: outcome },
+        attempts: [{ outcome }, { outcome }],
+      });
+    }
+  });
+
   test("nor is a Pay-in replayed that an earlier version replayed into review", async () => {
     const messageGuid = await pay(platform, parties);
     await deliver(platform, messageGuid, "pay_in_bank", "refused");

@@ -8,10 +8,18 @@ const documentedSamples = [
   "UA623808162831885412078690000",
 ];
 
-const anyAccount = fc.stringMatching(/^[0-9]{25}$/);
+/** Of the registry's form UA2!n6!n19!c, with check digits that another program computed. */
+const withLetters = ["UA45305299ABCDEFGHIJKLMNOPQRS", "UA213808160000000026007Z33566"];
+
+const anyAccount = fc.stringMatching(/^[0-9]{6}[0-9A-Z]{19}$/);
 
 test.each(documentedSamples)("ibanProblem: the documented sample %s is right", (iban) => {
   expect(ibanProblem(iban)).toBeUndefined();
+});
+
+test.each(withLetters)("ibanProblem: %s, which has letters, is right", (iban) => {
+  expect(ibanProblem(iban)).toBeUndefined();
+  expect(ibanProblem(iban.toLowerCase())).toBe("WRONG_SHAPE");
 });
 
 test.each([
@@ -22,7 +30,11 @@ test.each([
   ["ua761372924114433543273694797", "WRONG_SHAPE"],
   ["UA76 1372924114433543273694797", "WRONG_SHAPE"],
   ["DE761372924114433543273694797", "WRONG_SHAPE"],
-  ["UA76137292411443354327369479A", "WRONG_SHAPE"],
+  ["UA76137292411443354327369479A", "WRONG_CHECK_DIGITS"],
+  ["UA76137292411443354327369479a", "WRONG_SHAPE"],
+  ["UA76137292411443354327369479\u0661", "WRONG_SHAPE"],
+  ["UA7613729A4114433543273694797", "WRONG_SHAPE"],
+  ["UAA61372924114433543273694797", "WRONG_SHAPE"],
   ["UA761372924114433543273694797\n", "WRONG_SHAPE"],
   [null, "WRONG_SHAPE"],
   [761372924114433, "WRONG_SHAPE"],
@@ -48,6 +60,7 @@ test("ibanProblem: computed check digits pass and each account has exactly one s
 test("ibanProblem: any single wrong digit is found", () => {
   fc.assert(
     fc.property(anyAccount, fc.nat({ max: 24 }), fc.integer({ min: 1, max: 9 }), (account, place, shift) => {
+      fc.pre(/[0-9]/.test(account.charAt(place)));
       const wrong = String((Number(account[place]) + shift) % 10);
       const changed = `${account.slice(0, place)}${wrong}${account.slice(place + 1)}`;
       expect(ibanProblem(`UA${ibanCheckDigits(account)}${changed}`)).toBe("WRONG_CHECK_DIGITS");

@@ -57,6 +57,7 @@ const statusWhenSent: Partial<Record<CallbackKind, RegExp>> = {
   pay_out: /success|reject/,
   credit: /success/,
   pay_in_bank_reject: /reject/,
+  pay_in_merchant_reject: /reject/,
 };
 
 describe("the core under chaos", () => {
@@ -66,7 +67,7 @@ describe("the core under chaos", () => {
 
   beforeAll(async () => {
     platform = await openPlatform({
-      retryPolicy: { ...defaultRetryPolicy, waitsMs: [0], jitterRatio: 0 },
+      retryPolicy: { ...defaultRetryPolicy, waitsMs: [0] },
       republishAfterMs: 0,
     });
     parties = await registerParties(platform);

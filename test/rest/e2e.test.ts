@@ -125,6 +125,7 @@ describe("orders", () => {
       bic: recipient.bic,
       fri,
       public_key: expect.objectContaining({ kid: recipient.key.kid }),
+      status: "Created",
     });
     expect(await json(await read("order_id"))).toEqual(body);
     const unknown = await initiator.client().getOrderForBank(randomUUID());

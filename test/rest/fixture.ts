@@ -12,6 +12,7 @@ import { ErrorDetailSchema, type ErrorReason } from "../../gen/dcm/v1/error_pb.t
 import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
 import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import { exampleKeys } from "../../gen/rest/exampleKeys.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import type { OrderWithParties } from "../../src/core/orders.ts";
 import type { Order } from "../../src/domain/order.ts";
@@ -104,14 +105,9 @@ export function participants(keys: Keys): [bank: Participant, secondBank: Partic
   ];
 }
 
-/** The key of the documents' samples, with a private member that must never be shown. */
+/** The recipient bank's key of the contract's examples, with a private member that must never be shown. */
 export const exampleKey: PublicJwk = {
-  alg: "RS256",
-  e: "AQAB",
-  n: "iwdsLwz7LyT4i9MJVfHbuLESFqFN5ezuXMweum25ATblKxSupdc8kaVSC85n3YIocq",
-  kid: "9A21DD62-DA56-402D-87A5-4714B113DAD4",
-  kty: "RSA",
-  use: "sig",
+  ...exampleKeys.recipient,
   d: "private",
 };
 
@@ -223,7 +219,8 @@ export async function access(key: KeyPair, at = NOW): Promise<Record<string, str
 export async function ask(rest: Rest, path: string, init: RequestInit = {}) {
   const response = await fetch(rest.url + path, { redirect: "manual", ...init });
   const text = await response.text();
-  const isJson = response.headers.get("content-type")?.startsWith("application/json") ?? false;
+  // The answer to HEAD has the type and no text.
+  const isJson = text !== "" && response.headers.get("content-type")?.startsWith("application/json");
   return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined };
 }
 

@@ -135,11 +135,9 @@ describe("a NUL character, which the database cannot keep", () => {
     ["PaymentMessageClaims", "purpose", "INVALID_PURPOSE"],
     ["PaymentMessageClaims", "debtor.debtor_name", "INVALID_DEBTOR_NAME"],
     ["PaymentMessageClaims", "jti", "INVALID_REQUEST"],
-    ["PaymentMessageClaims", "novelty", "INVALID_REQUEST"],
     ["OrderClaims", "prp", "INVALID_PURPOSE"],
     ["OrderClaims", "ref", "INVALID_REQUEST"],
     ["OrderClaims", "fri.frn", "INVALID_REQUEST"],
-    ["OrderClaims", "novelty", "INVALID_REQUEST"],
   ] as const)("in the %s is refused by the name of its claim: %s as %s", async (name, field, code) => {
     const { status, json } = await signed[name](withMember(exampleClaims(name), field, "a\u0000b"));
     expect([status, json.code, json.field]).toEqual([400, code, field]);
@@ -190,7 +188,8 @@ test("a refusal is heard from a core elsewhere, however long the name is that it
   const apart = await startRest(keys, {}, { clients: createClients(transport) });
   onTestFinished(() => apart.stop());
   const name = "Я".repeat(10_000);
-  const jwt = await signText(JSON.stringify({ ...exampleClaims("OrderClaims"), [name]: "\u0000" }), keys.merchant);
+  const claims = JSON.stringify({ ...exampleClaims("OrderClaims"), [name]: 1 });
+  const jwt = await signText(claims.replace(/}$/, `,"${name}":2}`), keys.merchant);
   const { status, json } = await ask(apart, ORDERS, postJson({ jwt }));
   expect([status, json.code]).toEqual([400, "INVALID_REQUEST"]);
   expect(name).toContain(json.field);

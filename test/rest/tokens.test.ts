@@ -163,6 +163,7 @@ const guidOf: Record<string, string> = { register_id: "1012231", counterparty_gu
 const bodies: { [operation: string]: object } = {
   submitPaymentMessage: { jwt: "a.b.c" },
   submitPaymentMessageAlias: { jwt: "a.b.c" },
+  submitPaymentMessageHyphenAlias: { jwt: "a.b.c" },
   addKey: { jwt: "a.b.c" },
   payGrossSettlement: exampleClaims("GrossSettlementPaymentClaims"),
   confirmGrossSettlement: exampleClaims("GrossSettlementConfirmationClaims"),

@@ -161,9 +161,11 @@ describe("orders", () => {
   test("createOrder: custom=true adds the order's details signed by the platform", async () => {
     const jwt = await signJws(claims(), keys.merchant);
     const { json } = await ask(rest, `/api/v1/merchants/order?custom=true`, postJson({ jwt }));
-    const { public_key: _notPartOfALink, ...details } = documented("/api/v1/merchants/order/nbu/json") as object & {
-      public_key: unknown;
-    };
+    const {
+      public_key: _key,
+      status: _stale,
+      ...details
+    } = documented("/api/v1/merchants/order/nbu/json") as Record<string, unknown>;
     expect(JSON.parse(json.jwt)).toEqual({ ...details, iat: Math.floor(NOW.getTime() / 1000) });
   });
 
@@ -243,18 +245,21 @@ describe("payment messages", () => {
       msgCreationTime: "14:30:12",
       pmType: "trade",
       senderAccountType: "limit-related",
-      nonce: "A1B2C3D4E5F6G7H8",
+      nonce: (exampleClaims("PaymentMessageClaims").encryption as { nonce: string }).nonce,
       encryptedKey: (claims.encryption as Record<string, string>).encrypted_key,
       jws: jwt,
     });
   });
 
-  test("submitPaymentMessageAlias: the caller is found by the kid of its token", async () => {
-    const jwt = await signJws(exampleClaims("PaymentMessageClaims"), keys.secondBank);
-    const answer = await ask(rest, "/api/v1/payment_message", postJson({ jwt }, await access(keys.secondBank)));
-    expect(answer.status).toBe(201);
-    expect(seen.submitted?.callerGuid).toBe(SECOND_BANK_GUID);
-  });
+  test.each(["/api/v1/payment_message", "/api/v1/payment-message"])(
+    "%s: the caller is found by the kid of its token",
+    async (path) => {
+      const jwt = await signJws(exampleClaims("PaymentMessageClaims"), keys.secondBank);
+      const answer = await ask(rest, path, postJson({ jwt }, await access(keys.secondBank)));
+      expect(answer.status).toBe(201);
+      expect(seen.submitted?.callerGuid).toBe(SECOND_BANK_GUID);
+    },
+  );
 
   test("GET payment message: readable when the key that it was encrypted for is forgotten", async () => {
     messageChange = { creditorAgentJwk: null };

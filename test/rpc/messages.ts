@@ -129,7 +129,7 @@ export function paymentClaims({ bank, merchant }: Sides, orderId: string, change
     msg_creation_time: "12:30:00",
     pm_type: "trade",
     sender_account_type: "limit-related",
-    encryption: { nonce: "AAAAAAAAAAAAAAAA", encrypted_key: "E".repeat(344) },
+    encryption: { nonce: "AAAAAAAAAAAAAAAA", encrypted_key: Buffer.alloc(256, "key").toString("base64") },
     ...changes,
   };
 }

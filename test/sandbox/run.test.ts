@@ -112,6 +112,7 @@ describe("ledger", () => {
     const ledger = openLedger(SCENARIOS.happy.deliveries);
     ledger.record("merchant", call({ answered: 422 }));
     ledger.record("merchant", call({ answered: "hang" }));
+    ledger.record("merchant", call({ status: "reject", answered: 500 }));
     ledger.record("initiator", call({ kind: "gross-settlement" }));
     expect(ledger.counts).toEqual({ delivered: 0, repeated: 0, merchantCalls: 2, problems: 0 });
   });

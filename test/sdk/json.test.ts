@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { memberNamedTwice } from "../../src/sdk/json.ts";
 
-test.each<[string, string, string | undefined]>([
+test.each<[what: string, text: string, member: string | undefined]>([
   ["nothing twice", '{"a":1,"b":{"a":2}}', undefined],
   ["the same in other spacing", '{ "a" : 1 , "b" : [ {"a":1}, {"a":2} ] }', undefined],
   ["a name beside itself", '{"a":1,"a":1}', "a"],
@@ -12,7 +12,8 @@ test.each<[string, string, string | undefined]>([
   ["after such texts", '{"a":"\\\\\\":","b":1, "a":2}', "a"],
   ["the name of a prototype", '{"__proto__":1,"__proto__":2}', "__proto__"],
   ["an empty name", '{"":1,"":2}', ""],
+  ["deeper than the stack", `{"b":${"[".repeat(30_000)}${"]".repeat(30_000)},"b":1}`, "b"],
   ["a long way in", `${'{"a":'.repeat(500)}{"b":1,"b":2}${"}".repeat(500)}`, `${"a.".repeat(500)}b`],
-])("%s: %s", (_what, text, member) => {
+])("%s", (_what, text, member) => {
   expect(memberNamedTwice(text, JSON.parse(text))).toBe(member);
 });

@@ -74,6 +74,14 @@ const rules: readonly Rule[] = [
         )) <> ${has("pay_in_bank_reject")}`,
   },
   {
+    rule: "the merchant is told of a reject exactly when its own refusal was not the reason",
+    broken: `
+      select m.guid, m.status from payment_message m
+      where (m.status = 'reject' and not exists (
+          select from callback k where k.payment_message_guid = m.guid and k.kind = 'pay_in_merchant' and k.last_outcome = 'refused'
+        )) <> ${has("pay_in_merchant_reject")}`,
+  },
+  {
     rule: "an order that nobody paid, and that its merchant did not cancel, is canceled exactly when its Expiration exists",
     broken: `
       select o.guid, o.status from payment_order o

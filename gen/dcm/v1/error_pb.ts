@@ -97,21 +97,22 @@ export const ErrorReason = {
   INVALID_NONCE: 3,
 
   /**
-   * The encrypted key is missing or is not base64.
+   * The encrypted key is missing, is not base64, or is not as long as the recipient bank's key; or the key that it names is not
+   * that bank's.
    *
    * @generated from enum value: ERROR_REASON_INVALID_ENCRYPTED_KEY = 4;
    */
   INVALID_ENCRYPTED_KEY: 4,
 
   /**
-   * The encrypted debtor name is missing or too long.
+   * The encrypted debtor name is missing, too long or not base64 ciphertext.
    *
    * @generated from enum value: ERROR_REASON_INVALID_DEBTOR_NAME = 5;
    */
   INVALID_DEBTOR_NAME: 5,
 
   /**
-   * The encrypted debtor tax number is missing or too long.
+   * The encrypted debtor tax number is missing, too long or not base64 ciphertext.
    *
    * @generated from enum value: ERROR_REASON_INVALID_DEBTOR_ID = 6;
    */
@@ -125,14 +126,14 @@ export const ErrorReason = {
   INVALID_DEBTOR_PHONE: 7,
 
   /**
-   * The encrypted creditor tax number is missing or too long.
+   * The encrypted creditor tax number is missing, too long or not base64 ciphertext.
    *
    * @generated from enum value: ERROR_REASON_INVALID_CREDITOR_ID = 8;
    */
   INVALID_CREDITOR_ID: 8,
 
   /**
-   * The encrypted creditor name is missing or too long.
+   * The encrypted creditor name is missing, too long or not base64 ciphertext.
    *
    * @generated from enum value: ERROR_REASON_INVALID_CREDITOR_NAME = 9;
    */
@@ -181,14 +182,14 @@ export const ErrorReason = {
   EXTERNAL_ID_IS_ALREADY_TAKEN: 15,
 
   /**
-   * The order has expired or was canceled.
+   * The order has expired or was canceled, or its expiry had passed when it was to be created.
    *
    * @generated from enum value: ERROR_REASON_ORDER_IS_EXPIRED = 16;
    */
   ORDER_IS_EXPIRED: 16,
 
   /**
-   * The payment identifier of the debtor agent is missing or too long.
+   * The payment identifier of the debtor agent is missing, too long, or has a control character or no visible one.
    *
    * @generated from enum value: ERROR_REASON_INVALID_EXTERNAL_ID = 17;
    */
@@ -202,7 +203,7 @@ export const ErrorReason = {
   INVALID_AMOUNT: 18,
 
   /**
-   * The purpose is missing or too long.
+   * The purpose is missing, too long, or has a control character or no visible one.
    *
    * @generated from enum value: ERROR_REASON_INVALID_PURPOSE = 19;
    */
@@ -272,7 +273,7 @@ export const ErrorReason = {
   JTI_IS_ALREADY_TAKEN: 28,
 
   /**
-   * The expiry is in the past, too far ahead, or in milliseconds.
+   * The order's expiry is too far ahead, or not in seconds; one that has passed is ORDER_IS_EXPIRED.
    *
    * @generated from enum value: ERROR_REASON_INVALID_EXPIRY = 29;
    */

@@ -137,7 +137,7 @@ export type Order = Message<"dcm.v1.Order"> & {
   expiresAt?: Timestamp | undefined;
 
   /**
-   * Where the order stands.
+   * Where the order stands; from its expiry on an order that nobody has begun to pay is canceled, by the platform's clock.
    *
    * @generated from field: dcm.v1.OrderStatus status = 10;
    */

@@ -36,7 +36,7 @@ export type SubmitPaymentMessageRequest = Message<"dcm.v1.SubmitPaymentMessageRe
 
   /**
    * The body of the bank's request, byte by byte: an access token with the claim `body_sha256` must bind it, and it must hold the
-   * JWS as its member `jwt`. Without that claim it may be left out.
+   * JWS as its member `jwt`, or be the JWS itself, with nothing but white space around it. Without that claim it may be left out.
    *
    * @generated from field: bytes body = 18;
    */

@@ -9,12 +9,12 @@ type Checked<Name extends ClaimsName> = (typeof claimsTable)[Name]["validate"] e
  * contract does not know may have any name, so claims are never told from a refusal by their members.
  */
 export function validClaims<Name extends ClaimsName>(name: Name, value: unknown): { claims: Checked<Name> } | Refusal {
-  const { validate, codes } = claimsTable[name];
+  const { validate, codes, texts } = claimsTable[name];
   if (!validate(value)) {
     const { code, text, field } = contractProblem(validate.errors?.[0], codes);
     return refuse(code as RefusalReason, text, field === undefined ? {} : { field });
   }
-  const unstorable = unstorableText(value);
+  const unstorable = unstorableText(value, texts);
   if (unstorable === undefined) return { claims: value as Checked<Name> };
   const { field, problem } = unstorable;
   return refuse(codeOfField(field, codes) as RefusalReason, `${field} ${problem}`, { field });
@@ -22,22 +22,21 @@ export function validClaims<Name extends ClaimsName>(name: Name, value: unknown)
 
 /**
  * The first field whose text PostgreSQL cannot store: half of a surrogate pair, whose replacing would make two different texts
- * equal, or a NUL. A list instead of recursion, because a token may be nested deeper than the stack.
+ * equal, or a NUL. Only fields that the contract knows are stored as texts: whatever else a token has is ignored.
  */
-function unstorableText(value: unknown): { field: string; problem: string } | undefined {
-  const open: [path: string, part: unknown][] = [["", value]];
-  for (let next = open.pop(); next; next = open.pop()) {
-    const [field, part] = next;
-    if (typeof part === "string") {
-      if (!part.isWellFormed()) return { field, problem: "is not well-formed Unicode" };
-      if (part.includes("\0")) return { field, problem: "has a NUL character" };
-    }
-    if (typeof part !== "object" || part === null) continue;
-    for (const [name, inner] of Object.entries(part)) {
-      // Only fields of the contract go further, and those lie at most three deep.
-      const depth = field.split(".").length;
-      if (depth <= 3) open.push([field === "" ? name : `${field}.${name}`, inner]);
-    }
+function unstorableText(value: unknown, texts: readonly string[]): { field: string; problem: string } | undefined {
+  for (const pointer of texts) {
+    const path = pointer.slice(1).split("/");
+    const text = path.reduce<unknown>((part, name) => memberOf(part, name), value);
+    if (typeof text !== "string") continue;
+    const field = path.join(".");
+    if (!text.isWellFormed()) return { field, problem: "is not well-formed Unicode" };
+    if (text.includes("\0")) return { field, problem: "has a NUL character" };
   }
   return undefined;
+}
+
+function memberOf(part: unknown, name: string): unknown {
+  const isObject = typeof part === "object" && part !== null && Object.hasOwn(part, name);
+  return isObject ? (part as Record<string, unknown>)[name] : undefined;
 }

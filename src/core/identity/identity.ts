@@ -3,6 +3,7 @@ import { isRefusal, type Refusal, refuse } from "../../domain/errors.ts";
 import type { OrderCancellation, OrderRequest } from "../../domain/order.ts";
 import type { PaymentMessageRequest } from "../../domain/paymentMessage.ts";
 import { isOfKind } from "../../sdk/access.ts";
+import { memberNamedTwice } from "../../sdk/json.ts";
 import type { Claims } from "../../sdk/jws.ts";
 import type { CoreContext } from "../context.ts";
 import type { KeyWish } from "../participantKeys.ts";
@@ -164,6 +165,7 @@ export const bankStatement = (actor: BankActor, registerId: string, jws = actor.
 
 /** A token that binds a body binds what is processed, so that must come from this body. */
 function outsideOf(body: Uint8Array, jws: string): Refusal | undefined {
+  if (bareIn(body) === jws) return undefined;
   const said = objectIn(body);
   if (isRefusal(said)) return said;
   return said.claims.jwt === jws
@@ -173,11 +175,26 @@ function outsideOf(body: Uint8Array, jws: string): Refusal | undefined {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
+/** The token that is the whole of a body, but for the white space around it. */
+function bareIn(body: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(body).trim();
+  } catch {
+    return undefined;
+  }
+}
+
 /** The object in a body. What is no UTF-8 would be repaired by a lenient reader, and different texts become one. */
 function objectIn(body: Uint8Array): { claims: Claims } | Refusal {
   try {
-    const parsed: unknown = JSON.parse(utf8.decode(body));
-    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return { claims: parsed as Claims };
+    const text = utf8.decode(body);
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) {
+      // As of a token: what is kept must mean the same to every reader of it.
+      const field = memberNamedTwice(text, parsed);
+      if (field !== undefined) return refuse("INVALID_REQUEST", `${field} is named twice`, { field });
+      return { claims: parsed as Claims };
+    }
   } catch {
     // Said below.
   }

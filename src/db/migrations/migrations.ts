@@ -11,9 +11,11 @@ import { Migration20261127000005 } from "./Migration20261127000005.ts";
 import { Migration20261127000006 } from "./Migration20261127000006.ts";
 import { Migration20261127000007 } from "./Migration20261127000007.ts";
 import { Migration20261127000008 } from "./Migration20261127000008.ts";
+import { Migration20261128000002 } from "./Migration20261128000002.ts";
 import { Migration20261128000003 } from "./Migration20261128000003.ts";
 import { Migration20261128000004 } from "./Migration20261128000004.ts";
 import { Migration20261128000005 } from "./Migration20261128000005.ts";
+import { Migration20261128000020 } from "./Migration20261128000020.ts";
 
 /**
  * Every migration, oldest first. They are only ever added: one that was released may have run somewhere, and what is
@@ -33,9 +35,11 @@ export const migrationsList = [
   Migration20261127000006,
   Migration20261127000007,
   Migration20261127000008,
+  Migration20261128000002,
   Migration20261128000003,
   Migration20261128000004,
   Migration20261128000005,
+  Migration20261128000020,
 ].map((migration) => ({
   name: migration.name,
   class: migration,

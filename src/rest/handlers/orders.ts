@@ -1,11 +1,10 @@
 import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import type { Handlers } from "../../../gen/rest/operations.ts";
 import { requestIdHeader } from "../../wire/metadata.ts";
-import { orderForBank } from "../../wire/order.ts";
 import { asBank, type RequestContext, rpcOptions } from "../context.ts";
-import { coreReason, RestRefusal } from "../errors.ts";
+import { asRefusal, RestRefusal } from "../errors.ts";
 import { notFoundPage, paymentPage, takesSigned } from "../pages/paymentPage.ts";
-import { orderLinks, orderStatus } from "../translate/order.ts";
+import { orderForBank, orderLinks, orderStatus } from "../translate/order.ts";
 
 type OrderHandlers = Pick<
   Handlers<RequestContext>,
@@ -37,7 +36,7 @@ export const orderHandlers: OrderHandlers = {
   async showPaymentPage({ query }, context) {
     const isMobile = query.mobile === undefined ? isPhone(context.headers) : query.mobile === 1;
     const banks = isMobile ? await context.initiators() : [];
-    const found = await findOrder({ orderId: query.id.toLowerCase(), signedDetails: banks.some(takesSigned) }, context);
+    const found = await findOrder({ id: query.id, signedDetails: banks.some(takesSigned) }, context);
     if (!found) return { status: 404, type: "text/html", body: notFoundPage() };
     const links = orderLinks(query.id.toLowerCase(), context.deps.publicUrl);
     const now = context.deps.clock();
@@ -47,8 +46,8 @@ export const orderHandlers: OrderHandlers = {
     return { status: 200, type: "text/html", headers, body };
   },
 
-  async getOrderStatus({ query }, { deps }) {
-    const found = await deps.clients.orders.getOrder({ orderId: query.id.toLowerCase() }, rpcOptions);
+  async getOrderStatus({ query }, context) {
+    const found = await readOrder({ id: query.id }, context, rpcOptions);
     return { status: 200, type: "application/json", body: orderStatus(found) };
   },
 
@@ -65,18 +64,16 @@ export const orderHandlers: OrderHandlers = {
   },
 
   async getOrderForBank({ query }, context) {
-    const id = query.id ?? query.order_id;
-    if (id === undefined) throw new RestRefusal("INVALID_REQUEST", { text: "id is missing", field: "id" });
-    const found = await context.deps.clients.orders.getOrder({ orderId: id.toLowerCase() }, asBank(context));
+    const found = await readOrder(onlyOrderId(query.id, query.order_id), context, asBank(context));
     return { status: 200, type: "application/json", body: orderForBank(found) };
   },
 };
 
-/** The order's token, wherever it stands. Of two it would not be clear which one the merchant means. */
-function onlyToken(inBody: string | undefined, inQuery: string | undefined): string {
-  const token = inBody ?? inQuery;
-  if (token === undefined) throw new RestRefusal("INVALID_REQUEST", { text: "jwt is missing", field: "jwt" });
-  if (inQuery !== undefined && inQuery !== token) {
+/** The order's token, wherever it stands; an empty one is none. Of two it would not be clear which one the merchant means. */
+function onlyToken(inBody = "", inQuery = ""): string {
+  const token = inBody || inQuery;
+  if (token === "") throw new RestRefusal("INVALID_REQUEST", { text: "jwt is missing", field: "jwt" });
+  if (inQuery !== "" && inQuery !== token) {
     throw new RestRefusal("INVALID_REQUEST", {
       text: "jwt is given twice, in the query and in the body",
       field: "jwt",
@@ -85,20 +82,44 @@ function onlyToken(inBody: string | undefined, inQuery: string | undefined): str
   return token;
 }
 
+/** The order's identifier under either of its names. */
+function onlyOrderId(id: string | undefined, orderId: string | undefined): WantedOrder {
+  const wanted = id ?? orderId;
+  if (wanted === undefined) throw new RestRefusal("INVALID_REQUEST", { text: "id is missing", field: "id" });
+  if (orderId !== undefined && orderId.toLowerCase() !== wanted.toLowerCase()) {
+    const text = "order_id is given beside id and names another order";
+    throw new RestRefusal("INVALID_REQUEST", { text, field: "order_id" });
+  }
+  return { id: wanted, parameter: id === undefined ? "order_id" : "id" };
+}
+
 /** What a browser says outright, or else what it calls itself: those of phones have "Mobi" in their names. */
 function isPhone(headers: RequestContext["headers"]): boolean {
   const said = headers["sec-ch-ua-mobile"];
   return said === "?1" || (said !== "?0" && /Mobi/i.test(headers["user-agent"] ?? ""));
 }
 
-async function findOrder(
-  wanted: { orderId: string; signedDetails: boolean },
+/** `parameter`: by which the caller has named it, where that is not `id`. */
+type WantedOrder = { id: string; parameter?: "id" | "order_id"; signedDetails?: boolean };
+
+/** Reads an order; a refusal calls the parameter as the caller does. */
+async function readOrder(
+  { id, parameter = "id", signedDetails = false }: WantedOrder,
   { deps }: RequestContext,
-): Promise<GetOrderResponse | undefined> {
+  options: typeof rpcOptions,
+): Promise<GetOrderResponse> {
   try {
-    return await deps.clients.orders.getOrder(wanted, rpcOptions);
+    return await deps.clients.orders.getOrder({ orderId: id.toLowerCase(), signedDetails }, options);
   } catch (error) {
-    if (coreReason(error) === "ORDER_NOT_FOUND") return undefined;
+    throw asRefusal(error, { order_id: parameter }) ?? error;
+  }
+}
+
+async function findOrder(wanted: WantedOrder, context: RequestContext): Promise<GetOrderResponse | undefined> {
+  try {
+    return await readOrder(wanted, context, rpcOptions);
+  } catch (error) {
+    if (error instanceof RestRefusal && error.code === "ORDER_NOT_FOUND") return undefined;
     throw error;
   }
 }

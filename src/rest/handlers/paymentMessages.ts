@@ -4,12 +4,17 @@ import { paymentMessageAnswer } from "../translate/paymentMessage.ts";
 
 type PaymentMessageHandlers = Pick<
   Handlers<RequestContext>,
-  "submitPaymentMessage" | "submitPaymentMessageAlias" | "getPaymentMessage" | "getPaymentMessageByOrder"
+  | "submitPaymentMessage"
+  | "submitPaymentMessageAlias"
+  | "submitPaymentMessageHyphenAlias"
+  | "getPaymentMessage"
+  | "getPaymentMessageByOrder"
 >;
 
 export const paymentMessageHandlers: PaymentMessageHandlers = {
   submitPaymentMessage: ({ body }, context) => submit(body.jwt, context),
   submitPaymentMessageAlias: ({ body }, context) => submit(body.jwt, context),
+  submitPaymentMessageHyphenAlias: ({ body }, context) => submit(body.jwt, context),
 
   async getPaymentMessage({ path }, context) {
     const guid = path.payment_message_guid.toLowerCase();

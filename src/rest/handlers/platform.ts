@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import type { Handlers } from "../../../gen/rest/operations.ts";
@@ -14,15 +15,16 @@ export function platformHandlers(openapiPath: string): PlatformHandlers {
   const yaml = readFileSync(openapiPath, "utf8");
   const document = parse(yaml) as OpenapiPage & Record<string, unknown>;
   const page = docsPage(document);
+  const headers = { yaml: revalidated(yaml), json: revalidated(JSON.stringify(document)), page: revalidated(page) };
   return {
     async getJwks(_input, { deps }) {
       const { jwks, maxAgeSeconds } = await deps.clients.platform.listSigningKeys({}, rpcOptions);
       const headers = { "Cache-Control": `public, max-age=${maxAgeSeconds}` };
       return { status: 200, type: "application/json", headers, body: { keys: jwks.map((jwk) => JSON.parse(jwk)) } };
     },
-    getOpenapiYaml: async () => ({ status: 200, type: "application/yaml", body: yaml }),
-    getOpenapiJson: async () => ({ status: 200, type: "application/json", body: document }),
-    getDocs: async () => ({ status: 200, type: "text/html", body: page }),
+    getOpenapiYaml: async () => ({ status: 200, type: "application/yaml", headers: headers.yaml, body: yaml }),
+    getOpenapiJson: async () => ({ status: 200, type: "application/json", headers: headers.json, body: document }),
+    getDocs: async () => ({ status: 200, type: "text/html", headers: headers.page, body: page }),
     getHealth: async () => ({ status: 200, type: "application/json", body: { status: "ok" } }),
 
     async getReadiness(_input, { deps }) {
@@ -38,3 +40,9 @@ export function platformHandlers(openapiPath: string): PlatformHandlers {
     },
   };
 }
+
+/** A copy may be kept, and is asked about before each use: the document changes with the program and at no other time. */
+const revalidated = (text: string) => ({
+  ETag: `"${createHash("sha256").update(text).digest("base64url")}"`,
+  "Cache-Control": "no-cache" as const,
+});

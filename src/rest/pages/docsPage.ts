@@ -4,6 +4,7 @@ type Described = { description?: string; $ref?: string };
 type Operation = Described & {
   operationId: string;
   summary?: string;
+  deprecated?: boolean;
   tags?: string[];
   parameters?: (Described & { name?: string; in?: string; required?: boolean })[];
   requestBody?: Described;
@@ -56,7 +57,7 @@ function operationSection(document: OpenapiPage, path: string, method: string, o
   ]);
   return [
     `<section id="${escaped(operation.operationId)}"><h3>${escaped(operation.summary ?? operation.operationId)}</h3>`,
-    `<p><code>${escaped(method.toUpperCase())} ${escaped(path)}</code></p>`,
+    `<p><code>${escaped(method.toUpperCase())} ${escaped(path)}</code>${operation.deprecated ? " (deprecated)" : ""}</p>`,
     prose(operation.description),
     table(["Parameter", "Where", "Meaning"], rows),
     body === undefined ? "" : prose(`**Body.** ${body}`),

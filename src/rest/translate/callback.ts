@@ -11,6 +11,7 @@ const kindText = {
   [CallbackKind.PAY_OUT]: "pay_out",
   [CallbackKind.CREDIT]: "credit",
   [CallbackKind.PAY_IN_BANK_REJECT]: "pay_in_bank_reject",
+  [CallbackKind.PAY_IN_MERCHANT_REJECT]: "pay_in_merchant_reject",
   [CallbackKind.EXPIRATION]: "expiration",
   [CallbackKind.GROSS_SETTLEMENT]: "gross_settlement",
 } as const satisfies { [kind: number]: MissedCallback["kind"] };

@@ -2,10 +2,13 @@ import { type Order, OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
 import type { CancelOrderResponse, GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import { operations } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
-import { amountNumber } from "../../wire/values.ts";
+import { reasons } from "../../../gen/rest/webhooks.ts";
+import { complete, orderDetails } from "../../wire/order.ts";
+import { amountNumber, publicJwk } from "../../wire/values.ts";
 import { enumText } from "./enumText.ts";
 
 type Schemas = components["schemas"];
+type RejectReason = Schemas["RejectReason"];
 
 export const NIL_GUID = "00000000-0000-0000-0000-000000000000";
 
@@ -19,7 +22,14 @@ const statusText = {
   [OrderStatus.IN_PROGRESS]: "In Progress",
   [OrderStatus.SUCCESS]: "Success",
   [OrderStatus.CANCELED]: "Canceled",
-} as const;
+} as const satisfies { [status: number]: Schemas["OrderState"] };
+
+/** An order as a bank reads it, before it debits a payer. */
+export function orderForBank(found: GetOrderResponse): Schemas["OrderForBank"] {
+  const key = publicJwk(found.encryptionJwk, { alg: true });
+  const status = enumText(statusText, complete(found).order.status);
+  return { ...orderDetails(found), ...(key ? { public_key: key } : {}), status };
+}
 
 export function orderStatus(found: GetOrderResponse | CancelOrderResponse): Schemas["OrderStatus"] {
   const { order, paymentMessage: message } = found;
@@ -43,10 +53,12 @@ export function orderStatus(found: GetOrderResponse | CancelOrderResponse): Sche
   };
 }
 
-function statusReason({ status, canceledByMerchant }: Order, messageReason: string | undefined): string {
-  if (status === OrderStatus.SUCCESS) return "Order is paid";
-  if (status !== OrderStatus.CANCELED) return "";
-  return canceledByMerchant ? "Order is canceled by the merchant" : (messageReason ?? "Order is expired");
+function statusReason(order: Order, messageReason: string | undefined): Schemas["OrderStatus"]["reason"] {
+  if (order.status === OrderStatus.SUCCESS) return reasons.OrderPaidReason;
+  if (order.status !== OrderStatus.CANCELED) return "";
+  if (order.canceledByMerchant) return reasons.OrderCanceledReason;
+  // The core stores those of the contract alone.
+  return (messageReason as RejectReason | undefined) ?? reasons.OrderExpiredReason;
 }
 
 function isSameMoney(order: Order, paid: Order["amount"]): boolean {

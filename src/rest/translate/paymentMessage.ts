@@ -64,7 +64,8 @@ export function paymentMessageAnswer(message: PaymentMessage): Schemas["PaymentM
     encryption: { nonce: encryption.nonce, encrypted_key: encryption.encryptedKey },
     public_key: key,
     status: enumText(statusText, message.status),
-    reason: message.reason,
+    // The core stores those of the contract alone.
+    reason: message.reason as Schemas["PaymentMessageWithStatus"]["reason"],
     guid: message.guid,
   };
 }

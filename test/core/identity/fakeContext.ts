@@ -68,6 +68,7 @@ export function fakeContext(
     db: fakeDatabase({ ...lookUps(parties), ...statements }),
     newGuid: () => randomUUID(),
     supportedCurrencies: ["UAH"],
+    maxOrderLifeDays: 366,
     retryPolicy: defaultRetryPolicy,
     republishAfterMs: 60_000,
     onCallbacksDue: () => {},
