@@ -41,7 +41,7 @@ export type AskedPage = {
 
 const mostRows = 500;
 
-/** `reader`: the bank that asks, where the list is its own; undefined for a service. */
+/** `reader`: the bank or merchant that asks, where the list is its own; undefined for a service. */
 export function askedPage<Schema extends DescMessage>(
   { schema, isKey, whenZero, most = mostRows, placeFields = [] }: List<Schema>,
   request: MessageShape<Schema> & PagedRequest,

@@ -158,7 +158,7 @@ test("claims that are named twice are refused by their name to whoever signed th
   expect([message.status, message.json.field]).toEqual([400, "amount"]);
 });
 
-const banksOnly = Object.entries(operations).filter(([, { needsAccess }]) => needsAccess);
+const withAccess = Object.entries(operations).filter(([, { needsAccess }]) => needsAccess);
 const guidOf: Record<string, string> = { register_id: "1012231", counterparty_guid: BANK_GUID };
 const bodies: { [operation: string]: object } = {
   submitPaymentMessage: { jwt: "a.b.c" },
@@ -171,9 +171,10 @@ const bodies: { [operation: string]: object } = {
 const queries: { [operation: string]: string } = {
   getOrderForBank: `?id=${ORDER_ID}`,
   listMissedCallbacks: "?since=2023-12-10T00:00:00Z",
+  listMerchantMissedCallbacks: "?since=2023-12-10T00:00:00Z",
 };
 
-test.each(banksOnly)("%s without a token is refused before the core is asked", async (id, { method, path }) => {
+test.each(withAccess)("%s without a token is refused before the core is asked", async (id, { method, path }) => {
   const asked = () => expect.fail("the core was asked");
   const own = await startRest(keys, {}, { clients: createClients({ unary: asked, stream: asked }) });
   onTestFinished(() => own.stop());
