@@ -829,11 +829,6 @@ export interface components {
          *       "jti": "0198c0de-0000-7000-8000-00000000c0de"
          *     }
          * @example {
-         *       "iss": "623e460b-9ffd-41df",
-         *       "iat": 1707105971,
-         *       "jti": "T12fa2214"
-         *     }
-         * @example {
          *       "iss": "https://api.admin.smaug.armenotech.dev",
          *       "aud": "623e460b-9ffd-41df",
          *       "iat": 1702203132,
@@ -841,6 +836,11 @@ export interface components {
          *       "jti": "f5401ac1-e6c8-436b-b311-991f57e0934b",
          *       "callback_kind": "expiration",
          *       "body_sha256": "j01ibqwc6zIKwa2yT8QWRQ-i3Dh1rMnkCnGk0gS3hvY"
+         *     }
+         * @example {
+         *       "iss": "623e460b-9ffd-41df",
+         *       "iat": 1707105971,
+         *       "jti": "T12fa2214"
          *     }
          */
         CxAuthorizationClaims: {

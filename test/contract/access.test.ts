@@ -261,7 +261,10 @@ describe("RPC methods", () => {
 
   async function merchantMetadata(): Promise<Record<string, string>> {
     const { uid, key } = platform.merchant;
-    return { "cx-authorization": await createAccessToken(key, new Date(), randomUUID(), { iss: uid }) };
+    return {
+      "cx-authorization": await createAccessToken(key, new Date(), randomUUID(), { iss: uid }),
+      "dcm-request-digest": Buffer.alloc(32).toString("base64url"),
+    };
   }
 
   async function metadataOf(caller: Caller): Promise<Record<string, string>> {

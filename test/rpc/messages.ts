@@ -160,6 +160,13 @@ export async function asBank(bank: Participant, shown: Shown = {}) {
   return { headers };
 }
 
+/** The same where the path of the request names the bank. */
+export const onItsPath = (bank: Participant, shown: Shown = {}) => asBank(bank, { counterparty: bank.guid, ...shown });
+
+/** The options of a call that is for a merchant. */
+export const asMerchant = (merchant: Participant, { claims, ...shown }: Shown = {}) =>
+  asBank(merchant, { ...shown, claims: { iss: merchant.uid, ...claims } });
+
 export async function newOrder({ orders }: CoreClients, merchant: Participant): Promise<string> {
   const { order } = await orders.createOrder(await signedOrder(merchant));
   return order?.id ?? "";
