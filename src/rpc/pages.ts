@@ -43,7 +43,7 @@ export type AskedPage = {
 /** The longest page of a REST operation, so that it asks once. */
 export const mostRows = Math.max(limits.registersPageMax, limits.callbacksPageMax);
 
-/** `reader`: the bank that asks, where the list is its own; undefined for a service. */
+/** `reader`: the bank or merchant that asks, where the list is its own; undefined for a service. */
 export function askedPage<Schema extends DescMessage>(
   { schema, isKey, whenZero, most = mostRows, placeFields = [] }: List<Schema>,
   request: MessageShape<Schema> & PagedRequest,

@@ -63,14 +63,14 @@ export function paymentMessageKey({ by }: GetPaymentMessageRequest): { guid: str
   return by.case === "orderId" ? { orderGuid: value } : { guid: value };
 }
 
-/** What a bank asks for is its own, whatever it says; a service asks for whom it says. */
+/** What a bank or merchant asks for is its own, whatever it says; a service asks for whom it says. */
 function ofReader(asked: string, reader: Participant | undefined, field: string): string | undefined {
   const wanted = optionalGuid(asked);
   if (reader === undefined || wanted === undefined || wanted === reader.guid) return reader?.guid ?? wanted;
   throw toConnectError(refuse("FORBIDDEN", `${field} is not the caller`, { field }));
 }
 
-/** `reader`: the bank that asks, which sees what was sent to it; undefined for a service. */
+/** `reader`: the bank or merchant that asks, which sees what was sent to it; undefined for a service. */
 export function callbackFilter(filter: PbCallbackFilter | undefined, reader?: Participant): CallbackFilter {
   const receiverGuid = ofReader(filter?.receiverGuid ?? "", reader, "filter.receiver_guid");
   if (filter === undefined) return { receiverGuid };
