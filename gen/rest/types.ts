@@ -2294,7 +2294,7 @@ export interface components {
                 "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
-        /** @description The order already has a payment message, or the token was already used; the first message's guid is answered when it is known. */
+        /** @description The order has a payment message already, or the bank has sent one with this `jti` or `payment_message_external_id`; its guid is answered. */
         PaymentMessageExists: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -2344,6 +2344,24 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
+                "application/json": components["schemas"]["ErrorAnswer"];
+            };
+        };
+        /** @description The token is malformed, or not signed by the merchant that it names; more is not told. */
+        NotSignedByMerchant: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "Access credentials are invalid",
+                 *       "code": "AUTHORIZATION_FAILED"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
@@ -2485,15 +2503,15 @@ export interface components {
                 /**
                  * @example {
                  *       "error": "INVALID_REQUEST",
-                 *       "description": "limit must be <= 500"
+                 *       "description": "limit must be at most 500"
                  *     }
                  */
                 "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
         /**
-         * @description The token is missing, stale, replayed, not signed by the party that it should be signed by, or not good for this body. The
-         *     code of a replayed token, and of one that is not good for the body, says so; of everything else nothing is told.
+         * @description The token is missing or malformed, or not signed by the party that it should be signed by: then nothing more is told. Of a
+         *     token with a good signature the code says what is wrong with it: whoever holds the key may know.
          */
         SettlementUnauthorized: {
             headers: {
@@ -3012,7 +3030,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
+            401: components["responses"]["NotSignedByMerchant"];
             403: components["responses"]["Suspended"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
@@ -3178,7 +3196,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            401: components["responses"]["Unauthorized"];
+            401: components["responses"]["NotSignedByMerchant"];
             403: components["responses"]["Suspended"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
@@ -3329,6 +3347,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Suspended"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
             417: components["responses"]["ExpectationFailed"];
@@ -3353,6 +3372,7 @@ export interface operations {
             200: components["responses"]["PaymentMessageFound"];
             400: components["responses"]["PaymentMessageNotFound"];
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Suspended"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
             417: components["responses"]["ExpectationFailed"];
@@ -3402,7 +3422,7 @@ export interface operations {
             201: components["responses"]["PaymentMessageAcceptedDeprecated"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            403: components["responses"]["Suspended"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
             409: components["responses"]["PaymentMessageExists"];
@@ -3427,7 +3447,7 @@ export interface operations {
             201: components["responses"]["PaymentMessageAcceptedDeprecated"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            403: components["responses"]["Suspended"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
             409: components["responses"]["PaymentMessageExists"];
