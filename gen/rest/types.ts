@@ -2300,6 +2300,8 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2319,6 +2321,8 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2341,6 +2345,8 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2383,6 +2389,8 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2401,6 +2409,8 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2419,6 +2429,8 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2460,6 +2472,8 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2479,6 +2493,8 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2885,6 +2901,16 @@ export interface components {
          * @example <https://dcm.example/docs#submitPaymentMessageAlias>; rel="deprecation"; type="text/html"
          */
         SuccessorLink: string;
+        /**
+         * @description Since when the operation is deprecated, in Unix seconds after an `@` (RFC 9745); only where it is.
+         * @example @1795737600
+         */
+        DeprecationIfAny: components["headers"]["Deprecation"]["schema"];
+        /**
+         * @description What the documentation says, and the operation that follows this one (RFC 8288); only where it is deprecated.
+         * @example <https://dcm.example/docs#submitPaymentMessageAlias>; rel="deprecation"; type="text/html"
+         */
+        SuccessorLinkIfAny: components["headers"]["SuccessorLink"]["schema"];
         /**
          * @description The request's identifier, new for each: with it the platform's staff finds what happened to the request.
          * @example 0b6f2a9d-5a41-4a0e-8c35-6f2f9f1f7e10
