@@ -20,8 +20,5 @@ export const errorTexts = {
 export const operationErrorTexts = {
   "getOrderForBank": {
     "ORDER_NOT_FOUND": "func GetMerchantsOrderNbuJSONHandler() failed. Error: failed to get order by ID: get order by guid err: order not found"
-  },
-  "getPaymentMessageByOrder": {
-    "ORDER_NOT_FOUND": "not found"
   }
 } as const;

@@ -2324,12 +2324,14 @@ export interface components {
                 "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
-        /** @description The order already has a payment message, or the token was already used; the first message's guid is answered when it is known. */
+        /** @description The order has a payment message already, or the bank has sent one with this `jti` or `payment_message_external_id`; its guid is answered. */
         PaymentMessageExists: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2349,6 +2351,8 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2371,9 +2375,29 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
+                "application/json": components["schemas"]["ErrorAnswer"];
+            };
+        };
+        /** @description The token is malformed, or not signed by the merchant that it names; more is not told. */
+        NotSignedByMerchant: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "Access credentials are invalid",
+                 *       "code": "AUTHORIZATION_FAILED"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ErrorAnswer"];
             };
         };
@@ -2395,6 +2419,8 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2413,6 +2439,8 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2431,6 +2459,8 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2472,6 +2502,8 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2491,6 +2523,8 @@ export interface components {
                 "X-Request-Id": components["headers"]["RequestId"];
                 "X-Content-Type-Options": components["headers"]["NoSniff"];
                 "Cache-Control": components["headers"]["NoStore"];
+                Deprecation: components["headers"]["DeprecationIfAny"];
+                Link: components["headers"]["SuccessorLinkIfAny"];
                 [name: string]: unknown;
             };
             content: {
@@ -2515,15 +2549,15 @@ export interface components {
                 /**
                  * @example {
                  *       "error": "INVALID_REQUEST",
-                 *       "description": "limit must be <= 500"
+                 *       "description": "limit must be at most 500"
                  *     }
                  */
                 "application/json": components["schemas"]["SettlementErrorAnswer"];
             };
         };
         /**
-         * @description The token is missing, stale, replayed, not signed by the party that it should be signed by, or not good for this body. The
-         *     code of a replayed token, and of one that is not good for the body, says so; of everything else nothing is told.
+         * @description The token is missing or malformed, or not signed by the party that it should be signed by: then nothing more is told. Of a
+         *     token with a good signature the code says what is wrong with it: whoever holds the key may know.
          */
         SettlementUnauthorized: {
             headers: {
@@ -2904,6 +2938,16 @@ export interface components {
          */
         SuccessorLink: string;
         /**
+         * @description Since when the operation is deprecated, in Unix seconds after an `@` (RFC 9745); only where it is.
+         * @example @1795737600
+         */
+        DeprecationIfAny: string;
+        /**
+         * @description What the documentation says, and the operation that follows this one (RFC 8288); only where it is deprecated.
+         * @example <https://dcm.example/docs#submitPaymentMessageAlias>; rel="deprecation"; type="text/html"
+         */
+        SuccessorLinkIfAny: string;
+        /**
          * @description The request's identifier, new for each: with it the platform's staff finds what happened to the request.
          * @example 0b6f2a9d-5a41-4a0e-8c35-6f2f9f1f7e10
          */
@@ -3048,7 +3092,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
+            401: components["responses"]["NotSignedByMerchant"];
             403: components["responses"]["Suspended"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
@@ -3214,7 +3258,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            401: components["responses"]["Unauthorized"];
+            401: components["responses"]["NotSignedByMerchant"];
             403: components["responses"]["Suspended"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
@@ -3365,6 +3409,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Suspended"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
             417: components["responses"]["ExpectationFailed"];
@@ -3389,6 +3434,7 @@ export interface operations {
             200: components["responses"]["PaymentMessageFound"];
             400: components["responses"]["PaymentMessageNotFound"];
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Suspended"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
             417: components["responses"]["ExpectationFailed"];
@@ -3438,7 +3484,7 @@ export interface operations {
             201: components["responses"]["PaymentMessageAcceptedDeprecated"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            403: components["responses"]["Suspended"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
             409: components["responses"]["PaymentMessageExists"];
@@ -3463,7 +3509,7 @@ export interface operations {
             201: components["responses"]["PaymentMessageAcceptedDeprecated"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
+            403: components["responses"]["Suspended"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
             409: components["responses"]["PaymentMessageExists"];

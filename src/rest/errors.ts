@@ -121,13 +121,13 @@ export type ErrorAnswer = {
 
 type ErrorFamily = (typeof operations)[OperationId]["errorFamily"];
 
-/** Where the paths of gross settlement begin, with as many slashes in front as there may be. */
+/** Where the paths of gross settlement begin. */
 const settlementPaths = (() => {
   const paths = Object.values(operations).flatMap(({ path, errorFamily }) =>
     errorFamily === "SettlementErrorAnswer" ? [path] : [],
   );
   const [shortest = ""] = paths.toSorted((one, other) => one.length - other.length);
-  return new RegExp(`^/*${shortest.replaceAll(/\{\w+\}/g, "[^/]+")}([/?]|$)`, "i");
+  return new RegExp(`^${shortest.replaceAll(/\{\w+\}/g, "[^/]+")}([/?]|$)`, "i");
 })();
 
 /** The form of the refusals below a path, also where no operation is. */

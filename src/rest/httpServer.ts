@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import { requestIdHeader } from "../../gen/rest/operations.ts";
 import { type ErrorCode, RestRefusal, wholeAnswer } from "./errors.ts";
+import { pathOf } from "./requestUrl.ts";
 
 /** A request has so long to arrive, and its headers so long of it; between two of them a connection may rest. */
 const timeouts = { keepAliveTimeout: 65_000, requestTimeout: 30_000, headersTimeout: 20_000 };
@@ -22,7 +23,7 @@ export function createRestServer(app: RequestListener, log: Logger, change: Part
   server.prependListener("request", (request, response) => answers.set(request.socket, response));
 
   server.on("checkExpectation", (request, response) => {
-    const { status, headers, text } = wholeAnswer(new RestRefusal("EXPECTATION_FAILED"), request.url ?? "");
+    const { status, headers, text } = wholeAnswer(new RestRefusal("EXPECTATION_FAILED"), pathOf(request.url ?? ""));
     const requestId = randomUUID();
     response.writeHead(status, { ...headers, [requestIdHeader]: requestId }).end(text);
     log.info({ method: request.method, route: "none", status, requestId }, "request");

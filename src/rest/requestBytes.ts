@@ -21,7 +21,7 @@ export function requestDigest(request: Request): Buffer {
   const query = request.originalUrl.indexOf("?");
   const parts = [
     Buffer.from(request.method),
-    Buffer.from(request.path.replace(/^\/+/, "/")),
+    Buffer.from(request.path),
     Buffer.from(query === -1 ? "" : request.originalUrl.slice(query + 1)),
     bodyOf(request),
   ];

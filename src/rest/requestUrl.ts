@@ -1,15 +1,18 @@
 import type { RequestListener } from "node:http";
 
-/** The beginning of a path that has several slashes, also where the whole URL is named. */
-const leadingSlashes = /^(https?:\/\/[^/?#]*)?\/{2,}/i;
+/** What stands before the path: the server's name where the whole URL is written, and more slashes than one. */
+const beforePath = /^(?:https?:\/\/[^/?#]*)?\/+/i;
 
-/** Bases that end with a slash, joined with paths that begin with one, make two: they mean one. */
-const withOneLeadingSlash = (url: string) => url.replace(leadingSlashes, "$1/");
+/**
+ * The path and the query of what is asked for. Bases that end with a slash, joined with paths that begin with one, make two: they
+ * mean one. Whoever speaks to a proxy writes the whole URL, and means the same.
+ */
+export const pathOf = (url: string) => url.replace(beforePath, "/");
 
 /** Stands before everything that looks at paths, so that none of it meets another spelling. */
-export function takingLeadingSlashesAsOne(next: RequestListener): RequestListener {
+export function takingPathsAlone(next: RequestListener): RequestListener {
   return (request, response) => {
-    request.url = withOneLeadingSlash(request.url ?? "");
+    request.url = pathOf(request.url ?? "");
     next(request, response);
   };
 }

@@ -18,7 +18,7 @@ import { partyCall } from "./partyCall.ts";
 import { bodyReaders } from "./requestBody.ts";
 import { bodyOf } from "./requestBytes.ts";
 import { requestIdOf, requestLog, requestSpan, routeOf } from "./requestLog.ts";
-import { takingLeadingSlashesAsOne } from "./requestUrl.ts";
+import { takingPathsAlone } from "./requestUrl.ts";
 import { createSender, type LongAnswer, PIECE_BYTES, type Sender } from "./streams.ts";
 import { validatePart } from "./validate.ts";
 
@@ -59,7 +59,7 @@ export function createRestApp(deps: RestDeps): RequestListener {
     throw new RestRefusal("ROUTE_NOT_FOUND");
   });
   app.use(answerError(deps));
-  return takingLeadingSlashesAsOne(admitAtMost(deps, app));
+  return takingPathsAlone(admitAtMost(deps, app));
 }
 
 type Mounted = {

@@ -3,7 +3,8 @@ import Ajv2020 from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { claims, type Handlers, operations } from "../../gen/rest/operations.ts";
+import { claims, type Handlers, type OperationId, operations } from "../../gen/rest/operations.ts";
+import { refusals } from "../../gen/rest/refusals.ts";
 
 import { type OpenapiDocument, operationsModule } from "../../scripts/restModules.ts";
 
@@ -103,6 +104,23 @@ describe("codes", () => {
     const used = all.flatMap(([, node]) => (typeof node["x-dcm-code"] === "string" ? [node["x-dcm-code"]] : []));
     expect(used.filter((code) => !documented.has(code))).toEqual([]);
     expect(used.length).toBeGreaterThan(30);
+  });
+
+  // The codes of shared answers are easily declared where nobody can be answered so, or forgotten where somebody is.
+  test.each(Object.entries(operations))("%s: who asks says which refusals there are", (id, operation) => {
+    const codes = Object.keys(refusals[id as OperationId]);
+    const { access, method, path, needsAccess, errorFamily } = operation;
+    const isSigned = needsAccess || (access as readonly string[]).includes("merchant");
+    const worksForSuspended = errorFamily === "SettlementErrorAnswer";
+    const expected = {
+      AUTHORIZATION_FAILED: isSigned,
+      PARTICIPANT_SUSPENDED: isSigned && !worksForSuspended,
+      FORBIDDEN: path.includes("{counterparty_guid}"),
+      TOKEN_STALE: needsAccess,
+      TOKEN_REPLAYED: needsAccess && method !== "get",
+    };
+    const declared = Object.keys(expected).map((code) => [code, codes.includes(code)]);
+    expect(Object.fromEntries(declared)).toEqual(expected);
   });
 
   test("every field of the tokens that arrive has a code", () => {

@@ -62,6 +62,12 @@ describe("what Node refuses by itself is answered in the contract's words", () =
       "/api/v1/merchants/order",
       417,
     ],
+    [
+      "the same where banks settle, with the whole URL",
+      `POST http://a/${registers}/pay/1012231 HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nConnection: close\r\n\r\n`,
+      `${registers}/pay/1012231`,
+      417,
+    ],
   ])("%s", async (_what, bytes, path, status) => {
     const answer = parsed(await exchange(bytes));
     expect(answer.status).toBe(status);

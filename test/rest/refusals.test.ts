@@ -162,7 +162,7 @@ describe("what the core refuses", () => {
 
   test.each([
     ["GET payment message", getMessage, PAYMENT_MESSAGE_NOT_FOUND, 400, { error: "not found" }],
-    ["GET payment message by order", getByOrder, ORDER_NOT_FOUND, 400, { error: "not found" }],
+    ["GET payment message by order", getByOrder, PAYMENT_MESSAGE_NOT_FOUND, 400, { error: "not found" }],
     ["nbu/json", getForBank, ORDER_NOT_FOUND, 400, { error: nbuText, code: "ORDER_NOT_FOUND" }],
     [
       "POST again",
@@ -250,6 +250,19 @@ describe("what the core refuses", () => {
       if (expected === 400) expect(json).toEqual({ error: nbuText, code: "ORDER_NOT_FOUND", field: "id" });
     },
   );
+
+  // `ask` and `stop` see to it that the contract declares both the status and the code.
+  test.each([
+    ["an order", `${ORDERS}/nbu/json?id=${ORDER_ID}`],
+    ["the payment message of an order", `${ORDERS}/${ORDER_ID}/payment-message`],
+    ["a payment message", `${MESSAGES}/${MESSAGE_GUID}`],
+  ])("a suspended bank that reads %s hears so", async (_what, path) => {
+    const [bank, ...others] = participants(keys);
+    const own = await startRest(keys, { registered: [{ ...bank, status: "suspended" }, ...others] });
+    const { status, json } = await ask(own, path, { headers: await access(keys.bank) });
+    await own.stop();
+    expect([status, json.code]).toEqual([403, "PARTICIPANT_SUSPENDED"]);
+  });
 
   test("the payment page of an unknown order is a page", async () => {
     core = () => {
