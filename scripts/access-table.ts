@@ -36,6 +36,7 @@ export const restCallerNames = Object.keys(restCallers) as RestCaller[];
 /** Who calls an RPC method, and as what the contract then knows the caller. Whoever is none of them may call nothing. */
 const rpcCallers = {
   "`gateway` with a bank's token": ["bank"],
+  "`gateway` with a merchant's token": ["merchant"],
   "`gateway` with a merchant's order": ["gateway", "order_jws"],
   "`gateway` alone": ["gateway"],
   "`reader`": ["reader"],
@@ -95,7 +96,8 @@ Whoever is not allowed changes nothing and learns nothing of others: not even wh
 
 ## REST operations
 
-A bank shows itself by its \`Cx-Authorization\`, a merchant by its signature on the order. Initiator and recipient are the two
+A bank shows itself by its \`Cx-Authorization\`, a merchant by its signature on the order or, where no order is signed, by its
+\`Cx-Authorization\` as well. Initiator and recipient are the two
 banks of the order, the payment message or the register that is asked for, or one institution is both; every bank with the role
 initiator may pay an open order. Metrics are for the addresses of \`METRICS_ALLOW_CIDRS\`. A service credential is nothing here.
 
@@ -104,7 +106,7 @@ ${table("operation", restCallerNames, restRows)}
 ## RPC methods
 
 A service shows itself by its credential. Without one, or with one that is wrong, expired or revoked, every method is
-Unauthenticated. A bank's token and a merchant's order are brought by a service with the scope \`gateway\`; what such a caller may
+Unauthenticated. The token of a bank or merchant and a merchant's order are brought by a service with the scope \`gateway\`; what such a caller may
 do then is what the REST operation of the same name allows it.
 
 ${table("method", rpcCallerNames, rpcRows)}

@@ -203,21 +203,44 @@ function errorFamily(document: OpenapiDocument, operation: Operation): "ErrorAns
 
 const needsAccess = ({ security }: Operation) => !Array.isArray(security) || security.length > 0;
 
-/** Who may ask for what: the words of `x-access`, and whether they are those of a bank. */
-const callers: Record<string, { isBank: boolean }> = {
-  anybody: { isBank: false },
-  merchant: { isBank: false },
-  neighbour: { isBank: false },
-  bank: { isBank: true },
-  initiator: { isBank: true },
-  recipient: { isBank: true },
-  institution: { isBank: true },
+/** By what a request shows who asks: its `Cx-Authorization`, a token that is what it asks for, or both. */
+type Proof = "nothing" | "access" | "token" | "access and token";
+
+const ofBank: readonly Proof[] = ["access", "access and token"];
+
+/** Who may ask for what: the words of `x-access`, and by what such a caller is known. */
+const callers: Record<string, readonly Proof[]> = {
+  anybody: ["nothing"],
+  // By the token of its order, or by a Cx-Authorization where it asks for something else.
+  merchant: ["token", "access"],
+  neighbour: ["nothing"],
+  bank: ofBank,
+  initiator: ofBank,
+  recipient: ofBank,
+  institution: ofBank,
 };
 
+function proofOf(document: OpenapiDocument, { operation, parameters, body = {} }: Route): Proof {
+  const places = [
+    ...parameters,
+    ...parameters.map(({ schema }) => schema),
+    ...Object.values(body).map(({ schema }) => schema),
+  ];
+  const schemas = places.flatMap((place) => [
+    ...partsOf(document, place),
+    ...fieldsOf(document, place).flatMap(([, parts]) => parts),
+  ]);
+  const hasToken = schemas.some((schema) => "x-jwt-claims" in schema);
+  if (!needsAccess(operation)) return hasToken ? "token" : "nothing";
+  return hasToken ? "access and token" : "access";
+}
+
 /** The callers that the contract names at an operation; throws where it names none, or not those that its security lets in. */
-function accessOf(operation: Operation): readonly string[] {
+function accessOf(document: OpenapiDocument, route: Route): readonly string[] {
+  const { operation } = route;
   const access = operation["x-access"] ?? [];
-  const isRight = access.length > 0 && access.every((name) => callers[name]?.isBank === needsAccess(operation));
+  const proof = proofOf(document, route);
+  const isRight = access.length > 0 && access.every((name) => callers[name]?.includes(proof));
   if (!isRight) throw new Error(`${operation.operationId}: x-access [${access.join(", ")}] does not fit its security`);
   return access;
 }
@@ -226,13 +249,14 @@ function successorOf(document: OpenapiDocument, operation: Operation): Route | u
   return routes(document).find((route) => route.operation.operationId === operation["x-dcm-successor"]);
 }
 
-function routeRow(document: OpenapiDocument, { path, method, operation, body }: Route): string {
+function routeRow(document: OpenapiDocument, route: Route): string {
+  const { path, method, operation, body } = route;
   const success = Object.keys(operation.responses).find((status) => status.startsWith("2"));
   const row = {
     method,
     path,
     expressPath: expressPath(path),
-    access: accessOf(operation),
+    access: accessOf(document, route),
     needsAccess: needsAccess(operation),
     requestContentTypes: Object.keys(body ?? {}),
     bodyRequired: Boolean(

@@ -194,6 +194,6 @@ export function webhooksModule(document: WebhookDocument): string {
       headersOf(document, webhooks),
     ),
     constant("callbackBodies", "How a body is written.", bodiesOf(document, webhooks)),
-    constant("accessHeader", "The header by which a bank is let in.", securitySchemes.CxAuthorization.name),
+    constant("accessHeader", "The header by which a bank or merchant is let in.", securitySchemes.CxAuthorization.name),
   ].join("\n");
 }

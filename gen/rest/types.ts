@@ -392,6 +392,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/merchants/callbacks/missed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the merchant's callbacks that did not arrive
+         * @description The merchant's own callbacks that were not delivered since an instant: those still being retried after at least one failed
+         *     attempt, those in manual review, and those that failed by the platform's own fault. Newest first. Who asks is shown by a
+         *     `Cx-Authorization` with the claim `iss`, the merchant's uid, signed with one of its keys like an order.
+         */
+        get: operations["listMerchantMissedCallbacks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/.well-known/jwks.json": {
         parameters: {
             query?: never;
@@ -797,7 +819,7 @@ export interface components {
             jwt: string;
         };
         /**
-         * @description The claims of the `Cx-Authorization` token of a bank's request or of a callback.
+         * @description The claims of the `Cx-Authorization` token of a bank's or a merchant's request or of a callback.
          * @example {
          *       "iat": 1707105971,
          *       "jti": "T12fa2213"
@@ -815,6 +837,11 @@ export interface components {
          *       "callback_kind": "expiration",
          *       "body_sha256": "j01ibqwc6zIKwa2yT8QWRQ-i3Dh1rMnkCnGk0gS3hvY"
          *     }
+         * @example {
+         *       "iss": "623e460b-9ffd-41df",
+         *       "iat": 1707105971,
+         *       "jti": "T12fa2214"
+         *     }
          */
         CxAuthorizationClaims: {
             /** @description When the token was issued; accepted within 300 seconds. */
@@ -825,19 +852,22 @@ export interface components {
             nbf?: components["schemas"]["NumericDate"];
             /**
              * @description The SHA-256 digest of the body's bytes in base64url without padding; a request without a body has zero bytes. In the token
-             *     of a bank it is optional unless the bank is registered as requiring it, and must match where it is there; in the token of
+             *     of a request it is optional unless its bank is registered as requiring it, and must match where it is there; in the token of
              *     an Expiration callback it is always there.
              */
             body_sha256?: string;
-            /** @description In the token of an Expiration callback, the platform that signed it. */
+            /**
+             * @description In the token of a merchant's request, the merchant's uid of 1 to 64 characters, without which nobody is known by it; in the
+             *     token of an Expiration callback, the platform that signed it. In the token of a bank it is not read.
+             */
             iss?: string;
             /**
-             * @description Whom the token is for. In the token of a bank it is optional, and names the platform by its public address or as `dcm`
+             * @description Whom the token is for. In the token of a request it is optional, and names the platform by its public address or as `dcm`
              *     where it is there; in the token of an Expiration callback it is the merchant's uid.
              */
             aud?: string | string[];
             /**
-             * @description When the token ends. In the token of a bank it is optional and counts where it is there; in the token of an Expiration
+             * @description When the token ends. In the token of a request it is optional and counts where it is there; in the token of an Expiration
              *     callback it is always there.
              */
             exp?: components["schemas"]["NumericDate"];
@@ -2842,6 +2872,12 @@ export interface components {
         CounterpartyGuidPath: components["schemas"]["Guid"];
         /** @description The order's identifier. */
         OrderIdQuery: components["schemas"]["Guid"];
+        /** @description Callbacks created at or after this instant. In a query the plus sign of a time offset must be written as `%2B`. */
+        MissedSince: components["schemas"]["Instant"];
+        /** @description How many callbacks to answer at most. */
+        MissedLimit: number;
+        /** @description The `next_cursor` of the page before this one, with the same `since`; of any other list it is refused. */
+        MissedCursor: string;
         /** @description A compact JWS signed by the platform with the claims of `CxAuthorizationClaims`. */
         CallbackAuthorizationHeader: components["schemas"]["CxAuthorizationToken"];
         /**
@@ -4006,11 +4042,11 @@ export interface operations {
         parameters: {
             query: {
                 /** @description Callbacks created at or after this instant. In a query the plus sign of a time offset must be written as `%2B`. */
-                since: components["schemas"]["Instant"];
+                since: components["parameters"]["MissedSince"];
                 /** @description How many callbacks to answer at most. */
-                limit?: number;
+                limit?: components["parameters"]["MissedLimit"];
                 /** @description The `next_cursor` of the page before this one, with the same `since`; of any other list it is refused. */
-                cursor?: string;
+                cursor?: components["parameters"]["MissedCursor"];
             };
             header?: never;
             path: {
@@ -4055,6 +4091,65 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listMerchantMissedCallbacks: {
+        parameters: {
+            query: {
+                /** @description Callbacks created at or after this instant. In a query the plus sign of a time offset must be written as `%2B`. */
+                since: components["parameters"]["MissedSince"];
+                /** @description How many callbacks to answer at most. */
+                limit?: components["parameters"]["MissedLimit"];
+                /** @description The `next_cursor` of the page before this one, with the same `since`; of any other list it is refused. */
+                cursor?: components["parameters"]["MissedCursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of callbacks. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "callback_guid": "f5401ac1-e6c8-436b-b311-991f57e0934b",
+                     *           "kind": "expiration",
+                     *           "state": "review",
+                     *           "payment_message_guid": null,
+                     *           "order_id": "a38c4e9a-ee54-4e3c-90a4-d6af5e39cfc7",
+                     *           "register_id": null,
+                     *           "attempts": 11,
+                     *           "created_at": "2023-12-10T10:12:12Z",
+                     *           "last_attempt_at": "2023-12-10T10:17:15Z",
+                     *           "last_outcome": "timeout"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MissedCallbackList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Suspended"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
             417: components["responses"]["ExpectationFailed"];

@@ -447,5 +447,5 @@ export const callbackBodies = {
   }
 } as const;
 
-/** The header by which a bank is let in. */
+/** The header by which a bank or merchant is let in. */
 export const accessHeader = "Cx-Authorization" as const;

@@ -13,10 +13,14 @@ export type Mutation = {
 
 const operation = (document: Node, path: string, method: string) => at(document, "paths", path, method);
 
-function renameItem(list: unknown, from: string, to: string): void {
-  const items = list as string[];
-  if (!items.includes(from)) throw new Error(`there is no ${from}`);
-  items[items.indexOf(from)] = to;
+/** A word in all lists, as a value and as a key: what is renamed in one place only the generator refuses. */
+function renameEverywhere(node: unknown, from: string, to: string): void {
+  if (typeof node !== "object" || node === null) return;
+  if (!Array.isArray(node) && from in node) rename(node as Node, from, to);
+  for (const [key, value] of Object.entries(node)) {
+    if (value === from) (node as Node)[key] = to;
+    else renameEverywhere(value, from, to);
+  }
 }
 
 function replaced(protos: Map<string, string>, file: string, before: string | RegExp, after: string): void {
@@ -35,7 +39,7 @@ const names: readonly Mutation[] = [
   {
     what: "the webhook payOut is called paidOut",
     trace: /paidOut\b/,
-    apply: inDocument((document) => rename(at(document, "webhooks"), "payOut", "paidOut")),
+    apply: inDocument((document) => renameEverywhere(at(document, "webhooks"), "payOut", "paidOut")),
   },
   {
     what: "the header X-Callback-Kind of callbacks is called X-Kind",
@@ -66,9 +70,14 @@ const names: readonly Mutation[] = [
     ),
   },
   {
-    what: "the error code INVALID_PURPOSE is called INVALID_AIM",
-    trace: "INVALID_PURPOSE",
-    apply: inDocument((document) => renameItem(schemaAt(document, "ErrorCode").enum, "INVALID_PURPOSE", "INVALID_AIM")),
+    what: "the limit requestBodyBytes is called largestBody",
+    trace: "requestBodyBytes",
+    apply: inDocument((document) => rename(at(document, "x-dcm-limits"), "requestBodyBytes", "largestBody")),
+  },
+  {
+    what: "the error code REF_IS_ALREADY_TAKEN is called REF_IS_USED",
+    trace: "REF_IS_ALREADY_TAKEN",
+    apply: inDocument((document) => renameEverywhere(document, "REF_IS_ALREADY_TAKEN", "REF_IS_USED")),
   },
   {
     what: "the operation getHealth is called getPulse",
@@ -219,13 +228,9 @@ function dropped(document: Node): AtDepth[] {
   return [...rest, ...rpc];
 }
 
-/** Nothing in the program is written from these, field by field. */
-const untied: readonly string[] = [];
-
 /** Each kind of answer, and of claims that a callback tells, has a field more, which nobody fills. */
 function added(document: Node): AtDepth[] {
-  const tied = schemasOf(document).filter(({ name }) => !untied.includes(name));
-  const rest = tied.map(({ kind, name, path, depth }): AtDepth => {
+  const rest = schemasOf(document).map(({ kind, name, path, depth }): AtDepth => {
     const field = `more_of_${snake(name)}`;
     const apply = (contract: Contract) => {
       const schema = at(contract.document, ...path);

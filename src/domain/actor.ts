@@ -15,6 +15,9 @@ export type BankActor = {
   bindsBody: boolean;
 };
 
+/** A merchant that has shown its Cx-Authorization. It only reads by it: what it changes, it signs as such. */
+export type MerchantActor = { kind: "merchant"; merchant: Participant };
+
 /** Somebody with a service credential: a reader, or an operator by its name. */
 export type ServiceActor = { kind: "service" } & Service;
 
@@ -22,15 +25,16 @@ export type ServiceActor = { kind: "service" } & Service;
 export type PlatformActor = { kind: "platform" };
 
 /**
- * Who asks for something; nothing is done without one. A merchant is none of them: its signed order is the whole of what it
- * asks for.
+ * Who asks for something; nothing is done without one. A merchant that creates or cancels an order is none of them: its signed
+ * token is the whole of what it asks for.
  */
-export type Actor = BankActor | ServiceActor | PlatformActor;
+export type Actor = BankActor | MerchantActor | ServiceActor | PlatformActor;
 
 export const platformActor: PlatformActor = { kind: "platform" };
 
-/** How whoever acted is written down: a bank's guid, the name of a credential, or `platform`. */
+/** How whoever acted is written down: the guid of a bank or merchant, the name of a credential, or `platform`. */
 export function actorName(actor: Actor): string {
   if (actor.kind === "bank") return actor.bank.guid;
+  if (actor.kind === "merchant") return actor.merchant.guid;
   return actor.kind === "service" ? actor.name : "platform";
 }

@@ -56,18 +56,18 @@ export type RequestContext = {
   /** The body of the request, byte by byte. */
   body: Uint8Array;
   /** Of an operation that needs a Cx-Authorization; what it says is for the core to verify. */
-  bankCall: CallMetadata | undefined;
+  partyCall: CallMetadata | undefined;
 };
 
 /** Longer than the core needs for anything, shorter than the patience of a caller (wire contract, section 7, "408"). */
 const RPC_TIMEOUT_MS = limits.answerSeconds * 1000;
 export const rpcOptions = { timeoutMs: RPC_TIMEOUT_MS } as const;
 
-/** How the core is called for a bank: with the bank's token as it arrived, and what the token is judged by. */
+/** How the core is called for a bank or merchant: with its token as it arrived, and what the token is judged by. */
 export type CallMetadata = typeof rpcOptions & { headers: Record<string, string> };
 
-/** For an operation that needs a bank; the route table has seen to it, so its absence is a mistake of ours. */
-export function asBank({ bankCall }: RequestContext): CallMetadata {
-  if (bankCall === undefined) throw new Error("the operation is not marked as one that needs Cx-Authorization");
-  return bankCall;
+/** For an operation that needs a Cx-Authorization; the route table has seen to it, so its absence is a mistake of ours. */
+export function asParty({ partyCall }: RequestContext): CallMetadata {
+  if (partyCall === undefined) throw new Error("the operation is not marked as one that needs Cx-Authorization");
+  return partyCall;
 }

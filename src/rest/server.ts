@@ -3,7 +3,6 @@ import express, { type ErrorRequestHandler, type Request, type RequestHandler, t
 import { constantHeaders, type Handlers, type OperationId, operations } from "../../gen/rest/operations.ts";
 import { noTracing } from "../tracing.ts";
 import { admitAtMost } from "./admission.ts";
-import { bankCall } from "./bankCall.ts";
 import type { RequestContext, RestDeps } from "./context.ts";
 import { deprecationHeaders } from "./deprecation.ts";
 import { asRefusal, errorAnswer, isDeclaredRefusal, RestRefusal } from "./errors.ts";
@@ -15,6 +14,7 @@ import { platformHandlers } from "./handlers/platform.ts";
 import { settlementHandlers } from "./handlers/settlements.ts";
 import { createInitiators, type Initiators } from "./initiators.ts";
 import { pageHeaders } from "./pages/html.ts";
+import { partyCall } from "./partyCall.ts";
 import { bodyReaders } from "./requestBody.ts";
 import { bodyOf } from "./requestBytes.ts";
 import { requestIdOf, requestLog, requestSpan, routeOf } from "./requestLog.ts";
@@ -92,7 +92,7 @@ function mount({ app, deps, initiators, sender }: Mounted, id: OperationId, hand
       requestId,
       headers: request.headers,
       body: bodyOf(request),
-      bankCall: operation.needsAccess ? bankCall(request, requestId, isChange, path.counterparty_guid) : undefined,
+      partyCall: operation.needsAccess ? partyCall(request, requestId, isChange, path.counterparty_guid) : undefined,
     };
     const answer = await handler({ path, query, body }, context);
     begin(response, answer);

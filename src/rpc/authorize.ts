@@ -6,7 +6,7 @@ import type { Identity } from "../core/identity/identity.ts";
 import { PartyChanged } from "../core/identity/partyChanged.ts";
 import { refusedToken } from "../core/identity/signed.ts";
 import type { Service } from "../domain/credential.ts";
-import { bankTokenHeader, continuationHeader, counterpartyHeader, requestDigestHeader } from "../wire/metadata.ts";
+import { accessTokenHeader, continuationHeader, counterpartyHeader, requestDigestHeader } from "../wire/metadata.ts";
 import { actorKey } from "./caller.ts";
 import { type Access, accesses } from "./enums.ts";
 import { invalidRequest, toConnectError, unlessRefused } from "./errors.ts";
@@ -34,37 +34,42 @@ export function requireCredential(identify: Identify): Interceptor {
 export function authorize(identify: Identify): Interceptor {
   return (next) => async (request) => {
     const service = await serviceOf(identify, request.header);
-    const hasBankToken = request.header.has(bankTokenHeader);
-    const problem = accessProblem(accessOf(request.method), service, hasBankToken);
-    if (problem === "no_bank") throw toConnectError(refusedToken({ tokenProblem: "missing" }));
+    const hasToken = request.header.has(accessTokenHeader);
+    const problem = accessProblem(accessOf(request.method), service, hasToken);
+    if (problem === "no_token") throw toConnectError(refusedToken({ tokenProblem: "missing" }));
     if (problem !== undefined) throw new ConnectError(problem, Code.PermissionDenied);
-    if (!hasBankToken) request.contextValues.set(actorKey, { kind: "service", ...service });
+    if (!hasToken) request.contextValues.set(actorKey, { kind: "service", ...service });
     return next(request);
   };
 }
 
+/** As whom a method is called with an access token. */
+const tokenAccesses = ["bank", "merchant"] as const satisfies Access[];
+
 /**
- * Why a service may not call a method of these accesses, or undefined. With a bank's token it calls for that bank and not for
- * itself. `no_bank`: it could for a bank, but shows none.
+ * Why a service may not call a method of these accesses, or undefined. With the token of a bank or merchant it calls for that one
+ * and not for itself. `no_token`: it could for one, but shows none.
  */
 function accessProblem(
   allowed: readonly Access[],
   { scopes }: Service,
-  hasBankToken: boolean,
-): string | "no_bank" | undefined {
+  hasToken: boolean,
+): string | "no_token" | undefined {
   const isGateway = scopes.includes("gateway");
-  if (hasBankToken) {
-    if (!isGateway) return "a bank's token is brought by a service with the scope gateway";
-    return allowed.includes("bank") ? undefined : "this is not for a bank";
+  const isForParties = tokenAccesses.some((access) => allowed.includes(access));
+  if (hasToken) {
+    if (!isGateway) return "the token of a bank or merchant is brought by a service with the scope gateway";
+    return isForParties ? undefined : "this is not for a bank, nor for a merchant with an access token";
   }
   if (scopes.some((scope) => allowed.includes(scope))) return undefined;
   if (isGateway && allowed.includes("order_jws")) return undefined;
-  if (isGateway && allowed.includes("bank")) return "no_bank";
-  const needed = [
-    ...new Set(allowed.map((access) => (access === "bank" || access === "order_jws" ? "gateway" : access))),
-  ];
+  if (isGateway && isForParties) return "no_token";
+  const needed = [...new Set(allowed.map((access) => (isBrought(access) ? "gateway" : access)))];
   return `this needs a credential with the scope ${needed.join(" or ")}`;
 }
+
+/** Whether a service with the scope gateway brings what somebody else has signed. */
+const isBrought = (access: Access) => access === "order_jws" || tokenAccesses.some((other) => other === access);
 
 /** Reading an option decodes it each time, which would cost every call more than all other interceptors together. */
 const knownAccess = new WeakMap<DescMethod, readonly Access[]>();
@@ -80,7 +85,7 @@ export function accessOf(method: DescMethod): readonly Access[] {
 
 const forSuspended = new WeakMap<DescMethod, boolean>();
 
-/** Whether a suspended bank may call a method as well, as the contract says at the method. */
+/** Whether who is suspended may call a method as well, as the contract says at the method. */
 function isForSuspended(method: DescMethod): boolean {
   const known = forSuspended.get(method) ?? getOption(method, forSuspendedOption);
   forSuspended.set(method, known);
@@ -90,23 +95,28 @@ function isForSuspended(method: DescMethod): boolean {
 const noBody = new Uint8Array();
 const sha256Bytes = 32;
 
-/** Verifies the bank that a call is for. From here on it is the caller, and the service that brought its token is nobody. */
-export function verifyBank(identity: Identity): Interceptor {
+/**
+ * Verifies the bank or merchant that a call is for. From here on it is the caller, and the service that brought its token is
+ * nobody. A method that is for merchants too is called for the bank that the call names, and for a merchant where it names none.
+ */
+export function verifyParty(identity: Identity): Interceptor {
   return (next) => async (request) => {
-    const token = request.header.get(bankTokenHeader);
+    const token = request.header.get(accessTokenHeader);
     if (token === null) return next(request);
-    if (request.stream) throw new ConnectError("a bank's token comes with one message", Code.Unimplemented);
+    if (request.stream) throw new ConnectError("an access token comes with one message", Code.Unimplemented);
+    const counterpartyGuid = request.header.get(counterpartyHeader) ?? undefined;
     const isChange = request.method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
-    const actor = await identity.bankOf({
+    const presented = {
       token,
-      counterpartyGuid: request.header.get(counterpartyHeader) ?? undefined,
       isChange,
       isForSuspended: isForSuspended(request.method),
       body: (request.message as { body?: Uint8Array }).body ?? noBody,
       requestDigest: isChange ? digestOf(request.header) : noBody,
       continuation: request.header.get(continuationHeader) ?? undefined,
-    });
-    request.contextValues.set(actorKey, unlessRefused(actor));
+    };
+    const isMerchants = counterpartyGuid === undefined && accessOf(request.method).includes("merchant");
+    const actor = isMerchants ? identity.merchantOf(presented) : identity.bankOf({ ...presented, counterpartyGuid });
+    request.contextValues.set(actorKey, unlessRefused(await actor));
     return next(request);
   };
 }

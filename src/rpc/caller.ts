@@ -1,5 +1,6 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { Actor, BankActor } from "../domain/actor.ts";
+import type { Participant } from "../domain/participant.ts";
 
 /** Who calls; the interceptors have seen to it before any handler runs. */
 export const actorKey = createContextKey<Actor | undefined>(undefined, { description: "who calls" });
@@ -24,8 +25,9 @@ export function seesPublicPart(context: HandlerContext): boolean {
   return actor.kind === "service" && !actor.scopes.some((scope) => scope !== "gateway");
 }
 
-/** For whom a list or an object is read: the bank that calls; undefined for a service, which sees everything. */
-export function readingBank(context: HandlerContext): BankActor["bank"] | undefined {
+/** For whom a list or an object is read: the bank or merchant that calls; undefined for a service, which sees everything. */
+export function readingParty(context: HandlerContext): Participant | undefined {
   const actor = actorOf(context);
-  return actor.kind === "bank" ? actor.bank : undefined;
+  if (actor.kind === "bank") return actor.bank;
+  return actor.kind === "merchant" ? actor.merchant : undefined;
 }

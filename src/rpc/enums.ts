@@ -58,11 +58,12 @@ export const scopes = {
   operator: Scope.OPERATOR,
 } as const satisfies Record<ScopeName, Scope>;
 
-/** Who may call a method: a bank, a merchant by its signed order, or a service. */
-export type Access = "bank" | "order_jws" | ScopeName;
+/** Who may call a method: a bank, a merchant by its signed order or by its access token, or a service. */
+export type Access = "bank" | "merchant" | "order_jws" | ScopeName;
 
 export const accesses = {
   bank: AccessValue.BANK,
+  merchant: AccessValue.MERCHANT,
   order_jws: AccessValue.ORDER_JWS,
   gateway: AccessValue.GATEWAY,
   reader: AccessValue.READER,

@@ -3,7 +3,7 @@ import type { Identity } from "../core/identity/identity.ts";
 import type { TokenSeen } from "../domain/errors.ts";
 import { noTracing, type Tracing } from "../tracing.ts";
 import { requestIdHeader } from "../wire/metadata.ts";
-import { authorize, decideAgain, type Identify, verifyBank } from "./authorize.ts";
+import { authorize, decideAgain, type Identify, verifyParty } from "./authorize.ts";
 import { errorForCaller, invalidRequest } from "./errors.ts";
 import { validateRequests } from "./validation.ts";
 
@@ -110,7 +110,7 @@ export function serverInterceptors({ log, identify, identity, tracing = noTracin
     traceCalls(tracing),
     refuseNulCharacters,
     decideAgain(identity),
-    verifyBank(identity),
+    verifyParty(identity),
     validateRequests,
   ];
 }

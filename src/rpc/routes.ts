@@ -29,7 +29,7 @@ import { isOpen } from "../domain/order.ts";
 import { orderDetailsClaims } from "../wire/order.ts";
 import * as answers from "./answers.ts";
 import { accessOf } from "./authorize.ts";
-import { actorOf, bankOf, readingBank, seesPublicPart } from "./caller.ts";
+import { actorOf, bankOf, readingParty, seesPublicPart } from "./caller.ts";
 import { bankRoles, participantKinds } from "./enums.ts";
 import { unlessRefused } from "./errors.ts";
 import { optionalNamed, required } from "./fields.ts";
@@ -148,7 +148,7 @@ const orderHandlers = (core: Core): WholeAnswers<typeof OrderService> => {
     },
     async getOrder({ orderId, signedDetails }, context) {
       const toMessage = seesPublicPart(context) ? answers.toPublicPaymentMessage : answers.toPaymentMessage;
-      const found = unlessRefused(await core.getOrder(orderId, readingBank(context)));
+      const found = unlessRefused(await core.getOrder(orderId, readingParty(context)));
       // A link to an order that is over leads nowhere: nothing is signed for it.
       const isWanted = signedDetails && isOpen(found.order, core.now());
       return answerOf(found, toMessage, isWanted ? await signed(found) : "");
@@ -178,7 +178,7 @@ const paymentMessageHandlers = (core: Core): WholeAnswers<typeof PaymentMessageS
   },
   async getPaymentMessage(request, context) {
     const key = requests.paymentMessageKey(request);
-    const message = unlessRefused(await core.getPaymentMessage(readingBank(context)?.guid, key));
+    const message = unlessRefused(await core.getPaymentMessage(readingParty(context)?.guid, key));
     return { paymentMessage: answers.toPaymentMessage(message) };
   },
   async listPaymentMessages(request) {
@@ -192,7 +192,7 @@ const paymentMessageHandlers = (core: Core): WholeAnswers<typeof PaymentMessageS
 
 const callbackHandlers = (core: Core): WholeAnswers<typeof CallbackService> => ({
   async listCallbacks(request, context) {
-    const reader = readingBank(context);
+    const reader = readingParty(context);
     const filter = requests.callbackFilter(request.filter, reader);
     const asked = askedPage({ schema: ListCallbacksRequestSchema, isKey: keys.guid, whenZero: 50 }, request, reader);
     const found = await core.listCallbacks(filter, { limit: asked.limit + 1, after: asked.after?.[0] });
@@ -246,7 +246,7 @@ const settlementHandlers = (core: Core): WholeAnswers<typeof SettlementService> 
     return { registers: registers.map(answers.toRegister) };
   },
   async listRegisters(request, context) {
-    const reader = readingBank(context);
+    const reader = readingParty(context);
     const filter = requests.registerQuery(request, reader);
     const asked = askedPage(registerList, request, reader);
     const wanted = requests.registerPage(request, asked);
@@ -256,9 +256,9 @@ const settlementHandlers = (core: Core): WholeAnswers<typeof SettlementService> 
   },
   async getRegister(request, context) {
     const actor = actorOf(context);
-    const asked = askedPage(registerPaymentList, request, readingBank(context));
+    const asked = askedPage(registerPaymentList, request, readingParty(context));
     const page = requests.paymentsPage(request, asked);
-    const found = unlessRefused(await core.getRegister(readingBank(context)?.guid, request.registerId, page));
+    const found = unlessRefused(await core.getRegister(readingParty(context)?.guid, request.registerId, page));
     const { register, payments, hasMore } = found;
     const last = hasMore ? (payments.at(-1)?.guid ?? "") : "";
     return {

@@ -4,7 +4,7 @@ import { accessHeader } from "../../gen/rest/webhooks.ts";
 import { type Claims, signJws } from "./jws.ts";
 import type { SigningKey } from "./keys.ts";
 
-/** The header that carries the access token of a bank. */
+/** The header that carries the access token of a bank or merchant. */
 export const ACCESS_HEADER = accessHeader;
 
 /** A token is good for five minutes after it was made; clocks may differ by half a minute. */
@@ -37,7 +37,7 @@ export function bodyDigest(rawBody: Uint8Array): string {
 
 /**
  * Makes the value of Cx-Authorization. Every request needs a jti of its own, except one that is sent again byte for byte: the
- * platform refuses a token that another request used up.
+ * platform refuses a token that another request used up. A merchant's token names it by the claim `iss`, its uid.
  */
 export function createAccessToken(key: SigningKey, now: Date, jti: string, further: Claims = {}): Promise<string> {
   return signJws({ ...further, iat: Math.floor(now.getTime() / 1000), jti }, key);

@@ -41,7 +41,8 @@ export async function fetchPlatformKeys(caller: Caller): Promise<VerificationKey
 
 /** What a merchant asks of the platform. */
 export function merchantClient(caller: Caller & { uid: string; key: SigningKey }) {
-  const orders = "/api/v1/merchants/order";
+  const merchants = "/api/v1/merchants";
+  const orders = `${merchants}/order`;
   return {
     /** Signs the order and sends it in the body, where access logs do not keep it. */
     async createOrder(claims: Claims): Promise<Answer<CreatedOrder>> {
@@ -55,6 +56,12 @@ export function merchantClient(caller: Caller & { uid: string; key: SigningKey }
       return send<OrderStatus>(caller, "POST", `${orders}/cancel`, { body });
     },
     getOrderStatus: (id: string) => send<OrderStatus>(caller, "GET", `${orders}/status?${new URLSearchParams({ id })}`),
+    /** What the platform could not deliver to this merchant since an instant. */
+    async listMissedCallbacks(query: QueryOf<"listMerchantMissedCallbacks">): Promise<Answer<MissedCallbacks>> {
+      const access = await createAccessToken(caller.key, new Date(), randomUUID(), { iss: caller.uid });
+      const headers = { [ACCESS_HEADER]: access };
+      return send<MissedCallbacks>(caller, "GET", `${merchants}/callbacks/missed?${queryText(query)}`, { headers });
+    },
   };
 }
 

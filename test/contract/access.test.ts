@@ -22,7 +22,7 @@ import { coreServices } from "../../src/rpc/routes.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
-import { acceptedClaims, access, orderClaims } from "../rest/forge.ts";
+import { acceptedClaims, orderClaims } from "../rest/forge.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 
 // docs/access.md says who may call what, for people and for reviewers; here every cell of it is called.
@@ -178,6 +178,7 @@ describe("REST operations", () => {
       body: { jwt: await signJws({ jwk: party.key.publicJwk }, party.key) },
     }),
     listMissedCallbacks: ({ party }) => ({ path: `${ofBank(party)}/callbacks/missed?since=2023-12-10T00:00:00Z` }),
+    listMerchantMissedCallbacks: () => ({ path: "/api/v1/merchants/callbacks/missed?since=2023-12-10T00:00:00Z" }),
     getJwks: () => ({ path: "/api/v1/.well-known/jwks.json" }),
     getOpenapiYaml: () => ({ path: "/openapi.yaml" }),
     getOpenapiJson: () => ({ path: "/openapi.json" }),
@@ -194,10 +195,12 @@ describe("REST operations", () => {
     const about = caller === "bank that is both" ? ofOneBank : ofTwoBanks;
     const { path, body } = await asks[name]({ party, about, caller });
     const isNobody = caller === "anybody else" || caller === "allowed address";
+    // Whose token says so by its claim is believed as little as whoever says it in a path.
+    const token = () => createAccessToken(party.key, new Date(), randomUUID(), { iss: platform.merchant.uid });
     const response = await fetch(platform.url() + path, {
       method: changes.test(name) ? "POST" : "GET",
       headers: {
-        ...(isNobody ? { Authorization: `Bearer ${platform.operatorToken}` } : await access(party.key)),
+        ...(isNobody ? { Authorization: `Bearer ${platform.operatorToken}` } : { "Cx-Authorization": await token() }),
         // Whoever comes through a proxy comes from an address that nobody knows.
         ...(caller === "allowed address" ? {} : { "X-Forwarded-For": "203.0.113.7" }),
         ...(body === undefined ? {} : { "Content-Type": "application/json" }),
@@ -236,6 +239,7 @@ describe("RPC methods", () => {
 
   const credentialOf: Record<Caller, string | undefined> = {
     "`gateway` with a bank's token": "gateway",
+    "`gateway` with a merchant's token": "gateway",
     "`gateway` with a merchant's order": "gateway",
     "`gateway` alone": "gateway",
     "`reader`": "reader",
@@ -253,6 +257,19 @@ describe("RPC methods", () => {
       "dcm-counterparty": guid,
       "dcm-request-digest": Buffer.alloc(32).toString("base64url"),
     };
+  }
+
+  async function merchantMetadata(): Promise<Record<string, string>> {
+    const { uid, key } = platform.merchant;
+    return {
+      "cx-authorization": await createAccessToken(key, new Date(), randomUUID(), { iss: uid }),
+      "dcm-request-digest": Buffer.alloc(32).toString("base64url"),
+    };
+  }
+
+  async function metadataOf(caller: Caller): Promise<Record<string, string>> {
+    if (caller === "`gateway` with a bank's token") return bankMetadata();
+    return caller === "`gateway` with a merchant's token" ? merchantMetadata() : {};
   }
 
   /** What the methods need that are about something signed; everybody else's request is empty, which is refused later. */
@@ -294,15 +311,15 @@ describe("RPC methods", () => {
   test.each(rpcRows)("$name: whoever the contract names, and nobody else", async (row) => {
     const answers: Caller[] = [];
     for (const caller of rpcCallerNames) {
-      const headers = caller === "`gateway` with a bank's token" ? await bankMetadata() : {};
-      if (isAdmitted(await codeOf(row, caller, headers))) answers.push(caller);
+      if (isAdmitted(await codeOf(row, caller, await metadataOf(caller)))) answers.push(caller);
     }
     expect(answers).toEqual(row.allowed);
     for (const caller of shut) expect([caller, await codeOf(row, caller, {})]).toEqual([caller, "Unauthenticated"]);
-    // A bank's token opens nothing to a service that is not there to bring it.
-    const brought = await bankMetadata();
-    for (const caller of ["`reader`", "`operator`"] as const) {
-      expect([caller, await codeOf(row, caller, brought)]).toEqual([caller, "PermissionDenied"]);
+    // The token of a bank or merchant opens nothing to a service that is not there to bring it.
+    for (const brought of [await bankMetadata(), await merchantMetadata()]) {
+      for (const caller of ["`reader`", "`operator`"] as const) {
+        expect([caller, await codeOf(row, caller, brought)]).toEqual([caller, "PermissionDenied"]);
+      }
     }
   });
 });

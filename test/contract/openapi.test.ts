@@ -6,6 +6,8 @@ import { parse } from "yaml";
 import { claims, type Handlers, type OperationId, operations } from "../../gen/rest/operations.ts";
 import { refusals } from "../../gen/rest/refusals.ts";
 
+import { type OpenapiDocument, operationsModule } from "../../scripts/restModules.ts";
+
 type Node = { [key: string]: unknown };
 const document = parse(readFileSync("openapi/dcm.v1.yaml", "utf8")) as Node;
 const schemas = (document.components as { schemas: { [name: string]: Node } }).schemas;
@@ -138,6 +140,27 @@ describe("generated code", () => {
   test("the route table has every operation of the document", () => {
     const documented = all.filter(([pointer]) => pointer.startsWith("#/paths/")).map(([, node]) => node.operationId);
     expect(Object.keys(operations).sort()).toEqual(documented.filter(Boolean).map(String).sort());
+  });
+
+  type Operation = { security?: unknown[]; "x-access": string[] };
+  const pathsOf = (changed: Node) => changed.paths as { [path: string]: { [method: string]: Operation } };
+
+  test.each<[string, string, string, Partial<Operation>]>([
+    ["a merchant by nothing", "/api/v1/merchants/callbacks/missed", "get", { security: [] }],
+    [
+      "a merchant by a Cx-Authorization beside its order",
+      "/api/v1/merchants/order",
+      "post",
+      { security: [{ Cx: [] }] },
+    ],
+    ["a merchant where nobody shows who asks", "/api/v1/merchants/emitters", "get", { "x-access": ["merchant"] }],
+    ["a bank without Cx-Authorization", "/api/v1/merchants/order", "post", { "x-access": ["bank"] }],
+    ["anybody with a Cx-Authorization", "/api/v1/merchants/callbacks/missed", "get", { "x-access": ["anybody"] }],
+    ["nobody", "/api/v1/merchants/callbacks/missed", "get", { "x-access": [] }],
+  ])("an operation that admits %s stops the generator", (_who, path, method, change) => {
+    const changed = structuredClone(document);
+    Object.assign(pathsOf(changed)[path]?.[method] ?? {}, change);
+    expect(() => operationsModule(changed as unknown as OpenapiDocument)).toThrow("does not fit its security");
   });
 
   const example = () => structuredClone(examplesOf("PaymentMessageClaims")[0] as Node);

@@ -394,3 +394,28 @@ test("missed callbacks: a bank lists what could not be delivered to it, and nobo
   const others = await recipient.client().listMissedCallbacks({ since });
   expect(JSON.stringify(others.body)).not.toContain(guid);
 });
+
+test("missed callbacks: a merchant lists its Expiration and its Pay-in reject, and another merchant neither", async () => {
+  const { merchant, recipient, newMerchant } = platform;
+  const neighbour = await newMerchant({ name: "Lviv Books", bank: recipient });
+  const since = new Date(Date.now() - 60_000).toISOString();
+  // What must not be missed is answered by the next receiver; here nobody does.
+  merchant.answers("pay-in", 503);
+  merchant.answers("expiration", 503);
+  const late = await merchant.order({ expiresInSeconds: 1 });
+  const guid = await platform.pays();
+  await expect
+    .poll(async () => (await kindsMissed(merchant)).toSorted(), { timeout: 20_000 })
+    .toEqual([
+      ["expiration", late.id],
+      ["pay_in_merchant_reject", guid],
+    ]);
+  expect(await kindsMissed(neighbour)).toEqual([]);
+
+  async function kindsMissed(of: typeof merchant) {
+    const answer = await of.client().listMissedCallbacks({ since });
+    if (!answer.ok) throw new Error(`the callbacks cannot be listed: ${answer.status}`);
+    const missed = answer.body.items.filter(({ state }) => state === "review");
+    return missed.map(({ kind, order_id, payment_message_guid }) => [kind, payment_message_guid ?? order_id]);
+  }
+});

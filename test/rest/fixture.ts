@@ -35,8 +35,8 @@ export const ORDER_ID = "3aa202bc-6b20-445d-8969-8274b11c66d0";
 export const MESSAGE_GUID = "28c2c099-79aa-4267-a913-9c0facd654ca";
 export const BANK_GUID = "0b6f2a9d-5a41-4a0e-8c35-6f2f9f1f7e10";
 export const SECOND_BANK_GUID = "4f0d6c1e-7f0b-4c8f-9a53-0a7b5d8f3c21";
-const MERCHANT_UID = "623e460b-9ffd-41df";
-const MERCHANT_GUID = "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5";
+export const MERCHANT_UID = "623e460b-9ffd-41df";
+export const MERCHANT_GUID = "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5";
 
 type Schemas = Record<string, { examples?: Record<string, unknown>[] }>;
 export const openapi = parse(readFileSync("openapi/dcm.v1.yaml", "utf8")) as Record<string, unknown> & {

@@ -13,10 +13,12 @@ import {
   BANK_GUID,
   exampleClaims,
   type Keys,
+  MERCHANT_UID,
   MESSAGE_GUID,
   makeKeys,
   NOW,
   ORDER_ID,
+  participants,
   postJson,
   type Rest,
   SECOND_BANK_GUID,
@@ -28,7 +30,9 @@ let rest: Rest;
 
 beforeAll(async () => {
   keys = await makeKeys();
-  rest = await startRest(keys, { core: { getPaymentMessage: async () => examplePaymentMessage } });
+  rest = await startRest(keys, {
+    core: { getPaymentMessage: async () => examplePaymentMessage, listCallbacks: async () => [] },
+  });
 });
 afterAll(() => rest.stop());
 
@@ -108,9 +112,9 @@ const iat = Math.floor(NOW.getTime() / 1000);
 const claimsText = () => JSON.stringify({ iat, jti: "forged" });
 
 /** Signs a header and claims as they are written here. */
-async function signedText(header: string, claims: string): Promise<string> {
+async function signedText(header: string, claims: string, key = keys.bank): Promise<string> {
   const input = [header, claims].map((text) => Buffer.from(text).toString("base64url")).join(".");
-  const signature = await crypto.subtle.sign("RSASSA-PKCS1-v1_5", keys.bank.privateKey, Buffer.from(input));
+  const signature = await crypto.subtle.sign("RSASSA-PKCS1-v1_5", key.privateKey, Buffer.from(input));
   return `${input}.${Buffer.from(signature).toString("base64url")}`;
 }
 
@@ -158,7 +162,52 @@ test("claims that are named twice are refused by their name to whoever signed th
   expect([message.status, message.json.field]).toEqual([400, "amount"]);
 });
 
-const banksOnly = Object.entries(operations).filter(([, { needsAccess }]) => needsAccess);
+const MISSED = "/api/v1/merchants/callbacks/missed?since=2023-12-10T00:00:00Z";
+const ofMerchant = (claims: Claims = {}, key = keys.merchant, at = NOW) =>
+  createAccessToken(key, at, "m", { iss: MERCHANT_UID, ...claims });
+
+test.each<[string, number, object, () => Promise<string>]>([
+  ["a bank's own", 401, unauthorized, () => createAccessToken(keys.bank, NOW, "m")],
+  ["a bank's that names the merchant", 401, unauthorized, () => ofMerchant({}, keys.bank)],
+  ["one that names nobody", 401, unauthorized, () => createAccessToken(keys.merchant, NOW, "m")],
+  ["one that names a uid too long to be one", 401, unauthorized, () => ofMerchant({ iss: "u".repeat(65) })],
+  ["one that names no text", 401, unauthorized, () => ofMerchant({ iss: [MERCHANT_UID] })],
+  ["an old one of somebody else", 401, unauthorized, () => ofMerchant({}, keys.stranger, new Date(0))],
+  ["an order", 401, unauthorized, () => ofMerchant(exampleClaims("OrderClaims"))],
+  ["a cancellation", 401, unauthorized, () => ofMerchant(exampleClaims("OrderCancellationClaims"))],
+  ["an old one", 401, { code: "TOKEN_STALE", field: "iat" }, () => ofMerchant({}, keys.merchant, new Date(0))],
+  [
+    "one without jti",
+    401,
+    { code: "TOKEN_INCOMPLETE", field: "jti" },
+    () => signJws({ iat, iss: MERCHANT_UID }, keys.merchant),
+  ],
+  ["one for somebody else", 401, { code: "TOKEN_AUDIENCE", field: "aud" }, () => ofMerchant({ aud: "shop" })],
+  ["a good one", 200, { items: [] }, () => ofMerchant()],
+  ["a good one without kid", 200, { items: [] }, () => withoutKid(ofMerchant())],
+])("a merchant's operation: %s is answered %i", async (_what, expected, body, make) => {
+  const { status, json } = await ask(rest, MISSED, { headers: { "Cx-Authorization": await make() } });
+  expect([status, json]).toEqual([expected, expect.objectContaining(body)]);
+});
+
+test("a merchant's good token is none for a bank, and its suspension is told to the merchant", async () => {
+  const headers = { "Cx-Authorization": await ofMerchant() };
+  expect((await ask(rest, `${ORDERS}/${ORDER_ID}/payment-message`, { headers })).json).toEqual(unauthorized);
+  expect((await ask(rest, `${MESSAGES}/${MESSAGE_GUID}`, { headers })).json).toEqual(unauthorized);
+  const registered = participants(keys).map((party) => ({ ...party, status: "suspended" as const }));
+  const own = await startRest(keys, { registered });
+  onTestFinished(() => own.stop());
+  const { status, json } = await ask(own, MISSED, { headers });
+  expect([status, json.code]).toEqual([403, "PARTICIPANT_SUSPENDED"]);
+});
+
+/** The same claims under a header that names no key. */
+async function withoutKid(token: Promise<string>): Promise<string> {
+  const claims = Buffer.from((await parts(token))[1], "base64url").toString();
+  return signedText('{"alg":"RS256"}', claims, keys.merchant);
+}
+
+const withAccess = Object.entries(operations).filter(([, { needsAccess }]) => needsAccess);
 const guidOf: Record<string, string> = { register_id: "1012231", counterparty_guid: BANK_GUID };
 const bodies: { [operation: string]: object } = {
   submitPaymentMessage: { jwt: "a.b.c" },
@@ -171,9 +220,10 @@ const bodies: { [operation: string]: object } = {
 const queries: { [operation: string]: string } = {
   getOrderForBank: `?id=${ORDER_ID}`,
   listMissedCallbacks: "?since=2023-12-10T00:00:00Z",
+  listMerchantMissedCallbacks: "?since=2023-12-10T00:00:00Z",
 };
 
-test.each(banksOnly)("%s without a token is refused before the core is asked", async (id, { method, path }) => {
+test.each(withAccess)("%s without a token is refused before the core is asked", async (id, { method, path }) => {
   const asked = () => expect.fail("the core was asked");
   const own = await startRest(keys, {}, { clients: createClients({ unary: asked, stream: asked }) });
   onTestFinished(() => own.stop());

@@ -1,15 +1,17 @@
 import { create } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { ListCallbacksRequestSchema } from "../../gen/dcm/v1/callback_service_pb.ts";
 import type { Core } from "../../src/core/core.ts";
 import type { OrderWithParties } from "../../src/core/orders.ts";
 import type { PaymentMessage } from "../../src/core/paymentMessages.ts";
 import type { BankStatement } from "../../src/core/registerActs.ts";
+import type { CallbackView } from "../../src/core/review.ts";
 import type { OrderRequest, OrderStatus } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import { missedStates } from "../../src/rest/translate/callback.ts";
 import { askedPage, keys as pageKeys } from "../../src/rpc/pages.ts";
+import { createAccessToken } from "../../src/sdk/access.ts";
 import { signJws } from "../../src/sdk/jws.ts";
 import {
   examplePaymentMessage,
@@ -25,6 +27,8 @@ import {
   exampleClaims,
   exampleOrder,
   type Keys,
+  MERCHANT_GUID,
+  MERCHANT_UID,
   MESSAGE_GUID,
   makeKeys,
   NOW,
@@ -50,6 +54,8 @@ const seen: {
   read?: Parameters<Core["getPaymentMessage"]>;
   listed?: Parameters<Core["listRegisters"]>;
   missed?: Parameters<Core["listCallbacks"]>;
+  /** Listed in place of the bank's. */
+  answer?: CallbackView;
   register?: Parameters<Core["getRegister"]>;
   stated?: BankStatement;
 } = {};
@@ -98,7 +104,7 @@ beforeAll(async () => {
       confirmInternalRegister: stated,
       listCallbacks: async (...asked) => {
         seen.missed = asked;
-        return [missedCallback];
+        return [seen.answer ?? missedCallback];
       },
     },
   });
@@ -380,6 +386,27 @@ test("listMissedCallbacks: the documented answer, and only the caller's own call
   expect(seen.missed).toMatchObject([
     { receiverGuid: BANK_GUID, missed: true, since: new Date("2023-12-10T00:00:00Z") },
     { limit: 6, after: "f5401ac1-e6c8-436b-b311-991f57e0934a" },
+  ]);
+});
+
+test("listMerchantMissedCallbacks: the documented answer, of the merchant that the token names", async () => {
+  const expiration: Partial<CallbackView> = {
+    kind: "expiration",
+    receiverGuid: MERCHANT_GUID,
+    paymentMessageGuid: null,
+    attempts: 11,
+    lastAttemptAt: new Date("2023-12-10T10:17:15Z"),
+    lastOutcome: "timeout",
+  };
+  seen.answer = { ...missedCallback, ...expiration };
+  onTestFinished(() => void delete seen.answer);
+  const path = "/api/v1/merchants/callbacks/missed";
+  const token = await createAccessToken(keys.merchant, NOW, "missed", { iss: MERCHANT_UID });
+  const { json } = await ask(rest, `${path}?since=2023-12-10T00:00:00Z`, { headers: { "Cx-Authorization": token } });
+  expect(json).toEqual(withMillis(documented(path)));
+  expect(seen.missed).toMatchObject([
+    { receiverGuid: MERCHANT_GUID, missed: true, since: new Date("2023-12-10T00:00:00Z") },
+    { limit: 51, after: undefined },
   ]);
 });
 

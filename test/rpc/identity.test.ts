@@ -17,9 +17,12 @@ import { errorOf } from "./errorOf.ts";
 import { transportOf } from "./inProcess.ts";
 import {
   asBank,
+  asMerchant,
   keyOf,
   newOrder,
+  onItsPath,
   openPlatformOfSigners,
+  orderClaims,
   paymentClaims,
   pays,
   registerBankAndMerchant,
@@ -233,7 +236,7 @@ describe("what a bank lists", () => {
     const list = async (receiverGuid?: string) =>
       gateway.callbacks.listCallbacks(
         receiverGuid === undefined ? {} : { filter: { receiverGuid } },
-        await asBank(bank),
+        await onItsPath(bank),
       );
     const own = await list();
     expect(new Set(own.callbacks.map(({ receiverGuid }) => receiverGuid))).toEqual(new Set([bank.guid]));
@@ -254,6 +257,81 @@ describe("what a bank lists", () => {
       }
       const receivers = (await callbacks.listCallbacks({})).callbacks.map(({ receiverGuid }) => receiverGuid);
       expect(new Set(receivers)).toEqual(new Set([bank.guid, others.bank.guid]));
+    }
+  });
+});
+
+describe("a merchant's token", () => {
+  const list = async (of: Participant, shown: Shown = {}, receiverGuid = "") =>
+    gateway.callbacks.listCallbacks({ filter: { receiverGuid } }, await asMerchant(of, shown));
+  /** The payments that a list tells of. */
+  const told = async (asked: ReturnType<typeof list>) =>
+    (await asked).callbacks.map(({ receiverGuid, paymentMessageGuid }) => [receiverGuid, paymentMessageGuid]);
+
+  test("lists the callbacks to its merchant, whether it says so or not; another merchant's are forbidden", async () => {
+    const message = await pays(gateway, sides);
+    // Pay-in of the bank has been accepted: Pay-in of the merchant is to be sent.
+    const [payIn] = (await reader.callbacks.listCallbacks({ filter: { paymentMessageGuid: message } })).callbacks;
+    await platform.rows("update callback set receiver_guid = $1 where guid = $2", sides.merchant.guid, payIn?.guid);
+    const own = [[sides.merchant.guid, message]];
+    expect([await told(list(sides.merchant)), await told(list(sides.merchant, {}, sides.merchant.guid))]).toEqual([
+      own,
+      own,
+    ]);
+    expect(await told(list(others.merchant))).toEqual([]);
+    for (const { guid } of [others.merchant, bank]) {
+      const call = list(sides.merchant, {}, guid);
+      expect(await errorOf(call)).toMatchObject({ ...forbidden, field: "filter.receiver_guid" });
+    }
+  });
+
+  test.each<[string, () => Promise<unknown>]>([
+    ["without its claim", () => list(sides.merchant, { claims: { iss: undefined } })],
+    ["that names another merchant", () => list(sides.merchant, { claims: { iss: others.merchant.uid } })],
+    ["that names nobody", () => list(sides.merchant, { claims: { iss: "nobody" } })],
+    ["that names it by its guid", () => list(sides.merchant, { claims: { iss: sides.merchant.guid } })],
+    ["that is signed by its bank", () => list(sides.merchant, { key: keyOf(bank) })],
+    ["that is its bank's own", async () => gateway.callbacks.listCallbacks({}, await asBank(bank))],
+    ["that is signed by nobody", () => list(sides.merchant, { key: stranger })],
+    ["with what an order says", () => list(sides.merchant, { claims: orderClaims(sides.merchant) })],
+    ["that is too old, of nobody", () => list(sides.merchant, { key: stranger, claims: { exp: 1_000 } })],
+    ["on its bank's path", () => list(sides.merchant, { counterparty: bank.guid })],
+    ["on a path of its own", () => list(sides.merchant, { counterparty: sides.merchant.guid })],
+    [
+      "where only a bank may read",
+      async () => gateway.orders.getOrder({ orderId: "" }, await asMerchant(sides.merchant)),
+    ],
+  ])("%s says nothing but that it is not good", async (_, call) => {
+    expect(await errorOf(call())).toMatchObject(unauthenticated);
+  });
+
+  test.each([
+    ["TOKEN_AUDIENCE", "aud", { aud: "another platform" }],
+    ["TOKEN_EXPIRED", "exp", { exp: 1_000 }],
+    ["TOKEN_NOT_YET_VALID", "nbf", { nbf: 9_999_999_999 }],
+    ["TOKEN_BODY_MISMATCH", "body_sha256", { body_sha256: bodyDigest(Buffer.from("another body")) }],
+  ])("its holder hears %s of a good signature", async (reason, field, claims) => {
+    expect(await errorOf(list(sides.merchant, { claims }))).toMatchObject({
+      code: Code.Unauthenticated,
+      reason,
+      field,
+    });
+  });
+
+  test("is read again and again: reading uses nothing up", async () => {
+    const jti = `merchant-${serial()}`;
+    for (let times = 0; times < 2; times++) await expect(list(sides.merchant, { jti })).resolves.toBeDefined();
+  });
+
+  test("opens nothing that its merchant signs otherwise, nor what is for banks, services or the gateway itself", async () => {
+    const [shown, order] = [await asMerchant(sides.merchant), await signedOrder(sides.merchant)];
+    const calls = [
+      gateway.participants.listParticipants({}, shown),
+      gateway.callbacks.getCallback({ guid: bank.guid }, shown),
+      gateway.orders.createOrder(order, shown),
+    ];
+    for (const answer of await Promise.all(calls.map(errorOf))) {
+      expect(answer).toMatchObject({ code: Code.PermissionDenied, reason: undefined });
     }
   });
 });

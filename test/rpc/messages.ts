@@ -6,7 +6,7 @@ import type { CoreClients } from "../../src/rpc/clients.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair, importPublicKey, type KeyPair, type SigningKey } from "../../src/sdk/keys.ts";
-import { bankTokenHeader, counterpartyHeader, requestDigestHeader } from "../../src/wire/metadata.ts";
+import { accessTokenHeader, counterpartyHeader, requestDigestHeader } from "../../src/wire/metadata.ts";
 import { iban, openPlatform, secondsFrom, serial } from "../core/platform.ts";
 
 // Requests as a client of the RPC core writes them, and what banks and merchants sign in them.
@@ -153,12 +153,19 @@ export type Shown = { key?: SigningKey; jti?: string; claims?: Claims; digest?: 
 export async function asBank(bank: Participant, shown: Shown = {}) {
   const { key = keyOf(bank), jti = `token-${serial()}`, claims, digest = randomBytes(32), counterparty } = shown;
   const headers: Record<string, string> = {
-    [bankTokenHeader]: await createAccessToken(key, new Date(), jti, claims),
+    [accessTokenHeader]: await createAccessToken(key, new Date(), jti, claims),
     [requestDigestHeader]: Buffer.from(digest).toString("base64url"),
     ...(counterparty !== undefined && { [counterpartyHeader]: counterparty }),
   };
   return { headers };
 }
+
+/** The same where the path of the request names the bank. */
+export const onItsPath = (bank: Participant, shown: Shown = {}) => asBank(bank, { counterparty: bank.guid, ...shown });
+
+/** The options of a call that is for a merchant. */
+export const asMerchant = (merchant: Participant, { claims, ...shown }: Shown = {}) =>
+  asBank(merchant, { ...shown, claims: { iss: merchant.uid, ...claims } });
 
 export async function newOrder({ orders }: CoreClients, merchant: Participant): Promise<string> {
   const { order } = await orders.createOrder(await signedOrder(merchant));

@@ -10,7 +10,15 @@ import { type CoreClients, createClients } from "../../src/rpc/clients.ts";
 import { accepted, deliver, operator, type Platform } from "../core/platform.ts";
 import { errorOf } from "./errorOf.ts";
 import { transportOfAnybody } from "./inProcess.ts";
-import { asBank, newJwk, openPlatformOfSigners, pays, registerBankAndMerchant, type Sides } from "./messages.ts";
+import {
+  asMerchant,
+  newJwk,
+  onItsPath,
+  openPlatformOfSigners,
+  pays,
+  registerBankAndMerchant,
+  type Sides,
+} from "./messages.ts";
 
 // One way to page through every list over RPC.
 
@@ -173,12 +181,16 @@ describe.each(named)("%s", (name, { list, filtered, ids }) => {
   });
 });
 
-test("a bank's token is refused to another bank, although both ask for the same", async () => {
+test("a bank's token is refused to another bank and to its merchant, although all ask for the same", async () => {
   const other = await registerBankAndMerchant(clients);
-  const { nextPageToken: pageToken } = await clients.callbacks.listCallbacks({ pageSize: 1 }, await asBank(sides.bank));
+  const { nextPageToken: pageToken } = await clients.callbacks.listCallbacks(
+    { pageSize: 1 },
+    await onItsPath(sides.bank),
+  );
   expect(pageToken).not.toBe("");
-  const asked = clients.callbacks.listCallbacks({ pageToken }, await asBank(other.bank));
-  expect(await errorOf(asked)).toMatchObject(refusedToken);
+  for (const shown of [await onItsPath(other.bank), await asMerchant(sides.merchant)]) {
+    expect(await errorOf(clients.callbacks.listCallbacks({ pageToken }, shown))).toMatchObject(refusedToken);
+  }
 });
 
 describe("what REST pages by goes on beside the tokens, and not with them", () => {

@@ -15,7 +15,7 @@ import { RegisterRole, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts"
 import type { Core } from "../../src/core/core.ts";
 import { type CoreClients, createClients } from "../../src/rpc/clients.ts";
 import { signJws } from "../../src/sdk/jws.ts";
-import { bankTokenHeader } from "../../src/wire/metadata.ts";
+import { accessTokenHeader } from "../../src/wire/metadata.ts";
 import { attempt, callbackOf, deliver, type Platform } from "../core/platform.ts";
 import { errorOf } from "./errorOf.ts";
 import { transportOfAnybody } from "./inProcess.ts";
@@ -327,7 +327,7 @@ describe("settlements", () => {
           jws,
         ]),
     ).toEqual([
-      [bank.guid, `P-${registerId}`, 150_075n, "", paying.headers[bankTokenHeader]],
+      [bank.guid, `P-${registerId}`, 150_075n, "", paying.headers[accessTokenHeader]],
       [bank.guid, `P-${registerId}`, 150_075n, "ACSC", jwt],
     ]);
     const reopened = await clients.settlements.reopenRegister({ registerId, note: "came back" });

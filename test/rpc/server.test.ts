@@ -257,9 +257,9 @@ describe("authentication", () => {
     expect(() => routesOf([{ service: OrderService, handlers: {} }])(router)).not.toThrow();
   });
 
-  /** As whom a service may call; for a bank a gateway may as well, though not without the bank's token. */
+  /** As whom a service may call; for a bank or merchant a gateway may as well, though not without its token. */
   const accessOfScope: Record<Scope, readonly Access[]> = {
-    gateway: ["gateway", "order_jws", "bank"],
+    gateway: ["gateway", "order_jws", "bank", "merchant"],
     reader: ["reader"],
     operator: ["operator"],
   };

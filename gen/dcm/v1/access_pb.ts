@@ -2,9 +2,10 @@
 //
 // A call shows who it is by its metadata, of which each name stands once:
 // - `authorization: Bearer SECRET`: the credential of the service that calls. Always.
-// - `cx-authorization`: the Cx-Authorization of the bank that the call is for, as it arrived. Only a service with the scope
-//   `gateway` may bring one. The core verifies it; the bank is then the caller, and nobody else.
-// - `dcm-counterparty`: the counterparty guid of the request's path, where the path has one. The token must be that bank's.
+// - `cx-authorization`: the Cx-Authorization of the bank or merchant that the call is for, as it arrived. Only a service with the
+//   scope `gateway` may bring one. The core verifies it; the bank or merchant is then the caller, and nobody else.
+// - `dcm-counterparty`: the counterparty guid of the request's path, where the path has one. The token must be that bank's. Of a
+//   method that is for merchants as well (`ACCESS_MERCHANT`) a bank's call always has it: without it the token must be a merchant's.
 // - `dcm-request-digest`: of a request that changes something, the SHA-256 over its method, path, query and body, in base64url,
 //   each of them behind its length in bytes and a colon. The same token with the same digest is a retry, with another one a replay.
 // - `dcm-continuation`: of a read that goes on, what the answer to its first call gave. The bank's token is judged as of that first
@@ -29,7 +30,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/access.proto.
  */
 export const file_dcm_v1_access: GenFile = /*@__PURE__*/
-  fileDesc("ChNkY20vdjEvYWNjZXNzLnByb3RvEgZkY20udjEqgwEKBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIPCgtBQ0NFU1NfQkFOSxABEhQKEEFDQ0VTU19PUkRFUl9KV1MQAhISCg5BQ0NFU1NfR0FURVdBWRADEhEKDUFDQ0VTU19SRUFERVIQBBITCg9BQ0NFU1NfT1BFUkFUT1IQBTpICgZhY2Nlc3MSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjRhgMgAygOMg4uZGNtLnYxLkFjY2Vzc1IGYWNjZXNzOkUKDWZvcl9zdXNwZW5kZWQSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjShgMgASgIUgxmb3JTdXNwZW5kZWRCNAoGZGNtLnYxUAFaH2RjbS1nYXRld2F5L2dlbi9nby9kY20vdjE7ZGNtdjGqAgZEY20uVjFiBnByb3RvMw", [file_google_protobuf_descriptor]);
+  fileDesc("ChNkY20vdjEvYWNjZXNzLnByb3RvEgZkY20udjEqmAEKBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIPCgtBQ0NFU1NfQkFOSxABEhQKEEFDQ0VTU19PUkRFUl9KV1MQAhISCg5BQ0NFU1NfR0FURVdBWRADEhEKDUFDQ0VTU19SRUFERVIQBBITCg9BQ0NFU1NfT1BFUkFUT1IQBRITCg9BQ0NFU1NfTUVSQ0hBTlQQBjpICgZhY2Nlc3MSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjRhgMgAygOMg4uZGNtLnYxLkFjY2Vzc1IGYWNjZXNzOkUKDWZvcl9zdXNwZW5kZWQSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjShgMgASgIUgxmb3JTdXNwZW5kZWRCNAoGZGNtLnYxUAFaH2RjbS1nYXRld2F5L2dlbi9nby9kY20vdjE7ZGNtdjGqAgZEY20uVjFiBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
  * Who may call a method. A method names every kind of caller that it is for.
@@ -80,6 +81,13 @@ export const Access = {
    * @generated from enum value: ACCESS_OPERATOR = 5;
    */
   OPERATOR: 5,
+
+  /**
+   * A merchant, by its Cx-Authorization, whose claim `iss` is its uid. It sees what concerns it, and changes nothing by it.
+   *
+   * @generated from enum value: ACCESS_MERCHANT = 6;
+   */
+  MERCHANT: 6,
 } as const;
 
 /**

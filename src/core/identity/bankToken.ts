@@ -1,45 +1,9 @@
 import type { BankActor } from "../../domain/actor.ts";
-import { isRefusal, type Refusal, type RefusalReason, refuse, type TokenSeen } from "../../domain/errors.ts";
-import type { Participant } from "../../domain/participant.ts";
-import { type AccessProblem, bodyDigest, checkAccessClaims } from "../../sdk/access.ts";
-import { type Claims, type ParsedJws, peekJws } from "../../sdk/jws.ts";
+import { isRefusal, type Refusal, refuse, type TokenSeen } from "../../domain/errors.ts";
+import { peekJws } from "../../sdk/jws.ts";
+import { acceptedAccess, type Examined, type Judgement, type PresentedToken } from "./accessToken.ts";
 import type { Party } from "./parties.ts";
-import { type NotTheirs, refusedToken, seenOf, suspendedCaller, type Verification, verifiedBy } from "./signed.ts";
-
-/** By which name a token may call the platform, beside its public address. */
-const platformAudience = "dcm";
-
-/** What the holder of the key hears of a token with a good signature (wire contract, section 4), and of which claim. */
-const refusalOfProblem: Record<AccessProblem, Refusal> = {
-  kind: refusedToken({ tokenProblem: "kind" }),
-  iat: refuse("TOKEN_INCOMPLETE", "iat is missing or malformed", { field: "iat" }),
-  jti: refuse("TOKEN_INCOMPLETE", "jti is missing or malformed", { field: "jti" }),
-  stale: refuse("TOKEN_STALE", "the access token is too old", { field: "iat" }),
-  ahead: refuse("TOKEN_NOT_YET_VALID", "the access token is from the future", { field: "iat" }),
-  expired: refuse("TOKEN_EXPIRED", "the access token has expired", { field: "exp" }),
-  not_yet_valid: refuse("TOKEN_NOT_YET_VALID", "the access token is not valid yet", { field: "nbf" }),
-  audience: refuse("TOKEN_AUDIENCE", "the access token is for another audience", { field: "aud" }),
-};
-
-/** What a request shows of itself to be taken for its bank's. */
-export type PresentedToken = {
-  token: string;
-  /** The bank that the path names, if it names one. */
-  counterpartyGuid: string | undefined;
-  /** Whether the operation changes something. */
-  isChange: boolean;
-  /** Whether the operation is there for a bank that is suspended as well. */
-  isForSuspended: boolean;
-  /** The request's body, byte by byte; empty where it has none. */
-  body: Uint8Array;
-  /** By which a retry is told from another request; of reads it is not looked at. */
-  requestDigest: Uint8Array;
-  /** Of a read that goes on: what `continuationOf` said of it when it began. */
-  continuation?: string | undefined;
-};
-
-/** By what a token is judged beside its keys: an instant of the database's clock, and the platform's public address. */
-export type Judgement = { asOf: Date; publicUrl: string };
+import { type NotTheirs, refusedToken, seenOf, type Verification, verifiedBy } from "./signed.ts";
 
 /**
  * Verifies a bank's Cx-Authorization (wire contract, section 3). With a guid in the path the token must be signed by that bank;
@@ -54,11 +18,12 @@ export async function bankOfToken(
   const counterpartyGuid = presented.counterpartyGuid?.toLowerCase();
   const parsed = peekJws(presented.token);
   if (!parsed.ok) return refusedToken({ tokenProblem: parsed.problem, party: counterpartyGuid });
+  const shown = { presented, parsed, judgement };
   /** As it is known, or as it is now: it may have a key since a moment ago. */
   const examine = async (party: Party) => {
-    const known = await examined({ presented, parsed, verification, judgement }, party);
+    const known = await examined(shown, verification, party);
     const changed = "notTheirs" in known ? await parties.changed(party) : undefined;
-    return changed === undefined ? known : examined({ presented, parsed, verification, judgement }, changed);
+    return changed === undefined ? known : examined(shown, verification, changed);
   };
   const { kid } = parsed.header;
   let seen: TokenSeen = { tokenProblem: kid === undefined ? "no_kid" : "unknown_party", kid, party: counterpartyGuid };
@@ -79,39 +44,20 @@ export async function bankOfToken(
   });
 }
 
-type Examined = { presented: PresentedToken; parsed: ParsedJws; verification: Verification; judgement: Judgement };
-
 async function examined(
-  { presented, parsed, verification, judgement }: Examined,
+  shown: Examined,
+  verification: Verification,
   party: Party,
 ): Promise<BankActor | Refusal | NotTheirs> {
   const bank = party.participant;
   if (bank.kind !== "bank") return { notTheirs: "unknown_key" };
-  const verified = await verifiedBy(party, parsed, verification);
+  const verified = await verifiedBy(party, shown.parsed, verification);
   if (!("claims" in verified)) return verified;
-  const { claims } = verified;
-  const check = checkAccessClaims(claims, judgement.asOf, [platformAudience, judgement.publicUrl]);
-  if (!check.ok) return { ...refusalOfProblem[check.problem], seen: seenOf(parsed, party, check.problem) };
-  if (bank.status === "suspended" && !presented.isForSuspended) return suspendedCaller(bank);
-  const unbound = bodyProblem(claims, bank, presented);
-  if (unbound !== undefined) return { ...unbound, seen: seenOf(parsed, party, "body") };
-  const issuedAt = new Date(Math.floor(check.iat * 1000));
-  const { token, requestDigest } = presented;
-  const access = { jti: check.jti, issuedAt, requestDigest };
-  const bindsBody = claims.body_sha256 !== undefined;
-  return { kind: "bank", bank, access, token, judgedAt: judgement.asOf, bindsBody };
-}
-
-/** A token that binds another body, or none where its bank wants every change to be bound. */
-function bodyProblem(
-  { body_sha256: bound }: Claims,
-  { requiresBodySha256 }: Participant,
-  { isChange, body }: PresentedToken,
-): Refusal | undefined {
-  const problem = (reason: RefusalReason, text: string) =>
-    refuse(reason, `body_sha256 ${text}`, { field: "body_sha256" });
-  if (bound !== undefined) {
-    return bound === bodyDigest(body) ? undefined : problem("TOKEN_BODY_MISMATCH", "binds another body");
-  }
-  return requiresBodySha256 && isChange ? problem("TOKEN_INCOMPLETE", "is missing") : undefined;
+  const accepted = acceptedAccess(shown, party, verified);
+  if (isRefusal(accepted)) return accepted;
+  const issuedAt = new Date(Math.floor(accepted.iat * 1000));
+  const { token, requestDigest } = shown.presented;
+  const access = { jti: accepted.jti, issuedAt, requestDigest };
+  const bindsBody = verified.claims.body_sha256 !== undefined;
+  return { kind: "bank", bank, access, token, judgedAt: shown.judgement.asOf, bindsBody };
 }

@@ -1,4 +1,4 @@
-import type { BankActor } from "../../domain/actor.ts";
+import type { BankActor, MerchantActor } from "../../domain/actor.ts";
 import { isRefusal, type Refusal, refuse } from "../../domain/errors.ts";
 import type { OrderCancellation, OrderRequest } from "../../domain/order.ts";
 import type { PaymentMessageRequest } from "../../domain/paymentMessage.ts";
@@ -8,9 +8,11 @@ import type { Claims } from "../../sdk/jws.ts";
 import type { CoreContext } from "../context.ts";
 import type { KeyWish } from "../participantKeys.ts";
 import type { BankStatement, ConfirmStatement, PayStatement } from "../registerActs.ts";
-import { bankOfToken, type PresentedToken } from "./bankToken.ts";
+import type { PresentedToken } from "./accessToken.ts";
+import { bankOfToken } from "./bankToken.ts";
 import { validClaims } from "./claims.ts";
 import { beganAt, continuationOf } from "./continuation.ts";
+import { merchantOfToken } from "./merchantToken.ts";
 import { createParties } from "./parties.ts";
 import { keyWish, orderCancellation, orderContent, paymentMessageContent, settlementPayment } from "./requests.ts";
 import { createSeenKeys } from "./seenKeys.ts";
@@ -23,6 +25,8 @@ import { refusedToken, signedByBank, signedByMerchant } from "./signed.ts";
 export type Identity = {
   /** The bank whose Cx-Authorization it is. */
   bankOf(presented: PresentedToken): Promise<BankActor | Refusal>;
+  /** The merchant whose Cx-Authorization it is. */
+  merchantOf(presented: Omit<PresentedToken, "counterpartyGuid">): Promise<MerchantActor | Refusal>;
   /** With what the bank's read goes on, also after its token has become too old. */
   continuationOf(actor: BankActor): string;
   /** The order that a merchant signed. */
@@ -68,6 +72,10 @@ export function createIdentity(context: CoreContext): Identity {
       const now = context.now();
       const began = continuation === undefined || isChange ? undefined : beganAt(secret, token, continuation, now);
       return bankOfToken(presented, verification(), { asOf: began ?? now, publicUrl: context.publicUrl() });
+    },
+
+    merchantOf(presented) {
+      return merchantOfToken(presented, verification(), { asOf: context.now(), publicUrl: context.publicUrl() });
     },
 
     continuationOf: ({ token, judgedAt }) => continuationOf(secret, token, judgedAt),

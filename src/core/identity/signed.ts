@@ -22,19 +22,29 @@ export async function signedByMerchant(
   jws: string,
   verification: Verification,
 ): Promise<(Verified & { merchant: Participant }) | Refusal> {
-  const parsed = peekJws(jws);
-  if (!parsed.ok) return refusedToken({ tokenProblem: parsed.problem });
-  const uid = parsed.claims.sub;
-  const party = isUid(uid) ? await verification.parties.find({ uid }) : undefined;
-  if (party?.participant.kind !== "merchant") {
-    return refusedToken({ tokenProblem: "unknown_party", kid: parsed.header.kid, party: isUid(uid) ? uid : undefined });
-  }
-  const signed = await signedBy(party, parsed, verification);
+  const signed = await signedByNamed("sub", jws, verification);
   if (isRefusal(signed)) return signed;
   const { participant: merchant } = signed.party;
   return merchant.status === "suspended"
     ? suspendedCaller(merchant)
     : { claims: signed.claims, kid: signed.kid, merchant };
+}
+
+/** What the merchant signed whose uid is that claim of it. */
+export async function signedByNamed(
+  claim: "sub" | "iss",
+  jws: string,
+  verification: Verification,
+): Promise<(Verified & { party: Party; parsed: ParsedJws }) | Refusal> {
+  const parsed = peekJws(jws);
+  if (!parsed.ok) return refusedToken({ tokenProblem: parsed.problem });
+  const uid = parsed.claims[claim];
+  const party = isUid(uid) ? await verification.parties.find({ uid }) : undefined;
+  if (party?.participant.kind !== "merchant") {
+    return refusedToken({ tokenProblem: "unknown_party", kid: parsed.header.kid, party: isUid(uid) ? uid : undefined });
+  }
+  const signed = await signedBy(party, parsed, verification);
+  return isRefusal(signed) ? signed : { ...signed, parsed };
 }
 
 /** What a party hears that has shown who it is, and may do nothing for now (wire contract, section 8). */

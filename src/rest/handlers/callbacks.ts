@@ -1,27 +1,36 @@
-import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
+import type { Handlers, OperationInput, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
-import { asBank, type RequestContext } from "../context.ts";
+import { asParty, type RequestContext } from "../context.ts";
 import { missedCallbackAnswer, missedStates } from "../translate/callback.ts";
 import { timestampOfQuery } from "../translate/time.ts";
 
-export const callbackHandlers: Pick<Handlers<RequestContext>, "listMissedCallbacks"> = {
+type CallbackHandlers = Pick<Handlers<RequestContext>, "listMissedCallbacks" | "listMerchantMissedCallbacks">;
+
+export const callbackHandlers: CallbackHandlers = {
   async listMissedCallbacks({ query }, context) {
-    const { callbacks, nextPageToken } = await context.deps.clients.callbacks.listCallbacks(
-      {
-        filter: {
-          since: timestampOfQuery(query.since, "since"),
-          states: [...missedStates],
-          missed: true,
-        },
-        pageSize: query.limit ?? 50,
-        pageToken: query.cursor ?? "",
-      },
-      asBank(context),
-    );
-    const body: Whole<components["schemas"]["MissedCallbackList"]> = {
-      items: callbacks.map(missedCallbackAnswer),
-      next_cursor: nextPageToken || null,
-    };
-    return { status: 200, type: "application/json", body };
+    return { status: 200, type: "application/json", body: await missedCallbacks(query, context) };
+  },
+  async listMerchantMissedCallbacks({ query }, context) {
+    return { status: 200, type: "application/json", body: await missedCallbacks(query, context) };
   },
 };
+
+/** Those to the caller: the core knows by its token who that is. */
+async function missedCallbacks(
+  { since, limit, cursor }: OperationInput<keyof CallbackHandlers>["query"],
+  context: RequestContext,
+): Promise<Whole<components["schemas"]["MissedCallbackList"]>> {
+  const { callbacks, nextPageToken } = await context.deps.clients.callbacks.listCallbacks(
+    {
+      filter: {
+        since: timestampOfQuery(since, "since"),
+        states: [...missedStates],
+        missed: true,
+      },
+      pageSize: limit ?? 50,
+      pageToken: cursor ?? "",
+    },
+    asParty(context),
+  );
+  return { items: callbacks.map(missedCallbackAnswer), next_cursor: nextPageToken || null };
+}

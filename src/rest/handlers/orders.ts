@@ -3,7 +3,7 @@ import type { Participant } from "../../../gen/dcm/v1/participant_pb.ts";
 import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { requestIdHeader } from "../../wire/metadata.ts";
-import { asBank, type RequestContext, rpcOptions } from "../context.ts";
+import { asParty, type RequestContext, rpcOptions } from "../context.ts";
 import { asRefusal, RestRefusal } from "../errors.ts";
 import { pageHeaders } from "../pages/html.ts";
 import { notFoundPage, paymentPage, takesSigned } from "../pages/paymentPage.ts";
@@ -67,7 +67,7 @@ export const orderHandlers: OrderHandlers = {
   },
 
   async getOrderForBank({ query }, context) {
-    const found = await readOrder(onlyOrderId(query.id, query.order_id), context, asBank(context));
+    const found = await readOrder(onlyOrderId(query.id, query.order_id), context, asParty(context));
     return { status: 200, type: "application/json", body: orderForBank(found) };
   },
 };

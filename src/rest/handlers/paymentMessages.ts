@@ -1,6 +1,6 @@
 import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
-import { asBank, type RequestContext } from "../context.ts";
+import { asParty, type RequestContext } from "../context.ts";
 import { paymentMessageAnswer } from "../translate/paymentMessage.ts";
 
 type PaymentMessageHandlers = Pick<
@@ -29,13 +29,13 @@ export const paymentMessageHandlers: PaymentMessageHandlers = {
 
 async function submit(jws: string, context: RequestContext) {
   const { paymentMessages } = context.deps.clients;
-  const { guid } = await paymentMessages.submitPaymentMessage({ jws, body: context.body }, asBank(context));
+  const { guid } = await paymentMessages.submitPaymentMessage({ jws, body: context.body }, asParty(context));
   const body: Whole<components["schemas"]["PaymentMessageCreated"]> = { guid };
   return { status: 201, type: "application/json", body } as const;
 }
 
 async function read(by: { case: "guid" | "orderId"; value: string }, context: RequestContext) {
-  const found = await context.deps.clients.paymentMessages.getPaymentMessage({ by }, asBank(context));
+  const found = await context.deps.clients.paymentMessages.getPaymentMessage({ by }, asParty(context));
   if (!found.paymentMessage) throw new Error("the core answered no payment message");
   return { status: 200, type: "application/json", body: paymentMessageAnswer(found.paymentMessage) } as const;
 }

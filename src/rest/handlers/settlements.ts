@@ -5,7 +5,7 @@ import { limits } from "../../../gen/rest/limits.ts";
 import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { continuationHeader } from "../../wire/metadata.ts";
-import { asBank, type RequestContext } from "../context.ts";
+import { asParty, type RequestContext } from "../context.ts";
 import { registerAnswer, registerPaymentAnswer, registerStatuses } from "../translate/settlement.ts";
 import { timestampOfQuery } from "../translate/time.ts";
 
@@ -39,7 +39,7 @@ export const settlementHandlers: SettlementHandlers = {
         offset: query.offset ?? 0,
         limit: query.limit ?? limits.registersPageDefault,
       },
-      asBank(context),
+      asParty(context),
     );
     const headers = { "X-Total-Count": Number(totalCount) };
     return { status: 200, type: "application/json", headers, body: registers.map(registerAnswer) };
@@ -52,7 +52,7 @@ export const settlementHandlers: SettlementHandlers = {
       paymentsLimit: query.payments_limit ?? (isPage ? MOST_WHOLE : PAGE_SIZE),
       paymentsAfter: query.payments_after ?? "",
     };
-    const first = await context.deps.clients.settlements.getRegister(request, asBank(context));
+    const first = await context.deps.clients.settlements.getRegister(request, asParty(context));
     const { register } = first;
     if (!register) throw new Error("the core answered no register");
     const head = registerAnswer(register);
@@ -67,7 +67,7 @@ export const settlementHandlers: SettlementHandlers = {
     const payments = paymentsOf(first, register);
     if (!isPage && first.nextPaymentsAfter !== "") {
       const others = { ...request, paymentsLimit: MOST_WHOLE, paymentsAfter: first.nextPaymentsAfter };
-      const rest = await context.deps.clients.settlements.getRegister(others, asBank(context));
+      const rest = await context.deps.clients.settlements.getRegister(others, asParty(context));
       if (rest.nextPaymentsAfter !== "") throw new Error(`register ${register.id} has more payments than it counts`);
       payments.push(...paymentsOf(rest, register));
     }
@@ -77,19 +77,19 @@ export const settlementHandlers: SettlementHandlers = {
 
   async payGrossSettlement({ path }, context) {
     const request = { registerId: path.register_id, body: context.body };
-    const { repeated } = await context.deps.clients.settlements.payRegister(request, asBank(context));
+    const { repeated } = await context.deps.clients.settlements.payRegister(request, asParty(context));
     return accepted(repeated);
   },
 
   async confirmGrossSettlement({ path }, context) {
     const request = { registerId: path.register_id, body: context.body };
-    const { repeated } = await context.deps.clients.settlements.confirmRegister(request, asBank(context));
+    const { repeated } = await context.deps.clients.settlements.confirmRegister(request, asParty(context));
     return accepted(repeated);
   },
 
   async confirmInternalGrossSettlement({ path }, context) {
     const request = { registerId: path.register_id };
-    const { repeated } = await context.deps.clients.settlements.confirmInternalRegister(request, asBank(context));
+    const { repeated } = await context.deps.clients.settlements.confirmInternalRegister(request, asParty(context));
     return accepted(repeated);
   },
 };
@@ -113,7 +113,7 @@ async function* paymentPages(
 
 /** The reader may be slow, and its token become too old before the last page. */
 function goingOn(context: RequestContext, { continuation }: GetRegisterResponse) {
-  const options = asBank(context);
+  const options = asParty(context);
   return { ...options, headers: { ...options.headers, [continuationHeader]: continuation } };
 }
 
