@@ -32,6 +32,7 @@ const places: { readonly [name: string]: Place } = {
   callbacksPageMax: query(missed, "limit", "maximum"),
   callbackTokenChars: schema("CallbackJws", "maxLength"),
   accessTokenChars: schema("CxAuthorizationToken", "maxLength"),
+  accessJtiChars: property("CxAuthorizationClaims", "jti", "maxLength"),
   uidChars: property("OrderClaims", "sub", "maxLength"),
   refChars: property("OrderClaims", "ref", "maxLength"),
   purposeChars: property("OrderClaims", "prp", "maxLength"),

@@ -20,6 +20,7 @@ export const limits = {
   callbacksPageMax: 500,
   callbackTokenChars: 1048576,
   accessTokenChars: 8192,
+  accessJtiChars: 64,
   uidChars: 64,
   refChars: 140,
   purposeChars: 420,

@@ -5,6 +5,7 @@
  */
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import { buildConnector, type Dispatcher, Pool } from "undici";
+import { limits } from "../../gen/rest/limits.ts";
 import type { Outcome } from "../domain/callback.ts";
 import { ADDRESS_REFUSED_CODE, type AddressGuard } from "./address.ts";
 import { passOverInterim } from "./interim.ts";
@@ -56,9 +57,9 @@ export type CallbackClientOptions = {
 
 export function createCallbackClient(options: CallbackClientOptions): CallbackClient {
   const { guard, attemptTimeoutMs = 10_000 } = options;
-  const { maxAnswerBytes = 65_536, keptAnswerBytes = 4_096, bodyTimeMs = 1_000 } = options;
+  const { maxAnswerBytes = limits.callbackAnswerBytes, keptAnswerBytes = 4_096, bodyTimeMs = 1_000 } = options;
   const { connectionsPerOrigin = 16, maxOrigins = 1_000, idleOriginMs = 60_000 } = options;
-  const limits = { attemptTimeoutMs, maxAnswerBytes, keptAnswerBytes, bodyTimeMs };
+  const bounds = { attemptTimeoutMs, maxAnswerBytes, keptAnswerBytes, bodyTimeMs };
   const connect = guardedConnector(guard, attemptTimeoutMs, options.extraCa);
   const pools = originPools({ connect, connectionsPerOrigin, maxOrigins, idleOriginMs });
   const underWay = new Set<Promise<Attempt>>();
@@ -70,7 +71,7 @@ export function createCallbackClient(options: CallbackClientOptions): CallbackCl
     if (!form.ok) return { outcome: "address_refused", problem: `the URL ${form.problem}` };
     const url = new URL(text);
     const entry = pools.take(url.origin);
-    const running = attempt(entry.pool, url, request, limits);
+    const running = attempt(entry.pool, url, request, bounds);
     underWay.add(running);
     try {
       return await running;
@@ -159,18 +160,18 @@ function originPools({ connect, connectionsPerOrigin, maxOrigins, idleOriginMs }
 // ---------------------------------------------------------------------------------------------------------------- attempt
 
 type Attempt = Omit<AttemptResult, "durationMs">;
-type Limits = { attemptTimeoutMs: number; maxAnswerBytes: number; keptAnswerBytes: number; bodyTimeMs: number };
+type Bounds = { attemptTimeoutMs: number; maxAnswerBytes: number; keptAnswerBytes: number; bodyTimeMs: number };
 
-async function attempt(pool: Pool, url: URL, request: CallbackRequest, limits: Limits): Promise<Attempt> {
+async function attempt(pool: Pool, url: URL, request: CallbackRequest, bounds: Bounds): Promise<Attempt> {
   const deadline = new AbortController();
   const { signal } = deadline;
-  const timer = setTimeout(() => deadline.abort(), limits.attemptTimeoutMs);
+  const timer = setTimeout(() => deadline.abort(), bounds.attemptTimeoutMs);
   try {
     const path = url.pathname + url.search;
     // A request that still waits for its connection does not hear the signal, so the deadline is raced as well.
     const head = await Promise.race([pool.request({ ...request, path, method: "POST", signal }), aborted(signal)]);
     const { statusCode, headers } = head;
-    const answer = await beginningOf(head.body, limits);
+    const answer = await beginningOf(head.body, bounds);
     const askedMs = retryAfterMs(headers, Date.now());
     const outcome = statusOutcome(statusCode);
     return { outcome, httpStatus: statusCode, answer, ...(askedMs !== undefined && { retryAfterMs: askedMs }) };
@@ -178,7 +179,7 @@ async function attempt(pool: Pool, url: URL, request: CallbackRequest, limits: L
     const outcome = failureOutcome(error, signal.aborted);
     return {
       outcome,
-      problem: signal.aborted ? `no answer within ${limits.attemptTimeoutMs} ms` : describeFailure(error),
+      problem: signal.aborted ? `no answer within ${bounds.attemptTimeoutMs} ms` : describeFailure(error),
     };
   } finally {
     clearTimeout(timer);
@@ -197,7 +198,7 @@ function aborted(signal: AbortSignal): Promise<never> {
  */
 async function beginningOf(
   body: Dispatcher.ResponseData["body"],
-  { maxAnswerBytes, keptAnswerBytes, bodyTimeMs }: Limits,
+  { maxAnswerBytes, keptAnswerBytes, bodyTimeMs }: Bounds,
 ): Promise<string> {
   const kept = keeper(keptAnswerBytes);
   const timer = setTimeout(() => body.destroy(), bodyTimeMs);

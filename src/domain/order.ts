@@ -83,7 +83,7 @@ export function orderProblem(order: OrderRequest, supportedCurrencies: readonly 
   if (currency !== undefined) return refuse(currency, `cur ${currencySentence[currency]}`, { field: "cur" });
   if (order.amountMinor <= 0) return refuse("INVALID_AMOUNT", "amt is not above 0", { field: "amt" });
   if (order.amountMinor > MAX_AMOUNT_MINOR) {
-    return refuse("INVALID_AMOUNT", "amt is above 999999999.99", { field: "amt" });
+    return refuse("INVALID_AMOUNT", `amt is above ${limits.amountMax}`, { field: "amt" });
   }
   for (const [field, limit, reason, value] of texts) {
     const text = value(order);

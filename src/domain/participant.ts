@@ -123,7 +123,7 @@ export function statedKeysOf(participant: Pick<Participant, "keys">): StatedKeys
 
 const uidPattern = new RegExp(`^[^\\p{Cc}\\p{Cs}]{1,${limits.uidChars}}$`, "u");
 
-/** An opaque name of a merchant: 1 to 64 characters, none of them a control character or half of one. */
+/** An opaque name of a merchant: none of its characters is a control character or half of one. */
 export function isUid(value: unknown): value is string {
   return typeof value === "string" && uidPattern.test(value);
 }
@@ -160,9 +160,8 @@ export function statedProblem(participant: StatedParticipant, before?: StatedPar
     if (problem !== undefined) return problem;
   }
   if (participant.uid !== null && !isUid(participant.uid)) {
-    return refuse("INVALID_REQUEST", "uid must have 1 to 64 characters, none of them a control character", {
-      field: "uid",
-    });
+    const message = `uid must have 1 to ${limits.uidChars} characters, none of them a control character`;
+    return refuse("INVALID_REQUEST", message, { field: "uid" });
   }
   const iban = ibanProblem(participant.iban);
   if (iban !== undefined) return refuse("INVALID_REQUEST", `iban ${ibanSentence[iban]}`, { field: "iban" });

@@ -155,7 +155,7 @@ function contentProblem(request: PaymentMessageRequest, now: Date, supported: re
   const currency = currencyProblem(request.currency, supported);
   if (currency !== undefined) return refuse(currency, `currency ${currencySentence[currency]}`, { field: "currency" });
   if (request.amountMinor <= 0 || request.amountMinor > MAX_AMOUNT_MINOR) {
-    return refuse("INVALID_AMOUNT", "amount is not above 0 and at most 999999999.99", { field: "amount" });
+    return refuse("INVALID_AMOUNT", `amount is not above 0 and at most ${limits.amountMax}`, { field: "amount" });
   }
   const debtorAccount = ibanProblem(request.debtorAccount);
   if (debtorAccount !== undefined) {

@@ -10,8 +10,7 @@ export const ACCESS_HEADER = accessHeader;
 /** A token is good for five minutes after it was made; clocks may differ by half a minute. */
 export const ACCESS_MAX_AGE_SECONDS = limits.accessTokenAgeSeconds;
 export const ACCESS_TOLERANCE_SECONDS = limits.clockToleranceSeconds;
-/** Up to 64 printable characters. */
-const JTI = /^[^\p{Cc}\p{Cs}]{1,64}$/u;
+const JTI = new RegExp(`^[^\\p{Cc}\\p{Cs}]{1,${limits.accessJtiChars}}$`, "u");
 
 export type AccessProblem = "kind" | "iat" | "stale" | "ahead" | "jti" | "expired" | "not_yet_valid" | "audience";
 export type AccessCheck = { ok: true; iat: number; jti: string } | { ok: false; problem: AccessProblem };

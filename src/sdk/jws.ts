@@ -1,3 +1,4 @@
+import { limits } from "../../gen/rest/limits.ts";
 import { memberNamedTwice } from "./json.ts";
 import { type Algorithm, isAlgorithm, isKeyId, type SigningKey, type VerificationKey } from "./keys.ts";
 
@@ -18,7 +19,7 @@ export type VerifiedJws<Key extends VerificationKey = VerificationKey> =
   | { ok: false; problem: JwsProblem; member?: string };
 
 /** The largest token that is looked at unless more is asked for: the largest body that the contract allows a bank. */
-export const MAX_TOKEN_CHARS = 64 * 1024;
+export const MAX_TOKEN_CHARS = limits.requestBodyBytes;
 
 /** A token without kid is tried against this many of the party's keys: the old and the new one during a change of keys. */
 export const MAX_KEYS_TRIED = 2;

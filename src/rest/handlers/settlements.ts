@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Register, RegisterRole } from "../../../gen/dcm/v1/settlement_pb.ts";
 import type { GetRegisterRequestSchema, GetRegisterResponse } from "../../../gen/dcm/v1/settlement_service_pb.ts";
+import { limits } from "../../../gen/rest/limits.ts";
 import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { continuationHeader } from "../../wire/metadata.ts";
@@ -36,7 +37,7 @@ export const settlementHandlers: SettlementHandlers = {
           : { updatedFrom: timestampOfQuery(query.updated_from, "updated_from") }),
         statuses: query.status === undefined ? [] : [registerStatuses[query.status]],
         offset: query.offset ?? 0,
-        limit: query.limit ?? 50,
+        limit: query.limit ?? limits.registersPageDefault,
       },
       asParty(context),
     );
