@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 /** These need RabbitMQ, start and stop processes, or take their time; everything else is for daily work. */
 const withServices = [
-  "{callbacks,clients,queue,sandbox,faults,operator,db,metrics,settlement}/**/*",
+  "{callbacks,clients,queue,sandbox,flows,faults,operator,db,metrics,settlement}/**/*",
   "rest/{e2e-*,streams}",
   "core/{audit,plans,platformKeys,registerActs,settlements}",
   "contract/compatibility",

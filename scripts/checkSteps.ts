@@ -35,6 +35,12 @@ export const steps: readonly Step[] = [
   },
   {
     group: "openapi",
+    name: "lint of the flows and of their signer",
+    command: ["redocly", "lint", "openapi/dcm.arazzo.yaml", "openapi/dcm.signer.yaml"],
+    whatToDo: "Correct the document at the place named above.",
+  },
+  {
+    group: "openapi",
     name: "OpenAPI lint, by a second reader",
     command: ["spectral", "lint", "--fail-severity=hint", "openapi/dcm.v1.yaml"],
     whatToDo: "Correct openapi/dcm.v1.yaml at the place named above; .spectral.yaml lists the rule set.",

@@ -228,13 +228,9 @@ function dropped(document: Node): AtDepth[] {
   return [...rest, ...rpc];
 }
 
-/** Nothing in the program is written from these, field by field. */
-const untied: readonly string[] = [];
-
 /** Each kind of answer, and of claims that a callback tells, has a field more, which nobody fills. */
 function added(document: Node): AtDepth[] {
-  const tied = schemasOf(document).filter(({ name }) => !untied.includes(name));
-  const rest = tied.map(({ kind, name, path, depth }): AtDepth => {
+  const rest = schemasOf(document).map(({ kind, name, path, depth }): AtDepth => {
     const field = `more_of_${snake(name)}`;
     const apply = (contract: Contract) => {
       const schema = at(contract.document, ...path);

@@ -20,12 +20,10 @@ const cancelStatement = {
 const selectStatement = {
   name: "select_order_to_cancel",
   text: `
-    select o.*, o.expires_at <= now() as "isOver"
+    select o.*
     from participant p left join (select ${orderColumns} from payment_order where guid = $1) o on o.merchant_guid = p.guid
     where p.guid = $2 and p.version = $3`,
 };
-
-type Asked = OrderRow & { isOver: boolean };
 
 export type CanceledOrder = { order: Order; paymentMessage: PaymentMessage | undefined };
 
@@ -47,7 +45,7 @@ export async function cancelOrder(
   const { from, to } = orderTransitions.canceled_by_merchant;
   const [canceled] = await context.db.hot<OrderRow>(cancelStatement, [...asked, from, to, jws]);
   if (canceled !== undefined) return { order: toOrder(canceled), paymentMessage: undefined };
-  const [found] = await context.db.hot<Asked>(selectStatement, asked);
+  const [found] = await context.db.hot<OrderRow>(selectStatement, asked);
   if (found === undefined) throw new PartyChanged();
   // The left join gives one row of nulls when the merchant has no such order.
   if (found.guid === null) return notFound();
@@ -55,11 +53,10 @@ export async function cancelOrder(
   if (order.status === "in_progress" || order.status === "success") {
     return refuse("ORDER_IS_BEING_PAID", "the order is being paid, or is paid", { field: "order_id" });
   }
+  // Also one whose time is up: the expiry job cancels it, and tells its merchant, in a moment.
   if (order.status === "canceled") {
     return { order, paymentMessage: await findPaymentMessage(context, { orderGuid: order.guid }) };
   }
-  // Nobody can pay it any more; the expiry job says so, and tells the merchant, in a moment.
-  if (found.isOver) return { order: { ...order, status: "canceled" }, paymentMessage: undefined };
   // Between the two statements its merchant became what it was verified as.
   throw new PartyChanged();
 }

@@ -16,8 +16,8 @@ export type ListedTable<Status extends string> = {
 export type ListFilter<Status extends string> = {
   /** A column that has an index with the status and the guid behind it, and its value. */
   party?: readonly [column: string, guid: string] | undefined;
-  /** Columns that find so few rows that the rest need not be found by an index. */
-  exactly?: Readonly<Record<string, string>> | undefined;
+  /** What an index finds one row by, or few; the rest need not be found by one. */
+  exactly?: readonly (readonly [column: string, value: string, type: "uuid" | "text"])[] | undefined;
   /** None: all. */
   statuses: readonly Status[];
   since?: Date | undefined;
@@ -36,7 +36,7 @@ const latenessMs = 60_000;
  */
 export function newestFirst<Status extends string>(
   table: ListedTable<Status>,
-  { party, exactly, statuses, since, until }: ListFilter<Status>,
+  { party, exactly = [], statuses, since, until }: ListFilter<Status>,
   { limit, after }: Page,
 ): { text: string; values: unknown[] } {
   const values: unknown[] = [];
@@ -49,15 +49,16 @@ export function newestFirst<Status extends string>(
     until && `guid < ${value(firstGuidOf(new Date(until.getTime() + latenessMs)), "uuid")}`,
     until && `${table.madeAt} < ${value(until, "timestamptz")}`,
   ].filter((condition) => condition !== undefined);
-  const found = Object.entries(exactly ?? {}).map(([column, text]) => `${column} = ${value(text, "text")}`);
+  const found = exactly.map(([column, given, type]) => `${column} = ${value(given, type)}`);
   // The fence keeps the planner from looking for these few rows along the whole of another index.
   const from =
     found.length === 0 ? table.name : `(select * from ${table.name} where ${found.join(" and ")} offset 0) found`;
   const rows = Math.trunc(limit);
   const branch = (ofStatus: string[]) =>
     `(select guid from ${from} where ${["true", ...conditions, ...ofStatus].join(" and ")} order by guid desc limit ${rows})`;
-  // Without a party the primary key has them all in order.
-  const wanted = statuses.length === 0 && party !== undefined ? table.statuses : [...new Set(statuses)];
+  // Without a party the primary key has them all in order; where so few are looked at, any order will do.
+  const isOrdered = party === undefined || found.length > 0;
+  const wanted = statuses.length === 0 && !isOrdered ? table.statuses : [...new Set(statuses)];
   const branches = wanted.length === 0 ? [branch([])] : wanted.map((status) => branch([`status = '${status}'`]));
   return { text: `select guid from (${branches.join(" union all ")}) listed order by guid desc limit ${rows}`, values };
 }

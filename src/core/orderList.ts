@@ -15,20 +15,23 @@ export type OrderFilter = {
 
 const orders: ListedTable<OrderStatus> = { name: "payment_order", madeAt: "created_at", statuses: orderStatuses };
 
+function columnOf(party: NonNullable<OrderFilter["party"]>): readonly [column: string, guid: string] {
+  return "merchantGuid" in party
+    ? ["merchant_guid", party.merchantGuid]
+    : ["creditor_agent_guid", party.creditorAgentGuid];
+}
+
 /** Lists orders, newest first. */
 export async function listOrders(context: CoreContext, filter: OrderFilter, page: Page): Promise<Order[]> {
   const { party, ref, ...others } = filter;
+  const column = party && columnOf(party);
   const { text, values } = newestFirst(
     orders,
     {
       ...others,
-      ...(party && {
-        party:
-          "merchantGuid" in party
-            ? (["merchant_guid", party.merchantGuid] as const)
-            : (["creditor_agent_guid", party.creditorAgentGuid] as const),
-      }),
-      ...(ref !== undefined && { exactly: { ref } }),
+      party: column,
+      // The merchant as well: the numbers of all merchants have no index.
+      ...(ref !== undefined && column && { exactly: [[...column, "uuid"] as const, ["ref", ref, "text"] as const] }),
     },
     page,
   );

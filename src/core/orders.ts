@@ -38,16 +38,12 @@ export type OrderRow = {
   canceled_by_merchant: boolean;
 };
 
-const columnsBut = (status: string) => `
-  guid, merchant_guid, ref, amount_minor, currency, purpose, redirect_url, ultimate_creditor, issued_at, expires_at, ${status},
-  created_at, cancel_jws is not null as canceled_by_merchant`;
-export const orderColumns = columnsBut("status");
-
 // Nobody may begin to pay once the time is up, though the order is canceled a little later: whoever reads it must not take it
 // for open.
-const columnsAsOfNow = columnsBut(
-  `case when status = '${orderTransitions.expired.from}' and expires_at <= now() then '${orderTransitions.expired.to}' else status end as status`,
-);
+export const orderColumns = `
+  guid, merchant_guid, ref, amount_minor, currency, purpose, redirect_url, ultimate_creditor, issued_at, expires_at,
+  case when status = '${orderTransitions.expired.from}' and expires_at <= now() then '${orderTransitions.expired.to}' else status end as status,
+  created_at, cancel_jws is not null as canceled_by_merchant`;
 
 /** What the statement adds: two instants by the database's clock, and what the order is paid to. */
 const addedColumns = ["created_at", "updated_at", "creditor_account", "creditor_agent_guid", "encryption_key_id"];
@@ -97,7 +93,7 @@ const selectByRef = {
 const selectByGuid = {
   name: "select_order",
   text: `
-    select ${columnsAsOfNow}, paid_to.account as "creditorAccount", paid_to.bank as "creditorAgentGuid", key.jwk as "encryptionJwk"
+    select ${orderColumns}, paid_to.account as "creditorAccount", paid_to.bank as "creditorAgentGuid", key.jwk as "encryptionJwk"
     from payment_order o
     cross join lateral (
       select coalesce(o.creditor_account, merchant.iban) as account,

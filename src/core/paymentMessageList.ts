@@ -37,8 +37,8 @@ export async function listPaymentMessages(
     messages,
     {
       ...others,
-      ...(party && { party: columnOf(party) }),
-      ...(externalId !== undefined && { exactly: { external_id: externalId } }),
+      party: party && columnOf(party),
+      ...(externalId !== undefined && { exactly: [["external_id", externalId, "text"] as const] }),
     },
     page,
   );

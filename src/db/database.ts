@@ -147,7 +147,10 @@ async function endOrm(orm: MikroORM, pool: pg.Pool): Promise<void> {
 
 /** Brings the schema of the database at `url` up to date; safe to call from several processes at once. */
 export async function migrate(url: string): Promise<void> {
-  const settings = { max: 2, statement_timeout: longTimeoutMs, connectionTimeoutMillis: 5_000, keepAlive: true };
+  // An index of a large table takes as long as it takes: cut off, it would begin anew at the next start, and never end. Only the
+  // wait for others has an end.
+  const waits = { lock_timeout: longTimeoutMs, connectionTimeoutMillis: 5_000, keepAlive: true };
+  const settings = { max: 2, statement_timeout: 0, ...waits };
   const orm = await openOrm(url, settings, () => undefined);
   const lockHolder = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
   // Its end in the middle is told by the statement under way; without a listener it would end the process.

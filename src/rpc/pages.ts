@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { clearField, clone, type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { limits } from "../../gen/rest/limits.ts";
 import { isGuid } from "../core/guid.ts";
 import type { Participant } from "../domain/participant.ts";
 import { invalidRequest } from "./errors.ts";
@@ -39,7 +40,8 @@ export type AskedPage = {
   tokenOf: (key: readonly string[]) => string;
 };
 
-const mostRows = 500;
+/** The longest page of a REST operation, so that it asks once. */
+export const mostRows = Math.max(limits.registersPageMax, limits.callbacksPageMax);
 
 /** `reader`: the bank or merchant that asks, where the list is its own; undefined for a service. */
 export function askedPage<Schema extends DescMessage>(

@@ -53,7 +53,7 @@ import {
 } from "./enums.ts";
 import { invalidRequest, toConnectError } from "./errors.ts";
 import { named, optionalGuid, optionalInstant, optionalNamed, required, textOrNull } from "./fields.ts";
-import type { AskedPage } from "./pages.ts";
+import { type AskedPage, mostRows } from "./pages.ts";
 
 // From the wire to the domain. A request that comes here has the shape that proto/ says; what several fields say together is
 // looked at here.
@@ -119,12 +119,10 @@ export function registerQuery(request: ListRegistersRequest, reader: Participant
 export function registerPage({ offset, limit, pageSize }: ListRegistersRequest, page: AskedPage): RegisterPage {
   if (page.after !== undefined && offset > 0) throw invalidRequest("offset", "goes with no page_token");
   return {
-    limit: pageSize === 0 && limit > 0 ? Math.min(limit, mostRegisters) : page.limit,
+    limit: pageSize === 0 && limit > 0 ? Math.min(limit, mostRows) : page.limit,
     ...(page.after === undefined ? { offset } : { after: page.after[0] ?? "" }),
   };
 }
-
-const mostRegisters = 500;
 
 /** After which act a page begins. */
 export function actsAfter({ afterNumber }: ListRegisterActsRequest, page: AskedPage): number {

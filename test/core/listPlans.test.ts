@@ -214,3 +214,21 @@ test("listRegisters: each page by token touches its own rows, of either side", a
     expect([after, most <= 4 * limit, most]).toEqual([after, true, most]);
   }
 });
+
+test("listOrders with a merchant's number touches that order, however many merchants there are, also with that number", async () => {
+  await platform.rows(
+    `insert into payment_order (guid, merchant_guid, ref, amount_minor, currency, purpose, redirect_url, issued_at, expires_at,
+       status, created_at, updated_at, jws, creditor_account, creditor_agent_guid)
+     select gen_random_uuid(), gen_random_uuid(), 'ref-' || n % 500, 100, 'UAH', 'p', 'u', now(), now(), 'success', now(), now(),
+       'jws', 'i', $1::uuid from generate_series(1, 20000) n`,
+    parties.recipient.guid,
+  );
+  await platform.rows("analyze payment_order");
+  const party = { merchantGuid: parties.merchant.guid };
+  for (const statuses of subsets(orderStatuses)) {
+    const { scans, most } = await touched((after) =>
+      core.listOrders({ party, ref: "ref-5", statuses }, { limit, after }),
+    );
+    expect([statuses, scans, most <= 10, most]).toEqual([statuses, [], true, most]);
+  }
+});

@@ -12,6 +12,8 @@ import {
   type Platform,
   paymentRequest,
   registerParties,
+  secondsFrom,
+  setClock,
 } from "./platform.ts";
 
 // Lists of orders and of payment messages, newest first.
@@ -94,6 +96,21 @@ describe("listOrders", () => {
     );
     expect(order).toEqual(accepted(await platform.core.getOrder(orders[1] ?? "")).order);
     expect([order?.status, order?.canceledByMerchant]).toEqual(["canceled", true]);
+  });
+
+  test("an order whose time is up is listed as it is read alone, also before the expiry job has canceled it", async () => {
+    const past = new Date(Date.now() - 3_600_000);
+    await setClock(platform, past);
+    const { merchant } = await registerParties(platform);
+    const { guid } = await createOrder(platform, merchant, { expiresAt: secondsFrom(past, 60) });
+    await setClock(platform, new Date());
+    const [order] = await platform.core.listOrders(
+      { statuses: ["created"], party: { merchantGuid: merchant.guid } },
+      { limit: 1 },
+    );
+    expect(order).toEqual(accepted(await platform.core.getOrder(guid)).order);
+    expect([order?.status, order?.canceledByMerchant]).toEqual(["canceled", false]);
+    await platform.rows("delete from payment_order where guid = $1", guid);
   });
 
   test.each<[string, Partial<OrderFilter>]>([

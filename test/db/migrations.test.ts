@@ -292,6 +292,18 @@ describe("an older database", () => {
     expect(await relayIndexes()).toEqual(bothRelayIndexes);
   });
 
+  test("an index may take as long as it takes; the wait for somebody's lock ends", async () => {
+    const told = "create table told (what text, statement text, lock text)";
+    const tell = `create function tell() returns event_trigger language plpgsql as $$ begin insert into told
+      values (tg_tag, current_setting('statement_timeout'), current_setting('lock_timeout')); end $$`;
+    await execute(url, told, tell, "create event trigger telling on ddl_command_end execute function tell()");
+    await migrate(url);
+    const rows = await rowsOf(
+      "select distinct statement, lock from told where what in ('CREATE INDEX', 'ALTER TABLE')",
+    );
+    expect(rows).toEqual([{ statement: "0", lock: "10min" }]);
+  });
+
   test("a row that breaks a rule is named, and nothing that was there is changed", async () => {
     await execute(
       url,

@@ -33,6 +33,7 @@ import {
   UpdateParticipantRequestSchema,
 } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { ListRegistersRequestSchema, PayRegisterRequestSchema } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import { limits } from "../../gen/rest/limits.ts";
 import type { Core } from "../../src/core/core.ts";
 import { coreServices } from "../../src/rpc/routes.ts";
 import { holdToConstraints } from "../../src/rpc/validation.ts";
@@ -130,6 +131,44 @@ describe("the contract says of every field of every request", () => {
     },
   );
 });
+
+// ------------------------------------------------------------------------------------- both contracts say the same
+
+/** The rules of a field that the OpenAPI document limits as well, by its limit. */
+const limitedTwice: ReadonlyArray<[limit: keyof typeof limits, keyword: string, ...fields: string[]]> = [
+  [
+    "requestBodyBytes",
+    "maxBytes",
+    "CreateOrderRequest.jws",
+    "CancelOrderRequest.jws",
+    "SubmitPaymentMessageRequest.jws",
+  ],
+  ["requestBodyBytes", "maxLen", "SubmitPaymentMessageRequest.body", "PayRegisterRequest.body"],
+  ["requestBodyBytes", "maxLen", "ConfirmRegisterRequest.body", "AddOwnKeyRequest.body"],
+  ["refChars", "maxLen", "ListOrdersRequest.ref"],
+  ["externalIdChars", "maxLen", "ListPaymentMessagesRequest.external_id"],
+  ["uidChars", "maxLen", "Participant.uid", "UpdateParticipantRequest.uid", "GetParticipantRequest.uid"],
+  ["nameChars", "maxLen", "Participant.name", "UpdateParticipantRequest.name"],
+  ["taxCodeChars", "maxLen", "Participant.tax_code", "UpdateParticipantRequest.tax_code"],
+  ["keysAtOnce", "maxItems", "Participant.signing_jwks", "UpdateParticipantRequest.signing_jwks"],
+];
+
+test.each(limitedTwice)(
+  "the limit %s of the OpenAPI document is %s in proto/ as well: %s %s %s",
+  (limit, keyword, ...names) => {
+    const fields = [
+      ...withNested(coreServices({} as Core).flatMap(({ service }) => service.methods.map((m) => m.input))),
+    ].flatMap((message) => message.fields);
+    for (const name of names.filter((given) => given !== undefined)) {
+      const field = fields.find((one) => `${one.parent.name}.${one.name}` === name);
+      const rules = field && getOption(field, fieldRules).type.value;
+      expect([name, (rules as unknown as Record<string, bigint> | undefined)?.[keyword]]).toEqual([
+        name,
+        BigInt(limits[limit]),
+      ]);
+    }
+  },
+);
 
 // ------------------------------------------------------------------------------------------------- what callers hear
 

@@ -260,7 +260,8 @@ export type ListOrdersRequest = Message<"dcm.v1.ListOrdersRequest"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Only orders that stand so.
+   * Only orders that stand so. One whose time is up is still among the created ones, though it says that it is canceled, until the
+   * platform has made its Expiration callback, in a moment.
    *
    * @generated from field: repeated dcm.v1.OrderStatus statuses = 3;
    */
