@@ -39,7 +39,14 @@ beforeEach(() => {
   parties = [
     merchant({}, keys.shop),
     merchant({ guid: "623e460b-9ffd-41df-8000-000000000001", uid: "shop-2" }, keys.other),
-    registered({ kind: "bank", guid: bank, name: "Bank", bic: "306500", signingJwks: [keys.bank.publicJwk] }),
+    registered({
+      kind: "bank",
+      guid: bank,
+      uid: "bank",
+      name: "Bank",
+      bic: "306500",
+      signingJwks: [keys.bank.publicJwk],
+    }),
   ];
   const hurry = (values: readonly unknown[]) => {
     hurried.push(values[0]);
@@ -63,6 +70,8 @@ test("is its merchant's by the claim and the key together", async () => {
     [keys.shop, { iss: "shop-2" }],
     [keys.bank, { iss: "shop-1" }],
     [keys.bank, { iss: bank }],
+    // No bank is registered with a uid; one that had it would be none of the merchants all the same.
+    [keys.bank, { iss: "bank" }],
     [keys.bank, {}],
     [keys.shop, {}],
     [keys.shop, { iss: shop }],
