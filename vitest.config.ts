@@ -3,9 +3,9 @@ import { defineConfig } from "vitest/config";
 /** These need RabbitMQ, start and stop processes, or take their time; everything else is for daily work. */
 const withServices = [
   "{callbacks,clients,queue,sandbox,flows,faults,operator,db,metrics,settlement}/**/*",
-  "rest/{e2e-*,streams}",
-  "core/{audit,plans,platformKeys,registerActs,settlements}",
-  "contract/compatibility",
+  "rest/{e2e,e2e-*,properties,streams}",
+  "core/{audit,listPlans,participantKeys,participantStatus,plans,platformKeys,registerActs,schema,settlementPlans,settlements}",
+  "contract/{access,compatibility}",
 ].map((files) => `test/${files}.test.ts`);
 
 export default defineConfig({
@@ -20,6 +20,8 @@ export default defineConfig({
           name: "fast",
           include: ["test/**/*.test.ts"],
           exclude: withServices,
+          // These share what they have loaded, which else takes longer than they: none may leave anything behind in it.
+          isolate: false,
           globalSetup: ["test/support/services.ts"],
           testTimeout: 15_000,
           hookTimeout: 30_000,

@@ -53,6 +53,7 @@ async function generate(target: string): Promise<void> {
   const folder = join(target, "gen", "rest");
   mkdirSync(folder, { recursive: true });
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), banner + text);
+  writeFileSync(join(folder, "openapi.json"), `${JSON.stringify(document, null, 1)}\n`);
 }
 
 /** The package that checks constraints carries the descriptor of their language, and not the file itself. */

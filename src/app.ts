@@ -374,7 +374,10 @@ async function startRest(run: Run, { clients, ready, clock }: RestNeeds): Promis
     mayReadMetrics: metricsReaders(config.metricsAllowCidrs),
     requestDone: metrics.requestDone,
     tracing,
-    openapiPath: join(import.meta.dirname, "../openapi/dcm.v1.yaml"),
+    openapi: {
+      yaml: join(import.meta.dirname, "../openapi/dcm.v1.yaml"),
+      json: join(import.meta.dirname, "../gen/rest/openapi.json"),
+    },
   });
   const server = createRestServer(app, log);
   await new Promise<void>((resolve, reject) => {

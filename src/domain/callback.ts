@@ -218,11 +218,7 @@ export const PAYMENT_MESSAGE_SUCCESS_REASON = reasons.PaymentMessageSuccessReaso
 
 type RejectReason = (typeof reasons.RejectReason)[keyof typeof reasons.RejectReason];
 /** What a callback may say as its reason. */
-type CallbackReason =
-  | RejectReason
-  | typeof PAY_OUT_SUCCESS_REASON
-  | typeof CREDIT_REASON
-  | typeof EXPIRATION_REASON;
+type CallbackReason = RejectReason | typeof PAY_OUT_SUCCESS_REASON | typeof CREDIT_REASON | typeof EXPIRATION_REASON;
 
 export type CallbackRole = "initiator_bank" | "recipient_bank" | "merchant";
 type CallbackStatus = "success" | "reject";

@@ -43,8 +43,11 @@ export type RestDeps = {
   /** Answers that are streamed at the same time; what comes on top is told to come again. */
   maxStreams?: number;
   tracing?: Tracing;
-  openapiPath: string;
+  openapi: OpenapiPaths;
 };
+
+/** The files that hold the contract. */
+export type OpenapiPaths = { yaml: string; json: string };
 
 /** What a handler has beside its input. */
 export type RequestContext = {

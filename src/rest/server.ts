@@ -41,7 +41,7 @@ export function createRestApp(deps: RestDeps): RequestListener {
     ...settlementHandlers,
     ...callbackHandlers,
     ...keyHandlers,
-    ...platformHandlers(deps.openapiPath),
+    ...platformHandlers(deps.openapi),
   };
   const app = express();
   app.disable("x-powered-by");

@@ -55,7 +55,7 @@ export async function signJws(claims: Claims, key: SigningKey, options: { typ?: 
 export async function verifyJws<Key extends VerificationKey>(
   token: unknown,
   keys: readonly Key[],
-  maxChars = MAX_TOKEN_CHARS,
+  maxChars: number = MAX_TOKEN_CHARS,
 ): Promise<VerifiedJws<Key>> {
   const parsed = parseJws(token, maxChars);
   return parsed.ok ? verifyParsedJws(parsed, keys) : parsed;

@@ -58,12 +58,32 @@ function moduleOf(path: string): string {
   return second.replace(/\.ts$/, "");
 }
 
+const foundBelow = new WeakMap<ts.Node, ts.Node[]>();
+
+/** A node and everything below it. Every rule looks through the same files, so each is gone through once. */
 function descendants(node: ts.Node): ts.Node[] {
-  return [node, ...node.getChildren().flatMap(descendants)];
+  const known = foundBelow.get(node);
+  if (known) return known;
+  const found: ts.Node[] = [];
+  const visit = (child: ts.Node): void => {
+    found.push(child);
+    ts.forEachChild(child, visit);
+  };
+  visit(node);
+  foundBelow.set(node, found);
+  return found;
+}
+
+const specifiersOf = new WeakMap<Source, string[]>();
+
+function specifiers(source: Source): string[] {
+  const found = specifiersOf.get(source) ?? findSpecifiers(source);
+  specifiersOf.set(source, found);
+  return found;
 }
 
 /** Every module specifier: import and export declarations, import() calls and import types. */
-function specifiers({ code }: Source): string[] {
+function findSpecifiers({ code }: Source): string[] {
   return descendants(code).flatMap((node) => {
     if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) return literal(node.moduleSpecifier);
     if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {

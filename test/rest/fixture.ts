@@ -1,13 +1,11 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { pino } from "pino";
 import { expect } from "vitest";
-import { parse } from "yaml";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { ErrorDetailSchema, type ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
 import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
@@ -19,6 +17,7 @@ import type { OrderWithParties } from "../../src/core/orders.ts";
 import type { Order } from "../../src/domain/order.ts";
 import type { Participant, PublicJwk } from "../../src/domain/participant.ts";
 import type { RestDeps } from "../../src/rest/context.ts";
+import { createRestServer } from "../../src/rest/httpServer.ts";
 import { createRestApp } from "../../src/rest/server.ts";
 import { createClients } from "../../src/rpc/clients.ts";
 import { ourselves } from "../../src/rpc/identify.ts";
@@ -39,7 +38,7 @@ export const MERCHANT_UID = "623e460b-9ffd-41df";
 export const MERCHANT_GUID = "bb95a18f-bd52-46ae-bb1e-0e6f42bf48f5";
 
 type Schemas = Record<string, { examples?: Record<string, unknown>[] }>;
-export const openapi = parse(readFileSync("openapi/dcm.v1.yaml", "utf8")) as Record<string, unknown> & {
+export const openapi = JSON.parse(readFileSync("gen/rest/openapi.json", "utf8")) as Record<string, unknown> & {
   components: { schemas: Schemas; responses: Record<string, { content: Record<string, { example: unknown }> }> };
 };
 
@@ -58,8 +57,15 @@ export function refusedByCore(
   return new ConnectError("refused", Code.FailedPrecondition, undefined, [{ desc: ErrorDetailSchema, value }]);
 }
 
-/** The parties' keys are made once per test file: making them takes longer than any test. */
-export async function makeKeys() {
+let made: ReturnType<typeof generateKeys> | undefined;
+
+/** The parties' keys, made once for all test files that share this module: making them takes longer than any test. */
+export function makeKeys() {
+  made ??= generateKeys();
+  return made;
+}
+
+async function generateKeys() {
   const [bank, secondBank, merchant, stranger] = await Promise.all([
     generateKeyPair("RS256", "bank-key"),
     generateKeyPair("ES256", "second-bank-key"),
@@ -193,10 +199,10 @@ export async function startRest(keys: Keys, fakes: Fakes, change: Partial<RestDe
     clock: () => NOW,
     readiness: async () => [{ dependency: "postgresql", ok: true }],
     mayReadMetrics: () => true,
-    openapiPath: "openapi/dcm.v1.yaml",
+    openapi: { yaml: "openapi/dcm.v1.yaml", json: "gen/rest/openapi.json" },
     ...change,
   });
-  const server = createServer(app).listen(0, "127.0.0.1");
+  const server = createRestServer(app, log).listen(0, "127.0.0.1");
   await once(server, "listening");
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {

@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import Ajv2020 from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
-import { parse } from "yaml";
 
 type Node = { [key: string]: unknown };
 type Answer = {
@@ -10,7 +9,7 @@ type Answer = {
 };
 type Operation = { operationId: string; responses: { [status: string]: Node } };
 
-const document = parse(readFileSync("openapi/dcm.v1.yaml", "utf8")) as Node & {
+const document = JSON.parse(readFileSync("gen/rest/openapi.json", "utf8")) as Node & {
   paths: { [path: string]: { [method: string]: Operation } };
 };
 const ajv = new Ajv2020.default({ strict: false, coerceTypes: true });
