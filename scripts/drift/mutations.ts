@@ -2,7 +2,7 @@
 // each look at the whole takes seconds: so they must not touch each other, and each has a word of its own to be told by.
 
 import { answeredMessages, answeredSchemas, callbackSchemas, messageDepth, schemaDepth } from "./answers.ts";
-import { at, type Contract, type Node, rename, schemaAt } from "./contract.ts";
+import { at, type Contract, type Node, rename, renameEverywhere, schemaAt } from "./contract.ts";
 
 export type Mutation = {
   what: string;
@@ -12,12 +12,6 @@ export type Mutation = {
 };
 
 const operation = (document: Node, path: string, method: string) => at(document, "paths", path, method);
-
-function renameItem(list: unknown, from: string, to: string): void {
-  const items = list as string[];
-  if (!items.includes(from)) throw new Error(`there is no ${from}`);
-  items[items.indexOf(from)] = to;
-}
 
 function replaced(protos: Map<string, string>, file: string, before: string | RegExp, after: string): void {
   const text = protos.get(file) ?? "";
@@ -34,8 +28,8 @@ const inDocument =
 const names: readonly Mutation[] = [
   {
     what: "the webhook payOut is called paidOut",
-    trace: /paidOut\b/,
-    apply: inDocument((document) => rename(at(document, "webhooks"), "payOut", "paidOut")),
+    trace: "payOut",
+    apply: inDocument((document) => renameEverywhere(document, "payOut", "paidOut")),
   },
   {
     what: "the header X-Callback-Kind of callbacks is called X-Kind",
@@ -50,6 +44,11 @@ const names: readonly Mutation[] = [
     apply: inDocument((document) => {
       schemaAt(document, "OrderToken").maxLength = 47_110;
     }),
+  },
+  {
+    what: "the limit requestBodyBytes is called requestBodyOctets",
+    trace: "requestBodyBytes",
+    apply: inDocument((document) => rename(at(document, "x-dcm-limits"), "requestBodyBytes", "requestBodyOctets")),
   },
   {
     what: "an amount may be 4 711 at the most",
@@ -68,7 +67,7 @@ const names: readonly Mutation[] = [
   {
     what: "the error code INVALID_PURPOSE is called INVALID_AIM",
     trace: "INVALID_PURPOSE",
-    apply: inDocument((document) => renameItem(schemaAt(document, "ErrorCode").enum, "INVALID_PURPOSE", "INVALID_AIM")),
+    apply: inDocument((document) => renameEverywhere(document, "INVALID_PURPOSE", "INVALID_AIM")),
   },
   {
     what: "the operation getHealth is called getPulse",

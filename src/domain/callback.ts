@@ -212,17 +212,13 @@ export const PAY_OUT_REJECT_BY_MERCHANT_REASON = reasons.RejectReason.merchant;
 export const PAY_OUT_REJECT_BY_BANK_SILENCE_REASON = reasons.RejectReason.bank_silence;
 export const PAY_OUT_REJECT_BY_BANK_ANSWER_REASON = reasons.RejectReason.bank_answer;
 export const CREDIT_REASON = reasons.CreditReason;
-export const EXPIRATION_REASON = reasons.OrderExpiredReason;
+const EXPIRATION_REASON = reasons.OrderExpiredReason;
 /** What GET of a payment message says once it succeeded. */
 export const PAYMENT_MESSAGE_SUCCESS_REASON = reasons.PaymentMessageSuccessReason;
 
-export type RejectReason = (typeof reasons.RejectReason)[keyof typeof reasons.RejectReason];
+type RejectReason = (typeof reasons.RejectReason)[keyof typeof reasons.RejectReason];
 /** What a callback may say as its reason. */
-export type CallbackReason =
-  | RejectReason
-  | typeof PAY_OUT_SUCCESS_REASON
-  | typeof CREDIT_REASON
-  | typeof EXPIRATION_REASON;
+type CallbackReason = RejectReason | typeof PAY_OUT_SUCCESS_REASON | typeof CREDIT_REASON | typeof EXPIRATION_REASON;
 
 export type CallbackRole = "initiator_bank" | "recipient_bank" | "merchant";
 type CallbackStatus = "success" | "reject";
