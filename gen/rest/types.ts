@@ -3963,7 +3963,7 @@ export interface operations {
                 since: components["schemas"]["Instant"];
                 /** @description How many callbacks to answer at most. */
                 limit?: number;
-                /** @description The `next_cursor` of the page before this one. */
+                /** @description The `next_cursor` of the page before this one, with the same `since`; of any other list it is refused. */
                 cursor?: string;
             };
             header?: never;

@@ -43,7 +43,7 @@ test("an order is canceled with its reason, again and by the SDK it is answered 
   const client = merchantClient({ url: platform.url(), uid: platform.merchant.uid, key: platform.merchant.key });
   expect(await client.cancelOrder(order.id)).toMatchObject({ ok: true, ...first });
   expect(await statusOf(order.id)).toEqual(first.body);
-  await expect(platform.initiator.pays(order)).rejects.toThrow("ORDER_IS_EXPIRED");
+  await expect(platform.initiator.pays(order)).rejects.toThrow("it is Canceled");
   await platform.settles();
   const callbacks = await platform.rows("select kind from callback where order_guid = $1", order.id);
   expect(callbacks).toEqual([]);
