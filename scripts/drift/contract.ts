@@ -42,14 +42,3 @@ export function rename(map: Node, from: string, to: string): void {
   map[to] = map[from];
   delete map[from];
 }
-
-/** The same, with every text and key of that name: what names a thing beside its definition is renamed with it. */
-export function renameEverywhere(node: unknown, from: string, to: string): void {
-  if (typeof node !== "object" || node === null) return;
-  const map = node as Node;
-  for (const [key, value] of Object.entries(map)) {
-    if (value === from) map[key] = to;
-    else renameEverywhere(value, from, to);
-    if (key === from) rename(map, from, to);
-  }
-}

@@ -2,7 +2,7 @@
 // each look at the whole takes seconds: so they must not touch each other, and each has a word of its own to be told by.
 
 import { answeredMessages, answeredSchemas, callbackSchemas, messageDepth, schemaDepth } from "./answers.ts";
-import { at, type Contract, type Node, rename, renameEverywhere, schemaAt } from "./contract.ts";
+import { at, type Contract, type Node, rename, schemaAt } from "./contract.ts";
 
 export type Mutation = {
   what: string;
@@ -12,6 +12,16 @@ export type Mutation = {
 };
 
 const operation = (document: Node, path: string, method: string) => at(document, "paths", path, method);
+
+/** A word in all lists, as a value and as a key: what is renamed in one place only the generator refuses. */
+function renameEverywhere(node: unknown, from: string, to: string): void {
+  if (typeof node !== "object" || node === null) return;
+  if (!Array.isArray(node) && from in node) rename(node as Node, from, to);
+  for (const [key, value] of Object.entries(node)) {
+    if (value === from) (node as Node)[key] = to;
+    else renameEverywhere(value, from, to);
+  }
+}
 
 function replaced(protos: Map<string, string>, file: string, before: string | RegExp, after: string): void {
   const text = protos.get(file) ?? "";
@@ -46,11 +56,6 @@ const names: readonly Mutation[] = [
     }),
   },
   {
-    what: "the limit requestBodyBytes is called requestBodyOctets",
-    trace: "requestBodyBytes",
-    apply: inDocument((document) => rename(at(document, "x-dcm-limits"), "requestBodyBytes", "requestBodyOctets")),
-  },
-  {
     what: "an amount may be 4 711 at the most",
     trace: /\b4711\b/,
     apply: inDocument((document) => {
@@ -65,9 +70,14 @@ const names: readonly Mutation[] = [
     ),
   },
   {
-    what: "the error code INVALID_PURPOSE is called INVALID_AIM",
-    trace: "INVALID_PURPOSE",
-    apply: inDocument((document) => renameEverywhere(document, "INVALID_PURPOSE", "INVALID_AIM")),
+    what: "the limit requestBodyBytes is called largestBody",
+    trace: "requestBodyBytes",
+    apply: inDocument((document) => rename(at(document, "x-dcm-limits"), "requestBodyBytes", "largestBody")),
+  },
+  {
+    what: "the error code REF_IS_ALREADY_TAKEN is called REF_IS_USED",
+    trace: "REF_IS_ALREADY_TAKEN",
+    apply: inDocument((document) => renameEverywhere(document, "REF_IS_ALREADY_TAKEN", "REF_IS_USED")),
   },
   {
     what: "the operation getHealth is called getPulse",
