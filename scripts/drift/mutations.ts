@@ -38,8 +38,8 @@ const inDocument =
 const names: readonly Mutation[] = [
   {
     what: "the webhook payOut is called paidOut",
-    trace: "payOut",
-    apply: inDocument((document) => renameEverywhere(document, "payOut", "paidOut")),
+    trace: /paidOut\b/,
+    apply: inDocument((document) => renameEverywhere(at(document, "webhooks"), "payOut", "paidOut")),
   },
   {
     what: "the header X-Callback-Kind of callbacks is called X-Kind",
@@ -150,9 +150,9 @@ const further: readonly Mutation[] = [
     ),
   },
   {
-    what: "an order has no claim prp",
-    trace: "prp",
-    apply: inDocument((document) => dropField(schemaAt(document, "OrderClaims"), "prp")),
+    what: "an order has no claim cur",
+    trace: "cur",
+    apply: inDocument((document) => dropField(schemaAt(document, "OrderClaims"), "cur")),
   },
 ];
 
