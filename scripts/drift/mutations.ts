@@ -150,9 +150,9 @@ const further: readonly Mutation[] = [
     ),
   },
   {
-    what: "an order has no claim prp",
-    trace: "prp",
-    apply: inDocument((document) => dropField(schemaAt(document, "OrderClaims"), "prp")),
+    what: "an order has no claim cur",
+    trace: "cur",
+    apply: inDocument((document) => dropField(schemaAt(document, "OrderClaims"), "cur")),
   },
 ];
 
