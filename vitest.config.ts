@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** These need RabbitMQ, start and stop processes, or take their time; everything else is for daily work. */
+/** These need RabbitMQ, start whole gateways or processes, or take their time; everything else is for daily work. */
 const withServices = [
   "{callbacks,clients,queue,sandbox,flows,faults,operator,db,metrics,settlement}/**/*",
   "rest/{e2e,e2e-*,properties,streams}",

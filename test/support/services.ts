@@ -27,7 +27,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 async function prepare(): Promise<Prepared> {
   const given = process.env.DATABASE_URL;
-  const server = given ? undefined : await startPostgres({ fsync: process.env.TEST_POSTGRES_FSYNC !== "off" });
+  // Nobody kills this one, and half of the time of a new database and of its end is the disk's. Tests that kill start their own.
+  const server = given ? undefined : await startPostgres({ fsync: process.env.TEST_POSTGRES_FSYNC === "on" });
   const url = given ?? server?.url ?? "";
   const template = `dcm_test_${randomBytes(4).toString("hex")}`;
   try {
