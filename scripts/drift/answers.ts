@@ -47,8 +47,9 @@ const existsAt = (document: Node, path: readonly string[]) =>
 /** How many components with fields lie below one, one in the other: 0 for those that hold none. */
 export function schemaDepth(document: Node, path: readonly string[]): number {
   const found: Found = new Map();
-  collect(document, path, "", found);
-  const below = [...found.values()].filter((other) => other.join("/") !== path.join("/"));
+  const component = path.slice(0, 3);
+  collect(document, component, "", found);
+  const below = [...found.values()].filter((other) => other[2] !== component[2]);
   return Math.max(-1, ...below.map((other) => schemaDepth(document, other))) + 1;
 }
 

@@ -138,7 +138,7 @@ const further: readonly Mutation[] = [
   },
   {
     what: "an order of RPC can be ORDER_STATUS_FROZEN",
-    trace: /OrderStatus|Property '9'/,
+    trace: /WithoutText<9>/,
     apply: ({ protos }) =>
       replaced(protos, "order.proto", /(ORDER_STATUS_CANCELED = 4;)/, "$1\n  ORDER_STATUS_FROZEN = 9;"),
   },
@@ -160,6 +160,8 @@ function dropField(schema: Node, name: string): void {
   const properties = at(schema, "properties");
   if (!(name in properties)) throw new Error(`there is no ${name}`);
   delete properties[name];
+  // An object of which nothing is known any more would say nothing of what is missing.
+  if (Object.keys(properties).length === 0) properties.another = { type: "string", description: "Another." };
   if (Array.isArray(schema.required)) schema.required = schema.required.filter((field) => field !== name);
 }
 
@@ -171,6 +173,8 @@ function unusedName(candidates: readonly string[], used: Set<string>): string | 
 }
 
 const snake = (name: string) => name.replaceAll(/(?<!^)([A-Z])/g, "_$1").toLowerCase();
+/** The compiler knows a field of a message by one name, and buf by the other. */
+const traceOf = (field: string) => `(?:${field}|${camel(field)})`;
 const camel = (name: string) => name.replaceAll(/_(\w)/g, (_all, letter: string) => letter.toUpperCase());
 
 /** What is wrong inside of an answer hides what is wrong with the answer itself, so what lies in each other is not changed together. */
@@ -223,7 +227,7 @@ function dropped(document: Node): AtDepth[] {
     const line = new RegExp(`^ +\\S.* ${field} = \\d+\\b[^;]*;\\n`, "m");
     const apply = (contract: Contract) => changeMessage(contract, message.name, (text) => text.replace(line, ""));
     const what = `the RPC message ${message.name} has no ${field}`;
-    return [{ what, trace: camel(field), apply, depth: messageDepth(message) }];
+    return [{ what, trace: traceOf(field), apply, depth: messageDepth(message) }];
   });
   return [...rest, ...rpc];
 }
@@ -245,7 +249,7 @@ function added(document: Node): AtDepth[] {
     const apply = (contract: Contract) =>
       changeMessage(contract, message.name, (text) => text.replace("{", `{\n  // New.\n  string ${field} = 4711;`));
     const what = `the RPC message ${message.name} has ${field}`;
-    return { what, trace: camel(field), apply, depth: messageDepth(message) };
+    return { what, trace: traceOf(field), apply, depth: messageDepth(message) };
   });
   return [...rest, ...rpc];
 }
@@ -255,8 +259,7 @@ export function batchesOf({ document }: Contract): readonly (readonly Mutation[]
   const [fewer, more] = [dropped(document), added(document)];
   return [
     names,
-    further,
-    fewer.filter(({ depth }) => depth === 1),
+    [...further, ...fewer.filter(({ depth }) => depth === 1)],
     fewer.filter(({ depth }) => depth !== 1),
     more.filter(({ depth }) => depth === 0),
     more.filter(({ depth }) => depth === 1),
