@@ -196,7 +196,7 @@ def payment_claims(bank, merchant, order_id):
         "msg_creation_time": "12:30:00",
         "pm_type": "trade",
         "sender_account_type": "limit-related",
-        "encryption": {"nonce": b64(bytes(12)), "encrypted_key": b64(bytes(258))},
+        "encryption": {"nonce": b64(bytes(12)), "encrypted_key": base64.b64encode(bytes(256)).decode()},
     }
 
 
