@@ -36,7 +36,7 @@ export function createRestServer(app: RequestListener, log: Logger, change: Part
     // Nobody is there to read it, or an answer has begun, which cannot be taken back.
     if (code === undefined || !socket.writable || (isUnderWay && current.headersSent)) return void socket.destroy();
     const refusal = new RestRefusal(code, code === "INVALID_REQUEST" ? { text: "the request is not HTTP" } : {});
-    const { status, headers, text } = wholeAnswer(refusal, isUnderWay ? (current.req.url ?? "") : "");
+    const { status, headers, text } = wholeAnswer(refusal, isUnderWay ? pathOf(current.req.url ?? "") : "");
     const requestId = randomUUID();
     const lines = Object.entries({ ...headers, [requestIdHeader]: requestId, Connection: "close" });
     const head = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines.map((line) => line.join(": "))];

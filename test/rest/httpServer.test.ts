@@ -56,6 +56,7 @@ describe("what Node refuses by itself is answered in the contract's words", () =
     ["no HTTP", "what is this\r\n\r\n", "/api/v1/merchants/order", 400],
     ["a body that does not arrive", bodyOf("/api/v1/merchants/order"), "/api/v1/merchants/order", 408],
     ["the same where banks settle", bodyOf(`${registers}/pay/1012231`), `${registers}/pay/1012231`, 408],
+    ["the same behind slashes", bodyOf(`//${registers}/pay/1012231`), `${registers}/pay/1012231`, 408],
     [
       "an expectation",
       "POST /api/v1/merchants/order HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nConnection: close\r\n\r\n",

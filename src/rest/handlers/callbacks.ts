@@ -1,3 +1,4 @@
+import { limits } from "../../../gen/rest/limits.ts";
 import type { Handlers, OperationInput, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { asParty, type RequestContext } from "../context.ts";
@@ -27,7 +28,7 @@ async function missedCallbacks(
         states: [...missedStates],
         missed: true,
       },
-      pageSize: limit ?? 50,
+      pageSize: limit ?? limits.callbacksPageDefault,
       pageToken: cursor ?? "",
     },
     asParty(context),
