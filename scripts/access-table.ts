@@ -16,7 +16,7 @@ import { PlatformService } from "../gen/dcm/v1/platform_service_pb.ts";
 import { SettlementService } from "../gen/dcm/v1/settlement_service_pb.ts";
 import { type OperationId, operations } from "../gen/rest/operations.ts";
 import { accessOf } from "../src/rpc/authorize.ts";
-import type { Access } from "../src/rpc/enums.ts";
+import type { Access } from "../src/wire/enums.ts";
 
 export const ACCESS_PAGE = fileURLToPath(new URL("../docs/access.md", import.meta.url));
 

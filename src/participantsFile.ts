@@ -8,7 +8,7 @@ import { platformActor } from "./domain/actor.ts";
 import { isRefusal } from "./domain/errors.ts";
 import { type ParticipantKind, participantKinds } from "./domain/participant.ts";
 import type { Logger } from "./log.ts";
-import { registration } from "./rpc/requests.ts";
+import { registration } from "./rpc/services/participant.ts";
 import { holdToConstraints } from "./rpc/validation.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { advisoryLocks } from "../db/advisoryLocks.ts";
-import { CLOSING } from "../db/entities.ts";
+import { CLOSING } from "../db/entities/settlement.ts";
 import type { Sql } from "../db/pool.ts";
 import { type Actor, actorName } from "../domain/actor.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";

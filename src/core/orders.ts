@@ -1,4 +1,5 @@
-import { columnsOf, PaymentOrderEntity } from "../db/entities.ts";
+import { columnsOf } from "../db/entities/entities.ts";
+import { PaymentOrderEntity } from "../db/entities/payments.ts";
 import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import {
   clockToleranceMs,

@@ -1,4 +1,4 @@
-import { CLOSING } from "../db/entities.ts";
+import { CLOSING } from "../db/entities/settlement.ts";
 import type { Sql } from "../db/pool.ts";
 import { initialRegisterStatus, type RegisterStatus, registerKind, registerState } from "../domain/settlement.ts";
 import { firstOpenDay, ofPair, unsettled, unsettledPairs } from "./closing.ts";

@@ -1,4 +1,4 @@
-import { CLOSING } from "../db/entities.ts";
+import { CLOSING } from "../db/entities/settlement.ts";
 import type { Sql } from "../db/pool.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import type { RegisterStatus } from "../domain/settlement.ts";

@@ -1,4 +1,5 @@
-import { columnsOf, PaymentMessageEntity } from "../db/entities.ts";
+import { columnsOf } from "../db/entities/entities.ts";
+import { PaymentMessageEntity } from "../db/entities/payments.ts";
 import type { Sql } from "../db/pool.ts";
 import type { UsedFor } from "../domain/accessToken.ts";
 import type { Refusal } from "../domain/errors.ts";

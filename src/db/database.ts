@@ -3,7 +3,7 @@ import { Migrator } from "@mikro-orm/migrations";
 import { defineConfig, MikroORM } from "@mikro-orm/postgresql";
 import pg from "pg";
 import { advisoryLocks } from "./advisoryLocks.ts";
-import { entities, routines } from "./entities.ts";
+import { entities, routines } from "./entities/entities.ts";
 import { migrationsList } from "./migrations/migrations.ts";
 import { leaveStandbys, ping, runAlone, type Sql, transaction } from "./pool.ts";
 

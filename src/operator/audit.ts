@@ -1,6 +1,6 @@
 import { create, toJson } from "@bufbuild/protobuf";
 import { ListAuditEntriesResponseSchema } from "../../gen/dcm/v1/audit_service_pb.ts";
-import { auditActs, nameOf } from "../rpc/enums.ts";
+import { auditActs, nameOf } from "../wire/enums.ts";
 import type { Action, Answer, Call } from "./action.ts";
 import { limitOption, rowsOf } from "./pages.ts";
 import { table, when } from "./table.ts";

@@ -8,7 +8,7 @@ import {
   ReplayCallbackResponseSchema,
   ResolveCallbackResponseSchema,
 } from "../../gen/dcm/v1/callback_service_pb.ts";
-import { callbackKinds, callbackStates, nameOf } from "../rpc/enums.ts";
+import { callbackKinds, callbackStates, nameOf } from "../wire/enums.ts";
 import { type Action, type Answer, type Call, type OptionSpec, WrongCall } from "./action.ts";
 import { limitOption, rowsOf } from "./pages.ts";
 import { counted, fields, printable, table, when } from "./table.ts";

@@ -4,7 +4,7 @@ import {
   type PlatformKey,
   RotatePlatformKeyResponseSchema,
 } from "../../gen/dcm/v1/platform_service_pb.ts";
-import { callbackAlgs, nameOf, platformKeyStates } from "../rpc/enums.ts";
+import { callbackAlgs, nameOf, platformKeyStates } from "../wire/enums.ts";
 import { type Action, type Answer, type Call, NotDone, WrongCall } from "./action.ts";
 import { allRowsOf } from "./pages.ts";
 import { counted, table, when } from "./table.ts";

@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
 import type { CoreClients } from "../rpc/clients.ts";
-import { nameOf } from "../rpc/enums.ts";
+import { nameOf } from "../wire/enums.ts";
 import {
   type Action,
   type Call,

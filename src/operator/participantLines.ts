@@ -17,7 +17,7 @@ import {
   nameOf,
   participantKinds,
   participantStatuses,
-} from "../rpc/enums.ts";
+} from "../wire/enums.ts";
 import type { Answer } from "./action.ts";
 import { fields, table, when } from "./table.ts";
 

@@ -6,7 +6,7 @@ import {
   type UpdateParticipantRequest,
   UpdateParticipantRequestSchema,
 } from "../../gen/dcm/v1/participant_service_pb.ts";
-import { bankRoles, deepLinkContents, participantKinds } from "../rpc/enums.ts";
+import { bankRoles, deepLinkContents, participantKinds } from "../wire/enums.ts";
 import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
 import { messageIn, readJson } from "./jsonFile.ts";
 import { limitOption, rowsOf } from "./pages.ts";

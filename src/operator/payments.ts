@@ -6,7 +6,7 @@ import {
   type ListPaymentMessagesRequest,
   ListPaymentMessagesResponseSchema,
 } from "../../gen/dcm/v1/payment_message_service_pb.ts";
-import { nameOf, orderStatuses, paymentMessageStatuses } from "../rpc/enums.ts";
+import { nameOf, orderStatuses, paymentMessageStatuses } from "../wire/enums.ts";
 import { type Action, type Answer, type Call, type OptionSpec, WrongCall } from "./action.ts";
 import { limitOption, rowsOf } from "./pages.ts";
 import { moneyText, table, when } from "./table.ts";

@@ -6,7 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { format } from "@fast-csv/format";
 import type { Register, RegisterPayment } from "../../gen/dcm/v1/settlement_pb.ts";
 import { formatAmountText } from "../domain/money.ts";
-import { nameOf, paymentTypes } from "../rpc/enums.ts";
+import { nameOf, paymentTypes } from "../wire/enums.ts";
 import { NotDone } from "./action.ts";
 import { counted, when } from "./table.ts";
 

@@ -8,7 +8,7 @@ import {
 } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import { formatAmountText } from "../domain/money.ts";
 import { closingTimeoutMs } from "../rpc/clients.ts";
-import { nameOf, registerActKinds, registerStatuses } from "../rpc/enums.ts";
+import { nameOf, registerActKinds, registerStatuses } from "../wire/enums.ts";
 import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
 import { writeTo } from "./output.ts";
 import { limitOption, rowsOf } from "./pages.ts";

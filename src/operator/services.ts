@@ -6,7 +6,7 @@ import {
   CredentialSchema,
   ListCredentialsResponseSchema,
 } from "../../gen/dcm/v1/credential_service_pb.ts";
-import { nameOf, scopes } from "../rpc/enums.ts";
+import { nameOf, scopes } from "../wire/enums.ts";
 import type { Action, Answer, Call } from "./action.ts";
 import { allRowsOf } from "./pages.ts";
 import { table, when } from "./table.ts";

@@ -4,7 +4,6 @@ import type { AuditEntrySchema } from "../../gen/dcm/v1/audit_service_pb.ts";
 import type { CallbackAttemptSchema, CallbackSchema } from "../../gen/dcm/v1/callback_pb.ts";
 import type { CredentialSchema } from "../../gen/dcm/v1/credential_service_pb.ts";
 import type { OrderSchema } from "../../gen/dcm/v1/order_pb.ts";
-import { DeepLinkContent, type ParticipantKeySchema, type ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
 import type { PingResultSchema, PublishedKeySetSchema } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
 import type { PlatformKeySchema } from "../../gen/dcm/v1/platform_service_pb.ts";
@@ -20,24 +19,11 @@ import type { Register, RegisterPayment } from "../core/settlements.ts";
 import type { Credential } from "../domain/credential.ts";
 import type { Order } from "../domain/order.ts";
 import {
-  hasDeepLinks,
-  type Participant,
-  type ParticipantKey,
-  type PublicJwk,
-  statedKeysOf,
-} from "../domain/participant.ts";
-import {
   auditActs,
-  bankRoles,
   callbackAlgs,
-  callbackBodyFormats,
   callbackKinds,
   callbackStates,
-  deepLinkContents,
-  keyUses,
   orderStatuses,
-  participantKinds,
-  participantStatuses,
   paymentMessageStatuses,
   paymentTypes,
   platformKeyStates,
@@ -45,15 +31,12 @@ import {
   registerStatuses,
   scopes,
   senderAccountTypes,
-} from "./enums.ts";
-import type { Whole } from "./whole.ts";
+} from "../wire/enums.ts";
+import { jwkText } from "../wire/participant.ts";
+import { instantOrUnset, money } from "../wire/values.ts";
+import type { Whole } from "../wire/whole.ts";
 
 // From the domain to the wire: null becomes "not set" for messages and empty for texts, as proto/ documents it.
-
-const money = (amountMinor: number, currency: string) => ({ amountMinor: BigInt(amountMinor), currency });
-
-/** The same key is always the same text: the database does not keep the order of members. */
-export const jwkText = (jwk: PublicJwk | null) => (jwk === null ? "" : JSON.stringify(jwk, Object.keys(jwk).sort()));
 
 export function toOrder(order: Order): Whole<typeof OrderSchema> {
   return {
@@ -123,63 +106,6 @@ export function toPublicPaymentMessage(message: PaymentMessage): MessageShape<ty
   });
 }
 
-export function toParticipant(participant: Participant): Whole<typeof ParticipantSchema> {
-  const urls = participant.callbackUrls;
-  const { signingJwks, encryptionJwk } = statedKeysOf(participant);
-  return {
-    guid: participant.guid,
-    kind: participantKinds[participant.kind],
-    name: participant.name,
-    taxCode: participant.taxCode,
-    bic: participant.bic ?? "",
-    uid: participant.uid ?? "",
-    roles: participant.roles.map((role) => bankRoles[role]),
-    iban: participant.iban,
-    mcc: participant.mcc ?? "",
-    servicingBankGuid: participant.servicingBankGuid ?? "",
-    callbackUrls: {
-      base: urls.base ?? "",
-      payIn: urls.pay_in ?? "",
-      payOut: urls.pay_out ?? "",
-      credit: urls.credit ?? "",
-      expiration: urls.expiration ?? "",
-      grossSettlement: urls.gross_settlement ?? "",
-    },
-    callbackBodyFormat: callbackBodyFormats[participant.callbackBodyFormat],
-    signingJwks: signingJwks.map(jwkText),
-    encryptionJwk: jwkText(encryptionJwk),
-    jwksUrl: participant.jwksUrl ?? "",
-    email: participant.email,
-    deepLinkPrefix: participant.deepLinkPrefix ?? "",
-    logoUrl: participant.logoUrl ?? "",
-    redirectUrl: participant.redirectUrl ?? "",
-    feeBasisPoints: participant.feeBasisPoints,
-    version: BigInt(participant.version),
-    createdAt: timestampFromDate(participant.createdAt),
-    updatedAt: timestampFromDate(participant.updatedAt),
-    requiresBodySha256: participant.requiresBodySha256,
-    callbackAlg: callbackAlgs[participant.callbackAlg],
-    status: participantStatuses[participant.status],
-    deepLinkContent: hasDeepLinks(participant)
-      ? deepLinkContents[participant.deepLinkContent]
-      : DeepLinkContent.UNSPECIFIED,
-  };
-}
-
-export function toParticipantKey(key: ParticipantKey): Whole<typeof ParticipantKeySchema> {
-  return {
-    id: BigInt(key.id),
-    use: keyUses[key.use],
-    kid: key.kid,
-    jwk: jwkText(key.jwk),
-    activeFrom: timestampFromDate(key.activeFrom),
-    retireAt: instantOrUnset(key.retireAt),
-    seenAt: instantOrUnset(key.seenAt),
-    addedBy: key.addedBy,
-    addedWith: key.addedWith ?? "",
-  };
-}
-
 export function toKeySet(set: KeySet): Whole<typeof PublishedKeySetSchema> {
   return {
     url: set.url,
@@ -202,8 +128,6 @@ export function toPingResult(result: PingResult): Whole<typeof PingResultSchema>
     provenKids: result.provenKids,
   };
 }
-
-const instantOrUnset = (date: Date | null) => (date === null ? undefined : timestampFromDate(date));
 
 export function toRegister(register: Register): Whole<typeof RegisterSchema> {
   const { creditorAgent } = register;

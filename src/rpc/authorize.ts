@@ -6,9 +6,9 @@ import type { Identity } from "../core/identity/identity.ts";
 import { PartyChanged } from "../core/identity/partyChanged.ts";
 import { refusedToken } from "../core/identity/signed.ts";
 import type { Service } from "../domain/credential.ts";
+import { type Access, accesses } from "../wire/enums.ts";
 import { accessTokenHeader, continuationHeader, counterpartyHeader, requestDigestHeader } from "../wire/metadata.ts";
 import { actorKey } from "./caller.ts";
-import { type Access, accesses } from "./enums.ts";
 import { invalidRequest, toConnectError, unlessRefused } from "./errors.ts";
 import { named } from "./fields.ts";
 

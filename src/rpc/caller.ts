@@ -1,6 +1,9 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { Actor, BankActor } from "../domain/actor.ts";
+import { refuse } from "../domain/errors.ts";
 import type { Participant } from "../domain/participant.ts";
+import { toConnectError } from "./errors.ts";
+import { optionalGuid } from "./fields.ts";
 
 /** Who calls; the interceptors have seen to it before any handler runs. */
 export const actorKey = createContextKey<Actor | undefined>(undefined, { description: "who calls" });
@@ -30,4 +33,11 @@ export function readingParty(context: HandlerContext): Participant | undefined {
   const actor = actorOf(context);
   if (actor.kind === "bank") return actor.bank;
   return actor.kind === "merchant" ? actor.merchant : undefined;
+}
+
+/** What a bank or merchant asks for is its own, whatever it says; a service asks for whom it says. */
+export function ofReader(asked: string, reader: Participant | undefined, field: string): string | undefined {
+  const wanted = optionalGuid(asked);
+  if (reader === undefined || wanted === undefined || wanted === reader.guid) return reader?.guid ?? wanted;
+  throw toConnectError(refuse("FORBIDDEN", `${field} is not the caller`, { field }));
 }

@@ -1,5 +1,8 @@
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
-import { nameOf } from "./enums.ts";
+import { kyivDay } from "../domain/kyiv.ts";
+import { isCalendarDay } from "../domain/settlement.ts";
+import { nameOf } from "../wire/enums.ts";
+import { invalidRequest } from "./errors.ts";
 
 // Reading single fields of requests, whose shape was held to the constraints of proto/ before.
 
@@ -31,3 +34,13 @@ export function optionalNamed<Name extends string>(
 }
 
 export const textOrNull = (text: string): string | null => (text === "" ? null : text);
+
+/** A period, as two instants or as a Kyiv day. */
+export function period(request: { day: string; since?: Timestamp | undefined; until?: Timestamp | undefined }) {
+  const since = optionalInstant(request.since);
+  const until = optionalInstant(request.until);
+  if (request.day === "") return { since, until };
+  if (since !== undefined || until !== undefined) throw invalidRequest("day", "goes with neither since nor until");
+  if (!isCalendarDay(request.day)) throw invalidRequest("day", "is not a calendar day YYYY-MM-DD");
+  return kyivDay(request.day);
+}

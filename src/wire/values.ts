@@ -1,4 +1,4 @@
-import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Money } from "../../gen/dcm/v1/money_pb.ts";
 import type { Whole } from "../../gen/rest/operations.ts";
 import type { components } from "../../gen/rest/types.ts";
@@ -8,6 +8,14 @@ type Jwk = components["schemas"]["Jwk"];
 
 /** The last second of the year 9999, the end of what a Timestamp can say. Seconds beyond it are milliseconds. */
 export const MAX_UNIX_SECONDS = 253_402_300_799;
+
+// From rows to messages of the contract.
+
+export const money = (amountMinor: number, currency: string) => ({ amountMinor: BigInt(amountMinor), currency });
+
+export const instantOrUnset = (date: Date | null) => (date === null ? undefined : timestampFromDate(date));
+
+// From messages of the contract to documented JSON.
 
 /** Minor units as text with exactly two decimals. */
 export const amountText: (amountMinor: bigint) => string = formatAmountText;

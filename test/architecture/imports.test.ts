@@ -11,7 +11,7 @@ const root = resolve(import.meta.dirname, "../..");
 const allowedImports: Record<string, readonly string[] | "everything"> = {
   domain: ["gen/rest"],
   db: ["domain"],
-  core: ["domain", "db", "sdk", "gen/rest", "wire"],
+  core: ["domain", "db", "sdk", "gen", "wire"],
   rpc: ["core", "domain", "gen", "tracing", "wire"],
   rest: ["domain", "gen", "tracing", "wire"],
   wire: ["gen", "domain"],
@@ -25,7 +25,7 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   tracing: ["otlpTracing"],
   otlpTracing: ["tracing"],
   opsServer: [],
-  operator: ["gen", "rpc", "domain", "participantsFile"],
+  operator: ["gen", "rpc", "domain", "participantsFile", "wire"],
   participantsFile: ["core", "domain", "gen", "log", "rpc"],
   secretFile: [],
   masterKey: ["core", "sdk", "secretFile"],

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { AuditAct, AuditActSchema } from "../../gen/dcm/v1/audit_service_pb.ts";
 import { auditActs as knownActs } from "../../src/domain/audit.ts";
 import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
-import { auditActs, nameOf } from "../../src/rpc/enums.ts";
+import { auditActs, nameOf } from "../../src/wire/enums.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 import { openConsole } from "./console.ts";
 

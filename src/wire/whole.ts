@@ -1,4 +1,12 @@
-import type { DescMessage, DescMethodUnary, DescService, Message, MessageShape } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  type DescService,
+  type Message,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 
 /**
@@ -18,6 +26,20 @@ type WholeValue<Value> = Value extends readonly (infer Item)[]
   : Value extends Message
     ? Value | WholeMessage<Value>
     : Value;
+
+/** What is said beside the fields of a message has no value that the compiler would take. */
+type NothingElse<Desc extends DescMessage, Given> = { [Other in Exclude<keyof Given, keyof Whole<Desc>>]: never };
+
+/**
+ * A message of the contract from all that it says. Neither a field that nobody gives compiles, nor a column of a row, spread into
+ * `given`, that the message has no field for: so a mapping can forget nothing on either side.
+ */
+export function whole<Desc extends DescMessage, Given extends Whole<Desc>>(
+  schema: Desc,
+  given: Given & NothingElse<Desc, Given>,
+): MessageShape<Desc> {
+  return create(schema, given as never);
+}
 
 /** The handlers of a service, which answer whole messages. */
 export type WholeAnswers<Service extends DescService> = {

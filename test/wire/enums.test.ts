@@ -22,7 +22,7 @@ import { PlatformKeyStateSchema } from "../../gen/dcm/v1/platform_service_pb.ts"
 import { ScopeSchema } from "../../gen/dcm/v1/scope_pb.ts";
 import { RegisterStatusSchema } from "../../gen/dcm/v1/settlement_pb.ts";
 import { refusalReasons } from "../../src/domain/errors.ts";
-import * as enums from "../../src/rpc/enums.ts";
+import * as enums from "../../src/wire/enums.ts";
 import { codeOfReason } from "../../src/rpc/errors.ts";
 
 /** The values of an enum as they stand in proto/, without "unspecified". */

@@ -1,0 +1,100 @@
+import { Routine } from "@mikro-orm/core";
+import type { InferKyselyDB } from "@mikro-orm/postgresql";
+import type { Selectable } from "kysely";
+import { AuditEntryEntity, PlatformKeyEntity, ServiceCredentialEntity, UsedAccessTokenEntity } from "./access.ts";
+import { CallbackAttemptEntity, CallbackEntity } from "./callbacks.ts";
+import { ParticipantEntity, ParticipantKeyEntity, PublishedKeySetEntity } from "./participants.ts";
+import { PaymentEvidenceEntity, PaymentMessageEntity, PaymentOrderEntity, SignedOrderEntity } from "./payments.ts";
+import { ClosedDayEntity, FeeRateEntity, RegisterActEntity, SettlementRegisterEntity } from "./settlement.ts";
+
+export const entities = [
+  ParticipantEntity,
+  ParticipantKeyEntity,
+  PublishedKeySetEntity,
+  PaymentOrderEntity,
+  PaymentMessageEntity,
+  PaymentEvidenceEntity,
+  SignedOrderEntity,
+  CallbackEntity,
+  CallbackAttemptEntity,
+  FeeRateEntity,
+  SettlementRegisterEntity,
+  RegisterActEntity,
+  ClosedDayEntity,
+  UsedAccessTokenEntity,
+  ServiceCredentialEntity,
+  PlatformKeyEntity,
+  AuditEntryEntity,
+] as const;
+
+type Entity = (typeof entities)[number];
+
+/** The tables with their columns, as query builders name them. */
+export type Tables = InferKyselyDB<Entity>;
+
+type Rows = InferKyselyDB<Entity, { columnNamingStrategy: "property" }>;
+
+/** A row of a table, its columns under the names of their properties: as `columns` selects it and `insertable` takes it. */
+export type Row<Table extends keyof Rows> = Selectable<Rows[Table]>;
+
+const metaOf = new Map(entities.map(({ meta }) => [meta.tableName, meta]));
+
+/** Pairs of property and column, in the order of the entity. */
+function pairsOf(table: keyof Rows): [property: string, column: string][] {
+  const properties = metaOf.get(table)?.properties ?? {};
+  return Object.keys(properties).map((property) => [property, columnOf(property)]);
+}
+
+const columnOf = (property: string) => property.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/**
+ * SQL: the columns of a table, each under the name of its property, but those that a reader has no use for. They are named one by
+ * one, because `*` would fail in a prepared statement as soon as the migration of a newer node added one.
+ */
+export function columns<Table extends keyof Rows>(
+  table: Table,
+  { of, but = [] }: { of: string; but?: readonly (keyof Row<Table>)[] },
+): string {
+  return pairsOf(table)
+    .filter(([property]) => !(but as readonly string[]).includes(property))
+    .map(([property, column]) => `${of}.${column} as "${property}"`)
+    .join(", ");
+}
+
+/** SQL: the names of the columns that a row is inserted with, but those that the statement fills or that come later. */
+export function insertedColumns<Table extends keyof Rows>(
+  table: Table,
+  but: readonly (keyof Row<Table>)[] = [],
+): string[] {
+  return pairsOf(table).flatMap(([property, column]) =>
+    (but as readonly string[]).includes(property) ? [] : [column],
+  );
+}
+
+/** A row as `json_populate_record` of PostgreSQL takes it; what it does not say is null. */
+export function jsonRow<Table extends keyof Rows>(table: Table, row: Partial<Row<Table>>): Record<string, unknown> {
+  const given: Record<string, unknown> = row;
+  return Object.fromEntries(pairsOf(table).map(([property, column]) => [column, given[property]]));
+}
+
+/** Ends a statement whose premises are gone; callers take its code for a race that they lost, and decide again. */
+const lostRace = new Routine({
+  name: "lost_race",
+  type: "function",
+  language: "plpgsql",
+  params: { premise: { type: "text" } },
+  returns: { runtimeType: "boolean", columnType: "boolean" },
+  body: "begin raise exception using message = premise, errcode = 'serialization_failure'; end",
+});
+
+/** The digest of a row, or of several, as the audit trail keeps it (`core/audit.ts`). */
+const auditDigest = new Routine({
+  name: "audit_digest",
+  type: "function",
+  language: "sql",
+  params: { state: { type: "anyelement" } },
+  returns: { runtimeType: "Buffer", columnType: "bytea" },
+  body: "select sha256(convert_to(to_jsonb(state)::text, 'UTF8'))",
+});
+
+export const routines = [lostRace, auditDigest] as const;

@@ -1,0 +1,145 @@
+import { defineEntity, p } from "@mikro-orm/core";
+import {
+  type BankRole,
+  bankRoles,
+  type CallbackAlg,
+  type CallbackBodyFormat,
+  type CallbackUrls,
+  callbackAlgs,
+  callbackBodyFormats,
+  type DeepLinkContent,
+  deepLinkContents,
+  type KeyUse,
+  keyUses,
+  type ParticipantKind,
+  type ParticipantStatus,
+  type PublicJwk,
+  participantKinds,
+  participantStatuses,
+} from "../../domain/participant.ts";
+import { check, instant, oneOf, quoted, text } from "./columns.ts";
+
+/** A bank or a merchant (wire-contract section 8). */
+export const ParticipantEntity = defineEntity({
+  name: "Participant",
+  tableName: "participant",
+  indexes: [
+    // Pages of the list.
+    { name: "participant_name", properties: ["name", "guid"] },
+    { name: "participant_kind_name", properties: ["kind", "name", "guid"] },
+  ],
+  checks: [
+    oneOf("participant", "kind", participantKinds),
+    oneOf("participant", "callback_body_format", callbackBodyFormats),
+    oneOf("participant", "callback_alg", callbackAlgs),
+    oneOf("participant", "status", participantStatuses),
+    oneOf("participant", "deep_link_content", deepLinkContents),
+    check(
+      "participant_bank_check",
+      `kind <> 'bank' or (bic is not null and uid is null and servicing_bank_guid is null
+        and roles <@ array[${quoted(bankRoles)}]::text[])`,
+    ),
+    check(
+      "participant_merchant_check",
+      "kind <> 'merchant' or (uid is not null and bic is null and servicing_bank_guid is not null and roles = '{}'::text[])",
+    ),
+    check("participant_fee_check", "fee_basis_points >= 0 and fee_basis_points <= 10000"),
+  ],
+  properties: {
+    guid: p.uuid().primary(),
+    kind: text().$type<ParticipantKind>(),
+    name: text(),
+    taxCode: text(),
+    bic: text().strictNullable().unique("participant_bic_unique"),
+    uid: text().strictNullable().unique("participant_uid_unique"),
+    roles: p.array().$type<BankRole[]>(),
+    iban: text(),
+    mcc: text().strictNullable(),
+    servicingBankGuid: () =>
+      p
+        .manyToOne(ParticipantEntity)
+        .mapToPk()
+        .fieldName("servicing_bank_guid")
+        .deleteRule("no action")
+        .strictNullable(),
+    callbackUrls: p.json<CallbackUrls>(),
+    callbackBodyFormat: text().$type<CallbackBodyFormat>(),
+    jwksUrl: text().strictNullable(),
+    email: text(),
+    deepLinkPrefix: text().strictNullable(),
+    logoUrl: text().strictNullable(),
+    redirectUrl: text().strictNullable(),
+    feeBasisPoints: p.integer(),
+    version: p.integer(),
+    createdAt: instant(),
+    updatedAt: instant(),
+    requiresBodySha256: p.boolean().default(false),
+    callbackAlg: text().$type<CallbackAlg>().default("RS256"),
+    status: text().$type<ParticipantStatus>().default("active"),
+    deepLinkContent: text().$type<DeepLinkContent>().default("signed_order"),
+  },
+});
+
+/** A key of a participant. Rows are added and retired; which of them are good, their instants say. */
+export const ParticipantKeyEntity = defineEntity({
+  name: "ParticipantKey",
+  tableName: "participant_key",
+  indexes: [
+    { name: "participant_key_kid", properties: ["participantGuid", "kid"] },
+    // Anybody may send a kid: looking for its bank must not read every merchant.
+    {
+      name: "participant_key_bank_kid",
+      expression:
+        "create index participant_key_bank_kid on participant_key (kid) where participant_kind = 'bank' and use = 'sig'",
+    },
+    // No two parties have one key, whatever they call it.
+    {
+      name: "participant_key_numbers",
+      expression: "create index participant_key_numbers on participant_key ((jwk - '{kid,alg,use}'::text[]))",
+    },
+  ],
+  checks: [
+    oneOf("participant_key", "participant_kind", participantKinds),
+    oneOf("participant_key", "use", keyUses),
+    check("participant_key_kid_check", "kid = jwk->>'kid'"),
+    check("participant_key_retire_check", "retire_at >= active_from"),
+  ],
+  properties: {
+    id: p.bigint("number").primary().autoincrement().generated("identity"),
+    participantGuid: () =>
+      p.manyToOne(ParticipantEntity).mapToPk().fieldName("participant_guid").deleteRule("no action"),
+    /** That of its participant, which never changes. */
+    participantKind: text().$type<ParticipantKind>(),
+    use: text().$type<KeyUse>(),
+    kid: text(),
+    jwk: p.json<PublicJwk>(),
+    activeFrom: instant(),
+    retireAt: instant().strictNullable(),
+    seenAt: instant().strictNullable(),
+    /** As the audit trail names who acted. */
+    addedBy: text(),
+    addedWith: text().strictNullable(),
+  },
+});
+
+/** The key set that a merchant publishes: when it was read, and when it will be read next. */
+export const PublishedKeySetEntity = defineEntity({
+  name: "PublishedKeySet",
+  tableName: "published_key_set",
+  indexes: [{ name: "published_key_set_next", properties: ["nextAt"] }],
+  checks: [check("published_key_set_failures_check", "failures >= 0 and (failures = 0 or problem is not null)")],
+  properties: {
+    participantGuid: () =>
+      p.manyToOne(ParticipantEntity).mapToPk().fieldName("participant_guid").deleteRule("no action").primary(),
+    url: text(),
+    nextAt: instant(),
+    /** When somebody began to read it. */
+    askedAt: instant().strictNullable(),
+    /** When it was read with success. */
+    readAt: instant().strictNullable(),
+    /** Readings that failed since then. */
+    failures: p.integer(),
+    /** What was wrong with the address or the set. */
+    problem: text().strictNullable(),
+  },
+});

@@ -1,0 +1,32 @@
+import {
+  type Compilable,
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+} from "kysely";
+import type { Tables } from "./entities/entities.ts";
+import type { Sql } from "./pool.ts";
+
+/**
+ * Writes the statements of lists and filters, with the tables and columns of the entities. It has no connection: what it wrote is
+ * run by `rowsOf`, because a connection of MikroORM's that has died is handed to the next caller (`Database.orm`).
+ */
+export const query = new Kysely<Tables>({
+  dialect: {
+    createAdapter: () => new PostgresAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (db) => new PostgresIntrospector(db),
+    createQueryCompiler: () => new PostgresQueryCompiler(),
+  },
+});
+
+/**
+ * Runs a query and answers its rows. PostgreSQL plans it anew each time, for what is asked: a prepared plan for any filter would use
+ * no partial index.
+ */
+export function rowsOf<Row>(sql: Sql, asked: Compilable<Row>): Promise<Row[]> {
+  const { sql: text, parameters } = asked.compile();
+  return sql<Row>({ name: "", text }, parameters);
+}
