@@ -1,10 +1,12 @@
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
+import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
-import { issueTimeProblem, type Order, type OrderCancellation, orderTransitions } from "../domain/order.ts";
+import { issueTimeProblem, type OrderCancellation, orderTransitions } from "../domain/order.ts";
 import type { CoreContext } from "./context.ts";
 import { isGuid } from "./guid.ts";
 import { PartyChanged } from "./identity/partyChanged.ts";
 import { type OrderRow, orderColumns, toOrder } from "./orders.ts";
-import { findPaymentMessage, type PaymentMessage } from "./paymentMessages.ts";
+import { findPaymentMessage } from "./paymentMessages.ts";
 
 // A payment message that comes at the same moment waits for this row, or this statement for that one: whoever comes second finds
 // the order not open any more. The expiry job takes only orders whose time is up, and this only others.
@@ -14,14 +16,14 @@ const cancelStatement = {
     update payment_order set status = $5, updated_at = now(), cancel_jws = $6
     where guid = $1 and merchant_guid = $2 and status = $4 and expires_at > now()
       and exists (select from participant p where p.guid = $2 and p.version = $3)
-    returning ${orderColumns}`,
+    returning ${orderColumns("payment_order")}`,
 };
 
 const selectStatement = {
   name: "select_order_to_cancel",
   text: `
     select o.*
-    from participant p left join (select ${orderColumns} from payment_order where guid = $1) o on o.merchant_guid = p.guid
+    from participant p left join (select ${orderColumns("payment_order")} from payment_order where guid = $1) o on o."merchantGuid" = p.guid
     where p.guid = $2 and p.version = $3`,
 };
 
@@ -49,13 +51,12 @@ export async function cancelOrder(
   if (found === undefined) throw new PartyChanged();
   // The left join gives one row of nulls when the merchant has no such order.
   if (found.guid === null) return notFound();
-  const order = toOrder(found);
-  if (order.status === "in_progress" || order.status === "success") {
+  if (found.status === "in_progress" || found.status === "success") {
     return refuse("ORDER_IS_BEING_PAID", "the order is being paid, or is paid", { field: "order_id" });
   }
   // Also one whose time is up: the expiry job cancels it, and tells its merchant, in a moment.
-  if (order.status === "canceled") {
-    return { order, paymentMessage: await findPaymentMessage(context, { orderGuid: order.guid }) };
+  if (found.status === "canceled") {
+    return { order: toOrder(found), paymentMessage: await findPaymentMessage(context, { orderGuid: found.guid }) };
   }
   // Between the two statements its merchant became what it was verified as.
   throw new PartyChanged();

@@ -11,8 +11,9 @@ import { addCredential, isCredentialName, listCredentials, revokeCredential, ser
 import { createIdentity } from "./identity/identity.ts";
 import { unlessChanged } from "./identity/partyChanged.ts";
 import { getKeySet, readKeySets } from "./keySets.ts";
+import { createOrders } from "./orderCreation.ts";
 import { listOrders } from "./orderList.ts";
-import { createOrders, expireOrders, getOrder } from "./orders.ts";
+import { expireOrders, getOrder } from "./orders.ts";
 import { recordLostAttempts, takeOverdueCallbacks } from "./overdue.ts";
 import { updateParticipant } from "./participantChange.ts";
 import { addOwnKey, addParticipantKey, listParticipantKeys, retireParticipantKey } from "./participantKeys.ts";

@@ -1,4 +1,5 @@
-import { type Order, type OrderStatus, orderStatuses } from "../domain/order.ts";
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
+import { type OrderStatus, orderStatuses } from "../domain/order.ts";
 import type { CoreContext } from "./context.ts";
 import { type ListedTable, newestFirst, type Page } from "./newestFirst.ts";
 import { type OrderRow, orderColumns, toOrder } from "./orders.ts";
@@ -41,7 +42,7 @@ export async function listOrders(context: CoreContext, filter: OrderFilter, page
     text: `
       with page as materialized (${text})
       select o.* from page
-      cross join lateral (select ${orderColumns} from payment_order where guid = page.guid offset 0) o
+      cross join lateral (select ${orderColumns("payment_order")} from payment_order where guid = page.guid offset 0) o
       order by o.guid desc`,
   };
   return (await context.db.sql<OrderRow>(statement, values)).map(toOrder);

@@ -1,7 +1,8 @@
+import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { type PaymentMessageStatus, paymentMessageStatuses } from "../domain/paymentMessage.ts";
 import type { CoreContext } from "./context.ts";
 import { type ListedTable, newestFirst, type Page } from "./newestFirst.ts";
-import { messageColumns, type PaymentMessage, type PaymentMessageRow, toPaymentMessage } from "./paymentMessages.ts";
+import { messageColumns, type PaymentMessageRow, toPaymentMessage } from "./paymentMessages.ts";
 
 /** Members that are absent, and an empty list, do not restrict. */
 export type PaymentMessageFilter = {
@@ -55,5 +56,11 @@ export async function listPaymentMessages(
       join participant creditor_agent on creditor_agent.guid = m.creditor_agent_guid
       order by m.guid desc`,
   };
-  return (await context.db.sql<PaymentMessageRow>(statement, values)).map(toPaymentMessage);
+  return (await context.db.sql<PaymentMessageRow>(statement, values)).map((row) => listed(toPaymentMessage(row)));
+}
+
+/** As one of many: without what is encrypted for the recipient bank alone, which is most of its bytes. */
+function listed(message: PaymentMessage): PaymentMessage {
+  for (const side of [message.debtor, message.creditor]) if (side) Object.assign(side, { name: "", taxNumber: "" });
+  return { ...message, encryption: undefined, creditorAgentJwk: "" };
 }

@@ -1,40 +1,49 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type PaymentMessage, PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
+import { columns, type Row } from "../db/entities/entities.ts";
 import { PAYMENT_MESSAGE_SUCCESS_REASON } from "../domain/callback.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import type { UltimateCreditor } from "../domain/order.ts";
 import type { PublicJwk } from "../domain/participant.ts";
-import type { PaymentMessageContent, PaymentMessageStatus } from "../domain/paymentMessage.ts";
+import { paymentMessageStatuses, paymentTypes, senderAccountTypes } from "../wire/enums.ts";
+import { jwkText } from "../wire/participant.ts";
+import { money } from "../wire/values.ts";
+import { whole } from "../wire/whole.ts";
 import type { CoreContext } from "./context.ts";
 import { isGuid } from "./guid.ts";
-import type { MessageJson } from "./submission.ts";
 
-/** A payment message with the names of its sides, as answers, callbacks and registers show it. */
-export type PaymentMessage = PaymentMessageContent & {
-  guid: string;
-  debtorAgent: { guid: string; name: string; bic: string };
-  creditorAgent: { guid: string; name: string; bic: string };
-  merchantGuid: string;
-  creditorUid: string;
+/** What an answer does not show: whose order it pays, what settlement knows of it, and which row the recipient bank's key is. */
+const notShown = [
+  "merchantGuid",
+  "creditorAgentKid",
+  "creditorAgentKeyId",
+  "decidedAt",
+  "registerId",
+  "feeMinor",
+] as const satisfies (keyof Row<"payment_message">)[];
+
+/** A payment message with the names of its sides, as `messageColumns` reads it. */
+export type PaymentMessageRow = Omit<Row<"payment_message">, (typeof notShown)[number]> & {
   ultimateCreditor: UltimateCreditor | null;
+  creditorUid: string;
+  debtorAgentName: string;
+  debtorAgentBic: string;
+  creditorAgentName: string;
+  creditorAgentBic: string;
   /** The recipient bank's key when the message was submitted. */
   creditorAgentJwk: PublicJwk | null;
-  status: PaymentMessageStatus;
-  reason: string;
-  receivedAt: Date;
-  feeMinor: number;
 };
 
-/** The columns and joins of `PaymentMessageRow`, for every statement that reads whole messages. */
+/** SQL: the columns and joins of `PaymentMessageRow`, for every statement that reads whole messages. */
 export const messageColumns = `
-  m.guid, m.order_guid, m.merchant_guid, m.debtor_agent_guid, m.creditor_agent_guid, m.jti, m.external_id,
-  m.amount_minor, m.currency, m.debtor_name, m.debtor_tax_number, m.debtor_account, m.creditor_name,
-  m.creditor_tax_number, m.creditor_account, m.purpose, m.msg_creation_date, m.msg_creation_time, m.pm_type,
-  m.sender_account_type, m.nonce, m.encrypted_key, m.creditor_agent_kid, m.status, m.reason, m.received_at,
-  coalesce(m.fee_minor, 0) as fee_minor, o.ultimate_creditor, merchant.uid as creditor_uid,
-  debtor_agent.name as debtor_agent_name, debtor_agent.bic as debtor_agent_bic,
-  creditor_agent.name as creditor_agent_name, creditor_agent.bic as creditor_agent_bic,
+  ${columns("payment_message", { of: "m", but: notShown })},
+  o.ultimate_creditor as "ultimateCreditor", merchant.uid as "creditorUid",
+  debtor_agent.name as "debtorAgentName", debtor_agent.bic as "debtorAgentBic",
+  creditor_agent.name as "creditorAgentName", creditor_agent.bic as "creditorAgentBic",
   -- Of a message that a node of the version before stored, only the name of the key is known: it is none that came later.
   (select k.jwk from participant_key k where k.participant_guid = m.creditor_agent_guid and k.kid = m.creditor_agent_kid
-    order by k.id = m.creditor_agent_key_id desc nulls last, k.active_from <= m.received_at desc, k.id desc limit 1) as creditor_agent_jwk`;
+    order by k.id = m.creditor_agent_key_id desc nulls last, k.active_from <= m.received_at desc, k.id desc limit 1) as "creditorAgentJwk"`;
 
 export const messageJoins = `
   join payment_order o on o.guid = m.order_guid
@@ -42,50 +51,57 @@ export const messageJoins = `
   join participant debtor_agent on debtor_agent.guid = m.debtor_agent_guid
   join participant creditor_agent on creditor_agent.guid = m.creditor_agent_guid`;
 
-export type PaymentMessageRow = MessageJson & {
-  ultimate_creditor: UltimateCreditor | null;
-  creditor_uid: string;
-  debtor_agent_name: string;
-  debtor_agent_bic: string;
-  creditor_agent_name: string;
-  creditor_agent_bic: string;
-  creditor_agent_jwk: PublicJwk | null;
-  status: PaymentMessageStatus;
-  fee_minor: number;
-};
+/** The debtor's phone number is never stored, so it cannot be answered. */
+export function toPaymentMessage({
+  orderGuid,
+  amountMinor,
+  currency,
+  debtorAgentGuid,
+  debtorAgentName,
+  debtorAgentBic,
+  debtorName,
+  debtorTaxNumber,
+  debtorAccount,
+  creditorAgentGuid,
+  creditorAgentName,
+  creditorAgentBic,
+  creditorName,
+  creditorTaxNumber,
+  creditorAccount,
+  creditorUid,
+  ultimateCreditor,
+  pmType,
+  senderAccountType,
+  nonce,
+  encryptedKey,
+  creditorAgentJwk,
+  status,
+  reason,
+  receivedAt,
+  ...same
+}: PaymentMessageRow): PaymentMessage {
+  return whole(PaymentMessageSchema, {
+    ...same,
+    orderId: orderGuid,
+    amount: money(amountMinor, currency),
+    debtorAgent: { guid: debtorAgentGuid, name: debtorAgentName, bic: debtorAgentBic },
+    debtor: { name: debtorName, taxNumber: debtorTaxNumber, account: debtorAccount },
+    creditorAgent: { guid: creditorAgentGuid, name: creditorAgentName, bic: creditorAgentBic },
+    creditor: { name: creditorName, taxNumber: creditorTaxNumber, account: creditorAccount, uid: creditorUid },
+    ultimateCreditor: ultimateCreditor ?? undefined,
+    pmType: paymentTypes[pmType],
+    senderAccountType: senderAccountTypes[senderAccountType],
+    encryption: { nonce, encryptedKey },
+    creditorAgentJwk: jwkText(creditorAgentJwk),
+    status: paymentMessageStatuses[status],
+    reason: status === "success" ? PAYMENT_MESSAGE_SUCCESS_REASON : reason,
+    receivedAt: timestampFromDate(receivedAt),
+  });
+}
 
-export function toPaymentMessage(row: PaymentMessageRow): PaymentMessage {
-  return {
-    guid: row.guid,
-    jti: row.jti,
-    externalId: row.external_id,
-    amountMinor: row.amount_minor,
-    currency: row.currency,
-    debtorAgent: { guid: row.debtor_agent_guid, name: row.debtor_agent_name, bic: row.debtor_agent_bic },
-    debtorName: row.debtor_name,
-    debtorTaxNumber: row.debtor_tax_number,
-    debtorAccount: row.debtor_account,
-    creditorAgent: { guid: row.creditor_agent_guid, name: row.creditor_agent_name, bic: row.creditor_agent_bic },
-    creditorName: row.creditor_name,
-    creditorTaxNumber: row.creditor_tax_number,
-    creditorAccount: row.creditor_account,
-    creditorUid: row.creditor_uid,
-    merchantGuid: row.merchant_guid,
-    ultimateCreditor: row.ultimate_creditor,
-    creditorAgentJwk: row.creditor_agent_jwk,
-    orderGuid: row.order_guid,
-    purpose: row.purpose,
-    msgCreationDate: row.msg_creation_date,
-    msgCreationTime: row.msg_creation_time,
-    pmType: row.pm_type,
-    senderAccountType: row.sender_account_type,
-    nonce: row.nonce,
-    encryptedKey: row.encrypted_key,
-    status: row.status,
-    reason: row.status === "success" ? PAYMENT_MESSAGE_SUCCESS_REASON : row.reason,
-    receivedAt: row.received_at,
-    feeMinor: row.fee_minor,
-  };
+/** What whoever knows an order's id sees of its payment: neither who paid, nor from where to where. */
+export function publicPartOf({ guid, amount, orderId, status, reason }: PaymentMessage): PaymentMessage {
+  return create(PaymentMessageSchema, { guid, amount, orderId, status, reason });
 }
 
 const selectMessageByGuid = {
@@ -120,7 +136,7 @@ export async function getPaymentMessage(
   by: { guid: string } | { orderGuid: string },
 ): Promise<PaymentMessage | Refusal> {
   const message = await findPaymentMessage(context, by);
-  const isSide = message?.debtorAgent.guid === bankGuid || message?.creditorAgent.guid === bankGuid;
+  const isSide = message?.debtorAgent?.guid === bankGuid || message?.creditorAgent?.guid === bankGuid;
   if (message === undefined || (bankGuid !== undefined && !isSide))
     return refuse("PAYMENT_MESSAGE_NOT_FOUND", "not found");
   return message;

@@ -1,4 +1,6 @@
+import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
 import { peekJws } from "../sdk/jws.ts";
+import { complete, orderDetailsClaims } from "../wire/order.ts";
 import type { CoreContext } from "./context.ts";
 
 type SignedOrder = { kid: string; jws: string };
@@ -26,14 +28,11 @@ const storeSigned = {
  * anew. A key stays published for a day after its last signature at least (`domain/platformKey.ts`), so whatever is answered can be
  * verified for that long, unless somebody takes its key away at once.
  */
-export async function signedDetails(
-  { db, platformKeys, now }: CoreContext,
-  orderGuid: string,
-  claimsAt: (now: Date) => Record<string, unknown>,
-): Promise<string> {
+export async function signedDetails({ db, platformKeys, now }: CoreContext, found: GetOrderResponse): Promise<string> {
+  const orderGuid = complete(found).order.id;
   const [stored] = await db.hot<SignedOrder>(selectSigned, [orderGuid]);
   if (stored !== undefined && platformKeys.isActive(stored.kid)) return stored.jws;
-  const jws = await platformKeys.sign(claimsAt(now()));
+  const jws = await platformKeys.sign(orderDetailsClaims(found, now()));
   const [answer] = await db.hot<SignedOrder>(storeSigned, [orderGuid, kidOf(jws), jws, stored?.kid ?? null]);
   if (answer === undefined) throw new Error("the database answered no signed order");
   return answer.jws;

@@ -1,5 +1,4 @@
-import { columnsOf } from "../db/entities/entities.ts";
-import { PaymentMessageEntity } from "../db/entities/payments.ts";
+import { insertedColumns, jsonRow, type Row } from "../db/entities/entities.ts";
 import type { Sql } from "../db/pool.ts";
 import type { UsedFor } from "../domain/accessToken.ts";
 import type { Refusal } from "../domain/errors.ts";
@@ -56,7 +55,7 @@ const selectFacts = {
       (select json_agg(caller) from caller) as callers, (select json_agg(duplicate) from duplicate) as duplicates`,
 };
 
-const messageColumnNames = columnsOf(PaymentMessageEntity).join(", ");
+const messageColumnNames = insertedColumns("payment_message").join(", ");
 
 // Whatever has changed since the facts were read makes this fail as a whole and be decided again: tokens, orders and
 // identifiers are unique, and an order that is not open any more (it expired) is a lost race as well, as is a participant that was
@@ -188,10 +187,8 @@ function useToken(known: KnownFacts, { callerGuid, accessToken }: PaymentMessage
   known.newTokens.push({ participantGuid: callerGuid, ...accessToken });
 }
 
-/** The columns of a message when it is accepted. */
-export type MessageJson = ReturnType<typeof messageJson>;
 type Submission = PaymentMessageRequest & Traced;
-type Accepted = { row: MessageJson; request: Submission; order: OrderFacts };
+type Accepted = { row: Row<"payment_message">; request: Submission; order: OrderFacts };
 
 type Refused = { refused: Refusal | PartyChanged };
 
@@ -222,7 +219,7 @@ function decide(context: CoreContext, request: Submission, known: KnownFacts): A
   const refusal = submissionProblem(request, facts, known.now, context.supportedCurrencies);
   if (refusal !== undefined) return { refused: refusal };
   if (order === undefined) throw new Error("a payment message was accepted without an order");
-  const row = messageJson(context.newGuid(), request, { order, key }, known.now);
+  const row = newMessage(context.newGuid(), request, { order, key }, known.now);
   useToken(known, request);
   known.byOrder.set(order.guid, row.guid);
   known.byJti.set(keyOf(callerGuid, request.jti), row.guid);
@@ -253,35 +250,28 @@ function modulusBytes(base64url: string): number {
 
 type PaidTo = { order: OrderFacts; key: KeyRow | undefined };
 
-function messageJson(guid: string, request: PaymentMessageRequest, { order, key }: PaidTo, receivedAt: Date) {
+/** The row of a message when it is accepted. Of what came with it, only what has a column is stored (`jsonRow`). */
+function newMessage(
+  guid: string,
+  request: PaymentMessageRequest,
+  { order, key }: PaidTo,
+  receivedAt: Date,
+): Row<"payment_message"> {
   return {
+    ...request,
     guid,
-    order_guid: order.guid,
-    merchant_guid: order.merchant_guid,
-    debtor_agent_guid: request.callerGuid,
-    creditor_agent_guid: order.creditor_agent_guid,
-    jti: request.jti,
-    external_id: request.externalId,
-    amount_minor: request.amountMinor,
-    currency: request.currency,
-    debtor_name: request.debtorName,
-    debtor_tax_number: request.debtorTaxNumber,
-    debtor_account: request.debtorAccount,
-    creditor_name: request.creditorName,
-    creditor_tax_number: request.creditorTaxNumber,
-    creditor_account: request.creditorAccount,
-    purpose: request.purpose,
-    msg_creation_date: request.msgCreationDate,
-    msg_creation_time: request.msgCreationTime,
-    pm_type: request.pmType,
-    sender_account_type: request.senderAccountType,
-    nonce: request.nonce,
-    encrypted_key: request.encryptedKey,
-    creditor_agent_kid: key?.kid ?? "",
-    creditor_agent_key_id: key?.id ?? null,
+    orderGuid: order.guid,
+    merchantGuid: order.merchant_guid,
+    debtorAgentGuid: request.callerGuid,
+    creditorAgentGuid: order.creditor_agent_guid,
+    creditorAgentKid: key?.kid ?? "",
+    creditorAgentKeyId: key?.id ?? null,
     status: "pending",
     reason: "",
-    received_at: receivedAt,
+    receivedAt,
+    decidedAt: null,
+    registerId: null,
+    feeMinor: null,
   };
 }
 
@@ -310,10 +300,10 @@ async function store(
   );
   const { from, to } = orderTransitions.payment_message_accepted;
   const inserted = await context.db.hot<Inserted>(storeStatement, [
-    JSON.stringify(rows),
+    JSON.stringify(rows.map((row) => jsonRow("payment_message", row))),
     rows.map((row) => row.guid),
     accepted.map(({ request }) => request.jws),
-    rows.map((row) => row.order_guid),
+    rows.map((row) => row.orderGuid),
     from,
     to,
     JSON.stringify(following),

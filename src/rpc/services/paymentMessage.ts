@@ -8,7 +8,6 @@ import type { Core } from "../../core/core.ts";
 import type { PaymentMessageFilter } from "../../core/paymentMessageList.ts";
 import { paymentMessageStatuses } from "../../wire/enums.ts";
 import type { WholeAnswers } from "../../wire/whole.ts";
-import * as answers from "../answers.ts";
 import { bankOf, readingParty } from "../caller.ts";
 import { unlessRefused } from "../errors.ts";
 import { named, period, required } from "../fields.ts";
@@ -21,15 +20,14 @@ export const paymentMessageHandlers = (core: Core): WholeAnswers<typeof PaymentM
   },
   async getPaymentMessage(request, context) {
     const key = paymentMessageKey(request);
-    const message = unlessRefused(await core.getPaymentMessage(readingParty(context)?.guid, key));
-    return { paymentMessage: answers.toPaymentMessage(message) };
+    return { paymentMessage: unlessRefused(await core.getPaymentMessage(readingParty(context)?.guid, key)) };
   },
   async listPaymentMessages(request) {
     const filter = paymentMessageFilter(request);
     const asked = askedPage({ schema: ListPaymentMessagesRequestSchema, isKey: keys.guid, whenZero: 50 }, request);
     const found = await core.listPaymentMessages(filter, { limit: asked.limit + 1, after: asked.after?.[0] });
     const { page, nextPageToken } = cutPage(found, asked, ({ guid }) => [guid]);
-    return { paymentMessages: page.map(answers.toListedPaymentMessage), nextPageToken };
+    return { paymentMessages: page, nextPageToken };
   },
 });
 
