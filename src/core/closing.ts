@@ -1,3 +1,4 @@
+import type { Register } from "../../gen/dcm/v1/settlement_pb.ts";
 import { advisoryLocks } from "../db/advisoryLocks.ts";
 import { CLOSING } from "../db/entities/settlement.ts";
 import type { Sql } from "../db/pool.ts";
@@ -14,7 +15,7 @@ import {
 import { digestOf, insertEntry } from "./audit.ts";
 import { insertCallbacks, type NewCallback } from "./cascade.ts";
 import type { CoreContext, DueCallback } from "./context.ts";
-import { type Register, readRegisters } from "./settlements.ts";
+import { readRegisters, toRegister } from "./settlements.ts";
 
 const lockClosing = { name: "lock_closing", text: "select pg_advisory_xact_lock($1)" };
 
@@ -242,7 +243,7 @@ export async function closeRegisters(
   if (refusal !== undefined) return refusal;
   const { ids, due } = await fillAndPublish(context, actor, day);
   context.onCallbacksDue(due);
-  return readRegisters(context.db.sql, ids);
+  return (await readRegisters(context.db.sql, ids)).map(toRegister);
 }
 
 async function beginRegisters(sql: Sql, day: string): Promise<void> {

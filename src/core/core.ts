@@ -3,11 +3,11 @@ import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
 import { forgetAccessTokens } from "./accessTokens.ts";
 import { listAuditEntries } from "./audit.ts";
 import { type GroupLimits, groupCalls } from "./batch.ts";
-import { type AttemptRecord, buryCallback, claimCallbacks, recordAttempts } from "./callbacks.ts";
 import { cancelOrder } from "./cancellation.ts";
 import { closeOverdueDays, closeRegisters } from "./closing.ts";
 import type { CoreContext } from "./context.ts";
 import { addCredential, isCredentialName, listCredentials, revokeCredential, serviceOf } from "./credentials.ts";
+import { type AttemptRecord, buryCallback, claimCallbacks, recordAttempts } from "./delivery.ts";
 import { createIdentity } from "./identity/identity.ts";
 import { unlessChanged } from "./identity/partyChanged.ts";
 import { getKeySet, readKeySets } from "./keySets.ts";
@@ -25,13 +25,8 @@ import { pingParticipant } from "./ping.ts";
 import { listPlatformKeys, listSigningKeys, rotatePlatformKey } from "./platformKeys.ts";
 import { reconcileRegisters } from "./reconciliation.ts";
 import { redriveDeadLetters } from "./redrive.ts";
-import {
-  confirmInternalRegister,
-  confirmRegister,
-  listRegisterActs,
-  payRegister,
-  reopenRegister,
-} from "./registerActs.ts";
+import { listRegisterActs } from "./registerActs.ts";
+import { confirmInternalRegister, confirmRegister, payRegister, reopenRegister } from "./registerStatements.ts";
 import { getCallback, listCallbacks, replayCallback, replayCallbacks, resolveCallback } from "./review.ts";
 import { getRegister, listRegisters } from "./settlements.ts";
 import { signedDetails } from "./signedOrders.ts";

@@ -3,8 +3,8 @@ import type { CallbackKind, CallbackState, StoredOutcome } from "../domain/callb
 import { type Refusal, refuse } from "../domain/errors.ts";
 import { lengthOf } from "../domain/text.ts";
 import { digestOf, insertEntry } from "./audit.ts";
-import { toDue } from "./callbacks.ts";
 import type { CoreContext } from "./context.ts";
+import { toDue } from "./delivery.ts";
 import { isGuid } from "./guid.ts";
 
 /** A callback as operators and its receiver see it. */
@@ -224,7 +224,7 @@ export async function replayCallback(
       : `the callback is ${state}; only review, resolved and dead can be replayed`;
     return refuse("CALLBACK_NOT_REPLAYABLE", message, { field: "guid" });
   }
-  context.onCallbacksDue([toDue(row)]);
+  context.onCallbacksDue([toDue({ ...row, receiverGuid: row.receiver_guid })]);
   return toView(row);
 }
 
@@ -242,7 +242,7 @@ export async function replayCallbacks(context: CoreContext, actor: Actor, filter
     text: newSeries(`${text} and ${isReplayable} order by c.guid limit ${replayLimit} for update skip locked`),
   };
   const rows = await context.db.sql<CallbackRow>(statement, values);
-  context.onCallbacksDue(rows.map(toDue));
+  context.onCallbacksDue(rows.map((row) => toDue({ ...row, receiverGuid: row.receiver_guid })));
   return rows.length;
 }
 

@@ -5,6 +5,7 @@ import {
   PostgresAdapter,
   PostgresIntrospector,
   PostgresQueryCompiler,
+  type RawBuilder,
 } from "kysely";
 import type { Tables } from "./entities/entities.ts";
 import type { Sql } from "./pool.ts";
@@ -26,7 +27,13 @@ export const query = new Kysely<Tables>({
  * Runs a query and answers its rows. PostgreSQL plans it anew each time, for what is asked: a prepared plan for any filter would use
  * no partial index.
  */
-export function rowsOf<Row>(sql: Sql, asked: Compilable<Row>): Promise<Row[]> {
-  const { sql: text, parameters } = asked.compile();
+export function rowsOf<Row>(sql: Sql, asked: Compilable<Row> | RawBuilder<Row>): Promise<Row[]> {
+  const { sql: text, parameters } = asked.compile(query);
   return sql<Row>({ name: "", text }, parameters);
 }
+
+/** A condition on a value that may be missing: none, or one. */
+export const whenGiven = <Value, Condition>(
+  value: Value | undefined,
+  condition: (given: Value) => Condition,
+): Condition[] => (value === undefined ? [] : [condition(value)]);

@@ -10,12 +10,9 @@ import type { PlatformKeySchema } from "../../gen/dcm/v1/platform_service_pb.ts"
 import type { RegisterActSchema, RegisterPaymentSchema, RegisterSchema } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { AuditEntry } from "../core/audit.ts";
 import type { KeySet } from "../core/keySets.ts";
-import type { PaymentMessage } from "../core/paymentMessages.ts";
 import type { PingResult } from "../core/ping.ts";
 import type { ListedPlatformKey } from "../core/platformKeys.ts";
-import type { RegisterAct } from "../core/registerActs.ts";
 import type { CallbackAttempt, CallbackView } from "../core/review.ts";
-import type { Register, RegisterPayment } from "../core/settlements.ts";
 import type { Credential } from "../domain/credential.ts";
 import type { Order } from "../domain/order.ts";
 import {
@@ -58,64 +55,6 @@ export function toPingResult(result: PingResult): Whole<typeof PingResultSchema>
     answer: result.answer,
     problem: result.problem ?? "",
     provenKids: result.provenKids,
-  };
-}
-
-export function toRegister(register: Register): Whole<typeof RegisterSchema> {
-  const { creditorAgent } = register;
-  return {
-    id: register.id,
-    day: register.day,
-    debtorAgent: register.debtorAgent,
-    adjustsDay: register.adjustsDay ?? "",
-    creditorAgent: { guid: creditorAgent?.guid ?? "", name: creditorAgent?.name ?? "", bic: creditorAgent?.bic ?? "" },
-    creditorCode: creditorAgent?.taxCode ?? "",
-    chargingAccount: creditorAgent?.iban ?? "",
-    purpose: register.purpose,
-    periodStart: timestampFromDate(register.periodStart),
-    periodEnd: timestampFromDate(register.periodEnd),
-    totalAmount: money(register.totalAmountMinor, register.currency),
-    totalFeeMinor: BigInt(register.totalFeeMinor),
-    paymentCount: register.paymentCount,
-    status: registerStatuses[register.status],
-    createdAt: timestampFromDate(register.createdAt),
-    updatedAt: timestampFromDate(register.updatedAt),
-  };
-}
-
-export function toRegisterPayment(payment: RegisterPayment, currency: string): Whole<typeof RegisterPaymentSchema> {
-  return {
-    paymentMessageGuid: payment.guid,
-    externalId: payment.externalId,
-    pmType: paymentTypes[payment.pmType],
-    amount: money(payment.amountMinor, currency),
-    feeMinor: BigInt(payment.feeMinor),
-    purpose: payment.purpose,
-    debtorAccount: payment.debtorAccount,
-    creditorAccount: payment.creditorAccount,
-    receivedAt: timestampFromDate(payment.receivedAt),
-  };
-}
-
-export function toRegisterAct(act: RegisterAct): Whole<typeof RegisterActSchema> {
-  const { payment } = act;
-  return {
-    number: BigInt(act.number),
-    kind: registerActKinds[act.kind],
-    actor: act.actor,
-    at: timestampFromDate(act.at),
-    payment: payment
-      ? {
-          externalId: payment.externalId,
-          creditorIban: payment.creditorIban,
-          amount: money(payment.amountMinor, payment.currency),
-          purpose: payment.purpose,
-          creationDate: payment.creationDate,
-        }
-      : undefined,
-    paymentStatus: act.paymentStatus ?? "",
-    note: act.note ?? "",
-    jws: act.jws ?? "",
   };
 }
 

@@ -4,7 +4,7 @@ import { callbackContent, maxCallbackPayments } from "../../src/callbacks/claims
 import { type DeliveryContext, deliver } from "../../src/callbacks/deliver.ts";
 import { markedAs, sealEnvelope } from "../../src/callbacks/envelope.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
-import type { ClaimedCallback } from "../../src/core/callbacks.ts";
+import type { ClaimedCallback } from "../../src/core/delivery.ts";
 import type { PaymentsPage, Register, RegisterPayment } from "../../src/core/settlements.ts";
 import { CREDIT_REASON, PAY_OUT_SUCCESS_REASON } from "../../src/domain/callback.ts";
 import type { Participant } from "../../src/domain/participant.ts";

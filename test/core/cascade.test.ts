@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { claimCallbacks } from "../../src/core/callbacks.ts";
+import { claimCallbacks } from "../../src/core/delivery.ts";
 import {
   CREDIT_REASON,
   defaultRetryPolicy,

@@ -7,7 +7,7 @@ import { memberNamedTwice } from "../../sdk/json.ts";
 import type { Claims } from "../../sdk/jws.ts";
 import type { CoreContext } from "../context.ts";
 import type { KeyWish } from "../participantKeys.ts";
-import type { BankStatement, ConfirmStatement, PayStatement } from "../registerActs.ts";
+import type { BankStatement, ConfirmStatement, PayStatement } from "../registerStatements.ts";
 import type { PresentedToken } from "./accessToken.ts";
 import { bankOfToken } from "./bankToken.ts";
 import { validClaims } from "./claims.ts";

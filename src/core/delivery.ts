@@ -1,14 +1,11 @@
+import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
+import type { Row } from "../db/entities/entities.ts";
 import { afterAttempt, type CallbackKind, type Decision, type Outcome } from "../domain/callback.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
+import { type Amount, money } from "../wire/values.ts";
 import { firstTickets, type Inserted, insertFollowingText, type PaymentEffect, paymentEffect } from "./cascade.ts";
 import { type CoreContext, type DueCallback, leaseMs, type Traced } from "./context.ts";
-import {
-  messageColumns,
-  messageJoins,
-  type PaymentMessage,
-  type PaymentMessageRow,
-  toPaymentMessage,
-} from "./paymentMessages.ts";
+import { messageColumns, messageJoins, type PaymentMessageRow, toPaymentMessage } from "./paymentMessages.ts";
 
 // -------------------------------------------------------------------------------------------------------------- claiming
 
@@ -25,22 +22,14 @@ export type ClaimedCallback = {
   registerId: string | null;
   /** PostgreSQL's instant of the claim: signatures take it, so a wrong clock of this process does no harm. */
   claimedAt: Date;
-  order: CallbackOrder | null;
-  paymentMessage: PaymentMessage | null;
+  order: { id: string; ref: string; purpose: string; amount: Amount } | undefined;
+  paymentMessage: PaymentMessage | undefined;
 };
 
 /** What the queue has to know of a callback's row. */
-export function toDue(row: { guid: string; series: number; attempts: number; receiver_guid: string }): DueCallback {
-  return { callbackGuid: row.guid, series: row.series, attempt: row.attempts, receiverGuid: row.receiver_guid };
+export function toDue(row: { guid: string; series: number; attempts: number; receiverGuid: string }): DueCallback {
+  return { callbackGuid: row.guid, series: row.series, attempt: row.attempts, receiverGuid: row.receiverGuid };
 }
-
-type CallbackOrder = {
-  guid: string;
-  ref: string;
-  amountMinor: number;
-  currency: string;
-  purpose: string;
-};
 
 export type ClaimAnswer =
   | { claimed: ClaimedCallback }
@@ -76,12 +65,12 @@ const claimStatement = {
       returning c.guid, c.kind, c.series, c.attempts, c.refusals, c.receiver_guid, c.register_id, c.reason, c.order_guid,
         c.payment_message_guid
     )
-    select c.guid as callback_guid, c.kind, c.series, c.attempts, c.refusals, c.receiver_guid, c.register_id,
-      c.reason as callback_reason, c.order_guid as callback_order_guid, now() as claimed_at, message.*,
-      callback_order.ref as order_ref, callback_order.amount_minor as order_amount_minor,
-      callback_order.currency as order_currency, callback_order.purpose as order_purpose
+    select c.guid as "callbackGuid", c.kind, c.series, c.attempts, c.refusals, c.receiver_guid as "receiverGuid",
+      c.register_id as "registerId", c.reason as "callbackReason", now() as "claimedAt", message.*,
+      o.guid as "toldOrderGuid", o.ref as "orderRef", o.amount_minor as "orderAmountMinor", o.currency as "orderCurrency",
+      o.purpose as "orderPurpose"
     from claimed c
-    left join payment_order callback_order on callback_order.guid = c.order_guid
+    left join payment_order o on o.guid = c.order_guid
     left join lateral (
       select ${messageColumns} from payment_message m ${messageJoins} where m.guid = c.payment_message_guid
     ) message on true`,
@@ -96,22 +85,21 @@ const notDueStatement = {
     where c.guid = any($1::uuid[]) and ${stateOf("c")} = 'waiting' and not (${isDue})`,
 };
 
-type ClaimRow = PaymentMessageRow & {
-  callback_guid: string;
-  kind: CallbackKind;
-  series: number;
-  attempts: number;
-  refusals: number;
-  receiver_guid: string;
-  register_id: string | null;
-  callback_reason: string;
-  callback_order_guid: string | null;
-  claimed_at: Date;
-  order_ref: string;
-  order_amount_minor: number;
-  order_currency: string;
-  order_purpose: string;
-};
+/** What a left join found, or nothing of it. */
+type Joined<Columns> = Columns | { [Name in keyof Columns]: null };
+
+type ClaimRow = Pick<Row<"callback">, "kind" | "series" | "attempts" | "refusals" | "receiverGuid" | "registerId"> & {
+  callbackGuid: string;
+  callbackReason: string;
+  claimedAt: Date;
+} & Joined<PaymentMessageRow> &
+  Joined<{
+    toldOrderGuid: string;
+    orderRef: string;
+    orderAmountMinor: number;
+    orderCurrency: string;
+    orderPurpose: string;
+  }>;
 
 /**
  * Leases callbacks for one attempt each and counts the attempt before anything is sent, so that no crash can make more
@@ -122,7 +110,7 @@ export async function claimCallbacks(context: CoreContext, tickets: readonly Due
   const { retryPolicy } = context;
   const values = [...keys, retryPolicy.maxAttempts, leaseMs(retryPolicy)];
   const rows = await context.db.hot<ClaimRow>(claimStatement, values);
-  const claimed = new Map(rows.map((row) => [row.callback_guid, toClaimed(row)]));
+  const claimed = new Map(rows.map((row) => [row.callbackGuid, toClaimed(row)]));
   const waits = new Map<string, number>();
   if (claimed.size < tickets.length) {
     for (const row of await readNotDue(context, keys, claimed.size)) waits.set(row.guid, row.wait_ms);
@@ -155,27 +143,27 @@ function ticketArrays(tickets: readonly DueCallback[]) {
 }
 
 function toClaimed(row: ClaimRow): ClaimedCallback {
+  const { callbackGuid, kind, series, attempts, refusals, receiverGuid, callbackReason, registerId, claimedAt } = row;
   return {
-    guid: row.callback_guid,
-    kind: row.kind,
-    series: row.series,
-    attempt: row.attempts,
-    refusals: row.refusals,
-    receiverGuid: row.receiver_guid,
-    reason: row.callback_reason,
-    registerId: row.register_id,
-    claimedAt: row.claimed_at,
+    guid: callbackGuid,
+    kind,
+    series,
+    attempt: attempts,
+    refusals,
+    receiverGuid,
+    reason: callbackReason,
+    registerId,
+    claimedAt,
     order:
-      (row.callback_order_guid && {
-        guid: row.callback_order_guid,
-        ref: row.order_ref,
-        amountMinor: row.order_amount_minor,
-        currency: row.order_currency,
-        purpose: row.order_purpose,
-      }) ||
-      null,
-    // The lateral join gives nulls for callbacks that are not about a payment.
-    paymentMessage: row.guid === null ? null : toPaymentMessage(row),
+      row.toldOrderGuid === null
+        ? undefined
+        : {
+            id: row.toldOrderGuid,
+            ref: row.orderRef,
+            purpose: row.orderPurpose,
+            amount: money(row.orderAmountMinor, row.orderCurrency),
+          },
+    paymentMessage: row.guid === null ? undefined : toPaymentMessage(row),
   };
 }
 
