@@ -194,7 +194,7 @@ describe("the core under chaos", () => {
   }
 
   async function leavesUnpaid(): Promise<void> {
-    const { guid } = await createOrder(platform, parties.merchant);
+    const { id: guid } = await createOrder(platform, parties.merchant);
     await platform.rows("update payment_order set expires_at = now() where guid = $1", guid);
   }
 

@@ -2,14 +2,14 @@ import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { ListCallbacksRequestSchema } from "../../gen/dcm/v1/callback_service_pb.ts";
 import type { Core } from "../../src/core/core.ts";
-import type { OrderWithParties } from "../../src/core/orders.ts";
-import type { PaymentMessage } from "../../src/core/paymentMessages.ts";
-import type { BankStatement } from "../../src/core/registerActs.ts";
+import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
+import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
+import type { BankStatement } from "../../src/core/registerStatements.ts";
 import type { CallbackView } from "../../src/core/review.ts";
 import type { OrderRequest, OrderStatus } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
-import { missedStates } from "../../src/rest/translate/callback.ts";
+import { missedStates } from "../../src/wire/missedCallback.ts";
 import { askedPage, keys as pageKeys } from "../../src/rpc/pages.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { signJws } from "../../src/sdk/jws.ts";
@@ -46,7 +46,7 @@ const NO_MERCHANT = "No response on the callback from the merchant";
 let keys: Keys;
 let rest: Rest;
 let messageChange: Partial<PaymentMessage> = {};
-let order: OrderWithParties;
+let order: GetOrderResponse;
 /** What the use-cases got. */
 const seen: {
   created?: OrderRequest;
@@ -194,7 +194,7 @@ describe("orders", () => {
     });
     const guid = "f5401ac1-e6c8-436b-b311-991f57e0934b";
     order.paymentMessage = { ...examplePaymentMessage, guid, amountMinor: 2100 };
-    const { json } = await ask(rest, `/api/v1/merchants/order/status?id=${order.order.guid}`);
+    const { json } = await ask(rest, `/api/v1/merchants/order/status?id=${order.order.id}`);
     expect(json).toEqual(documented("/api/v1/merchants/order/status"));
   });
 
