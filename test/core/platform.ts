@@ -1,6 +1,7 @@
 import { v7 as uuidV7 } from "uuid";
 import { onTestFinished } from "vitest";
-import type { ClaimedCallback, RecordAnswer } from "../../src/core/delivery.ts";
+import type { RecordAnswer } from "../../src/core/attempts.ts";
+import type { ClaimedCallback } from "../../src/core/delivery.ts";
 import type { CoreContext, DueCallback } from "../../src/core/context.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import type { Registration } from "../../src/core/participants.ts";
