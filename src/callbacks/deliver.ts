@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { AttemptRecord, RecordAnswer } from "../core/attempts.ts";
 import { beginWithinMs } from "../core/context.ts";
 import type { Core } from "../core/core.ts";
-import type { AttemptRecord, RecordAnswer } from "../core/attempts.ts";
 import type { ClaimedCallback } from "../core/delivery.ts";
 import { type CallbackKind, type Outcome, outcomeClasses } from "../domain/callback.ts";
 import { isRefusal } from "../domain/errors.ts";
