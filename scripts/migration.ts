@@ -24,7 +24,7 @@ async function missingStatements(): Promise<string[]> {
     return missing
       .split("\n")
       .map((line) => line.trim())
-      .filter((line) => line !== "");
+      .filter((line) => line !== "" && !line.startsWith("set names"));
   } finally {
     await server.stop();
     await rm(dataDir, { recursive: true, force: true });
@@ -44,9 +44,15 @@ const migrationNames = async () =>
     .map((file) => file.replace(".ts", ""))
     .sort();
 
+/** As the formatter quotes it. */
+function quoted(sql: string): string {
+  if (!sql.includes('"')) return `"${sql}"`;
+  return sql.includes("'") ? `\`${sql.replaceAll("`", "\\`")}\`` : `'${sql}'`;
+}
+
 function migrationText(name: string, why: string, statements: readonly string[]): string {
   const lines = statements.map((statement) => {
-    const sql = JSON.stringify(statement.replace(/;$/, ""));
+    const sql = quoted(statement.replace(/;$/, ""));
     // As the formatter writes it, so that the digest stays true.
     return sql.length > 103 ? `    this.addSql(\n      ${sql},\n    );` : `    this.addSql(${sql});`;
   });
