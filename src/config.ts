@@ -1,10 +1,10 @@
 import { resolve } from "node:path";
-import { cidrProblem } from "./callbacks/address.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "./domain/callback.ts";
 import { ISO_4217_CODES } from "./domain/money.ts";
 import { defaultOrderLifeDays } from "./domain/order.ts";
 import { daySeconds } from "./domain/platformKey.ts";
 import { masterKeyIn } from "./masterKey.ts";
+import { cidrProblem } from "./outbound/address.ts";
 
 export const roles = ["rest", "core", "worker"] as const;
 export type Role = (typeof roles)[number];

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import { addressSet } from "./callbacks/address.ts";
 import type { CoreObserver } from "./core/context.ts";
 import type { Database } from "./db/database.ts";
 import type { CallbackKind, Outcome } from "./domain/callback.ts";
+import { addressSet } from "./outbound/address.ts";
 import type { CallbackQueue } from "./queue/queue.ts";
 
 /**
