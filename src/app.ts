@@ -18,11 +18,12 @@ import { connectionLimit, type Database, migrate, openDatabase } from "./db/data
 import { startEmbeddedPostgres } from "./db/embedded.ts";
 import { databaseFailure } from "./db/failure.ts";
 import type { PublicJwk } from "./domain/participant.ts";
-import type { Logger } from "./log.ts";
 import { masterKeysOf } from "./masterKey.ts";
-import { createMetrics, type Metrics, metricsReaders } from "./metrics.ts";
+import type { Logger } from "./observe/log.ts";
+import { createMetrics, type Metrics, metricsReaders } from "./observe/metrics.ts";
+import { startOpsServer } from "./observe/opsServer.ts";
+import { noTracing, type Tracing } from "./observe/tracing.ts";
 import { callersToken, ensureOperatorToken } from "./operatorToken.ts";
-import { startOpsServer } from "./opsServer.ts";
 import { createAddressGuard } from "./outbound/address.ts";
 import { fetchKeySet, keysOf } from "./outbound/keySet.ts";
 import { loadParticipants } from "./participantsFile.ts";
@@ -37,7 +38,6 @@ import { createRestApp } from "./rest/server.ts";
 import { type CoreClients, createClients, inProcessTransport, remoteTransport } from "./rpc/clients.ts";
 import { startRpcServer } from "./rpc/server.ts";
 import { importPublicKey } from "./sdk/keys.ts";
-import { startTracing, type Tracing } from "./tracing.ts";
 
 export type App = {
   urls: { rest: string; rpc: string; ops: string };
@@ -85,7 +85,7 @@ type Run = {
 
 async function startRoles(config: Config, log: Logger, parts: AppParts, started: AsyncDisposableStack) {
   const runs = (role: Role) => config.roles.includes(role);
-  const tracing = await startTracing(config.otlpEndpoint, "dcm-gateway");
+  const tracing = await startTracing(config);
   started.defer(() => tracing.stop());
   const guard = createAddressGuard({ allowCidrs: [...config.callbackAllowCidrs] });
   const urls = { rest: "", rpc: config.coreUrl ?? "", ops: "" };
@@ -101,6 +101,13 @@ async function startRoles(config: Config, log: Logger, parts: AppParts, started:
   if (runs("rest")) urls.rest = await startRest(run, { clients, ready, clock });
   if (config.opsPort !== undefined) urls.ops = await startOps(run, config.opsPort, ready);
   return urls;
+}
+
+/** The exporter is loaded only where there is a collector: without one nobody pays for OpenTelemetry's SDK. */
+async function startTracing({ otlpEndpoint }: Config): Promise<Tracing> {
+  if (otlpEndpoint === undefined) return noTracing;
+  const { startOtlpTracing } = await import("./observe/otlpTracing.ts");
+  return startOtlpTracing(otlpEndpoint, "dcm-gateway");
 }
 
 async function startRpc(

@@ -3,7 +3,7 @@ import { type App, callersCa, startApp } from "./app.ts";
 import { type Config, type Role, readConfig, roles, variables } from "./config.ts";
 import { migrate } from "./db/database.ts";
 import { recoverKeys } from "./keyRecovery.ts";
-import { createLog, type Logger } from "./log.ts";
+import { createLog, type Logger } from "./observe/log.ts";
 import type { GroupName } from "./operator/operator.ts";
 import { operatorsToken } from "./operatorToken.ts";
 

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Core } from "../core/core.ts";
 import { platformActor } from "../domain/actor.ts";
+import { noTracing, type Tracing } from "../observe/tracing.ts";
 import type { CallbackQueue } from "../queue/queue.ts";
 import { DEFAULT_PARK_MS } from "../queue/topology.ts";
-import { noTracing, type Tracing } from "../tracing.ts";
 import type { CallbackClient } from "./client.ts";
 import { type DeliveryContext, type DeliveryLog, type DeliveryObserver, deliver } from "./deliver.ts";
 import type { Signer } from "./envelope.ts";

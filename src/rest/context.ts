@@ -9,7 +9,7 @@ import type { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
 import type { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import { limits } from "../../gen/rest/limits.ts";
 import type { components } from "../../gen/rest/types.ts";
-import type { Tracing } from "../tracing.ts";
+import type { Tracing } from "../observe/tracing.ts";
 import type { Initiators } from "./initiators.ts";
 import type { RequestObserver } from "./requestLog.ts";
 

@@ -8,10 +8,10 @@ import type { ClaimedCallback } from "../../src/core/callbacks.ts";
 import type { PaymentsPage, Register, RegisterPayment } from "../../src/core/settlements.ts";
 import { CREDIT_REASON, PAY_OUT_SUCCESS_REASON } from "../../src/domain/callback.ts";
 import type { Participant } from "../../src/domain/participant.ts";
+import { noTracing } from "../../src/observe/tracing.ts";
 import { MAX_CALLBACK_TOKEN_CHARS } from "../../src/sdk/callbacks.ts";
 import { type Claims, peekJws, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
-import { noTracing } from "../../src/tracing.ts";
 import { examplePaymentMessage } from "../rest/examples.ts";
 
 async function newSigner() {

@@ -5,10 +5,10 @@ import { createSlots } from "../../src/callbacks/slots.ts";
 import type { ParticipantVersion } from "../../src/core/participantStatus.ts";
 import { type CallbackKind, defaultRetryPolicy } from "../../src/domain/callback.ts";
 import type { Participant, ParticipantStatus, PublicJwk } from "../../src/domain/participant.ts";
+import { noTracing } from "../../src/observe/tracing.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
-import { noTracing } from "../../src/tracing.ts";
 import {
   accepted,
   attempt,

@@ -6,7 +6,7 @@ import pg from "pg";
 import { expect, inject, vi } from "vitest";
 import { type App, type AppParts, startApp } from "../../src/app.ts";
 import { roles as allRoles, type Role, readConfig } from "../../src/config.ts";
-import { createLog } from "../../src/log.ts";
+import { createLog } from "../../src/observe/log.ts";
 import { operatorTokenFile, readToken } from "../../src/operatorToken.ts";
 import { type CoreClients, createClients, remoteTransport } from "../../src/rpc/clients.ts";
 import type { Call } from "../../src/sandbox/inbox.ts";
