@@ -43,6 +43,11 @@ const restMayUseOfCrypto = ["createHash", "randomUUID"];
 const mayUseConsole = /^src\/(main\.ts$|sandbox\/|operator\/)/;
 const mayReadEnvironment = "src/config.ts";
 
+/** What a reader keeps in mind: a function fits on a screen, a file is read in one go. */
+const mostLines = { ofFile: 300, ofFunction: 70 };
+/** A migration is append-only and is as long as its change. */
+const migrations = "src/db/migrations/";
+
 type Source = { path: string; module: string; code: ts.SourceFile };
 
 const sources: Source[] = globSync("src/**/*.ts", { cwd: root }).map((path) => ({
@@ -104,11 +109,13 @@ function ownImports(source: Source): string[] {
     .map((specifier) => relative(root, resolve(root, dirname(source.path), specifier)));
 }
 
+const importsOf = new Map(sources.map((source) => [source.path, ownImports(source)]));
+
 /** These sources and all of ours that they import, directly or not. */
 function withImported(first: readonly Source[]): Source[] {
   const reached = new Set(first);
   for (const source of reached) {
-    const paths = ownImports(source);
+    const paths = importsOf.get(source.path) ?? [];
     for (const found of sources) if (paths.includes(found.path)) reached.add(found);
   }
   return [...reached];
@@ -200,6 +207,54 @@ describe("imports", () => {
           .map((specifier) => `${source.path} → ${specifier}`),
       );
     expect(impure).toEqual([]);
+  });
+});
+
+/** The shortest way of imports, those of types included, from a file back to itself. */
+function circleOf(start: string): string[] {
+  const importedBy = new Map<string, string>();
+  const reached = [start];
+  for (const path of reached) {
+    for (const next of importsOf.get(path) ?? []) {
+      if (next === start) return [...wayTo(path, importedBy), start];
+      if (importedBy.has(next)) continue;
+      importedBy.set(next, path);
+      reached.push(next);
+    }
+  }
+  return [];
+}
+
+function wayTo(path: string, importedBy: ReadonlyMap<string, string>): string[] {
+  const before = importedBy.get(path);
+  return before === undefined ? [path] : [...wayTo(before, importedBy), path];
+}
+
+describe("what a reader can hold", () => {
+  test("no file of src/ imports itself by way of others, types included", () => {
+    const circles = sources.map(({ path }) => circleOf(path)).filter((circle) => circle.length > 0);
+    expect(circles.map((circle) => circle.join(" → "))).toEqual([]);
+  });
+
+  test(`no file of src/ is longer than ${mostLines.ofFile} lines, migrations apart`, () => {
+    const long = sources
+      .map(({ path, code }) => ({ path, lines: code.getLineAndCharacterOfPosition(code.end).line }))
+      .filter(({ path, lines }) => lines > mostLines.ofFile && !path.startsWith(migrations));
+    expect(long.map(({ path, lines }) => `${path}: ${lines}`)).toEqual([]);
+  });
+
+  test(`no function of src/ is longer than ${mostLines.ofFunction} lines`, () => {
+    const long = sources.flatMap(({ path, code }) =>
+      descendants(code)
+        .filter((node): node is ts.FunctionLikeDeclaration => ts.isFunctionLike(node) && "body" in node)
+        .map((node) => {
+          const { line } = code.getLineAndCharacterOfPosition(node.getStart());
+          return { line, lines: code.getLineAndCharacterOfPosition(node.end).line - line + 1 };
+        })
+        .filter(({ lines }) => lines > mostLines.ofFunction)
+        .map(({ line, lines }) => `${path}:${line + 1}: ${lines}`),
+    );
+    expect(long).toEqual([]);
   });
 });
 
