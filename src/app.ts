@@ -7,8 +7,8 @@ import { v7 as uuidV7 } from "uuid";
 import { limits } from "../gen/rest/limits.ts";
 import { createCallbackClient } from "./callbacks/client.ts";
 import { createPing } from "./callbacks/ping.ts";
-import { publishDue } from "./callbacks/relay.ts";
 import { attemptsAtOnce, startWorker } from "./callbacks/worker.ts";
+import { startChores } from "./chores.ts";
 import type { Config, Role } from "./config.ts";
 import type { CoreContext, DueCallback, PlatformKeys } from "./core/context.ts";
 import { type Core, createCore } from "./core/core.ts";
@@ -28,10 +28,12 @@ import { createAddressGuard } from "./outbound/address.ts";
 import { fetchKeySet, keysOf } from "./outbound/keySet.ts";
 import { loadParticipants } from "./participantsFile.ts";
 import { startPlatformKeys } from "./platformKeys.ts";
+import { publishDue } from "./queue/due.ts";
 import { createLocalQueue } from "./queue/local.ts";
 import type { CallbackQueue } from "./queue/queue.ts";
 import { createRabbitmqQueue } from "./queue/rabbitmq.ts";
 import { buildTopology } from "./queue/topology.ts";
+import { repeat } from "./repeat.ts";
 import type { DependencyState } from "./rest/context.ts";
 import { createRestServer } from "./rest/httpServer.ts";
 import { createRestApp } from "./rest/server.ts";
@@ -150,7 +152,6 @@ async function startDelivery(run: Run, { core, queue, platformKeys }: LocalCore)
     republishAfterMs: config.republishAfterMs,
     log,
     observer: metrics.delivery,
-    reconciled: metrics.reconciled,
     tracing,
   });
   edges.push(async () => {
@@ -158,6 +159,8 @@ async function startDelivery(run: Run, { core, queue, platformKeys }: LocalCore)
     await client.close();
   });
   metrics.watchInFlight(worker.inFlight);
+  const chores = startChores({ core, queue, log, reconciled: metrics.reconciled });
+  edges.push(chores.stop);
 }
 
 const signerOf = (config: Config, { sign }: PlatformKeys) => ({ issuer: configuredUrlOf(config), sign });
@@ -250,14 +253,11 @@ const seenKeysEveryMs = 60_000;
 
 /** What was noted in the last minute is written down at the stop as well. */
 function keepSeenKeys({ identity }: Core, log: Logger, started: AsyncDisposableStack): void {
-  const keep = () =>
-    identity.keepSeenKeys().catch((error: Error) => {
-      log.warn({ problem: error.message }, "when keys were used last could not be written down");
-    });
-  const timer = setInterval(keep, seenKeysEveryMs).unref();
+  const failed = (problem: string) => log.warn({ problem }, "when keys were used last could not be written down");
+  const keeping = repeat({ everyMs: seenKeysEveryMs, round: identity.keepSeenKeys, failed, pausesFirst: true });
   started.defer(async () => {
-    clearInterval(timer);
-    await keep();
+    await keeping.stop();
+    await identity.keepSeenKeys().catch((error: Error) => failed(error.message));
   });
 }
 

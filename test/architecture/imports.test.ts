@@ -13,14 +13,16 @@ const root = resolve(import.meta.dirname, "../..");
  */
 const allowedImports: Record<string, readonly string[] | "everything"> = {
   domain: ["gen/rest"],
-  db: ["domain"],
-  core: ["domain", "db", "sdk", "gen/rest", "wire"],
+  repeat: [],
+  db: ["domain", "repeat"],
+  core: ["domain", "db", "sdk", "gen/rest", "wire", "repeat"],
   rpc: ["core", "domain", "gen", "observe/tracing", "wire"],
   rest: ["domain", "gen", "observe/tracing", "wire"],
   wire: ["gen", "domain"],
   queue: [],
   outbound: [],
   callbacks: ["core", "domain", "queue", "outbound", "sdk", "gen/rest", "observe/tracing"],
+  chores: ["core", "domain", "queue", "repeat"],
   sdk: ["gen/rest"],
   sandbox: ["sdk", "gen"],
   config: ["domain", "outbound", "masterKey"],
