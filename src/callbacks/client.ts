@@ -104,7 +104,10 @@ type OriginPoolOptions = Required<
   connect: buildConnector.connector;
 };
 
-/** Pools of keep-alive connections in the order of last use: the first idle one is the longest idle one. */
+/**
+ * Pools of keep-alive connections in the order of last use: the first idle one is the longest idle one. A cache would also close
+ * a pool that is in use, so this map is kept by hand.
+ */
 function originPools({ connect, connectionsPerOrigin, maxOrigins, idleOriginMs }: OriginPoolOptions) {
   const pools = new Map<string, OriginPool>();
   const sweep = setInterval(() => evictIdleSince(performance.now() - idleOriginMs), idleOriginMs / 2).unref();

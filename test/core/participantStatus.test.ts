@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type DeliveryContext, deliver as deliverTicket } from "../../src/callbacks/deliver.ts";
-import { createReceivers } from "../../src/callbacks/receivers.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
 import type { ParticipantVersion } from "../../src/core/participantStatus.ts";
 import { type CallbackKind, defaultRetryPolicy } from "../../src/domain/callback.ts";
@@ -448,7 +447,7 @@ describe("callbacks to a receiver that is suspended", () => {
       core: platform.core,
       queue: { publishDelayed: async () => {} },
       client: { post },
-      receivers: createReceivers(platform.core, 0),
+      receivers: { find: (guid: string) => platform.core.getParticipant({ guid }), forget() {} },
       slots,
       maxParks: 3,
       signer: { issuer: publicUrl, key: {} },

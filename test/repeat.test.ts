@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test, vi } from "vitest";
-import { type Repetition, repeat } from "../../src/repeat.ts";
+import { type Repetition, repeat } from "../src/repeat.ts";
 
 /** Longer than any test waits: a round that comes after this pause does not come. */
 const never = 60_000;
