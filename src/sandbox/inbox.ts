@@ -62,7 +62,7 @@ export function isAccepted({ answered }: Call): boolean {
 }
 
 /** Which call to wait for: members of the call or of its claims, or a function that says yes. */
-export type Match = Record<string, unknown> | ((call: Call) => boolean);
+type Match = Record<string, unknown> | ((call: Call) => boolean);
 
 export type InboxOptions = {
   /** The receiver's guid or uid; callbacks for anyone else are answered 401. */
