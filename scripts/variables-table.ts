@@ -1,6 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { variables } from "../src/config.ts";
+import { variables } from "../src/config/variables.ts";
 
 export const CONFIGURATION = join(import.meta.dirname, "../docs/configuration.md");
 

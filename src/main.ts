@@ -1,9 +1,11 @@
 import { parseArgs } from "node:util";
-import { type App, callersCa, startApp } from "./app.ts";
-import { type Config, type Role, readConfig, roles, variables } from "./config.ts";
+import { callersCa } from "./app/rpc.ts";
+import { type App, startApp } from "./app.ts";
+import { variables } from "./config/variables.ts";
+import { type Config, type Role, readConfig, roles } from "./config.ts";
 import { migrate } from "./db/database.ts";
 import { recoverKeys } from "./keyRecovery.ts";
-import { createLog, type Logger } from "./log.ts";
+import { createLog, type Logger } from "./observe/log.ts";
 import type { GroupName } from "./operator/operator.ts";
 import { operatorsToken } from "./operatorToken.ts";
 

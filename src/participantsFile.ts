@@ -7,7 +7,7 @@ import type { Registration } from "./core/participants.ts";
 import { platformActor } from "./domain/actor.ts";
 import { isRefusal } from "./domain/errors.ts";
 import { type ParticipantKind, participantKinds } from "./domain/participant.ts";
-import type { Logger } from "./log.ts";
+import type { Logger } from "./observe/log.ts";
 import { registration } from "./rpc/services/participant.ts";
 import { holdToConstraints } from "./rpc/validation.ts";
 

@@ -5,9 +5,7 @@ import type { CallbackAlg, PublicJwk } from "../domain/participant.ts";
 import type { PlatformKey, Retirement } from "../domain/platformKey.ts";
 import type { KeyPair } from "../sdk/keys.ts";
 import { digestOf, insertEntry } from "./audit.ts";
-
-/** A private key as the database has it. */
-export type SealedKey = { privateKey: Buffer; masterKeyId: string };
+import type { SealedKey } from "./context.ts";
 
 export type PlatformKeyRow = PlatformKey & SealedKey & { publicJwk: PublicJwk };
 

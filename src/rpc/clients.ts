@@ -9,7 +9,7 @@ import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_
 import { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import type { Core } from "../core/core.ts";
-import { noTracing, type Tracing } from "../tracing.ts";
+import { noTracing, type Tracing } from "../observe/tracing.ts";
 import { ourselves } from "./identify.ts";
 import { createInProcessTransport } from "./inProcess.ts";
 import { type RpcLog, sendToken, sendTrace, serverInterceptors } from "./interceptors.ts";

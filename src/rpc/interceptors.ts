@@ -1,7 +1,7 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Identity } from "../core/identity/identity.ts";
 import type { TokenSeen } from "../domain/errors.ts";
-import { noTracing, type Tracing } from "../tracing.ts";
+import { noTracing, type Tracing } from "../observe/tracing.ts";
 import { requestIdHeader } from "../wire/metadata.ts";
 import { authorize, decideAgain, type Identify, verifyParty } from "./authorize.ts";
 import { errorForCaller, invalidRequest } from "./errors.ts";

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import { createCore } from "../../src/core/core.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
-import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import type { OrderCancellation } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import {

@@ -46,7 +46,8 @@ const newRecipient = async () =>
 const submit = (parties: Parties, order: Order, changes: Partial<PaymentMessageRequest> = {}) =>
   platform.core.submitPaymentMessage(paymentRequest(platform, parties, order, changes));
 
-const readOrder = async ({ id: guid }: Order, reader?: Participant) => accepted(await platform.core.getOrder(guid, reader));
+const readOrder = async ({ id: guid }: Order, reader?: Participant) =>
+  accepted(await platform.core.getOrder(guid, reader));
 const keyOfOrder = async (order: Order) => (await readOrder(order)).encryptionJwk;
 
 const keyOfMessage = async (guid: string) =>

@@ -274,10 +274,7 @@ test("expireOrders: a payment and the expiry at the same moment: exactly one of 
 test("an Expiration callback is claimed with the order it is about", async () => {
   const order = await overdueOrder();
   await platform.core.expireOrders(10);
-  const [callback] = await platform.rows<{ guid: string }>(
-    "select guid from callback where order_guid = $1",
-    order.id,
-  );
+  const [callback] = await platform.rows<{ guid: string }>("select guid from callback where order_guid = $1", order.id);
   const claimed = await claim(platform, callback?.guid ?? "");
   expect(claimed).toMatchObject({
     kind: "expiration",

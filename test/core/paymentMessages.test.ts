@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { Sql } from "../../src/db/pool.ts";
-import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import { jwksOf } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import {

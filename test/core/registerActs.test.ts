@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Register } from "../../gen/dcm/v1/settlement_pb.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { ConfirmStatement, PayStatement } from "../../src/core/registerStatements.ts";
-import type { Register } from "../../gen/dcm/v1/settlement_pb.ts";
 import { databaseFailure } from "../../src/db/failure.ts";
 import type { SettlementPayment } from "../../src/domain/settlement.ts";
 import {

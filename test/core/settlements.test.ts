@@ -38,7 +38,9 @@ const paid = (amountMinor: number, decidedAt = noonOf(day)) =>
   payWithSuccess(platform, parties, { amountMinor, decidedAt });
 
 async function membersOf(registerId: string) {
-  return accepted(await platform.core.getRegister(undefined, registerId, all)).payments.map(({ paymentMessageGuid: guid }) => guid);
+  return accepted(await platform.core.getRegister(undefined, registerId, all)).payments.map(
+    ({ paymentMessageGuid: guid }) => guid,
+  );
 }
 
 /** Every register agrees with its payments, and no payment of a past day is in none. */

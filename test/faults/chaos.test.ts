@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ClaimedCallback } from "../../src/core/delivery.ts";
 import type { DueCallback } from "../../src/core/context.ts";
+import type { ClaimedCallback } from "../../src/core/delivery.ts";
 import type { Database } from "../../src/db/database.ts";
 import { type CallbackKind, defaultRetryPolicy, OUTCOMES, type Outcome } from "../../src/domain/callback.ts";
 import { isRefusal } from "../../src/domain/errors.ts";

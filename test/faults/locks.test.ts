@@ -1,9 +1,9 @@
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { isUnavailable } from "../../src/core/failure.ts";
 import type { Sql } from "../../src/db/pool.ts";
-import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import {
   accepted,
   callbackOf,

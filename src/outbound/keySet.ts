@@ -1,6 +1,6 @@
 import { Client } from "undici";
 import type { AddressGuard } from "./address.ts";
-import { guardedConnector } from "./client.ts";
+import { guardedConnector } from "./connector.ts";
 
 const timeoutMs = 5_000;
 const maxBytes = 65_536;

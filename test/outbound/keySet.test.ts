@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { createAddressGuard } from "../../src/callbacks/address.ts";
-import { fetchKeySet } from "../../src/callbacks/keySet.ts";
+import { createAddressGuard } from "../../src/outbound/address.ts";
+import { fetchKeySet } from "../../src/outbound/keySet.ts";
 
 const guard = createAddressGuard({ allowCidrs: ["127.0.0.0/8"] });
 

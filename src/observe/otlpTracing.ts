@@ -27,7 +27,10 @@ const exportTimeoutMs = 5_000;
 /** Spans in memory at most; more are dropped, so a collector that is away costs some MB and nothing else. */
 const maxQueueSize = 4_096;
 
-/** Nothing is registered globally: every gateway of a process has traces of its own. */
+/**
+ * Traces that go to the OTLP/HTTP collector at this base URL. Nothing is registered globally: every gateway of a process has
+ * traces of its own.
+ */
 export function startOtlpTracing(endpoint: string, service: string): Tracing {
   const exporter = new OTLPTraceExporter({ url: `${endpoint}/v1/traces`, timeoutMillis: exportTimeoutMs });
   const provider = new TracerProvider({

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from "node:http";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import { addressSet } from "./callbacks/address.ts";
-import type { CoreObserver } from "./core/context.ts";
-import type { Database } from "./db/database.ts";
-import type { CallbackKind, Outcome } from "./domain/callback.ts";
-import type { CallbackQueue } from "./queue/queue.ts";
+import type { CoreObserver } from "../core/context.ts";
+import type { Database } from "../db/database.ts";
+import type { CallbackKind, Outcome } from "../domain/callback.ts";
+import { addressSet } from "../outbound/address.ts";
+import type { CallbackQueue } from "../queue/queue.ts";
 
 /**
  * The metrics of one process in a registry of its own. What happens is counted as it happens; what stands in PostgreSQL
@@ -41,6 +41,36 @@ export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  const { lost, ...delivery } = deliveryMetrics(registers);
+  const requests = new Histogram({
+    name: "dcm_http_request_duration_seconds",
+    help: "REST requests by operation of the contract and status; 499 is a caller that left.",
+    labelNames: ["operation", "status"],
+    buckets: requestSeconds,
+    registers,
+  });
+  return {
+    text: () => registry.metrics(),
+    core: { ...coreMetrics(registers), lost },
+    delivery,
+    requestDone: (operation, status, durationMs) =>
+      requests.observe({ operation, status: String(status) }, durationMs / 1_000),
+    reconciled: reconciliationMetrics(registers),
+    watchBacklog: (database, queue) => watchBacklog(registers, database, queue),
+    watchInFlight(inFlight) {
+      new Gauge({
+        name: "dcm_callbacks_in_flight",
+        help: "Attempts that this process has under way.",
+        registers,
+        collect() {
+          this.set(inFlight());
+        },
+      });
+    },
+  };
+}
+
+function deliveryMetrics(registers: Registry[]): Metrics["delivery"] & Pick<CoreObserver, "lost"> {
   const attempts = new Counter({
     name: "dcm_callback_attempts_total",
     help: "Attempts to deliver a callback, by its kind and by what came of the attempt.",
@@ -59,6 +89,17 @@ export function createMetrics(): Metrics {
     help: "Times that a callback waited because its endpoint had no free slot; no attempt was made.",
     registers,
   });
+  return {
+    attempted(kind, outcome, durationMs) {
+      attempts.inc({ kind, outcome });
+      attemptDuration.observe({ kind }, durationMs / 1_000);
+    },
+    parked: () => parked.inc(),
+    lost: (kind) => attempts.inc({ kind, outcome: "lost" }),
+  };
+}
+
+function coreMetrics(registers: Registry[]): Omit<CoreObserver, "lost"> {
   const cascade = new Histogram({
     name: "dcm_cascade_duration_seconds",
     help: "From the acceptance of a payment message to its result.",
@@ -73,13 +114,14 @@ export function createMetrics(): Metrics {
     buckets: groupSizes,
     registers,
   });
-  const requests = new Histogram({
-    name: "dcm_http_request_duration_seconds",
-    help: "REST requests by operation of the contract and status; 499 is a caller that left.",
-    labelNames: ["operation", "status"],
-    buckets: requestSeconds,
-    registers,
-  });
+  return {
+    grouped: (useCase, size) => groups.observe({ use_case: useCase }, size),
+    // The acceptance is told by the core's clock and the result by PostgreSQL's.
+    decided: (result, seconds) => cascade.observe({ result }, Math.max(0, seconds)),
+  };
+}
+
+function reconciliationMetrics(registers: Registry[]): Metrics["reconciled"] {
   const discrepancies = new Gauge({
     name: "dcm_register_discrepancies",
     help:
@@ -94,38 +136,9 @@ export function createMetrics(): Metrics {
     help: "When this process last reconciled registers, in Unix seconds; of several workers the latest counts. 0: never.",
     registers,
   });
-  return {
-    text: () => registry.metrics(),
-    core: {
-      grouped: (useCase, size) => groups.observe({ use_case: useCase }, size),
-      lost: (kind) => attempts.inc({ kind, outcome: "lost" }),
-      // The acceptance is told by the core's clock and the result by PostgreSQL's.
-      decided: (result, seconds) => cascade.observe({ result }, Math.max(0, seconds)),
-    },
-    delivery: {
-      attempted(kind, outcome, durationMs) {
-        attempts.inc({ kind, outcome });
-        attemptDuration.observe({ kind }, durationMs / 1_000);
-      },
-      parked: () => parked.inc(),
-    },
-    requestDone: (operation, status, durationMs) =>
-      requests.observe({ operation, status: String(status) }, durationMs / 1_000),
-    reconciled(count) {
-      discrepancies.set(count);
-      reconciledAt.setToCurrentTime();
-    },
-    watchBacklog: (database, queue) => watchBacklog(registry, database, queue),
-    watchInFlight(inFlight) {
-      new Gauge({
-        name: "dcm_callbacks_in_flight",
-        help: "Attempts that this process has under way.",
-        registers,
-        collect() {
-          this.set(inFlight());
-        },
-      });
-    },
+  return (count) => {
+    discrepancies.set(count);
+    reconciledAt.setToCurrentTime();
   };
 }
 
@@ -169,8 +182,7 @@ const backlogGauges = {
   },
 } as const satisfies Record<string, { help: string; of: (backlog: Backlog) => number }>;
 
-function watchBacklog(registry: Registry, database: Database, queue: CallbackQueue): void {
-  const registers = [registry];
+function watchBacklog(registers: Registry[], database: Database, queue: CallbackQueue): void {
   const readBacklog = remembered(async () => (await database.hot<Backlog>(backlogStatement))[0]);
   const readDepths = remembered(async () => (queue.isReady() ? await queue.depths() : undefined));
   for (const [name, { help, of }] of Object.entries(backlogGauges)) {

@@ -1,14 +1,17 @@
 /**
- * Where callbacks may go. Participants choose the URLs that the platform calls from inside its own network, so every
- * address is checked when a URL is registered and again, on the resolved address, each time a connection is made.
+ * Where this house may connect to, against SSRF (server-side request forgery). Participants choose the URLs that the platform
+ * calls from inside its own network, so every address is checked when a URL is registered and again, on the resolved address,
+ * each time a connection is made.
  */
 import { Resolver, lookup as systemLookup } from "node:dns/promises";
 import { BlockList, isIP, type LookupFunction } from "node:net";
-import type { UrlProblem } from "../core/context.ts";
 
 type ResolvedAddress = { address: string; family: 4 | 6 };
 /** Every address of a host name; rejects when there is none. */
 export type ResolveHost = (hostname: string) => Promise<ResolvedAddress[]>;
+
+/** `ofHost`: what is wrong is not the URL's text but what DNS says about its host, which is its owner's. */
+type UrlProblem = { text: string; ofHost: boolean };
 
 type AddressCheck = { ok: true } | { ok: false; problem: string };
 

@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
-import { createAddressGuard } from "../../src/callbacks/address.ts";
 import { type CallbackClient, createCallbackClient } from "../../src/callbacks/client.ts";
-import { selfSignedCert, selfSignedKey } from "./selfSigned.ts";
+import { createAddressGuard } from "../../src/outbound/address.ts";
+import { selfSignedCert, selfSignedKey } from "../callbacks/selfSigned.ts";
 
 const request = { headers: { "content-type": "application/json" }, body: '{"jwt":"x"}' };
 const cleanups: (() => unknown)[] = [];

@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { openDatabase } from "../../src/db/database.ts";
-import { countedAtMost, createMetrics, metricsReaders } from "../../src/metrics.ts";
-import { startOpsServer } from "../../src/opsServer.ts";
+import { countedAtMost, createMetrics, metricsReaders } from "../../src/observe/metrics.ts";
+import { startOpsServer } from "../../src/observe/opsServer.ts";
 import { createLocalQueue } from "../../src/queue/local.ts";
 import { freshDatabase } from "../support/database.ts";
 import { startPlatform } from "../support/platform.ts";

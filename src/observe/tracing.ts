@@ -36,10 +36,3 @@ export const noTracing: Tracing = {
   current: () => undefined,
   stop: async () => {},
 };
-
-/** `endpoint` is the base URL of an OTLP/HTTP collector. The SDK is loaded only here: without it nobody pays for it. */
-export async function startTracing(endpoint: string | undefined, service: string): Promise<Tracing> {
-  if (endpoint === undefined) return noTracing;
-  const { startOtlpTracing } = await import("./otlpTracing.ts");
-  return startOtlpTracing(endpoint, service);
-}

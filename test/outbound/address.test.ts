@@ -8,7 +8,7 @@ import {
   DNS_FAILURE_CODE,
   REFUSED_IPV4,
   REFUSED_IPV6,
-} from "../../src/callbacks/address.ts";
+} from "../../src/outbound/address.ts";
 
 const names: Record<string, string[]> = {
   "bank.example": ["93.184.215.14", "2a00:1450:4001:80f::200e"],

@@ -1,5 +1,5 @@
 /**
- * Interim answers (1xx, asked for or not) come before the answer and mean nothing for a callback: RFC 9110 has a client pass over
+ * Interim answers (1xx, asked for or not) come before the answer and mean nothing to us: RFC 9110 has a client pass over
  * them. undici takes an unasked `100 Continue` for a broken connection, so they are taken out of what it reads.
  */
 import type { Socket } from "node:net";
