@@ -1,6 +1,6 @@
 import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
-import type { CallbackView } from "../../src/core/review.ts";
 import type { Register, RegisterPayment } from "../../gen/dcm/v1/settlement_pb.ts";
+import type { CallbackView } from "../../src/core/review.ts";
 import { BANK_GUID, exampleKey, MESSAGE_GUID, NOW, openapi, SECOND_BANK_GUID } from "./fixture.ts";
 
 // What the core answers where the contract's examples are the answers.

@@ -1,18 +1,18 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { ListCallbacksRequestSchema } from "../../gen/dcm/v1/callback_service_pb.ts";
-import type { Core } from "../../src/core/core.ts";
 import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
 import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
+import type { Core } from "../../src/core/core.ts";
 import type { BankStatement } from "../../src/core/registerStatements.ts";
 import type { CallbackView } from "../../src/core/review.ts";
 import type { OrderRequest, OrderStatus } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
-import { missedStates } from "../../src/wire/missedCallback.ts";
 import { askedPage, keys as pageKeys } from "../../src/rpc/pages.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { signJws } from "../../src/sdk/jws.ts";
+import { missedStates } from "../../src/wire/missedCallback.ts";
 import {
   examplePaymentMessage,
   exampleRegister,
