@@ -26,6 +26,7 @@ import {
   pay,
   payWithSuccess,
   readMessage,
+  readOrder,
   reasonOf,
   record,
   recordLapsedLeases,
