@@ -158,9 +158,17 @@ describe("listPaymentMessages", () => {
     expect(await listedMessages(filter())).toEqual(expected);
   });
 
-  test("a message is listed as it is read alone", async () => {
+  test("a message is listed as it is read alone, without what is encrypted for its recipient bank", async () => {
     const [message] = await platform.core.listPaymentMessages({ statuses: ["reject"] }, { limit: 1 });
-    expect(message).toEqual(accepted(await platform.core.getPaymentMessage(undefined, { guid: messages[1] ?? "" })));
+    const alone = accepted(await platform.core.getPaymentMessage(undefined, { guid: messages[1] ?? "" }));
+    const unread = { name: "", taxNumber: "" };
+    expect(message).toEqual({
+      ...alone,
+      debtor: { ...alone.debtor, ...unread },
+      creditor: { ...alone.creditor, ...unread },
+      encryption: undefined,
+      creditorAgentJwk: "",
+    });
   });
 });
 
