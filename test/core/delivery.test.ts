@@ -208,9 +208,21 @@ describe("slots", () => {
 });
 
 describe("the lease", () => {
-  const order = { guid: ticket.callbackGuid, ref: "1", amountMinor: 1, currency: "UAH", purpose: "p" };
-  const claimed = { guid: ticket.callbackGuid, kind: "expiration", attempt: 1, registerId: null, order };
-  const answer = { claimed: { ...claimed, claimedAt: new Date(), paymentMessage: null } } as unknown as ClaimAnswer;
+  const answer: ClaimAnswer = {
+    claimed: {
+      guid: ticket.callbackGuid,
+      kind: "expiration",
+      series: 1,
+      attempt: 1,
+      refusals: 0,
+      receiverGuid: ticket.receiverGuid,
+      reason: "",
+      registerId: null,
+      claimedAt: new Date(),
+      order: { id: ticket.callbackGuid, ref: "1", purpose: "p", amount: { amountMinor: 1n, currency: "UAH" } },
+      paymentMessage: undefined,
+    },
+  };
 
   test.each([
     ["in time is made", 0, 1],

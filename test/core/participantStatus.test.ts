@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
+import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import { type DeliveryContext, deliver as deliverTicket } from "../../src/callbacks/deliver.ts";
 import { createReceivers } from "../../src/callbacks/receivers.ts";
@@ -611,7 +612,10 @@ describe("callbacks to a receiver that is suspended", () => {
     await suspend(parties[side]);
     const { attemptAll } = worker();
     await attemptAll((await callbackOf(platform, guid, kind)).guid);
-    expect(await readMessage(platform, parties, guid)).toMatchObject({ status: "reject", reason });
+    expect(await readMessage(platform, parties, guid)).toMatchObject({
+      status: PaymentMessageStatus.REJECT,
+      reason,
+    });
     expect(
       (await callbacksOf(platform, guid))
         .map((callback) => callback.kind)

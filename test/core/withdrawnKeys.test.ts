@@ -162,7 +162,7 @@ describe("a payment message", () => {
     );
     const { guid } = accepted(await core.submitPaymentMessage(request));
     const stored = accepted(await platform.core.getPaymentMessage(undefined, { guid }));
-    expect(stored.creditorAgentJwk).toEqual(second?.jwk);
+    expect(JSON.parse(stored.creditorAgentJwk)).toEqual(second?.jwk);
   });
 });
 

@@ -126,7 +126,8 @@ test("texts of others are escaped", async () => {
 test.each([
   ["paid", { status: OrderStatus.SUCCESS }],
   ["canceled", { status: OrderStatus.CANCELED }],
-  ["past its expiry", { expiresAt: timestampFromDate(NOW) }],
+  // By the clock of the core, which from that instant on answers it as canceled.
+  ["past its expiry", { status: OrderStatus.CANCELED, expiresAt: timestampFromDate(NOW) }],
 ])("an order that is %s cannot be paid any more", async (_what, change) => {
   order = exampleOrder(keys, change);
   const { status, text } = await pageOf("&mobile=1");
@@ -137,8 +138,15 @@ test.each([
   expect(signatures).toBe(0);
 });
 
-test("what the core takes for over is over, whatever the clock of the page says", async () => {
+test("an order whose time is up by the clock of the page is over as well", async () => {
   order = exampleOrder(keys, { expiresAt: timestampFromDate(NOW) });
+  const { text } = await pageOf("&mobile=1");
+  expect(text).not.toContain("tpnbank://");
+  expect(text).toContain("строк його дії минув");
+});
+
+test("what the core takes for over is over, whatever the clock of the page says", async () => {
+  order = exampleOrder(keys, { status: OrderStatus.CANCELED, expiresAt: timestampFromDate(NOW) });
   const early = await restOf({ clock: () => new Date(NOW.getTime() - 1_000) });
   const { text } = await ask(early, `/api/v1/merchants/order?id=${ORDER_ID}&mobile=1`);
   expect(text).not.toContain("tpnbank://");
