@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import type { Register } from "../../gen/dcm/v1/settlement_pb.ts";
+import { type Register, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { AuditEntry } from "../../src/core/audit.ts";
 import type { CoreContext } from "../../src/core/context.ts";
 import { createCore } from "../../src/core/core.ts";
@@ -32,6 +32,7 @@ import {
   reasonOf,
   registerParties,
   serial,
+  settlementPayment,
   tokenOf,
 } from "./platform.ts";
 
@@ -150,21 +151,14 @@ async function dayWithPayment(of = parties): Promise<string> {
 
 async function sentRegister(): Promise<Register> {
   const made = accepted(await platform.core.closeRegisters(petro, await dayWithPayment(), false));
-  const found = made.find(({ status }) => status === "sent");
+  const found = made.find(({ status }) => status === RegisterStatus.SENT);
   if (found === undefined) throw new Error("no register was made");
   return found;
 }
 
 function statementOf(register: Register, externalId: string) {
   const { guid: callerGuid, version: callerVersion } = parties.initiator;
-  const payment = {
-    externalId,
-    creditorIban: register.creditorAgent?.iban ?? "",
-    amountMinor: register.totalAmountMinor - register.totalFeeMinor,
-    currency: register.currency,
-    purpose: register.purpose,
-    creationDate: "2026-03-11T09:00:00+03:00",
-  };
+  const payment = settlementPayment(register, externalId);
   const accessToken = tokenOf(`settlement-${serial()}`);
   return { callerGuid, callerVersion, registerId: register.id, jws: "signed by the bank", accessToken, payment };
 }

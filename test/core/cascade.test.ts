@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { claimCallbacks } from "../../src/core/delivery.ts";
 import {
   CREDIT_REASON,
@@ -10,6 +11,7 @@ import {
   PAY_OUT_SUCCESS_REASON,
   PAYMENT_MESSAGE_SUCCESS_REASON,
 } from "../../src/domain/callback.ts";
+import { answeredName, orderStatuses, paymentMessageStatuses } from "../../src/wire/enums.ts";
 import {
   accepted,
   attempt,
@@ -24,6 +26,7 @@ import {
   pay,
   payWithSuccess,
   readMessage,
+  readOrder,
   reasonOf,
   record,
   recordLapsedLeases,
@@ -40,8 +43,8 @@ beforeAll(async () => {
 afterAll(() => platform.close());
 
 async function orderStatus(messageGuid: string) {
-  const { orderGuid } = await readMessage(platform, parties, messageGuid);
-  return accepted(await platform.core.getOrder(orderGuid)).order.status;
+  const { orderId } = await readMessage(platform, parties, messageGuid);
+  return answeredName(orderStatuses, (await readOrder(platform, orderId)).status);
 }
 
 /** What a payment came to: its message, its order and who is told what. */
@@ -49,7 +52,7 @@ async function standing(messageGuid: string) {
   const { status, reason } = await readMessage(platform, parties, messageGuid);
   const callbacks = await callbacksOf(platform, messageGuid);
   return {
-    message: status,
+    message: answeredName(paymentMessageStatuses, status),
     reason,
     order: await orderStatus(messageGuid),
     callbacks: Object.fromEntries(callbacks.map((callback) => [callback.kind, callback.state])),
@@ -238,7 +241,7 @@ describe("claims and leases", () => {
     const claimed = await claim(platform, callbackGuid);
     expect(claimed).toMatchObject({ kind: "pay_in_bank", series: 1, attempt: 1, refusals: 0, registerId: null });
     expect(claimed.paymentMessage).toEqual(await readMessage(platform, parties, guid));
-    expect(claimed.order).toMatchObject({ amountMinor: 2100, currency: "UAH" });
+    expect(claimed.order).toMatchObject({ amount: { amountMinor: 2100n, currency: "UAH" } });
     expect(Math.abs(claimed.claimedAt.getTime() - Date.now())).toBeLessThan(5_000);
   });
 
@@ -355,7 +358,7 @@ describe("claims and leases", () => {
     expect(replayed).toMatchObject({ state: "waiting", series: 1, attempts: 0 });
     await deliver(platform, guid, "pay_in_bank", "accepted");
     await deliver(platform, guid, "pay_in_merchant", "accepted");
-    expect(await readMessage(platform, parties, guid)).toMatchObject({ status: "success" });
+    expect(await readMessage(platform, parties, guid)).toMatchObject({ status: PaymentMessageStatus.SUCCESS });
   });
 
   test("a dead Pay-in is not resolved, because its payment waits for it", async () => {

@@ -4,12 +4,12 @@ import { describeFailure } from "../../src/callbacks/outcomes.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
 import { beginWithinMs } from "../../src/core/context.ts";
 import type { ClaimAnswer } from "../../src/core/delivery.ts";
-import { noTracing } from "../../src/observe/tracing.ts";
 import { createLocalQueue, MAX_LANE_TICKETS } from "../../src/queue/local.ts";
 import type { CallbackQueue, Ticket } from "../../src/queue/queue.ts";
 import { encodeTickets, readTickets } from "../../src/queue/ticket.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
+import { noTracing } from "../../src/observe/tracing.ts";
 
 const ticket: Ticket = {
   callbackGuid: "01890000-0000-7000-8000-000000000001",
@@ -208,9 +208,21 @@ describe("slots", () => {
 });
 
 describe("the lease", () => {
-  const order = { guid: ticket.callbackGuid, ref: "1", amountMinor: 1, currency: "UAH", purpose: "p" };
-  const claimed = { guid: ticket.callbackGuid, kind: "expiration", attempt: 1, registerId: null, order };
-  const answer = { claimed: { ...claimed, claimedAt: new Date(), paymentMessage: null } } as unknown as ClaimAnswer;
+  const answer: ClaimAnswer = {
+    claimed: {
+      guid: ticket.callbackGuid,
+      kind: "expiration",
+      series: 1,
+      attempt: 1,
+      refusals: 0,
+      receiverGuid: ticket.receiverGuid,
+      reason: "",
+      registerId: null,
+      claimedAt: new Date(),
+      order: { id: ticket.callbackGuid, ref: "1", purpose: "p", amount: { amountMinor: 1n, currency: "UAH" } },
+      paymentMessage: undefined,
+    },
+  };
 
   test.each([
     ["in time is made", 0, 1],

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
+import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
+import { RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import { type DeliveryContext, deliver as deliverTicket } from "../../src/callbacks/deliver.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
 import type { ParticipantVersion } from "../../src/core/participantStatus.ts";
@@ -233,7 +236,7 @@ describe("closeParticipant", () => {
     await says(parties, { initiator: unsettled, recipient: unsettled + merchants, merchant: undefined });
     const registers = accepted(await platform.core.closeRegisters(operator, "2026-04-01", false));
     const register = registers.find(
-      ({ debtorAgent, status }) => debtorAgent.guid === parties.initiator.guid && status === "sent",
+      ({ debtorAgent, status }) => debtorAgent?.guid === parties.initiator.guid && status === RegisterStatus.SENT,
     );
     const unpaid = {
       initiator: "registers that are not paid: 1",
@@ -258,7 +261,7 @@ describe("closeParticipant", () => {
     const parties = { initiator: bank, recipient: bank, merchant };
     await payWithSuccess(platform, parties, { decidedAt: "2026-04-02T09:00:00Z" });
     const registers = accepted(await platform.core.closeRegisters(operator, "2026-04-02", false));
-    const register = registers.find(({ status }) => status === "sent_internal");
+    const register = registers.find(({ status }) => status === RegisterStatus.SENT_INTERNAL);
     await suspend(merchant);
     await close(merchant);
     const suspended = await suspend(bank);
@@ -397,7 +400,7 @@ describe("the orders of a side that is suspended", () => {
     expect(await submit()).toMatchObject(refusal);
     expect(await platform.core.getOrder(order.id, parties.initiator)).toMatchObject(refusal);
     for (const reader of [undefined, parties.recipient]) {
-      expect(accepted(await platform.core.getOrder(order.id, reader)).order.status).toBe("created");
+      expect(accepted(await platform.core.getOrder(order.id, reader)).order?.status).toBe(OrderStatus.CREATED);
     }
     await resume(parties[side]);
     expect(reasonOf(await platform.core.getOrder(order.id, parties.initiator))).toBe("accepted");
@@ -608,7 +611,10 @@ describe("callbacks to a receiver that is suspended", () => {
     await suspend(parties[side]);
     const { attemptAll } = worker();
     await attemptAll((await callbackOf(platform, guid, kind)).guid);
-    expect(await readMessage(platform, parties, guid)).toMatchObject({ status: "reject", reason });
+    expect(await readMessage(platform, parties, guid)).toMatchObject({
+      status: PaymentMessageStatus.REJECT,
+      reason,
+    });
     expect(
       (await callbacksOf(platform, guid))
         .map((callback) => callback.kind)
