@@ -1,5 +1,5 @@
 import pg from "pg";
-import { claimCallbacks } from "../../src/core/callbacks.ts";
+import { claimCallbacks } from "../../src/core/delivery.ts";
 import type { CoreContext } from "../../src/core/context.ts";
 import { takeOverdueCallbacks } from "../../src/core/overdue.ts";
 import type { Sql } from "../../src/db/pool.ts";

@@ -1,13 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { AttemptRecord, ClaimedCallback, RecordAnswer } from "../core/callbacks.ts";
+import type { AttemptRecord, RecordAnswer } from "../core/attempts.ts";
 import { beginWithinMs } from "../core/context.ts";
 import type { Core } from "../core/core.ts";
+import type { ClaimedCallback } from "../core/delivery.ts";
 import { type CallbackKind, type Outcome, outcomeClasses } from "../domain/callback.ts";
 import { isRefusal } from "../domain/errors.ts";
 import type { Participant } from "../domain/participant.ts";
 import type { CallbackQueue, Lane, Ticket, Verdict } from "../queue/queue.ts";
 import type { Span, Tracing } from "../tracing.ts";
-import { type CallbackFacts, callbackContent, maxCallbackPayments } from "./claims.ts";
+import { type CallbackFacts, callbackContent, maxCallbackPayments } from "../wire/callbackClaims.ts";
+import { registerUrl } from "../wire/register.ts";
 import type { AttemptResult, CallbackClient, CallbackRequest } from "./client.ts";
 import { callbackUrl, markedAs, type Signer, sealEnvelope } from "./envelope.ts";
 import type { Receivers } from "./receivers.ts";
@@ -148,7 +150,7 @@ async function prepare(context: DeliveryContext, claimed: ClaimedCallback): Prom
     if (isRefusal(receiver)) throw new Error("the receiver is not registered");
     if (receiver.status !== "active") return "suspended";
     if (isRefusal(settlement)) throw new Error(`register ${claimed.registerId} does not exist`);
-    return await prepareFor(context, { claimed, settlement }, receiver);
+    return await prepareFor(context, claimed, settlement, receiver);
   } catch (error) {
     const problem = error instanceof Error ? error.message : "unknown problem";
     context.log.error(
@@ -168,7 +170,7 @@ async function readSettlement({ core, publicUrl }: DeliveryContext, { receiverGu
   const isLarge = !isRefusal(alone) && alone.register.paymentCount > maxCallbackPayments;
   const settlement = isLarge ? alone : await core.getRegister(undefined, id, { limit: maxCallbackPayments });
   if (isRefusal(settlement)) return settlement;
-  return { ...settlement, registerUrl: `${publicUrl()}/api/v1/counterparty/${receiverGuid}/gross-settlement/${id}` };
+  return { ...settlement, registerUrl: registerUrl(publicUrl(), receiverGuid, id) };
 }
 
 const logFields = (claimed: ClaimedCallback) => ({
@@ -178,11 +180,15 @@ const logFields = (claimed: ClaimedCallback) => ({
   attempt: claimed.attempt,
 });
 
-async function prepareFor(context: DeliveryContext, facts: CallbackFacts, receiver: Participant): Promise<Prepared> {
-  const { claimed } = facts;
+async function prepareFor(
+  context: DeliveryContext,
+  claimed: ClaimedCallback,
+  settlement: CallbackFacts["settlement"],
+  receiver: Participant,
+): Promise<Prepared> {
   const url = callbackUrl(claimed.kind, receiver);
   if (url === undefined) throw new Error(`the receiver has no URL for ${claimed.kind} callbacks`);
-  const content = callbackContent(facts);
+  const content = callbackContent({ claimed, settlement });
   return { url, request: await sealEnvelope(content, markedAs(claimed), receiver, context.signer, context.newGuid) };
 }
 

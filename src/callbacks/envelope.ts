@@ -1,10 +1,10 @@
 import type { components } from "../../gen/rest/types.ts";
 import { callbackBodies, callbackHeaders, webhookOf, webhooks } from "../../gen/rest/webhooks.ts";
-import type { ClaimedCallback } from "../core/callbacks.ts";
+import type { ClaimedCallback } from "../core/delivery.ts";
 import { type CallbackKind, callbackTokenLifeSeconds } from "../domain/callback.ts";
 import type { CallbackAlg, CallbackBodyFormat, CallbackUrlName, Participant } from "../domain/participant.ts";
 import { bodyDigest } from "../sdk/access.ts";
-import type { CallbackContent } from "./claims.ts";
+import type { CallbackContent } from "../wire/callbackClaims.ts";
 import type { CallbackRequest } from "./client.ts";
 
 type Schemas = components["schemas"];

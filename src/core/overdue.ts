@@ -1,7 +1,10 @@
-import type { CallbackKind } from "../domain/callback.ts";
+import { columns, type Row } from "../db/entities/entities.ts";
 import { isRefusal, type Refusal } from "../domain/errors.ts";
-import { type AttemptRecord, type RecordAnswer, toDue } from "./callbacks.ts";
+import type { AttemptRecord, RecordAnswer } from "./attempts.ts";
 import type { CoreContext, DueCallback } from "./context.ts";
+import { toDue } from "./delivery.ts";
+
+const ofOverdue = ["guid", "kind", "series", "attempts", "refusals", "receiverGuid", "paymentMessageGuid"] as const;
 
 /** Takes at most `$1` callbacks in one state whose time to look again has come, and leaves them alone for `$2` milliseconds. */
 const takeOverdue = (state: "waiting" | "in_flight") => `
@@ -13,20 +16,12 @@ const takeOverdue = (state: "waiting" | "in_flight") => `
     )
     update callback c set wake_at = now() + $2 * interval '1 millisecond'
     from overdue where c.guid = overdue.guid
-    returning c.guid, c.kind, c.series, c.attempts, c.refusals, c.receiver_guid, c.payment_message_guid`;
+    returning ${columns("callback", { of: "c", only: ofOverdue })}`;
 
 const overdueCallbacks = { name: "overdue_callbacks", text: takeOverdue("waiting") };
 const lapsedLeases = { name: "lapsed_leases", text: takeOverdue("in_flight") };
 
-type OverdueRow = {
-  guid: string;
-  kind: CallbackKind;
-  series: number;
-  attempts: number;
-  refusals: number;
-  receiver_guid: string;
-  payment_message_guid: string | null;
-};
+type OverdueRow = Pick<Row<"callback">, (typeof ofOverdue)[number]>;
 
 /**
  * Finds at most `limit` waiting callbacks that nobody looks after: never published, or lost with the broker. Each is left
@@ -64,7 +59,7 @@ function lostAttempt(row: OverdueRow): AttemptRecord {
     series: row.series,
     attempt: row.attempts,
     refusals: row.refusals,
-    paymentMessageGuid: row.payment_message_guid,
+    paymentMessageGuid: row.paymentMessageGuid,
     outcome: "lost",
     durationMs: 0,
     problem: "the process that made this attempt ended before it recorded the answer",

@@ -1,211 +1,65 @@
-import { databaseFailure } from "../db/failure.ts";
-import type { Sql } from "../db/pool.ts";
-import type { AccessToken } from "../domain/accessToken.ts";
-import { type Actor, actorName } from "../domain/actor.ts";
-import { type Refusal, type RefusalReason, refuse } from "../domain/errors.ts";
-import {
-  confirmationOf,
-  initialRegisterStatus,
-  isCreationDate,
-  type PaymentMatch,
-  paymentMatch,
-  type RegisterActKind,
-  type RegisterCall,
-  type RegisterCaller,
-  type RegisterContent,
-  type RegisterEvent,
-  type RegisterState,
-  registerKind,
-  registerOutcome,
-  registerState,
-  type SettlementPayment,
-} from "../domain/settlement.ts";
-import { textRefusal } from "../domain/text.ts";
-import { keepToken, tokenProblem } from "./accessTokens.ts";
-import { digestOf, insertEntry } from "./audit.ts";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type Register, type RegisterAct, RegisterActSchema } from "../../gen/dcm/v1/settlement_pb.ts";
+import { columns, type Row } from "../db/entities/entities.ts";
+import type { Refusal } from "../domain/errors.ts";
+import type { RegisterEvent, SettlementPayment } from "../domain/settlement.ts";
+import { registerActKinds } from "../wire/enums.ts";
+import { money } from "../wire/values.ts";
+import { whole } from "../wire/whole.ts";
 import type { CoreContext } from "./context.ts";
-import { notFinalRefusal, registerNotFound, registerRefusal } from "./registerRefusals.ts";
-import { type Register, readRegisters } from "./settlements.ts";
+import { registerNotFound } from "./registerRefusals.ts";
+import { readRegisters, toRegister } from "./settlements.ts";
+
+const ofPayment = ["paymentExternalId", "creditorIban", "amountMinor", "currency", "purpose", "creationDate"] as const;
+
+type ActColumns = Row<"register_act">;
+type OfPayment = (typeof ofPayment)[number];
+
+/** What an act says of a payment: all or nothing, as the schema sees to. */
+type StatedRow = { [Column in OfPayment]: NonNullable<ActColumns[Column]> } | { [Column in OfPayment]: null };
+
+/** As much of an act as the state of its register depends on. */
+export type EventRow = Pick<ActColumns, "kind"> & StatedRow;
 
 /** Something that happened to a register; acts are only ever added. */
-export type RegisterAct = {
-  /** Grows with every act of the platform. */
-  number: number;
-  kind: RegisterActKind;
-  /** A bank's guid, the name of a credential, or `platform`. */
-  actor: string;
-  at: Date;
-  payment: SettlementPayment | null;
-  /** As the bank stated it, for example ACSC. */
-  paymentStatus: string | null;
-  /** The operator's reason. */
-  note: string | null;
-  /** What the bank signed. */
-  jws: string | null;
-};
+type ActRow = Omit<ActColumns, "registerId" | OfPayment> & StatedRow;
 
-/** What the state of a register depends on. */
-export const eventColumns =
-  "a.kind, a.payment_external_id, a.creditor_iban, a.amount_minor, a.currency, a.purpose, a.creation_date";
+/** SQL: the columns of `EventRow`, of `register_act a`. */
+export const eventColumns = columns("register_act", { of: "a", only: ["kind", ...ofPayment] });
 
-export type EventRow = {
-  kind: RegisterActKind;
-  payment_external_id: string | null;
-  creditor_iban: string;
-  amount_minor: number;
-  currency: string;
-  purpose: string;
-  creation_date: string;
-};
+export const toEvent = (row: EventRow): RegisterEvent => ({ kind: row.kind, payment: paymentOf(row) });
 
-type ActRow = EventRow & {
-  number: number;
-  actor: string;
-  at: Date;
-  payment_status: string | null;
-  note: string | null;
-  jws: string | null;
-};
-
-export function toEvent(row: EventRow): RegisterEvent {
-  return {
-    kind: row.kind,
-    // All or none of the columns are there: the schema sees to it.
-    payment:
-      row.payment_external_id === null
-        ? null
-        : {
-            externalId: row.payment_external_id,
-            creditorIban: row.creditor_iban,
-            amountMinor: row.amount_minor,
-            currency: row.currency,
-            purpose: row.purpose,
-            creationDate: row.creation_date,
-          },
-  };
+/** What a bank stated; null: the act is not about a payment. */
+function paymentOf(row: StatedRow): SettlementPayment | null {
+  if (row.paymentExternalId === null) return null;
+  const { paymentExternalId: externalId, creditorIban, amountMinor, currency, purpose, creationDate } = row;
+  return { externalId, creditorIban, amountMinor, currency, purpose, creationDate };
 }
 
 function toAct(row: ActRow): RegisterAct {
-  const { number, actor, at, payment_status: paymentStatus, note, jws } = row;
-  return { ...toEvent(row), number, actor, at, paymentStatus, note, jws };
+  const { number, kind, actor, at, paymentStatus, note, jws } = row;
+  const payment = paymentOf(row);
+  return whole(RegisterActSchema, {
+    number: BigInt(number),
+    kind: registerActKinds[kind],
+    actor,
+    at: timestampFromDate(at),
+    payment: payment ? { ...payment, amount: money(payment.amountMinor, payment.currency) } : undefined,
+    paymentStatus: paymentStatus ?? "",
+    note: note ?? "",
+    jws: jws ?? "",
+  });
 }
 
 const selectActs = {
   name: "select_register_acts",
   text: `
-    select ${eventColumns}, a.number, a.actor, a.at, a.payment_status, a.note, a.jws
+    select ${columns("register_act", { of: "a", but: ["registerId"] })}
     from register_act a where a.register_id = $1 and a.number > $2 order by a.number limit $3`,
 };
 
 /** As many acts as a call may answer: each may carry a signed body of 64 KiB, and all of them have to fit into 4 MiB. */
 export const maxActs = 50;
-
-// Told says nothing of the state; and of what was signed nothing is read under the lock.
-const selectEvents = {
-  name: "select_register_events",
-  text: `select ${eventColumns} from register_act a where a.register_id = $1 and a.kind <> 'told' order by a.number`,
-};
-
-/** Until the commit nobody else can act on the register; being told of it (a foreign key) does not wait. */
-const lockRegister = {
-  name: "lock_register",
-  text: "select from settlement_register where id = $1 for no key update",
-};
-
-const selectUse = {
-  name: "select_settlement_payment_use",
-  text: "select from register_act where kind = 'paid' and actor = $1 and payment_external_id = $2",
-};
-
-const insertAct = {
-  name: "insert_register_act",
-  text: `
-    insert into register_act (register_id, kind, actor, at, payment_external_id, creditor_iban, amount_minor, currency, purpose,
-      creation_date, payment_status, note, jws)
-    values ($1, $2, $3, clock_timestamp(), $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-};
-
-const updateStatus = {
-  name: "update_register_status",
-  text: "update settlement_register set status = $2, updated_at = clock_timestamp() where id = $1 and status <> $2",
-};
-
-/** A register that somebody keeps locked must not keep the connections of all others; whoever asked comes again. */
-const patience = { name: "", text: "set local lock_timeout = '2s'" };
-
-/** What a bank states about a register, with the proof of who it is. */
-export type BankStatement = {
-  callerGuid: string;
-  /** Of the bank whose keys verified it. */
-  callerVersion: number;
-  registerId: string;
-  /** What the bank signed: the signed body, or the access token. */
-  jws: string;
-  accessToken: AccessToken;
-};
-export type PayStatement = BankStatement & { payment: SettlementPayment };
-export type ConfirmStatement = PayStatement & { paymentStatus: string };
-
-/** `repeated`: it had been stated before. */
-export type Stated = { repeated: boolean };
-
-/** The initiator bank has paid the register (wire-contract section 7). Of equal calls at once one acts, the others repeat it. */
-export async function payRegister(context: CoreContext, statement: PayStatement): Promise<Stated | Refusal> {
-  return paymentProblem(statement.payment) ?? state(context, "pay", statement);
-}
-
-/** How the initiator bank's payment of the register ended. */
-export async function confirmRegister(context: CoreContext, statement: ConfirmStatement): Promise<Stated | Refusal> {
-  const { payment, paymentStatus } = statement;
-  const problem = paymentProblem(payment);
-  if (problem !== undefined) return problem;
-  return state(context, confirmationOf(paymentStatus) ?? "not_final", statement);
-}
-
-/** The institution that is both banks of the register has settled it. */
-export async function confirmInternalRegister(
-  context: CoreContext,
-  statement: BankStatement,
-): Promise<Stated | Refusal> {
-  return state(context, "confirm_internal", statement);
-}
-
-const selectDigest = {
-  name: "select_register_digest",
-  text: `select ${digestOf("r")} as digest from settlement_register r where r.id = $1`,
-};
-
-const insertReopening = {
-  name: "insert_register_reopening",
-  text: insertEntry({
-    act: "register_reopened",
-    actor: "$2",
-    object: "r.id",
-    digests: { before: "before.digest", after: digestOf("r") },
-    from: "settlement_register r join (select $3::bytea as digest) before on r.id = $1",
-  }),
-};
-
-/** The money of a paid register came back: it is what it was made as. The note says why. */
-export async function reopenRegister(
-  context: CoreContext,
-  actor: Actor,
-  registerId: string,
-  note: string,
-): Promise<Register | Refusal> {
-  const problem = textRefusal("INVALID_REQUEST", "note", note, 500);
-  if (problem !== undefined) return problem;
-  return onRegister(context, registerId, async (sql, known) => {
-    if (known === undefined) return registerNotFound();
-    const outcome = registerOutcome("operator", "reopen", positionOf(known), "new");
-    if ("refused" in outcome) return registerRefusal(outcome.refused, known, undefined, "new");
-    const [before] = await sql<{ digest: Buffer }>(selectDigest, [registerId]);
-    await keep(sql, known, { kind: "reopened", actor: actorName(actor), note });
-    await sql(insertReopening, [registerId, actorName(actor), before?.digest]);
-    const [register] = await readRegisters(sql, [registerId]);
-    return register ?? registerNotFound();
-  });
-}
 
 /** A page of what happened to a register, oldest first: the acts after a number, at most 50. */
 export async function listRegisterActs(
@@ -217,155 +71,5 @@ export async function listRegisterActs(
   const [register] = await readRegisters(context.db.sql, [registerId]);
   if (register === undefined) return registerNotFound();
   const rows = await context.db.sql<ActRow>(selectActs, [registerId, after, limit + 1]);
-  return { register, acts: rows.slice(0, limit).map(toAct), hasMore: rows.length > limit };
-}
-
-/** A register as its acts say, and what a payment of it has to state. */
-type Known = {
-  register: Register;
-  kind: ReturnType<typeof registerKind>;
-  initial: Register["status"];
-  events: RegisterEvent[];
-  state: RegisterState;
-  asked: RegisterContent;
-};
-
-/** The last one of each register that is being acted on in this process. */
-const turns = new Map<string, Promise<unknown>>();
-
-/** Whoever waits for a register waits here, without a connection: however many want the same one, they hold one in all. */
-function inTurn<Answer>(id: string, work: () => Promise<Answer>): Promise<Answer> {
-  const previous = turns.get(id) ?? Promise.resolve();
-  const mine = previous.then(work, work);
-  turns.set(id, mine);
-  const forget = () => {
-    if (turns.get(id) === mine) turns.delete(id);
-  };
-  mine.then(forget, forget);
-  return mine;
-}
-
-async function onRegister<Answer>(
-  context: CoreContext,
-  id: string,
-  work: (sql: Sql, known: Known | undefined) => Promise<Answer>,
-): Promise<Answer> {
-  const attempt = () =>
-    context.db.transaction(async (sql) => {
-      await sql(patience);
-      await sql(lockRegister, [id]);
-      const [register] = await readRegisters(sql, [id]);
-      return work(sql, register && (await knownOf(sql, register)));
-    });
-  // One id for two registers, or one token for two requests, at the same moment: the second try sees what the first one lost to.
-  return inTurn(id, () =>
-    attempt().catch((error: unknown) => {
-      if (databaseFailure(error) !== "lost_race") throw error;
-      return attempt();
-    }),
-  );
-}
-
-async function knownOf(sql: Sql, register: Register): Promise<Known> {
-  const events = (await sql<EventRow>(selectEvents, [register.id])).map(toEvent);
-  const toPayMinor = register.totalAmountMinor - register.totalFeeMinor;
-  const kind = registerKind(register.debtorAgent.guid, register.creditorAgent?.guid ?? null);
-  const initial = initialRegisterStatus(kind, toPayMinor);
-  const { currency, purpose, creditorAgent } = register;
-  const asked = { creditorIban: creditorAgent?.iban ?? "", amountMinor: toPayMinor, currency, purpose };
-  return { register, kind, initial, events, state: registerState(initial, events), asked };
-}
-
-const positionOf = ({ kind, initial, state: { status } }: Known) => ({ kind, initial, status });
-
-function callerOf({ debtorAgent, creditorAgent }: Register, guid: string): RegisterCaller {
-  if (debtorAgent.guid === guid) return "initiator";
-  return creditorAgent?.guid === guid ? "recipient" : "stranger";
-}
-
-/** One statement of a bank: judged and, where it says something new, kept, while nobody else acts on the register. */
-async function state(
-  context: CoreContext,
-  call: Exclude<RegisterCall, "reopen"> | "not_final",
-  statement: BankStatement & { payment?: SettlementPayment; paymentStatus?: string },
-): Promise<Stated | Refusal> {
-  const { callerGuid, callerVersion, registerId, jws, payment, paymentStatus } = statement;
-  const token = { participantGuid: callerGuid, participantVersion: callerVersion, ...statement.accessToken };
-  // Whom the register does not concern waits for nobody's lock, and keeps nobody waiting. Its sides never change.
-  const [register] = await readRegisters(context.db.sql, [registerId]);
-  if (register === undefined || callerOf(register, callerGuid) === "stranger") return registerNotFound();
-  return onRegister(context, registerId, async (sql, known) => {
-    const replayed = await tokenProblem(sql, token);
-    if (replayed) return replayed;
-    if (known === undefined) return registerNotFound();
-    const caller = callerOf(known.register, callerGuid);
-    const match = payment === undefined ? "new" : await matchOf(sql, callerGuid, known, payment);
-    const outcome = registerOutcome(caller, call === "not_final" ? "confirm_final" : call, positionOf(known), match);
-    // A status that is not final is told to whoever may confirm the register at all.
-    const mayConfirm = !("refused" in outcome) || !refusedBeforeStatus.has(outcome.refused);
-    if (call === "not_final" && mayConfirm) return notFinalRefusal(paymentStatus ?? "");
-    if ("refused" in outcome) return registerRefusal(outcome.refused, known, payment, match);
-    if (outcome.act !== undefined) {
-      await keep(sql, known, { kind: outcome.act, actor: callerGuid, payment, paymentStatus, jws });
-      await keepToken(sql, token);
-    }
-    return { repeated: outcome.repeated ?? false };
-  });
-}
-
-const refusedBeforeStatus: ReadonlySet<RefusalReason> = new Set([
-  "REGISTER_NOT_FOUND",
-  "FORBIDDEN",
-  "REGISTER_EMPTY",
-  "REGISTER_INTERNAL",
-]);
-
-async function matchOf(sql: Sql, callerGuid: string, known: Known, payment: SettlementPayment): Promise<PaymentMatch> {
-  const uses = await sql(selectUse, [callerGuid, payment.externalId]);
-  return paymentMatch(known.asked, known.state, payment, uses.length > 0);
-}
-
-type NewAct = {
-  kind: RegisterActKind;
-  actor: string;
-  payment?: SettlementPayment | undefined;
-  paymentStatus?: string | undefined;
-  note?: string;
-  jws?: string;
-};
-
-/** Adds the act, and makes the register's status what its acts say now. */
-async function keep(sql: Sql, known: Known, act: NewAct): Promise<void> {
-  const { kind, actor, payment, paymentStatus, note, jws } = act;
-  await sql(insertAct, [
-    known.register.id,
-    kind,
-    actor,
-    payment?.externalId ?? null,
-    payment?.creditorIban ?? null,
-    payment?.amountMinor ?? null,
-    payment?.currency ?? null,
-    payment?.purpose ?? null,
-    payment?.creationDate ?? null,
-    paymentStatus ?? null,
-    note ?? null,
-    jws ?? null,
-  ]);
-  const { status } = registerState(known.initial, [...known.events, { kind, payment: payment ?? null }]);
-  await sql(updateStatus, [known.register.id, status]);
-}
-
-function paymentProblem(payment: SettlementPayment): Refusal | undefined {
-  const { externalId, amountMinor, creationDate } = payment;
-  const problem = textRefusal("INVALID_REQUEST", "payment_message_external_id", externalId, 64);
-  if (problem !== undefined) return problem;
-  if (!Number.isSafeInteger(amountMinor) || amountMinor <= 0) {
-    return refuse("INVALID_REQUEST", "amount must be above 0, with at most two decimals", { field: "amount" });
-  }
-  if (!isCreationDate(creationDate)) {
-    return refuse("INVALID_REQUEST", "creation_date is not a date or an instant in ISO 8601", {
-      field: "creation_date",
-    });
-  }
-  return undefined;
+  return { register: toRegister(register), acts: rows.slice(0, limit).map(toAct), hasMore: rows.length > limit };
 }

@@ -16,8 +16,8 @@ import { callbackKinds, callbackStates } from "../wire/enums.ts";
 import { instantOrUnset } from "../wire/values.ts";
 import { whole } from "../wire/whole.ts";
 import { digestOf, insertEntry } from "./audit.ts";
-import { toDue } from "./callbacks.ts";
 import type { CoreContext } from "./context.ts";
+import { toDue } from "./delivery.ts";
 import { isGuid } from "./guid.ts";
 
 /** What an answer does not show: what the callback says, and what the relay and the retry policy know of it. */
@@ -49,9 +49,6 @@ function toCallback(row: CallbackRow): Callback {
     resolutionNote: row.resolutionNote ?? "",
   });
 }
-
-/** What the queue has to know of a callback that gets a new series. */
-const ticketOf = (row: CallbackRow) => toDue({ ...row, receiver_guid: row.receiverGuid });
 
 type AttemptRow = Omit<Row<"callback_attempt">, "callbackGuid">;
 
@@ -212,7 +209,7 @@ export async function replayCallback(context: CoreContext, actor: Actor, guid: s
       : `the callback is ${state}; only review, resolved and dead can be replayed`;
     return refuse("CALLBACK_NOT_REPLAYABLE", message, { field: "guid" });
   }
-  context.onCallbacksDue([ticketOf(row)]);
+  context.onCallbacksDue([toDue(row)]);
   return toCallback(row);
 }
 
@@ -237,7 +234,7 @@ export async function replayCallbacks(context: CoreContext, actor: Actor, filter
   const wakeMs = `$${values.push(context.republishAfterMs)}`;
   const statement = { name: "", text: newSeries({ chosen: chosen.sql, actor: actorAt, wakeMs }) };
   const rows = await context.db.sql<CallbackRow>(statement, values);
-  context.onCallbacksDue(rows.map(ticketOf));
+  context.onCallbacksDue(rows.map(toDue));
   return rows.length;
 }
 

@@ -6,6 +6,7 @@ import {
   PostgresAdapter,
   PostgresIntrospector,
   PostgresQueryCompiler,
+  type RawBuilder,
   sql,
 } from "kysely";
 import type { Tables } from "./entities/entities.ts";
@@ -34,7 +35,13 @@ export const selected = <Row>(text: string) =>
  * Runs a query and answers its rows. PostgreSQL plans it anew each time, for what is asked: a prepared plan for any filter would use
  * no partial index.
  */
-export function rowsOf<Row>(run: Sql, asked: Compilable<Row>): Promise<Row[]> {
-  const { sql: text, parameters } = asked.compile();
+export function rowsOf<Row>(run: Sql, asked: Compilable<Row> | RawBuilder<Row>): Promise<Row[]> {
+  const { sql: text, parameters } = asked.compile(query);
   return run<Row>({ name: "", text }, parameters);
 }
+
+/** A condition on a value that may be missing: none, or one. */
+export const whenGiven = <Value, Condition>(
+  value: Value | undefined,
+  condition: (given: Value) => Condition,
+): Condition[] => (value === undefined ? [] : [condition(value)]);

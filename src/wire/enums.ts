@@ -178,3 +178,13 @@ export const platformKeyStates = {
 export function nameOf<Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name | undefined {
   return (Object.keys(table) as Name[]).find((name) => table[name] === value);
 }
+
+/**
+ * The domain's name of what the core answered. A value without one comes from a core that is newer than this program: not a refusal
+ * of the request, but a fault of the deployment.
+ */
+export function answeredName<Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name {
+  const name = nameOf(table, value);
+  if (name === undefined) throw new Error(`the core answered an enum value that is not known here: ${value}`);
+  return name;
+}

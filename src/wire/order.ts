@@ -1,9 +1,11 @@
-import type { Order, UltimateCreditor } from "../../gen/dcm/v1/order_pb.ts";
-import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
+import { type Order, OrderStatus, type UltimateCreditor } from "../../gen/dcm/v1/order_pb.ts";
+import type { CancelOrderResponse, GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
 import type { Participant } from "../../gen/dcm/v1/participant_pb.ts";
-import type { Whole } from "../../gen/rest/operations.ts";
+import { operations, type Whole } from "../../gen/rest/operations.ts";
 import type { components } from "../../gen/rest/types.ts";
-import { amountNumber, unixSeconds } from "./values.ts";
+import { reasons } from "../../gen/rest/webhooks.ts";
+import { answeredName, orderStatuses } from "./enums.ts";
+import { type Amount, amountNumber, publicJwk, unixSeconds } from "./values.ts";
 
 type Schemas = components["schemas"];
 
@@ -48,4 +50,64 @@ export function complete(found: GetOrderResponse): { order: Order; merchant: Par
   const { order, merchant, creditorAgent } = found;
   if (!order || !merchant || !creditorAgent) throw new Error("the core answered an order without its parties");
   return { order, merchant, creditorAgent };
+}
+
+const NIL_GUID = "00000000-0000-0000-0000-000000000000";
+
+export function orderLinks(id: string, publicUrl: string): Pick<Schemas["OrderCreated"], "link_deeplinks" | "link_qr"> {
+  const link = `${publicUrl}${operations.showPaymentPage.path}?id=${id}`;
+  return { link_deeplinks: `${link}&mobile=1`, link_qr: `${link}&mobile=0` };
+}
+
+const statusText = {
+  created: "Created",
+  in_progress: "In Progress",
+  success: "Success",
+  canceled: "Canceled",
+} as const satisfies Record<keyof typeof orderStatuses, Schemas["OrderState"]>;
+
+const orderState = ({ status }: Order) => statusText[answeredName(orderStatuses, status)];
+
+/** An order as a bank reads it, before it debits a payer. */
+export function orderForBank(found: GetOrderResponse): Whole<Schemas["OrderForBank"]> {
+  return {
+    ...orderDetails(found),
+    public_key: publicJwk(found.encryptionJwk, { alg: true }),
+    status: orderState(complete(found).order),
+  };
+}
+
+export function orderStatus(found: GetOrderResponse | CancelOrderResponse): Whole<Schemas["OrderStatus"]> {
+  const { order, paymentMessage: message } = found;
+  if (!order) throw new Error("the core answered no order");
+  return {
+    amount: amountNumber(order.amount),
+    amount_matched: message !== undefined && isSameMoney(order.amount, message.amount),
+    callback_guid: null,
+    code: null,
+    currency: order.amount?.currency ?? "",
+    order_id: order.id,
+    payment_message_external_id: "",
+    payment_message_guid: message?.guid ?? NIL_GUID,
+    purpose: order.purpose,
+    reason: statusReason(order, message?.reason),
+    receiver_account_iban: "",
+    ref_found: null,
+    ref_number: order.ref,
+    sender_account_iban: "",
+    status: orderState(order),
+  };
+}
+
+function statusReason(order: Order, messageReason: string | undefined): Schemas["OrderStatus"]["reason"] {
+  if (order.status === OrderStatus.SUCCESS) return reasons.OrderPaidReason;
+  if (order.status !== OrderStatus.CANCELED) return "";
+  if (order.canceledByMerchant) return reasons.OrderCanceledReason;
+  // The core stores those of the contract alone.
+  return (messageReason as Schemas["RejectReason"] | undefined) ?? reasons.OrderExpiredReason;
+}
+
+/** Whether a payment pays just what its order asks for. */
+export function isSameMoney(order: Amount | undefined, paid: Amount | undefined): boolean {
+  return order?.amountMinor === paid?.amountMinor && order?.currency === paid?.currency;
 }

@@ -20,8 +20,11 @@ export const instantOrUnset = (date: Date | null) => (date === null ? undefined 
 /** Minor units as text with exactly two decimals. */
 export const amountText: (amountMinor: bigint) => string = formatAmountText;
 
+/** An amount that a message says, or that was read beside one. */
+export type Amount = Pick<Money, "amountMinor" | "currency">;
+
 /** Minor units as a JSON number: parsed once from text, so that it prints as the same decimal. */
-export function amountNumber(money: Money | undefined): number {
+export function amountNumber(money: Amount | undefined): number {
   return Number(amountText(money?.amountMinor ?? 0n));
 }
 

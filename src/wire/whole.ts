@@ -41,9 +41,12 @@ export function whole<Desc extends DescMessage, Given extends Whole<Desc>>(
   return create(schema, given as never);
 }
 
-/** The handlers of a service, which answer whole messages. */
+/** The handlers of a service, which answer whole messages: as they write them, or as the core has made them. */
 export type WholeAnswers<Service extends DescService> = {
   [Method in keyof Service["method"]]: Service["method"][Method] extends DescMethodUnary<infer Request, infer Answer>
-    ? (request: MessageShape<Request>, context: HandlerContext) => Promise<Whole<Answer>> | Whole<Answer>
+    ? (
+        request: MessageShape<Request>,
+        context: HandlerContext,
+      ) => Promise<Whole<Answer> | MessageShape<Answer>> | Whole<Answer>
     : never;
 };

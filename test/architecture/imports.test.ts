@@ -15,7 +15,7 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   rpc: ["core", "domain", "gen", "tracing", "wire"],
   rest: ["domain", "gen", "tracing", "wire"],
   wire: ["gen", "domain"],
-  queue: [],
+  queue: ["gen/rest"],
   callbacks: ["core", "domain", "queue", "sdk", "gen/rest", "tracing"],
   sdk: ["gen/rest"],
   sandbox: ["sdk", "gen"],

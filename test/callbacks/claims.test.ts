@@ -1,11 +1,12 @@
 import { describe, expect, test, vi } from "vitest";
 import { claims as documented } from "../../gen/rest/operations.ts";
-import { callbackContent, maxCallbackPayments } from "../../src/callbacks/claims.ts";
+import { callbackContent, maxCallbackPayments } from "../../src/wire/callbackClaims.ts";
 import { type DeliveryContext, deliver } from "../../src/callbacks/deliver.ts";
 import { markedAs, sealEnvelope } from "../../src/callbacks/envelope.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
-import type { ClaimedCallback } from "../../src/core/callbacks.ts";
-import type { PaymentsPage, Register, RegisterPayment } from "../../src/core/settlements.ts";
+import type { ClaimedCallback } from "../../src/core/delivery.ts";
+import type { Register, RegisterPayment } from "../../gen/dcm/v1/settlement_pb.ts";
+import type { PaymentsPage } from "../../src/core/settlements.ts";
 import { CREDIT_REASON, PAY_OUT_SUCCESS_REASON } from "../../src/domain/callback.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import { MAX_CALLBACK_TOKEN_CHARS } from "../../src/sdk/callbacks.ts";

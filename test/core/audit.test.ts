@@ -10,7 +10,7 @@ import type { AuditEntry as PbAuditEntry } from "../../gen/dcm/v1/audit_service_
 import type { CoreContext } from "../../src/core/context.ts";
 import { createCore } from "../../src/core/core.ts";
 import type { Registration } from "../../src/core/participants.ts";
-import type { Register } from "../../src/core/settlements.ts";
+import type { Register } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { Database } from "../../src/db/database.ts";
 import type { Sql } from "../../src/db/pool.ts";
 import { type Actor, platformActor } from "../../src/domain/actor.ts";
@@ -914,7 +914,7 @@ describe("what changes nothing has no entry", () => {
       await deliver(platform, paid, "pay_out", "accepted");
       await deliver(platform, paid, "credit", "refused", "refused");
       const order = await createOrder(platform, parties.merchant);
-      await platform.rows("update payment_order set expires_at = now() where guid = $1", order.guid);
+      await platform.rows("update payment_order set expires_at = now() where guid = $1", order.id);
       await platform.core.expireOrders(10);
       await platform.core.forgetAccessTokens(10);
       await platform.core.takeOverdueCallbacks(10);

@@ -2,7 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createCore } from "../../src/core/core.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
-import type { Order, OrderCancellation } from "../../src/domain/order.ts";
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
+import type { OrderCancellation } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import {
   accepted,
@@ -33,7 +34,7 @@ afterAll(() => platform.close());
 const cancellationOf = (order: Order, merchant: Participant = parties.merchant): OrderCancellation => ({
   merchantGuid: merchant.guid,
   merchantVersion: merchant.version,
-  orderGuid: order.guid,
+  orderGuid: order.id,
   issuedAt: new Date(),
   jws: "cancellation.jws.text",
 });
@@ -42,7 +43,7 @@ const stored = async (order: Order) => {
   const [row] = await platform.rows<{ status: string; cancel_jws: string | null; callbacks: number }>(
     `select status, cancel_jws, (select count(*)::int from callback c where c.order_guid = o.guid) as callbacks
      from payment_order o where guid = $1`,
-    order.guid,
+    order.id,
   );
   return row;
 };
@@ -55,7 +56,7 @@ test("cancelOrder: an order that nobody has begun to pay is canceled, with what 
     paymentMessage: undefined,
   });
   expect(await stored(order)).toEqual({ status: "canceled", cancel_jws: "cancellation.jws.text", callbacks: 0 });
-  expect(accepted(await platform.core.getOrder(order.guid)).order).toEqual(canceled.order);
+  expect(accepted(await platform.core.getOrder(order.id)).order).toEqual(canceled.order);
 });
 
 test("cancelOrder: again, it is answered as it stands, and the first token stays", async () => {
@@ -212,7 +213,7 @@ test.each([
       .poll(async () => (await platform.rows(waitingForLocks)).length, { interval: 5, timeout: 900 })
       .toBeGreaterThanOrEqual(count);
   const [first, last] = await platform.db.transaction(async (sql) => {
-    await sql({ name: "", text: "select from payment_order where guid = $1 for update" }, [order.guid]);
+    await sql({ name: "", text: "select from payment_order where guid = $1 for update" }, [order.id]);
     const asked = calls[firstComes]();
     await waiting(1);
     const asWell = calls[lastComes]();

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CallbackState } from "../../gen/dcm/v1/callback_pb.ts";
-import { claimCallbacks } from "../../src/core/callbacks.ts";
+import { claimCallbacks } from "../../src/core/delivery.ts";
 import {
   CREDIT_REASON,
   defaultRetryPolicy,

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { type DeliveryContext, deliver } from "../../src/callbacks/deliver.ts";
 import { describeFailure } from "../../src/callbacks/outcomes.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
-import type { ClaimAnswer } from "../../src/core/callbacks.ts";
+import type { ClaimAnswer } from "../../src/core/delivery.ts";
 import { beginWithinMs } from "../../src/core/context.ts";
 import { createLocalQueue, MAX_LANE_TICKETS } from "../../src/queue/local.ts";
 import type { CallbackQueue, Ticket } from "../../src/queue/queue.ts";

@@ -36,7 +36,7 @@ beforeAll(async () => {
   const [, canceled, paid, rejected, inProgress] = made;
   if (!canceled || !paid || !rejected || !inProgress) throw new Error("no orders");
   const { guid: merchantGuid, version: merchantVersion } = parties.merchant;
-  const cancellation = { merchantGuid, merchantVersion, orderGuid: canceled.guid, issuedAt: new Date(), jws: "c" };
+  const cancellation = { merchantGuid, merchantVersion, orderGuid: canceled.id, issuedAt: new Date(), jws: "c" };
   accepted(await platform.core.cancelOrder(cancellation));
   const pay = async (who: Parties, order: typeof paid, externalId: string) =>
     accepted(await platform.core.submitPaymentMessage(paymentRequest(platform, who, order, { externalId }))).guid;
@@ -49,7 +49,7 @@ beforeAll(async () => {
   await deliver(platform, messages[0] ?? "", "pay_in_bank", "accepted");
   await deliver(platform, messages[0] ?? "", "pay_in_merchant", "accepted");
   await deliver(platform, messages[1] ?? "", "pay_in_bank", "refused");
-  orders = [...made, ofOthers].map(({ guid }) => guid);
+  orders = [...made, ofOthers].map(({ id: guid }) => guid);
   refs = made.map(({ ref }) => ref);
 });
 afterAll(() => platform.close());
@@ -57,7 +57,7 @@ afterAll(() => platform.close());
 const everything = { statuses: [] };
 const listed = async (filter: Partial<OrderFilter>, limit = 100) => {
   const found = await platform.core.listOrders({ ...everything, ...filter }, { limit });
-  return found.map(({ guid }) => orders.indexOf(guid));
+  return found.map(({ id: guid }) => orders.indexOf(guid));
 };
 const listedMessages = async (filter: Partial<PaymentMessageFilter>) => {
   const found = await platform.core.listPaymentMessages({ ...everything, ...filter }, { limit: 100 });
@@ -102,7 +102,7 @@ describe("listOrders", () => {
     const past = new Date(Date.now() - 3_600_000);
     await setClock(platform, past);
     const { merchant } = await registerParties(platform);
-    const { guid } = await createOrder(platform, merchant, { expiresAt: secondsFrom(past, 60) });
+    const { id: guid } = await createOrder(platform, merchant, { expiresAt: secondsFrom(past, 60) });
     await setClock(platform, new Date());
     const [order] = await platform.core.listOrders(
       { statuses: ["created"], party: { merchantGuid: merchant.guid } },
@@ -123,11 +123,11 @@ describe("listOrders", () => {
     const paged: string[] = [];
     for (let after: string | undefined; ; after = paged.at(-1)) {
       const page = await platform.core.listOrders(asked, { limit: 2, after });
-      paged.push(...page.map(({ guid }) => guid));
+      paged.push(...page.map(({ id: guid }) => guid));
       if (page.length < 2) break;
     }
     const whole = await platform.core.listOrders(asked, { limit: 100 });
-    expect(paged).toEqual(whole.map(({ guid }) => guid));
+    expect(paged).toEqual(whole.map(({ id: guid }) => guid));
   });
 });
 
@@ -167,7 +167,7 @@ describe("a period", () => {
   async function ordersMadeAt(...instants: string[]): Promise<string[]> {
     const guids: string[] = [];
     for (const instant of instants) {
-      const { guid } = await createOrder(platform, others.merchant);
+      const { id: guid } = await createOrder(platform, others.merchant);
       const made = createGuids(() => new Date(instant))();
       await platform.rows("update payment_order set guid = $2, created_at = $3 where guid = $1", guid, made, instant);
       guids.push(made);
@@ -186,20 +186,20 @@ describe("a period", () => {
     const party = { merchantGuid: others.merchant.guid };
     for (const filter of [day, { ...day, party }, { ...day, party, statuses: ["created" as const] }]) {
       const found = await platform.core.listOrders({ ...everything, ...filter }, { limit: 100 });
-      expect(found.map(({ guid }) => guid)).toEqual([made[2], made[1]]);
+      expect(found.map(({ id: guid }) => guid)).toEqual([made[2], made[1]]);
     }
     const later = await platform.core.listOrders(
       { statuses: [], since: new Date("2025-10-26T22:00:00Z"), until: new Date("2025-10-27T00:00:00Z") },
       { limit: 100 },
     );
-    expect(later.map(({ guid }) => guid)).toEqual([made[3]]);
+    expect(later.map(({ id: guid }) => guid)).toEqual([made[3]]);
   });
 
   test("an order whose statement waited a while belongs to the instant at which it was made", async () => {
     const [guid = ""] = await ordersMadeAt("2025-09-01T20:59:40Z");
     await platform.rows("update payment_order set created_at = '2025-09-01T21:00:10Z' where guid = $1", guid);
     const list = async (day: string) =>
-      (await platform.core.listOrders({ ...everything, ...kyivDay(day) }, { limit: 10 })).map((order) => order.guid);
+      (await platform.core.listOrders({ ...everything, ...kyivDay(day) }, { limit: 10 })).map((order) => order.id);
     expect([await list("2025-09-01"), await list("2025-09-02")]).toEqual([[], [guid]]);
   });
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Order } from "../../src/domain/order.ts";
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import { jwksOf, type Participant, type PublicJwk } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import {
@@ -46,7 +46,7 @@ const newRecipient = async () =>
 const submit = (parties: Parties, order: Order, changes: Partial<PaymentMessageRequest> = {}) =>
   platform.core.submitPaymentMessage(paymentRequest(platform, parties, order, changes));
 
-const readOrder = async ({ guid }: Order, reader?: Participant) => accepted(await platform.core.getOrder(guid, reader));
+const readOrder = async ({ id: guid }: Order, reader?: Participant) => accepted(await platform.core.getOrder(guid, reader));
 const keyOfOrder = async (order: Order) => (await readOrder(order)).encryptionJwk;
 
 const keyOfMessage = async (guid: string) =>
@@ -81,7 +81,7 @@ describe("what an order is paid to", () => {
       });
     }
     // A recipient bank reads the orders that it services, and no others.
-    expect(reasonOf(await platform.core.getOrder(order.guid, later.recipient))).toBe("ORDER_NOT_FOUND");
+    expect(reasonOf(await platform.core.getOrder(order.id, later.recipient))).toBe("ORDER_NOT_FOUND");
     const next = await createOrder(platform, later.merchant);
     expect(await readOrder(next)).toMatchObject({
       creditorAccount: later.merchant.iban,
@@ -127,7 +127,7 @@ describe("what an order is paid to", () => {
       merchantVersion: later.merchant.version,
       jws: "order.jws.text",
     });
-    expect(accepted(again)).toMatchObject({ alreadyExisted: true, order: { guid: order.guid } });
+    expect(accepted(again)).toMatchObject({ alreadyExisted: true, order: { guid: order.id } });
     expect((await readOrder(order)).creditorAccount).toBe(parties.merchant.iban);
   });
 });
@@ -240,7 +240,7 @@ describe("encryption.kid", () => {
     for (const encryptionKid of [gone, "unknown", ec.kid, parties.initiator.keys[0]?.kid]) {
       expect(await submit(parties, order, { encryptionKid })).toMatchObject(refused);
     }
-    expect(await platform.rows("select from payment_message where order_guid = $1", order.guid)).toEqual([]);
+    expect(await platform.rows("select from payment_message where order_guid = $1", order.id)).toEqual([]);
     expect(reasonOf(await submit(parties, order))).toBe("accepted");
   });
 
@@ -309,7 +309,7 @@ describe("what a node of the version before stored", () => {
   const forget = (order: Order) =>
     platform.rows(
       "update payment_order set creditor_account = null, creditor_agent_guid = null, encryption_key_id = null where guid = $1",
-      order.guid,
+      order.id,
     );
 
   test("an order without what it is paid to is paid to what its merchant and bank have now", async () => {

@@ -59,7 +59,7 @@ test("createOrder: two merchants may use the same ref", async () => {
   const second = accepted(
     await platform.core.createOrder({ ...orderRequest(platform, other.merchant), ref: request.ref }),
   );
-  expect(second.order.guid).not.toBe(first.order.guid);
+  expect(second.order.id).not.toBe(first.order.id);
 });
 
 test("createOrder: an ultimate creditor is kept and compared by its content", async () => {
@@ -77,7 +77,7 @@ test("createOrder: of twenty equal orders at once, in two processes, one is crea
     Array.from({ length: 20 }, (_, index) => (index % 2 ? second : platform.core).createOrder(request)),
   );
   const created = answers.map((answer) => accepted(answer));
-  expect(new Set(created.map(({ order }) => order.guid)).size).toBe(1);
+  expect(new Set(created.map(({ order }) => order.id)).size).toBe(1);
   expect(created.filter(({ alreadyExisted }) => !alreadyExisted)).toHaveLength(1);
 });
 
@@ -153,7 +153,7 @@ test("getOrder: a bank reads what it may pay or whose merchant it services, and 
   const order = await createOrder(platform, parties.merchant);
   const register = async (role: "initiator" | "recipient") =>
     accepted(await platform.core.registerParticipant(operator, bankRegistration({ roles: [role] })));
-  const read = async (bank: Participant) => reasonOf(await platform.core.getOrder(order.guid, bank));
+  const read = async (bank: Participant) => reasonOf(await platform.core.getOrder(order.id, bank));
   expect([await read(await register("initiator")), await read(parties.recipient)]).toEqual(["accepted", "accepted"]);
   expect(await read(await register("recipient"))).toBe("ORDER_NOT_FOUND");
 });
@@ -186,8 +186,8 @@ async function overdueOrder() {
 
 test("getOrder: an order whose time is up reads as canceled from that instant on, though nobody has canceled it yet", async () => {
   const order = await overdueOrder();
-  expect(accepted(await platform.core.getOrder(order.guid)).order.status).toBe("canceled");
-  expect(await platform.rows("select status from payment_order where guid = $1", order.guid)).toEqual([
+  expect(accepted(await platform.core.getOrder(order.id)).order.status).toBe("canceled");
+  expect(await platform.rows("select status from payment_order where guid = $1", order.id)).toEqual([
     { status: "created" },
   ]);
   await platform.core.expireOrders(10);
@@ -199,7 +199,7 @@ test("getOrder: an order in progress stays so after its time", async () => {
   const order = await createOrder(platform, parties.merchant, { expiresAt: secondsFrom(past, 60) });
   accepted(await platform.core.submitPaymentMessage(paymentRequest(platform, parties, order)));
   await setClock(platform, new Date());
-  expect(accepted(await platform.core.getOrder(order.guid)).order.status).toBe("in_progress");
+  expect(accepted(await platform.core.getOrder(order.id)).order.status).toBe("in_progress");
 });
 
 test("createOrder: how far ahead an order may expire is the deployment's choice, to the second", async () => {
@@ -225,8 +225,8 @@ test("expireOrders: an order is canceled once, with exactly one Expiration callb
     platform.core.expireOrders(10),
   ]);
   expect(expired.reduce((sum, count) => sum + count)).toBe(1);
-  expect(accepted(await platform.core.getOrder(order.guid)).order.status).toBe("canceled");
-  const callbacks = await platform.rows("select kind, receiver_guid from callback where order_guid = $1", order.guid);
+  expect(accepted(await platform.core.getOrder(order.id)).order.status).toBe("canceled");
+  const callbacks = await platform.rows("select kind, receiver_guid from callback where order_guid = $1", order.id);
   expect(callbacks).toEqual([{ kind: "expiration", receiver_guid: parties.merchant.guid }]);
   expect(await platform.core.expireOrders(10)).toBe(0);
 });
@@ -249,13 +249,13 @@ test("expireOrders: an order that is being paid never expires", async () => {
   const order = await createOrder(platform, parties.merchant, { expiresAt: secondsFrom(past, 60) });
   accepted(await platform.core.submitPaymentMessage(paymentRequest(platform, parties, order)));
   expect(await platform.core.expireOrders(10)).toBe(0);
-  expect(accepted(await platform.core.getOrder(order.guid)).order.status).toBe("in_progress");
+  expect(accepted(await platform.core.getOrder(order.id)).order.status).toBe("in_progress");
 });
 
 test("expireOrders: an order whose time is not up stays", async () => {
   const order = await createOrder(platform, parties.merchant);
   await platform.core.expireOrders(10);
-  expect(accepted(await platform.core.getOrder(order.guid)).order.status).toBe("created");
+  expect(accepted(await platform.core.getOrder(order.id)).order.status).toBe("created");
 });
 
 test("expireOrders: a payment and the expiry at the same moment: exactly one of them has the order", async () => {
@@ -265,7 +265,7 @@ test("expireOrders: a payment and the expiry at the same moment: exactly one of 
     platform.core.expireOrders(10),
     platform.core.submitPaymentMessage(paymentRequest(platform, parties, order)),
   ]);
-  const { status } = accepted(await platform.core.getOrder(order.guid)).order;
+  const { status } = accepted(await platform.core.getOrder(order.id)).order;
   expect([expired, reasonOf(answer), status]).toEqual(
     expired === 1 ? [1, "ORDER_IS_EXPIRED", "canceled"] : [0, "accepted", "in_progress"],
   );
@@ -276,12 +276,12 @@ test("an Expiration callback is claimed with the order it is about", async () =>
   await platform.core.expireOrders(10);
   const [callback] = await platform.rows<{ guid: string }>(
     "select guid from callback where order_guid = $1",
-    order.guid,
+    order.id,
   );
   const claimed = await claim(platform, callback?.guid ?? "");
   expect(claimed).toMatchObject({
     kind: "expiration",
     paymentMessage: null,
-    order: { guid: order.guid, ref: order.ref, amountMinor: 2100, currency: "UAH", purpose: order.purpose },
+    order: { guid: order.id, ref: order.ref, amountMinor: 2100, currency: "UAH", purpose: order.purpose },
   });
 });

@@ -274,7 +274,7 @@ describe("closeParticipant", () => {
     const open = "orders that can still be paid: 1";
     const merchants = ", merchants that are not closed: 1";
     await says(parties, { initiator: undefined, recipient: open + merchants, merchant: open });
-    await platform.rows("update payment_order set expires_at = now() where guid = $1", order.guid);
+    await platform.rows("update payment_order set expires_at = now() where guid = $1", order.id);
     await platform.core.expireOrders(1_000);
     await suspend(parties.merchant);
     expect((await close(parties.merchant)).status).toBe("closed");
@@ -396,12 +396,12 @@ describe("the orders of a side that is suspended", () => {
     const refusal = { refused: "RECEIVER_COUNTERPARTY_SUSPENDED", message, field: "order_id" };
     const submit = () => platform.core.submitPaymentMessage(paymentRequest(platform, parties, order));
     expect(await submit()).toMatchObject(refusal);
-    expect(await platform.core.getOrder(order.guid, parties.initiator)).toMatchObject(refusal);
+    expect(await platform.core.getOrder(order.id, parties.initiator)).toMatchObject(refusal);
     for (const reader of [undefined, parties.recipient]) {
-      expect(accepted(await platform.core.getOrder(order.guid, reader)).order.status).toBe("created");
+      expect(accepted(await platform.core.getOrder(order.id, reader)).order.status).toBe("created");
     }
     await resume(parties[side]);
-    expect(reasonOf(await platform.core.getOrder(order.guid, parties.initiator))).toBe("accepted");
+    expect(reasonOf(await platform.core.getOrder(order.id, parties.initiator))).toBe("accepted");
     expect(reasonOf(await submit())).toBe("accepted");
   });
 
@@ -413,7 +413,7 @@ describe("the orders of a side that is suspended", () => {
       const request = paymentRequest(platform, parties, order);
       const { guid } = accepted(await platform.core.submitPaymentMessage(request));
       await suspend(parties[side]);
-      expect(accepted(await platform.core.getOrder(order.guid, parties.initiator)).paymentMessage?.guid).toBe(guid);
+      expect(accepted(await platform.core.getOrder(order.id, parties.initiator)).paymentMessage?.guid).toBe(guid);
       expect(await platform.core.submitPaymentMessage(request)).toMatchObject({
         refused: "JTI_IS_ALREADY_TAKEN",
         paymentMessageGuid: guid,
@@ -429,9 +429,9 @@ describe("the orders of a side that is suspended", () => {
     accepted(await platform.core.updateParticipant(operator, parties.merchant.guid, moved));
     const suspendedBank = "RECEIVER_COUNTERPARTY_SUSPENDED";
     await suspend(recipient);
-    expect(reasonOf(await platform.core.getOrder(order.guid, parties.initiator))).toBe("accepted");
+    expect(reasonOf(await platform.core.getOrder(order.id, parties.initiator))).toBe("accepted");
     await suspend(parties.recipient);
-    expect(reasonOf(await platform.core.getOrder(order.guid, parties.initiator))).toBe(suspendedBank);
+    expect(reasonOf(await platform.core.getOrder(order.id, parties.initiator))).toBe(suspendedBank);
     expect(reasonOf(await platform.core.submitPaymentMessage(paymentRequest(platform, parties, order)))).toBe(
       suspendedBank,
     );
@@ -547,11 +547,11 @@ describe("callbacks to a receiver that is suspended", () => {
       "review",
       async ({ merchant }) => {
         const order = await createOrder(platform, merchant);
-        await platform.rows("update payment_order set expires_at = now() where guid = $1", order.guid);
+        await platform.rows("update payment_order set expires_at = now() where guid = $1", order.id);
         await platform.core.expireOrders(1_000);
         const [row] = await platform.rows<{ guid: string }>(
           "select guid from callback where order_guid = $1",
-          order.guid,
+          order.id,
         );
         return row?.guid ?? "";
       },

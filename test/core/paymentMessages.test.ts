@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { Sql } from "../../src/db/pool.ts";
-import type { Order } from "../../src/domain/order.ts";
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import { jwksOf } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import {
@@ -47,13 +47,13 @@ describe("submitPaymentMessage", () => {
       guid,
       status: "pending",
       reason: "",
-      orderGuid: mine.guid,
+      orderGuid: mine.id,
       debtorAgent: { guid: parties.initiator.guid, name: parties.initiator.name },
       creditorAgent: { guid: parties.recipient.guid },
       creditorUid: parties.merchant.uid,
       creditorAgentJwk: parties.recipient.keys[0]?.jwk,
     });
-    expect(accepted(await platform.core.getOrder(mine.guid)).order.status).toBe("in_progress");
+    expect(accepted(await platform.core.getOrder(mine.id)).order.status).toBe("in_progress");
     const [callback, ...others] = await callbacksOf(platform, guid);
     expect(callback).toMatchObject({ kind: "pay_in_bank", receiver_guid: parties.recipient.guid, state: "waiting" });
     expect(others).toEqual([]);
@@ -176,7 +176,7 @@ describe("submitPaymentMessage", () => {
     const mine = await createOrder(platform, parties.merchant);
     const request = paymentRequest(platform, parties, mine);
     const { guid } = accepted(await submit(request));
-    await platform.rows("update payment_order set status = 'canceled' where guid = $1", mine.guid);
+    await platform.rows("update payment_order set status = 'canceled' where guid = $1", mine.id);
     const again = await submit({ ...request, accessToken: tokenOf("fresh", 2) });
     expect(again).toMatchObject({
       refused: "JTI_IS_ALREADY_TAKEN",
@@ -454,7 +454,7 @@ describe("submitPaymentMessage: concurrency", () => {
       let raced = 0;
       const hot: Sql = async (statement, values) => {
         const rows = await db.hot<never>(statement, values);
-        if (statement.name === "select_submission_facts" && raced++ === 0) await change(late.guid);
+        if (statement.name === "select_submission_facts" && raced++ === 0) await change(late.id);
         return rows;
       };
       const core = createCore({ ...platform.context, db: { ...db, hot } });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { type Database, hotPlans } from "../../src/db/database.ts";
-import type { Order } from "../../src/domain/order.ts";
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import { type PlanNode, planOf, touchedBy } from "./explain.ts";
 import {
   accepted,
@@ -89,7 +89,7 @@ describe.each([
       orders.map((order) => core.submitPaymentMessage(paymentRequest(platform, parties, order))),
     );
     const guids = answers.map((answer) => accepted(answer).guid);
-    accepted(await core.getOrder((orders[0] as Order).guid));
+    accepted(await core.getOrder((orders[0] as Order).id));
     for (const kind of ["pay_in_bank", "pay_in_merchant"] as const) {
       const callbacks = await Promise.all(guids.map((guid) => callbackOf(platform, guid, kind)));
       const claims = await Promise.all(

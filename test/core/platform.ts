@@ -1,17 +1,19 @@
 import { v7 as uuidV7 } from "uuid";
 import { onTestFinished } from "vitest";
-import type { ClaimedCallback, RecordAnswer } from "../../src/core/callbacks.ts";
+import type { RecordAnswer } from "../../src/core/attempts.ts";
+import type { ClaimedCallback } from "../../src/core/delivery.ts";
 import type { CoreContext, DueCallback } from "../../src/core/context.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import type { Registration } from "../../src/core/participants.ts";
-import type { PaymentMessage } from "../../src/core/paymentMessages.ts";
-import type { BankStatement } from "../../src/core/registerActs.ts";
+import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
+import type { BankStatement } from "../../src/core/registerStatements.ts";
 import { type Database, openDatabase } from "../../src/db/database.ts";
 import type { AccessToken } from "../../src/domain/accessToken.ts";
 import type { BankActor, ServiceActor } from "../../src/domain/actor.ts";
 import { type CallbackKind, defaultRetryPolicy, type Outcome } from "../../src/domain/callback.ts";
 import { isRefusal, type Refusal } from "../../src/domain/errors.ts";
-import type { Order, OrderRequest } from "../../src/domain/order.ts";
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
+import type { OrderRequest } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import { isKeyId } from "../../src/sdk/keys.ts";
@@ -301,7 +303,7 @@ export function paymentRequest(
     creditorName: "encrypted merchant",
     creditorTaxNumber: "encrypted merchant number",
     creditorAccount: parties.merchant.iban,
-    orderGuid: order.guid,
+    orderGuid: order.id,
     purpose: order.purpose,
     msgCreationDate: "2026-01-15",
     msgCreationTime: "12:30:00",

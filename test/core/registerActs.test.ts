@@ -2,8 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
-import type { ConfirmStatement, PayStatement } from "../../src/core/registerActs.ts";
-import type { Register } from "../../src/core/settlements.ts";
+import type { ConfirmStatement, PayStatement } from "../../src/core/registerStatements.ts";
+import type { Register } from "../../gen/dcm/v1/settlement_pb.ts";
 import { databaseFailure } from "../../src/db/failure.ts";
 import type { SettlementPayment } from "../../src/domain/settlement.ts";
 import {
@@ -470,11 +470,11 @@ test("pages of payments, put together, are all of them; none are read where none
     accepted(await platform.core.getRegister(parties.initiator.guid, register.id, { limit, after }));
   const guids: string[] = [];
   for (let page = await pageAfter(undefined); ; page = await pageAfter(guids.at(-1))) {
-    guids.push(...page.payments.map(({ guid }) => guid));
+    guids.push(...page.payments.map(({ paymentMessageGuid: guid }) => guid));
     if (!page.hasMore) break;
   }
   const whole = await pageAfter(undefined, 100);
-  expect(guids).toEqual(whole.payments.map(({ guid }) => guid));
+  expect(guids).toEqual(whole.payments.map(({ paymentMessageGuid: guid }) => guid));
   expect(guids).toHaveLength(6);
   expect(await pageAfter(undefined, 0)).toMatchObject({ payments: [], hasMore: false });
 });

@@ -196,7 +196,7 @@ describe("a node that runs on while a newer one adds columns", () => {
     await platform.core.listCallbacks({}, { limit: 5 });
     await pay(platform, parties);
     const order = await createOrder(platform, parties.merchant);
-    await platform.rows("update payment_order set expires_at = now() where guid = $1", order.guid);
+    await platform.rows("update payment_order set expires_at = now() where guid = $1", order.id);
     expect(await platform.core.expireOrders(10)).toBe(1);
     await platform.rows("update callback set wake_at = now()");
     await platform.core.takeOverdueCallbacks(10);

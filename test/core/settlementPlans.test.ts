@@ -50,7 +50,7 @@ beforeAll(async () => {
     // From the first page on to one in the middle and on to the last.
     const [next] = await platform.rows<{ guid: string }>(
       "select guid from payment_message where guid > $1 order by guid offset $2 limit 1",
-      page.payments.at(-1)?.guid,
+      page.payments.at(-1)?.paymentMessageGuid,
       payments / 2 - pageSize,
     );
     after = next?.guid ?? "ffffffff-ffff-ffff-ffff-ffffffffffff";

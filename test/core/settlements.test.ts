@@ -38,7 +38,7 @@ const paid = (amountMinor: number, decidedAt = noonOf(day)) =>
   payWithSuccess(platform, parties, { amountMinor, decidedAt });
 
 async function membersOf(registerId: string) {
-  return accepted(await platform.core.getRegister(undefined, registerId, all)).payments.map(({ guid }) => guid);
+  return accepted(await platform.core.getRegister(undefined, registerId, all)).payments.map(({ paymentMessageGuid: guid }) => guid);
 }
 
 /** Every register agrees with its payments, and no payment of a past day is in none. */
@@ -138,7 +138,7 @@ describe("closeRegisters", () => {
     await fee(5_000);
     const [register] = await close();
     const { payments } = accepted(await platform.core.getRegister(undefined, register?.id ?? "", all));
-    expect(Object.fromEntries(payments.map(({ guid, feeMinor }) => [guid, feeMinor]))).toEqual({
+    expect(Object.fromEntries(payments.map(({ paymentMessageGuid: guid, feeMinor }) => [guid, feeMinor]))).toEqual({
       [guids[0] ?? ""]: 100,
       [guids[1] ?? ""]: 250,
       [guids[2] ?? ""]: 0,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ClaimedCallback } from "../../src/core/callbacks.ts";
+import type { ClaimedCallback } from "../../src/core/delivery.ts";
 import type { DueCallback } from "../../src/core/context.ts";
 import type { Database } from "../../src/db/database.ts";
 import { type CallbackKind, defaultRetryPolicy, OUTCOMES, type Outcome } from "../../src/domain/callback.ts";
@@ -194,7 +194,7 @@ describe("the core under chaos", () => {
   }
 
   async function leavesUnpaid(): Promise<void> {
-    const { guid } = await createOrder(platform, parties.merchant);
+    const { id: guid } = await createOrder(platform, parties.merchant);
     await platform.rows("update payment_order set expires_at = now() where guid = $1", guid);
   }
 

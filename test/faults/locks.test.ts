@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { isUnavailable } from "../../src/core/failure.ts";
 import type { Sql } from "../../src/db/pool.ts";
-import type { Order } from "../../src/domain/order.ts";
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import {
   accepted,
   callbackOf,
@@ -44,7 +44,7 @@ async function holdsLock(text: string, ...values: unknown[]) {
   };
 }
 
-const holdsOrder = ({ guid }: Order) => holdsLock("select from payment_order where guid = $1 for update", guid);
+const holdsOrder = ({ id: guid }: Order) => holdsLock("select from payment_order where guid = $1 for update", guid);
 
 /** Waits until so many statements of the platform wait for somebody's lock. */
 async function untilWaiting(statements: number): Promise<void> {
@@ -112,7 +112,7 @@ describe("a locked row fails nobody but whoever needs it", () => {
 
   test("expireOrders passes over a locked order and cancels the others", async () => {
     const orders = await Promise.all(Array.from({ length: 3 }, () => createOrder(platform, parties.merchant)));
-    const guids = orders.map(({ guid }) => guid);
+    const guids = orders.map(({ id: guid }) => guid);
     await platform.rows("update payment_order set expires_at = now() where guid = any($1)", guids);
     await using _ = await holdsOrder(orders[1] as Order);
     expect(await platform.core.expireOrders(100)).toBe(2);

@@ -1,7 +1,7 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { CallbackKind, CallbackSchema, CallbackState } from "../../gen/dcm/v1/callback_pb.ts";
-import type { PaymentMessage } from "../../src/core/paymentMessages.ts";
-import type { Register, RegisterPayment } from "../../src/core/settlements.ts";
+import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
+import type { Register, RegisterPayment } from "../../gen/dcm/v1/settlement_pb.ts";
 import { whole } from "../../src/wire/whole.ts";
 import { BANK_GUID, exampleKey, MESSAGE_GUID, NOW, openapi, SECOND_BANK_GUID } from "./fixture.ts";
 

@@ -13,8 +13,8 @@ import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import { exampleKeys } from "../../gen/rest/exampleKeys.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
-import type { OrderWithParties } from "../../src/core/orders.ts";
-import type { Order } from "../../src/domain/order.ts";
+import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import type { Participant, PublicJwk } from "../../src/domain/participant.ts";
 import type { RestDeps } from "../../src/rest/context.ts";
 import { createRestServer } from "../../src/rest/httpServer.ts";
@@ -119,7 +119,7 @@ export const exampleKey: PublicJwk = {
   d: "private",
 };
 
-export function exampleOrder(keys: Keys, change: Partial<Order> = {}): OrderWithParties {
+export function exampleOrder(keys: Keys, change: Partial<Order> = {}): GetOrderResponse {
   const [, creditorAgent, merchant] = participants(keys);
   const order: Order = {
     guid: ORDER_ID,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
-import type { OrderWithParties } from "../../src/core/orders.ts";
+import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import type { RestDeps } from "../../src/rest/context.ts";
 import {
@@ -18,7 +18,7 @@ import {
 
 let keys: Keys;
 let rest: Rest;
-let order: OrderWithParties;
+let order: GetOrderResponse;
 /** How often somebody asked for the order's signed details. */
 let signatures = 0;
 

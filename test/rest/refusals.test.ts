@@ -65,7 +65,7 @@ function changed(name: string, field: string, value: unknown): Claims {
 function orderRow(keys: Keys): OrderRow {
   const { order } = exampleOrder(keys);
   return {
-    guid: order.guid,
+    guid: order.id,
     merchant_guid: order.merchantGuid,
     ref: order.ref,
     amount_minor: order.amountMinor,

@@ -3,17 +3,17 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type Callback, CallbackKind } from "../../gen/dcm/v1/callback_pb.ts";
 import { ListCallbacksRequestSchema } from "../../gen/dcm/v1/callback_service_pb.ts";
+import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
+import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
 import type { Core } from "../../src/core/core.ts";
-import type { OrderWithParties } from "../../src/core/orders.ts";
-import type { PaymentMessage } from "../../src/core/paymentMessages.ts";
-import type { BankStatement } from "../../src/core/registerActs.ts";
+import type { BankStatement } from "../../src/core/registerStatements.ts";
 import type { OrderRequest, OrderStatus } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
-import { missedStates } from "../../src/rest/translate/callback.ts";
 import { askedPage, keys as pageKeys } from "../../src/rpc/pages.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { signJws } from "../../src/sdk/jws.ts";
+import { missedStates } from "../../src/wire/missedCallback.ts";
 import {
   examplePaymentMessage,
   exampleRegister,
@@ -47,7 +47,7 @@ const NO_MERCHANT = "No response on the callback from the merchant";
 let keys: Keys;
 let rest: Rest;
 let messageChange: Partial<PaymentMessage> = {};
-let order: OrderWithParties;
+let order: GetOrderResponse;
 /** What the use-cases got. */
 const seen: {
   created?: OrderRequest;
@@ -195,7 +195,7 @@ describe("orders", () => {
     });
     const guid = "f5401ac1-e6c8-436b-b311-991f57e0934b";
     order.paymentMessage = { ...examplePaymentMessage, guid, amountMinor: 2100 };
-    const { json } = await ask(rest, `/api/v1/merchants/order/status?id=${order.order.guid}`);
+    const { json } = await ask(rest, `/api/v1/merchants/order/status?id=${order.order.id}`);
     expect(json).toEqual(documented("/api/v1/merchants/order/status"));
   });
 

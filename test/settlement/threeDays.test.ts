@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Register } from "../../src/core/settlements.ts";
+import type { Register } from "../../gen/dcm/v1/settlement_pb.ts";
 import { platformActor } from "../../src/domain/actor.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import {
@@ -72,7 +72,7 @@ async function seen(register: Register): Promise<Expected> {
   return {
     from: register.debtorAgent.guid,
     to: register.creditorAgent?.guid ?? "",
-    members: payments.map(({ guid }) => guid).sort(),
+    members: payments.map(({ paymentMessageGuid: guid }) => guid).sort(),
     amount: BigInt(register.totalAmountMinor),
     fee: BigInt(register.totalFeeMinor),
   };

@@ -49,15 +49,18 @@ function pairsOf(table: keyof Rows): [property: string, column: string][] {
 export const columnOf = (property: string) => property.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /**
- * SQL: the columns of a table, each under the name of its property, but those that a reader has no use for. They are named one by
- * one, because `*` would fail in a prepared statement as soon as the migration of a newer node added one.
+ * SQL: the columns of a table, each under the name of its property: `only` these, or all `but` those that a reader has no use for.
+ * They are named one by one, because `*` would fail in a prepared statement as soon as the migration of a newer node added one.
  */
 export function columns<Table extends keyof Rows>(
   table: Table,
-  { of, but = [] }: { of: string; but?: readonly (keyof Row<Table>)[] },
+  { of, but = [], only }: { of: string; but?: readonly (keyof Row<Table>)[]; only?: readonly (keyof Row<Table>)[] },
 ): string {
+  const isAsked = (property: string) =>
+    !(but as readonly string[]).includes(property) &&
+    (only as readonly string[] | undefined)?.includes(property) !== false;
   return pairsOf(table)
-    .filter(([property]) => !(but as readonly string[]).includes(property))
+    .filter(([property]) => isAsked(property))
     .map(([property, column]) => `${of}.${column} as "${property}"`)
     .join(", ");
 }

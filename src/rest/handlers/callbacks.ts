@@ -1,9 +1,9 @@
 import { limits } from "../../../gen/rest/limits.ts";
 import type { Handlers, OperationInput, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
+import { missedCallbackAnswer, missedStates } from "../../wire/missedCallback.ts";
 import { asParty, type RequestContext } from "../context.ts";
-import { missedCallbackAnswer, missedStates } from "../translate/callback.ts";
-import { timestampOfQuery } from "../translate/time.ts";
+import { timestampOfQuery } from "../queryTime.ts";
 
 type CallbackHandlers = Pick<Handlers<RequestContext>, "listMissedCallbacks" | "listMerchantMissedCallbacks">;
 

@@ -3,11 +3,11 @@ import type { Participant } from "../../../gen/dcm/v1/participant_pb.ts";
 import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { requestIdHeader } from "../../wire/metadata.ts";
+import { orderForBank, orderLinks, orderStatus } from "../../wire/order.ts";
 import { asParty, type RequestContext, rpcOptions } from "../context.ts";
 import { asRefusal, RestRefusal } from "../errors.ts";
 import { pageHeaders } from "../pages/html.ts";
 import { notFoundPage, paymentPage, takesSigned } from "../pages/paymentPage.ts";
-import { orderForBank, orderLinks, orderStatus } from "../translate/order.ts";
 
 type Schemas = components["schemas"];
 

@@ -1,7 +1,7 @@
 import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
+import { paymentMessageAnswer } from "../../wire/paymentMessage.ts";
 import { asParty, type RequestContext } from "../context.ts";
-import { paymentMessageAnswer } from "../translate/paymentMessage.ts";
 
 type PaymentMessageHandlers = Pick<
   Handlers<RequestContext>,

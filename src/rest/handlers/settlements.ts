@@ -5,9 +5,9 @@ import { limits } from "../../../gen/rest/limits.ts";
 import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { continuationHeader } from "../../wire/metadata.ts";
+import { documentedStatuses, registerAnswer, registerPaymentAnswer } from "../../wire/register.ts";
 import { asParty, type RequestContext } from "../context.ts";
-import { registerAnswer, registerPaymentAnswer, registerStatuses } from "../translate/settlement.ts";
-import { timestampOfQuery } from "../translate/time.ts";
+import { timestampOfQuery } from "../queryTime.ts";
 
 type SettlementHandlers = Pick<
   Handlers<RequestContext>,
@@ -35,7 +35,7 @@ export const settlementHandlers: SettlementHandlers = {
         ...(query.updated_from === undefined
           ? {}
           : { updatedFrom: timestampOfQuery(query.updated_from, "updated_from") }),
-        statuses: query.status === undefined ? [] : [registerStatuses[query.status]],
+        statuses: query.status === undefined ? [] : [documentedStatuses[query.status]],
         offset: query.offset ?? 0,
         limit: query.limit ?? limits.registersPageDefault,
       },

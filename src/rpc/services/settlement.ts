@@ -16,7 +16,6 @@ import type { PaymentsPage, RegisterFilter, RegisterPage } from "../../core/sett
 import type { Participant } from "../../domain/participant.ts";
 import { registerStatuses } from "../../wire/enums.ts";
 import type { WholeAnswers } from "../../wire/whole.ts";
-import * as answers from "../answers.ts";
 import { actorOf, bankOf, ofReader, readingParty } from "../caller.ts";
 import { invalidRequest, unlessRefused } from "../errors.ts";
 import { named, optionalGuid, optionalInstant } from "../fields.ts";
@@ -49,7 +48,7 @@ const registerActList = {
 export const settlementHandlers = (core: Core): WholeAnswers<typeof SettlementService> => ({
   async closeRegisters({ day, allowOpenDay }, context) {
     const registers = unlessRefused(await core.closeRegisters(actorOf(context), day, allowOpenDay));
-    return { registers: registers.map(answers.toRegister) };
+    return { registers };
   },
   async listRegisters(request, context) {
     const reader = readingParty(context);
@@ -58,7 +57,7 @@ export const settlementHandlers = (core: Core): WholeAnswers<typeof SettlementSe
     const wanted = registerPage(request, asked);
     const { registers, total } = await core.listRegisters({ ...filter, ...wanted, limit: wanted.limit + 1 });
     const { page, nextPageToken } = cutPage(registers, { ...asked, limit: wanted.limit }, ({ id }) => [id]);
-    return { registers: page.map(answers.toRegister), totalCount: BigInt(total), nextPageToken };
+    return { registers: page, totalCount: BigInt(total), nextPageToken };
   },
   async getRegister(request, context) {
     const actor = actorOf(context);
@@ -66,10 +65,10 @@ export const settlementHandlers = (core: Core): WholeAnswers<typeof SettlementSe
     const page = paymentsPage(request, asked);
     const found = unlessRefused(await core.getRegister(readingParty(context)?.guid, request.registerId, page));
     const { register, payments, hasMore } = found;
-    const last = hasMore ? (payments.at(-1)?.guid ?? "") : "";
+    const last = hasMore ? (payments.at(-1)?.paymentMessageGuid ?? "") : "";
     return {
-      register: answers.toRegister(register),
-      payments: payments.map((payment) => answers.toRegisterPayment(payment, register.currency)),
+      register,
+      payments,
       nextPaymentsAfter: last,
       nextPageToken: last === "" ? "" : asked.tokenOf([last]),
       continuation: hasMore && actor.kind === "bank" ? core.identity.continuationOf(actor) : "",
@@ -88,19 +87,19 @@ export const settlementHandlers = (core: Core): WholeAnswers<typeof SettlementSe
   },
   async reopenRegister({ registerId, note }, context) {
     const reopened = await core.reopenRegister(actorOf(context), registerId, note);
-    return { register: answers.toRegister(unlessRefused(reopened)) };
+    return { register: unlessRefused(reopened) };
   },
   async listRegisterActs(request) {
     const asked = askedPage(registerActList, request);
     const after = actsAfter(request, asked);
     const found = unlessRefused(await core.listRegisterActs(request.registerId, after, asked.limit));
     const { register, acts, hasMore } = found;
-    const last = hasMore ? (acts.at(-1)?.number ?? 0) : 0;
+    const last = hasMore ? (acts.at(-1)?.number ?? 0n) : 0n;
     return {
-      register: answers.toRegister(register),
-      acts: acts.map(answers.toRegisterAct),
-      nextAfterNumber: BigInt(last),
-      nextPageToken: last === 0 ? "" : asked.tokenOf([String(last)]),
+      register,
+      acts,
+      nextAfterNumber: last,
+      nextPageToken: last === 0n ? "" : asked.tokenOf([String(last)]),
     };
   },
   async reconcileRegisters({ lastDays }) {

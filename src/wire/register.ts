@@ -1,23 +1,19 @@
-import { type Register, type RegisterPayment, RegisterStatus } from "../../../gen/dcm/v1/settlement_pb.ts";
-import type { Whole } from "../../../gen/rest/operations.ts";
-import type { components } from "../../../gen/rest/types.ts";
-import { amountText, isoText } from "../../wire/values.ts";
-import { enumText } from "./enumText.ts";
-import { paymentTypeText } from "./paymentMessage.ts";
+import type { Register, RegisterPayment, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
+import { operations, type Whole } from "../../gen/rest/operations.ts";
+import type { components } from "../../gen/rest/types.ts";
+import { registerStatusText } from "../domain/settlement.ts";
+import { answeredName, paymentTypes, registerStatuses } from "./enums.ts";
+import { amountText, isoText } from "./values.ts";
 
 type Schemas = components["schemas"];
 
-export const registerStatuses = {
-  Sent: RegisterStatus.SENT,
-  "Sent (no PM)": RegisterStatus.SENT_NO_PM,
-  "Sent (Interbank)": RegisterStatus.SENT_INTERNAL,
-  Processing: RegisterStatus.PROCESSING,
-  Paid: RegisterStatus.PAID,
-} as const satisfies Record<Schemas["RegisterStatus"], RegisterStatus>;
-
-const statusText = Object.fromEntries(
-  Object.entries(registerStatuses).map(([text, status]) => [status, text]),
-) as Record<RegisterStatus, Schemas["RegisterStatus"]>;
+/** The statuses by the texts of the documents. */
+export const documentedStatuses = Object.fromEntries(
+  Object.entries(registerStatusText).map(([status, text]) => [
+    text,
+    registerStatuses[status as keyof typeof registerStatuses],
+  ]),
+) as Record<Schemas["RegisterStatus"], RegisterStatus>;
 
 export function registerAnswer(register: Register): Whole<Schemas["Register"]> {
   const totalMinor = register.totalAmount?.amountMinor ?? 0n;
@@ -36,7 +32,7 @@ export function registerAnswer(register: Register): Whole<Schemas["Register"]> {
     total_amount_to_pay: amountText(totalMinor - register.totalFeeMinor),
     total_fee_amount: amountText(register.totalFeeMinor),
     currency: register.totalAmount?.currency ?? "",
-    status: enumText(statusText, register.status),
+    status: registerStatusText[answeredName(registerStatuses, register.status)],
     created_at: isoText(register.createdAt),
     updated_at: isoText(register.updatedAt),
     deleted_at: null,
@@ -49,7 +45,7 @@ export function registerPaymentAnswer(payment: RegisterPayment, register: Regist
   return {
     payment_message_external_id: payment.externalId,
     payment_message_guid: payment.paymentMessageGuid,
-    pm_type: enumText(paymentTypeText, payment.pmType),
+    pm_type: answeredName(paymentTypes, payment.pmType),
     amount: amountText(amountMinor),
     fee_amount: amountText(payment.feeMinor),
     amount_to_pay: amountText(amountMinor - payment.feeMinor),
@@ -65,3 +61,8 @@ export function registerPaymentAnswer(payment: RegisterPayment, register: Regist
     created_at: isoText(payment.receivedAt),
   };
 }
+
+/** Where a bank reads a register with its payments. */
+export const registerUrl = (publicUrl: string, bankGuid: string, registerId: string) =>
+  publicUrl +
+  operations.getGrossSettlement.path.replace("{counterparty_guid}", bankGuid).replace("{register_id}", registerId);

@@ -1,41 +1,21 @@
-import type { UltimateCreditor } from "../../../gen/dcm/v1/order_pb.ts";
-import {
-  type PaymentMessage,
-  PaymentMessageStatus,
-  PaymentType,
-  SenderAccountType,
-} from "../../../gen/dcm/v1/payment_message_pb.ts";
-import type { Whole } from "../../../gen/rest/operations.ts";
-import type { components } from "../../../gen/rest/types.ts";
-import { amountNumber, publicJwk } from "../../wire/values.ts";
-import { type Answered, enumText, enumTexts } from "./enumText.ts";
+import type { UltimateCreditor } from "../../gen/dcm/v1/order_pb.ts";
+import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
+import type { Whole } from "../../gen/rest/operations.ts";
+import type { components } from "../../gen/rest/types.ts";
+import { answeredName, paymentMessageStatuses, paymentTypes, senderAccountTypes } from "./enums.ts";
+import { amountNumber, publicJwk } from "./values.ts";
 
 type Schemas = components["schemas"];
 
-export const paymentTypeText = enumTexts<Answered<typeof PaymentType>, Schemas["PaymentType"]>()({
-  trade: PaymentType.TRADE,
-  p2p: PaymentType.P2P,
-  return: PaymentType.RETURN,
-  aid: PaymentType.AID,
-});
-
-const senderAccountTypeText = enumTexts<Answered<typeof SenderAccountType>, Schemas["SenderAccountType"]>()({
-  "limit-related": SenderAccountType.LIMIT_RELATED,
-  "aid-related": SenderAccountType.AID_RELATED,
-});
-
-const statusText = enumTexts<Answered<typeof PaymentMessageStatus>, Schemas["PaymentMessageWithStatus"]["status"]>()({
-  pending: PaymentMessageStatus.PENDING,
-  success: PaymentMessageStatus.SUCCESS,
-  reject: PaymentMessageStatus.REJECT,
-});
-
-/** A bank's key is forgotten after many changes of keys; its messages stay readable without it, as in callbacks. */
+/** A bank's key is forgotten after many changes of keys; its messages stay readable without it. */
 const forgottenKey = { kty: "RSA", kid: "" } as Whole<Schemas["Jwk"]>;
 
-export function paymentMessageAnswer(message: PaymentMessage): Whole<Schemas["PaymentMessageWithStatus"]> {
+/** What the debtor agent stated, for answers and for callbacks, which alone show the key's `alg`. */
+export function paymentMessageDetails(
+  message: PaymentMessage,
+  options: { alg: boolean },
+): Whole<Schemas["PaymentMessageDetails"]> {
   const { debtor, creditor, encryption } = message;
-  const key = publicJwk(message.creditorAgentJwk, { alg: false }) ?? forgottenKey;
   if (!debtor || !creditor || !encryption) throw new Error("the core answered an incomplete payment message");
   return {
     jti: message.jti,
@@ -62,11 +42,17 @@ export function paymentMessageAnswer(message: PaymentMessage): Whole<Schemas["Pa
     purpose: message.purpose,
     msg_creation_date: message.msgCreationDate,
     msg_creation_time: message.msgCreationTime,
-    pm_type: enumText(paymentTypeText, message.pmType),
-    sender_account_type: enumText(senderAccountTypeText, message.senderAccountType),
+    pm_type: answeredName(paymentTypes, message.pmType),
+    sender_account_type: answeredName(senderAccountTypes, message.senderAccountType),
     encryption: { nonce: encryption.nonce, encrypted_key: encryption.encryptedKey, kid: undefined },
-    public_key: key,
-    status: enumText(statusText, message.status),
+    public_key: publicJwk(message.creditorAgentJwk, options) ?? forgottenKey,
+  };
+}
+
+export function paymentMessageAnswer(message: PaymentMessage): Whole<Schemas["PaymentMessageWithStatus"]> {
+  return {
+    ...paymentMessageDetails(message, { alg: false }),
+    status: answeredName(paymentMessageStatuses, message.status),
     // The core stores those of the contract alone.
     reason: message.reason as Schemas["PaymentMessageWithStatus"]["reason"],
     guid: message.guid,

@@ -1,7 +1,7 @@
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { kyivMidnight } from "../../domain/kyiv.ts";
-import { MAX_UNIX_SECONDS } from "../../wire/values.ts";
-import { RestRefusal } from "../errors.ts";
+import { kyivMidnight } from "../domain/kyiv.ts";
+import { MAX_UNIX_SECONDS } from "../wire/values.ts";
+import { RestRefusal } from "./errors.ts";
 
 /** An instant, or a calendar date that stands for its midnight in Kyiv. */
 export function timestampOfQuery(text: string, field: string): Timestamp {

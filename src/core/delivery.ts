@@ -1,0 +1,179 @@
+import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
+import type { Row } from "../db/entities/entities.ts";
+import type { CallbackKind } from "../domain/callback.ts";
+import { type Amount, money } from "../wire/values.ts";
+import { type CoreContext, type DueCallback, leaseMs } from "./context.ts";
+import { messageColumns, messageJoins, type PaymentMessageRow, toPaymentMessage } from "./paymentMessages.ts";
+
+/** A leased callback with everything that its claims are built from. */
+export type ClaimedCallback = {
+  guid: string;
+  kind: CallbackKind;
+  series: number;
+  /** The attempt to make now, already counted. */
+  attempt: number;
+  refusals: number;
+  receiverGuid: string;
+  reason: string;
+  registerId: string | null;
+  /** PostgreSQL's instant of the claim: signatures take it, so a wrong clock of this process does no harm. */
+  claimedAt: Date;
+  order: { id: string; ref: string; purpose: string; amount: Amount } | undefined;
+  paymentMessage: PaymentMessage | undefined;
+};
+
+/** What the queue has to know of a callback's row. */
+export function toDue(row: { guid: string; series: number; attempts: number; receiverGuid: string }): DueCallback {
+  return { callbackGuid: row.guid, series: row.series, attempt: row.attempts, receiverGuid: row.receiverGuid };
+}
+
+export type ClaimAnswer =
+  | { claimed: ClaimedCallback }
+  /** The ticket came too early, for example because the receiver asked for a longer wait. */
+  | { notDueForMs: number }
+  /** Delivered, leased by somebody else, or overtaken: nothing to do for this ticket. */
+  | "obsolete";
+
+/** To the instant: neither a documented wait nor one that the receiver asked for is ever shortened. */
+const isDue = "c.due_at <= now()";
+
+/**
+ * A state in a form that PostgreSQL cannot match with the relay's partial index. Until the tables are analyzed for the
+ * first time it takes them for tiny and would read that whole index, the backlog and all dead entries, for every group;
+ * for the same reason the statements below name the guids twice, in the join and as a list for the primary key.
+ */
+export const stateOf = (callback: string) => `${callback}.state || ''`;
+
+const claimStatement = {
+  name: "claim_callbacks",
+  text: `
+    with ticket as (
+      select * from unnest($1::uuid[], $2::int[], $3::int[]) as ticket(guid, series, attempts)
+    ), due as (
+      select c.guid from ticket join callback c using (guid, series, attempts)
+      where c.guid = any($1::uuid[]) and ${stateOf("c")} = 'waiting' and c.attempts < $4 and ${isDue}
+      order by c.guid for update of c skip locked
+    ), claimed as (
+      update callback c
+      set state = 'in_flight', attempts = c.attempts + 1, wake_at = now() + $5 * interval '1 millisecond',
+        updated_at = now()
+      from due where c.guid = due.guid
+      returning c.guid, c.kind, c.series, c.attempts, c.refusals, c.receiver_guid, c.register_id, c.reason, c.order_guid,
+        c.payment_message_guid
+    )
+    select c.guid as "callbackGuid", c.kind, c.series, c.attempts, c.refusals, c.receiver_guid as "receiverGuid",
+      c.register_id as "registerId", c.reason as "callbackReason", now() as "claimedAt", message.*,
+      o.guid as "toldOrderGuid", o.ref as "orderRef", o.amount_minor as "orderAmountMinor", o.currency as "orderCurrency",
+      o.purpose as "orderPurpose"
+    from claimed c
+    left join payment_order o on o.guid = c.order_guid
+    left join lateral (
+      select ${messageColumns} from payment_message m ${messageJoins} where m.guid = c.payment_message_guid
+    ) message on true`,
+};
+
+const notDueStatement = {
+  name: "callbacks_not_due",
+  text: `
+    select c.guid, (extract(epoch from c.due_at - now()) * 1000)::float8 as wait_ms
+    from unnest($1::uuid[], $2::int[], $3::int[]) as ticket(guid, series, attempts)
+    join callback c using (guid, series, attempts)
+    where c.guid = any($1::uuid[]) and ${stateOf("c")} = 'waiting' and not (${isDue})`,
+};
+
+/** What a left join found, or nothing of it. */
+type Joined<Columns> = Columns | { [Name in keyof Columns]: null };
+
+type ClaimRow = Pick<Row<"callback">, "kind" | "series" | "attempts" | "refusals" | "receiverGuid" | "registerId"> & {
+  callbackGuid: string;
+  callbackReason: string;
+  claimedAt: Date;
+} & Joined<PaymentMessageRow> &
+  Joined<{
+    toldOrderGuid: string;
+    orderRef: string;
+    orderAmountMinor: number;
+    orderCurrency: string;
+    orderPurpose: string;
+  }>;
+
+/**
+ * Leases callbacks for one attempt each and counts the attempt before anything is sent, so that no crash can make more
+ * calls than the policy allows. One answer per ticket in the same order.
+ */
+export async function claimCallbacks(context: CoreContext, tickets: readonly DueCallback[]): Promise<ClaimAnswer[]> {
+  const keys = ticketArrays(tickets);
+  const { retryPolicy } = context;
+  const values = [...keys, retryPolicy.maxAttempts, leaseMs(retryPolicy)];
+  const rows = await context.db.hot<ClaimRow>(claimStatement, values);
+  const claimed = new Map(rows.map((row) => [row.callbackGuid, toClaimed(row)]));
+  const waits = new Map<string, number>();
+  if (claimed.size < tickets.length) {
+    for (const row of await readNotDue(context, keys, claimed.size)) waits.set(row.guid, row.wait_ms);
+  }
+  return tickets.map((ticket) => {
+    const callback = claimed.get(ticket.callbackGuid);
+    // A duplicate ticket in the same group must not be answered with the same claim.
+    if (callback !== undefined && claimed.delete(ticket.callbackGuid)) return { claimed: callback };
+    const notDueForMs = waits.get(ticket.callbackGuid);
+    return notDueForMs === undefined ? "obsolete" : { notDueForMs };
+  });
+}
+
+/** What is claimed is claimed, and its attempt counted: it must not be given up because this second look fails. */
+async function readNotDue(context: CoreContext, keys: ReturnType<typeof ticketArrays>, claimed: number) {
+  try {
+    return await context.db.hot<{ guid: string; wait_ms: number }>(notDueStatement, [...keys]);
+  } catch (error) {
+    if (claimed === 0) throw error;
+    return [];
+  }
+}
+
+function ticketArrays(tickets: readonly DueCallback[]) {
+  return [
+    tickets.map((ticket) => ticket.callbackGuid),
+    tickets.map((ticket) => ticket.series),
+    tickets.map((ticket) => ticket.attempt),
+  ] as const;
+}
+
+function toClaimed(row: ClaimRow): ClaimedCallback {
+  const { callbackGuid, kind, series, attempts, refusals, receiverGuid, callbackReason, registerId, claimedAt } = row;
+  return {
+    guid: callbackGuid,
+    kind,
+    series,
+    attempt: attempts,
+    refusals,
+    receiverGuid,
+    reason: callbackReason,
+    registerId,
+    claimedAt,
+    order:
+      row.toldOrderGuid === null
+        ? undefined
+        : {
+            id: row.toldOrderGuid,
+            ref: row.orderRef,
+            purpose: row.orderPurpose,
+            amount: money(row.orderAmountMinor, row.orderCurrency),
+          },
+    paymentMessage: row.guid === null ? undefined : toPaymentMessage(row),
+  };
+}
+
+const buryStatement = {
+  name: "bury_callback",
+  text: `
+    update callback set state = 'dead', attempts = attempts - 1, resolution_note = $4, updated_at = now()
+    where guid = $1 and series = $2 and attempts = $3 and state = 'in_flight'`,
+};
+
+/**
+ * Puts a callback that we ourselves could not prepare aside, as dead, with the problem in one sentence. Nothing was sent,
+ * so the attempt is given back: the receiver must not lose one of its attempts to a fault of ours.
+ */
+export async function buryCallback(context: CoreContext, claimed: ClaimedCallback, problem: string): Promise<void> {
+  await context.db.hot(buryStatement, [claimed.guid, claimed.series, claimed.attempt, problem]);
+}
