@@ -129,11 +129,6 @@ export function issueTimeProblem({ issuedAt }: { issuedAt: Date }, now: Date): R
     : undefined;
 }
 
-/** Whether somebody may begin to pay an order: nobody has, and its time is not up. */
-export function isOpen({ status, expiresAt }: Pick<Order, "status" | "expiresAt">, now: Date): boolean {
-  return status === "created" && expiresAt > now;
-}
-
 /** Why an order cannot be paid for now, or undefined (wire contract, section 8): neither side of its creditor may be suspended. */
 export function suspendedSideProblem(status: {
   merchant: ParticipantStatus;

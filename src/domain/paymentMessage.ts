@@ -237,14 +237,3 @@ function encryptionKeyProblem(
 
 /** How many bytes base64 with padding stands for. */
 const base64Bytes = (text: string) => (text.length / 4) * 3 - (/=*$/.exec(text)?.[0].length ?? 0);
-
-/** The advisory flags of the merchant's Pay-in (wire-contract section 5). */
-export function matchFlags(
-  message: { amountMinor: number; currency: string; purpose: string },
-  order: { amountMinor: number; currency: string; purpose: string; ref: string },
-): { amountMatched: boolean; refFound: boolean } {
-  return {
-    amountMatched: message.amountMinor === order.amountMinor && message.currency === order.currency,
-    refFound: message.purpose === order.purpose || message.purpose.includes(order.ref),
-  };
-}

@@ -7,10 +7,10 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { AuditEntry as PbAuditEntry } from "../../gen/dcm/v1/audit_service_pb.ts";
+import { type Register, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { CoreContext } from "../../src/core/context.ts";
 import { createCore } from "../../src/core/core.ts";
 import type { Registration } from "../../src/core/participants.ts";
-import type { Register } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { Database } from "../../src/db/database.ts";
 import type { Sql } from "../../src/db/pool.ts";
 import { type Actor, platformActor } from "../../src/domain/actor.ts";
@@ -34,6 +34,7 @@ import {
   reasonOf,
   registerParties,
   serial,
+  settlementPayment,
   tokenOf,
 } from "./platform.ts";
 
@@ -160,21 +161,14 @@ async function dayWithPayment(of = parties): Promise<string> {
 
 async function sentRegister(): Promise<Register> {
   const made = accepted(await platform.core.closeRegisters(petro, await dayWithPayment(), false));
-  const found = made.find(({ status }) => status === "sent");
+  const found = made.find(({ status }) => status === RegisterStatus.SENT);
   if (found === undefined) throw new Error("no register was made");
   return found;
 }
 
 function statementOf(register: Register, externalId: string) {
   const { guid: callerGuid, version: callerVersion } = parties.initiator;
-  const payment = {
-    externalId,
-    creditorIban: register.creditorAgent?.iban ?? "",
-    amountMinor: register.totalAmountMinor - register.totalFeeMinor,
-    currency: register.currency,
-    purpose: register.purpose,
-    creationDate: "2026-03-11T09:00:00+03:00",
-  };
+  const payment = settlementPayment(register, externalId);
   const accessToken = tokenOf(`settlement-${serial()}`);
   return { callerGuid, callerVersion, registerId: register.id, jws: "signed by the bank", accessToken, payment };
 }

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Order, OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import { createCore } from "../../src/core/core.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
-import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import type { OrderCancellation } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import {
@@ -16,6 +16,7 @@ import {
   type Platform,
   pay,
   paymentRequest,
+  readOrder,
   reasonOf,
   registerParties,
   secondsFrom,
@@ -52,11 +53,11 @@ test("cancelOrder: an order that nobody has begun to pay is canceled, with what 
   const order = await createOrder(platform, parties.merchant);
   const canceled = accepted(await platform.core.cancelOrder(cancellationOf(order)));
   expect(canceled).toEqual({
-    order: { ...order, status: "canceled", canceledByMerchant: true },
+    order: { ...order, status: OrderStatus.CANCELED, canceledByMerchant: true },
     paymentMessage: undefined,
   });
   expect(await stored(order)).toEqual({ status: "canceled", cancel_jws: "cancellation.jws.text", callbacks: 0 });
-  expect(accepted(await platform.core.getOrder(order.id)).order).toEqual(canceled.order);
+  expect(await readOrder(platform, order.id)).toEqual(canceled.order);
 });
 
 test("cancelOrder: again, it is answered as it stands, and the first token stays", async () => {
@@ -76,8 +77,8 @@ test("cancelOrder: a canceled order cannot be paid", async () => {
 
 test("cancelOrder: an order that is being paid, or is paid, is refused; one whose payment was rejected is answered with it", async () => {
   const orderOf = async (guid: string) => {
-    const { orderGuid } = accepted(await platform.core.getPaymentMessage(undefined, { guid }));
-    return accepted(await platform.core.getOrder(orderGuid)).order;
+    const { orderId } = accepted(await platform.core.getPaymentMessage(undefined, { guid }));
+    return readOrder(platform, orderId);
   };
   const message = await pay(platform, parties);
   const order = await orderOf(message);
@@ -92,7 +93,7 @@ test("cancelOrder: an order that is being paid, or is paid, is refused; one whos
   await deliver(platform, rejected, "pay_in_bank", "refused");
   const answer = accepted(await platform.core.cancelOrder(cancellationOf(await orderOf(rejected))));
   expect([answer.order.status, answer.order.canceledByMerchant, answer.paymentMessage?.guid]).toEqual([
-    "canceled",
+    OrderStatus.CANCELED,
     false,
     rejected,
   ]);
@@ -103,8 +104,8 @@ test("cancelOrder: an order of another merchant is not found, and stays", async 
   const order = await createOrder(platform, parties.merchant);
   expect(reasonOf(await platform.core.cancelOrder(cancellationOf(order, others.merchant)))).toBe("ORDER_NOT_FOUND");
   expect((await stored(order))?.status).toBe("created");
-  for (const guid of ["", "no guid", parties.merchant.guid]) {
-    expect(reasonOf(await platform.core.cancelOrder(cancellationOf({ ...order, guid })))).toBe("ORDER_NOT_FOUND");
+  for (const id of ["", "no guid", parties.merchant.guid]) {
+    expect(reasonOf(await platform.core.cancelOrder(cancellationOf({ ...order, id })))).toBe("ORDER_NOT_FOUND");
   }
 });
 
@@ -143,7 +144,7 @@ test("cancelOrder: an order whose time is over is answered as canceled, and its 
   const [order] = await overdueOrders(1);
   if (order === undefined) throw new Error("no order");
   const { order: answered } = accepted(await platform.core.cancelOrder(cancellationOf(order)));
-  expect([answered.status, answered.canceledByMerchant]).toEqual(["canceled", false]);
+  expect([answered.status, answered.canceledByMerchant]).toEqual([OrderStatus.CANCELED, false]);
   expect((await stored(order))?.status).toBe("created");
   expect(await platform.core.expireOrders(10)).toBe(1);
   expect(await stored(order)).toEqual({ status: "canceled", cancel_jws: null, callbacks: 1 });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CallbackState } from "../../gen/dcm/v1/callback_pb.ts";
+import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { claimCallbacks } from "../../src/core/delivery.ts";
 import {
   CREDIT_REASON,
@@ -11,6 +12,7 @@ import {
   PAY_OUT_SUCCESS_REASON,
   PAYMENT_MESSAGE_SUCCESS_REASON,
 } from "../../src/domain/callback.ts";
+import { answeredName, orderStatuses, paymentMessageStatuses } from "../../src/wire/enums.ts";
 import {
   accepted,
   attempt,
@@ -25,6 +27,7 @@ import {
   pay,
   payWithSuccess,
   readMessage,
+  readOrder,
   reasonOf,
   record,
   recordLapsedLeases,
@@ -41,8 +44,8 @@ beforeAll(async () => {
 afterAll(() => platform.close());
 
 async function orderStatus(messageGuid: string) {
-  const { orderGuid } = await readMessage(platform, parties, messageGuid);
-  return accepted(await platform.core.getOrder(orderGuid)).order.status;
+  const { orderId } = await readMessage(platform, parties, messageGuid);
+  return answeredName(orderStatuses, (await readOrder(platform, orderId)).status);
 }
 
 /** What a payment came to: its message, its order and who is told what. */
@@ -50,7 +53,7 @@ async function standing(messageGuid: string) {
   const { status, reason } = await readMessage(platform, parties, messageGuid);
   const callbacks = await callbacksOf(platform, messageGuid);
   return {
-    message: status,
+    message: answeredName(paymentMessageStatuses, status),
     reason,
     order: await orderStatus(messageGuid),
     callbacks: Object.fromEntries(callbacks.map((callback) => [callback.kind, callback.state])),
@@ -360,7 +363,7 @@ describe("claims and leases", () => {
     expect(replayed).toMatchObject({ state: CallbackState.WAITING, series: 1, attempts: 0 });
     await deliver(platform, guid, "pay_in_bank", "accepted");
     await deliver(platform, guid, "pay_in_merchant", "accepted");
-    expect(await readMessage(platform, parties, guid)).toMatchObject({ status: "success" });
+    expect(await readMessage(platform, parties, guid)).toMatchObject({ status: PaymentMessageStatus.SUCCESS });
   });
 
   test("a dead Pay-in is not resolved, because its payment waits for it", async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { recordWaitsMs } from "../../src/callbacks/deliver.ts";
 import { startWorker } from "../../src/callbacks/worker.ts";
 import { beginWithinMs, leaseMs, recordWithinMs } from "../../src/core/context.ts";
@@ -61,7 +62,7 @@ describe("a record that comes after its attempt was counted as lost", () => {
     expect(await record(platform.core, claimed, "accepted")).toMatchObject({ applied: false, late: true });
     expect(await attemptsOf(claimed.guid)).toEqual([{ attempt: 1, outcome: "accepted" }]);
     expect(await callbackOf(platform, messageGuid, "pay_in_bank")).toMatchObject({ state: "waiting", attempts: 1 });
-    expect((await readMessage(platform, parties, messageGuid)).status).toBe("pending");
+    expect((await readMessage(platform, parties, messageGuid)).status).toBe(PaymentMessageStatus.PENDING);
     // The retry goes on as if nothing had been heard, and counts on its own.
     const next = await claim(platform, claimed.guid);
     expect(await record(platform.core, next, "accepted")).toMatchObject({ applied: true, late: false });

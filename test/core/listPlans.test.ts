@@ -90,7 +90,7 @@ const until = new Date("2025-06-08T00:00:00Z");
 const periods = { "any time": {}, since: { since }, until: { until }, "a week": { since, until } };
 
 /** The page that is asked for, and one from the middle on; answers what each touched of the two large tables. */
-async function touched(list: (after: string | undefined) => Promise<{ guid: string }[]>) {
+async function touched(list: (after: string | undefined) => Promise<object[]>) {
   plans = [];
   await list(undefined);
   await list(createGuids(() => new Date("2025-06-05T12:00:00Z"))());

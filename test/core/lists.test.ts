@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import { createGuids } from "../../src/core/guid.ts";
 import type { OrderFilter } from "../../src/core/orderList.ts";
 import type { PaymentMessageFilter } from "../../src/core/paymentMessageList.ts";
@@ -11,6 +12,7 @@ import {
   type Parties,
   type Platform,
   paymentRequest,
+  readOrder,
   registerParties,
   secondsFrom,
   setClock,
@@ -94,8 +96,8 @@ describe("listOrders", () => {
       { statuses: [], party: { merchantGuid: parties.merchant.guid }, ref: refs[1] },
       { limit: 1 },
     );
-    expect(order).toEqual(accepted(await platform.core.getOrder(orders[1] ?? "")).order);
-    expect([order?.status, order?.canceledByMerchant]).toEqual(["canceled", true]);
+    expect(order).toEqual(await readOrder(platform, orders[1] ?? ""));
+    expect([order?.status, order?.canceledByMerchant]).toEqual([OrderStatus.CANCELED, true]);
   });
 
   test("an order whose time is up is listed as it is read alone, also before the expiry job has canceled it", async () => {
@@ -108,8 +110,8 @@ describe("listOrders", () => {
       { statuses: ["created"], party: { merchantGuid: merchant.guid } },
       { limit: 1 },
     );
-    expect(order).toEqual(accepted(await platform.core.getOrder(guid)).order);
-    expect([order?.status, order?.canceledByMerchant]).toEqual(["canceled", false]);
+    expect(order).toEqual(await readOrder(platform, guid));
+    expect([order?.status, order?.canceledByMerchant]).toEqual([OrderStatus.CANCELED, false]);
     await platform.rows("delete from payment_order where guid = $1", guid);
   });
 

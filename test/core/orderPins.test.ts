@@ -11,6 +11,7 @@ import {
   iban,
   openPlatform,
   operator,
+  orderRequest,
   type Parties,
   type Platform,
   paymentRequest,
@@ -46,34 +47,41 @@ const newRecipient = async () =>
 const submit = (parties: Parties, order: Order, changes: Partial<PaymentMessageRequest> = {}) =>
   platform.core.submitPaymentMessage(paymentRequest(platform, parties, order, changes));
 
-const readOrder = async ({ id: guid }: Order, reader?: Participant) => accepted(await platform.core.getOrder(guid, reader));
-const keyOfOrder = async (order: Order) => (await readOrder(order)).encryptionJwk;
+/** A key as answers carry it, which is text; null: there is none. */
+const keyIn = (text: string | undefined): PublicJwk | null => (text ? JSON.parse(text) : null);
+
+async function showOrder({ id }: Order, reader?: Participant) {
+  const found = accepted(await platform.core.getOrder(id, reader));
+  return { ...found, encryptionJwk: keyIn(found.encryptionJwk) };
+}
+const keyOfOrder = async (order: Order) => (await showOrder(order)).encryptionJwk;
 
 const keyOfMessage = async (guid: string) =>
-  accepted(await platform.core.getPaymentMessage(undefined, { guid })).creditorAgentJwk;
+  keyIn(accepted(await platform.core.getPaymentMessage(undefined, { guid })).creditorAgentJwk);
 
 /** What the recipient bank is shown as the key of a message, when it reads it and over the callback, which happens once. */
 async function keysOfMessage(guid: string) {
   const read = await keyOfMessage(guid);
   const { paymentMessage } = await claim(platform, (await callbackOf(platform, guid, "pay_in_bank")).guid);
-  return [read, paymentMessage?.creditorAgentJwk];
+  return [read, keyIn(paymentMessage?.creditorAgentJwk)];
 }
 
 describe("what an order is paid to", () => {
   /** An order, and then its merchant has another account at another bank. */
   async function movedMerchant() {
     const parties = await registerParties(platform);
-    const order = await createOrder(platform, parties.merchant);
+    const request = orderRequest(platform, parties.merchant);
+    const { order } = accepted(await platform.core.createOrder(request));
     const recipient = await newRecipient();
     const account = iban(recipient.bic ?? "", serial());
     const merchant = await update(parties.merchant, { iban: account, servicingBankGuid: recipient.guid });
-    return { parties, order, later: { ...parties, recipient, merchant } };
+    return { parties, request, order, later: { ...parties, recipient, merchant } };
   }
 
   test("is the account and the bank of its creation, for whoever reads it; of a later order it is the new ones", async () => {
     const { parties, order, later } = await movedMerchant();
     for (const reader of [undefined, parties.initiator, parties.recipient]) {
-      expect(await readOrder(order, reader)).toMatchObject({
+      expect(await showOrder(order, reader)).toMatchObject({
         creditorAccount: parties.merchant.iban,
         creditorAgent: { guid: parties.recipient.guid },
         encryptionJwk: parties.recipient.keys[0]?.jwk,
@@ -83,7 +91,7 @@ describe("what an order is paid to", () => {
     // A recipient bank reads the orders that it services, and no others.
     expect(reasonOf(await platform.core.getOrder(order.id, later.recipient))).toBe("ORDER_NOT_FOUND");
     const next = await createOrder(platform, later.merchant);
-    expect(await readOrder(next)).toMatchObject({
+    expect(await showOrder(next)).toMatchObject({
       creditorAccount: later.merchant.iban,
       creditorAgent: { guid: later.recipient.guid },
       encryptionJwk: later.recipient.keys[0]?.jwk,
@@ -102,18 +110,19 @@ describe("what an order is paid to", () => {
     ] as const;
     for (const [changes, reason] of wrong) expect(reasonOf(await submit(parties, order, changes))).toBe(reason);
     const { guid } = accepted(await submit(parties, order));
-    expect(await platform.core.getPaymentMessage(parties.recipient.guid, { guid })).toMatchObject({
+    const read = accepted(await platform.core.getPaymentMessage(parties.recipient.guid, { guid }));
+    expect(read).toMatchObject({
       creditorAgent: { guid: parties.recipient.guid },
-      creditorAccount: parties.merchant.iban,
-      creditorAgentJwk: parties.recipient.keys[0]?.jwk,
+      creditor: { account: parties.merchant.iban },
     });
+    expect(keyIn(read.creditorAgentJwk)).toEqual(parties.recipient.keys[0]?.jwk);
     expect(reasonOf(await platform.core.getPaymentMessage(later.recipient.guid, { guid }))).toBe(
       "PAYMENT_MESSAGE_NOT_FOUND",
     );
     const callback = await callbackOf(platform, guid, "pay_in_bank");
     expect(callback.receiver_guid).toBe(parties.recipient.guid);
     expect((await claim(platform, callback.guid)).paymentMessage).toMatchObject({
-      creditorAccount: parties.merchant.iban,
+      creditor: { account: parties.merchant.iban },
       creditorAgent: { guid: parties.recipient.guid, bic: parties.recipient.bic },
     });
     const next = await createOrder(platform, later.merchant);
@@ -121,14 +130,10 @@ describe("what an order is paid to", () => {
   });
 
   test("stays what it is when the order is created again", async () => {
-    const { parties, order, later } = await movedMerchant();
-    const again = await platform.core.createOrder({
-      ...order,
-      merchantVersion: later.merchant.version,
-      jws: "order.jws.text",
-    });
-    expect(accepted(again)).toMatchObject({ alreadyExisted: true, order: { guid: order.id } });
-    expect((await readOrder(order)).creditorAccount).toBe(parties.merchant.iban);
+    const { parties, request, order, later } = await movedMerchant();
+    const again = await platform.core.createOrder({ ...request, merchantVersion: later.merchant.version });
+    expect(accepted(again)).toMatchObject({ alreadyExisted: true, order: { id: order.id } });
+    expect((await showOrder(order)).creditorAccount).toBe(parties.merchant.iban);
   });
 });
 
@@ -319,7 +324,7 @@ describe("what a node of the version before stored", () => {
     const merchant = await update(parties.merchant, { iban: iban(parties.recipient.bic ?? "", serial()) });
     const next = newKey();
     await addKey(parties.recipient, next);
-    expect(await readOrder(order)).toMatchObject({
+    expect(await showOrder(order)).toMatchObject({
       creditorAccount: merchant.iban,
       creditorAgent: { guid: parties.recipient.guid },
       encryptionJwk: next,

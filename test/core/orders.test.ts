@@ -1,4 +1,6 @@
+import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { OrderStatus, UltimateCreditorSchema } from "../../gen/dcm/v1/order_pb.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import {
@@ -14,6 +16,7 @@ import {
   type Platform,
   pay,
   paymentRequest,
+  readOrder,
   reasonOf,
   registerParties,
   secondsFrom,
@@ -66,7 +69,7 @@ test("createOrder: an ultimate creditor is kept and compared by its content", as
   const ultimateCreditor = { name: "Somebody", taxNumber: "123", iban: "UA21", bic: "300001", mcc: "5411" };
   const request = orderRequest(platform, parties.merchant, { ultimateCreditor });
   const { order } = accepted(await platform.core.createOrder(request));
-  expect(order.ultimateCreditor).toEqual(ultimateCreditor);
+  expect(order.ultimateCreditor).toEqual(create(UltimateCreditorSchema, ultimateCreditor));
   expect(accepted(await platform.core.createOrder(request)).alreadyExisted).toBe(true);
 });
 
@@ -165,9 +168,9 @@ test("getOrder: an order is answered with its merchant, the servicing bank and i
     guid,
   );
   const found = accepted(await platform.core.getOrder(row?.order_guid ?? ""));
-  expect(found.order.status).toBe("in_progress");
-  expect(found.merchant.guid).toBe(parties.merchant.guid);
-  expect(found.creditorAgent.guid).toBe(parties.recipient.guid);
+  expect(found.order?.status).toBe(OrderStatus.IN_PROGRESS);
+  expect(found.merchant?.guid).toBe(parties.merchant.guid);
+  expect(found.creditorAgent?.guid).toBe(parties.recipient.guid);
   expect(found.paymentMessage?.guid).toBe(guid);
 });
 
@@ -186,7 +189,7 @@ async function overdueOrder() {
 
 test("getOrder: an order whose time is up reads as canceled from that instant on, though nobody has canceled it yet", async () => {
   const order = await overdueOrder();
-  expect(accepted(await platform.core.getOrder(order.id)).order.status).toBe("canceled");
+  expect((await readOrder(platform, order.id)).status).toBe(OrderStatus.CANCELED);
   expect(await platform.rows("select status from payment_order where guid = $1", order.id)).toEqual([
     { status: "created" },
   ]);
@@ -199,7 +202,7 @@ test("getOrder: an order in progress stays so after its time", async () => {
   const order = await createOrder(platform, parties.merchant, { expiresAt: secondsFrom(past, 60) });
   accepted(await platform.core.submitPaymentMessage(paymentRequest(platform, parties, order)));
   await setClock(platform, new Date());
-  expect(accepted(await platform.core.getOrder(order.id)).order.status).toBe("in_progress");
+  expect((await readOrder(platform, order.id)).status).toBe(OrderStatus.IN_PROGRESS);
 });
 
 test("createOrder: how far ahead an order may expire is the deployment's choice, to the second", async () => {
@@ -225,7 +228,7 @@ test("expireOrders: an order is canceled once, with exactly one Expiration callb
     platform.core.expireOrders(10),
   ]);
   expect(expired.reduce((sum, count) => sum + count)).toBe(1);
-  expect(accepted(await platform.core.getOrder(order.id)).order.status).toBe("canceled");
+  expect((await readOrder(platform, order.id)).status).toBe(OrderStatus.CANCELED);
   const callbacks = await platform.rows("select kind, receiver_guid from callback where order_guid = $1", order.id);
   expect(callbacks).toEqual([{ kind: "expiration", receiver_guid: parties.merchant.guid }]);
   expect(await platform.core.expireOrders(10)).toBe(0);
@@ -237,7 +240,7 @@ test("createOrder: an order that was accepted in time answers its repeat even af
   const request = orderRequest(platform, parties.merchant, { expiresAt: secondsFrom(past, 60) });
   const first = accepted(await platform.core.createOrder(request));
   await setClock(platform, new Date());
-  const order = { ...first.order, status: "canceled" };
+  const order = { ...first.order, status: OrderStatus.CANCELED };
   expect(await platform.core.createOrder(request)).toEqual({ order, alreadyExisted: true });
   expect(reasonOf(await platform.core.createOrder({ ...request, purpose: "something else" }))).toBe("ORDER_IS_EXPIRED");
   expect(await platform.core.expireOrders(10)).toBe(1);
@@ -249,13 +252,13 @@ test("expireOrders: an order that is being paid never expires", async () => {
   const order = await createOrder(platform, parties.merchant, { expiresAt: secondsFrom(past, 60) });
   accepted(await platform.core.submitPaymentMessage(paymentRequest(platform, parties, order)));
   expect(await platform.core.expireOrders(10)).toBe(0);
-  expect(accepted(await platform.core.getOrder(order.id)).order.status).toBe("in_progress");
+  expect((await readOrder(platform, order.id)).status).toBe(OrderStatus.IN_PROGRESS);
 });
 
 test("expireOrders: an order whose time is not up stays", async () => {
   const order = await createOrder(platform, parties.merchant);
   await platform.core.expireOrders(10);
-  expect(accepted(await platform.core.getOrder(order.id)).order.status).toBe("created");
+  expect((await readOrder(platform, order.id)).status).toBe(OrderStatus.CREATED);
 });
 
 test("expireOrders: a payment and the expiry at the same moment: exactly one of them has the order", async () => {
@@ -265,23 +268,20 @@ test("expireOrders: a payment and the expiry at the same moment: exactly one of 
     platform.core.expireOrders(10),
     platform.core.submitPaymentMessage(paymentRequest(platform, parties, order)),
   ]);
-  const { status } = accepted(await platform.core.getOrder(order.id)).order;
+  const { status } = await readOrder(platform, order.id);
   expect([expired, reasonOf(answer), status]).toEqual(
-    expired === 1 ? [1, "ORDER_IS_EXPIRED", "canceled"] : [0, "accepted", "in_progress"],
+    expired === 1 ? [1, "ORDER_IS_EXPIRED", OrderStatus.CANCELED] : [0, "accepted", OrderStatus.IN_PROGRESS],
   );
 });
 
 test("an Expiration callback is claimed with the order it is about", async () => {
   const order = await overdueOrder();
   await platform.core.expireOrders(10);
-  const [callback] = await platform.rows<{ guid: string }>(
-    "select guid from callback where order_guid = $1",
-    order.id,
-  );
+  const [callback] = await platform.rows<{ guid: string }>("select guid from callback where order_guid = $1", order.id);
   const claimed = await claim(platform, callback?.guid ?? "");
   expect(claimed).toMatchObject({
     kind: "expiration",
-    paymentMessage: null,
-    order: { guid: order.id, ref: order.ref, amountMinor: 2100, currency: "UAH", purpose: order.purpose },
+    paymentMessage: undefined,
+    order: { id: order.id, ref: order.ref, amount: { amountMinor: 2100n, currency: "UAH" }, purpose: order.purpose },
   });
 });

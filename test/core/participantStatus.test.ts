@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
+import { RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import { type DeliveryContext, deliver as deliverTicket } from "../../src/callbacks/deliver.ts";
 import { createReceivers } from "../../src/callbacks/receivers.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
@@ -234,7 +236,7 @@ describe("closeParticipant", () => {
     await says(parties, { initiator: unsettled, recipient: unsettled + merchants, merchant: undefined });
     const registers = accepted(await platform.core.closeRegisters(operator, "2026-04-01", false));
     const register = registers.find(
-      ({ debtorAgent, status }) => debtorAgent.guid === parties.initiator.guid && status === "sent",
+      ({ debtorAgent, status }) => debtorAgent?.guid === parties.initiator.guid && status === RegisterStatus.SENT,
     );
     const unpaid = {
       initiator: "registers that are not paid: 1",
@@ -259,7 +261,7 @@ describe("closeParticipant", () => {
     const parties = { initiator: bank, recipient: bank, merchant };
     await payWithSuccess(platform, parties, { decidedAt: "2026-04-02T09:00:00Z" });
     const registers = accepted(await platform.core.closeRegisters(operator, "2026-04-02", false));
-    const register = registers.find(({ status }) => status === "sent_internal");
+    const register = registers.find(({ status }) => status === RegisterStatus.SENT_INTERNAL);
     await suspend(merchant);
     await close(merchant);
     const suspended = await suspend(bank);
@@ -398,7 +400,7 @@ describe("the orders of a side that is suspended", () => {
     expect(await submit()).toMatchObject(refusal);
     expect(await platform.core.getOrder(order.id, parties.initiator)).toMatchObject(refusal);
     for (const reader of [undefined, parties.recipient]) {
-      expect(accepted(await platform.core.getOrder(order.id, reader)).order.status).toBe("created");
+      expect(accepted(await platform.core.getOrder(order.id, reader)).order?.status).toBe(OrderStatus.CREATED);
     }
     await resume(parties[side]);
     expect(reasonOf(await platform.core.getOrder(order.id, parties.initiator))).toBe("accepted");

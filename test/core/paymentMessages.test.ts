@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Order, OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
+import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { Sql } from "../../src/db/pool.ts";
-import type { Order } from "../../gen/dcm/v1/order_pb.ts";
-import { jwksOf } from "../../src/domain/participant.ts";
+import { jwksOf, type Participant } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
+import { jwkText } from "../../src/wire/participant.ts";
 import {
   accepted,
   bankRegistration,
@@ -18,6 +20,7 @@ import {
   pay,
   paymentRequest,
   readMessage,
+  readOrder,
   reasonOf,
   registerParties,
   secondsFrom,
@@ -37,6 +40,9 @@ beforeAll(async () => {
 });
 afterAll(() => platform.close());
 
+/** The first of a bank's keys, as answers show it. */
+const keyText = (bank: Participant) => jwkText(jwksOf(bank, "sig")[0] ?? null);
+
 const submit = (request: PaymentMessageRequest, core = platform.core) => core.submitPaymentMessage(request);
 
 describe("submitPaymentMessage", () => {
@@ -45,15 +51,15 @@ describe("submitPaymentMessage", () => {
     const { guid } = accepted(await submit(paymentRequest(platform, parties, mine)));
     expect(await readMessage(platform, parties, guid)).toMatchObject({
       guid,
-      status: "pending",
+      status: PaymentMessageStatus.PENDING,
       reason: "",
-      orderGuid: mine.id,
+      orderId: mine.id,
       debtorAgent: { guid: parties.initiator.guid, name: parties.initiator.name },
       creditorAgent: { guid: parties.recipient.guid },
-      creditorUid: parties.merchant.uid,
-      creditorAgentJwk: parties.recipient.keys[0]?.jwk,
+      creditor: { uid: parties.merchant.uid },
+      creditorAgentJwk: keyText(parties.recipient),
     });
-    expect(accepted(await platform.core.getOrder(mine.id)).order.status).toBe("in_progress");
+    expect((await readOrder(platform, mine.id)).status).toBe(OrderStatus.IN_PROGRESS);
     const [callback, ...others] = await callbacksOf(platform, guid);
     expect(callback).toMatchObject({ kind: "pay_in_bank", receiver_guid: parties.recipient.guid, state: "waiting" });
     expect(others).toEqual([]);
@@ -200,8 +206,8 @@ describe("submitPaymentMessage", () => {
   test("a rejected message still holds its order", async () => {
     const guid = await pay(platform, parties);
     await platform.rows("update payment_message set status = 'reject', decided_at = now() where guid = $1", guid);
-    const { orderGuid } = await readMessage(platform, parties, guid);
-    const { order: paid } = accepted(await platform.core.getOrder(orderGuid));
+    const { orderId } = await readMessage(platform, parties, guid);
+    const paid = await readOrder(platform, orderId);
     expect(await submit(paymentRequest(platform, parties, paid))).toMatchObject({ paymentMessageGuid: guid });
   });
 });
@@ -362,7 +368,7 @@ describe("submitPaymentMessage: a bank that is changed after its signature was v
     expect(neighbour.status === "fulfilled" && reasonOf(neighbour.value)).toBe("accepted");
     const used = "select from used_access_token where jti = $1";
     expect(await platform.rows(used, ofFirst.accessToken.jti)).toEqual([]);
-    expect(accepted(await platform.core.getOrder(ofFirst.orderGuid)).order.status).toBe("created");
+    expect((await readOrder(platform, ofFirst.orderGuid)).status).toBe(OrderStatus.CREATED);
   }
 
   test("its message is not stored and has to be verified anew; its neighbour is accepted, and so is it as the new version", async () => {
@@ -476,7 +482,7 @@ describe("submitPaymentMessage: concurrency", () => {
 describe("getPaymentMessage", () => {
   test("both banks read it, by its guid and by its order", async () => {
     const guid = await pay(platform, parties);
-    const { orderGuid } = await readMessage(platform, parties, guid);
+    const { orderId: orderGuid } = await readMessage(platform, parties, guid);
     for (const caller of [parties.initiator, parties.recipient]) {
       for (const by of [{ guid }, { orderGuid }]) {
         expect(accepted(await platform.core.getPaymentMessage(caller.guid, by)).guid).toBe(guid);
@@ -503,12 +509,12 @@ describe("getPaymentMessage", () => {
 
   test("it shows the key of the recipient bank at the time of the submission, whatever the bank uses now", async () => {
     const guid = await pay(platform, parties);
-    const [before] = jwksOf(parties.recipient, "sig");
+    const before = keyText(parties.recipient);
     accepted(
       await platform.core.updateParticipant(operator, parties.recipient.guid, { signingJwks: [{ kid: "rotated" }] }),
     );
-    expect((await readMessage(platform, parties, guid)).creditorAgentJwk).toEqual(before);
+    expect((await readMessage(platform, parties, guid)).creditorAgentJwk).toBe(before);
     const next = await pay(platform, parties);
-    expect((await readMessage(platform, parties, next)).creditorAgentJwk?.kid).toBe("rotated");
+    expect(JSON.parse((await readMessage(platform, parties, next)).creditorAgentJwk).kid).toBe("rotated");
   });
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { type Database, hotPlans } from "../../src/db/database.ts";
-import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import { type PlanNode, planOf, touchedBy } from "./explain.ts";
 import {
   accepted,

@@ -1,22 +1,24 @@
 import { v7 as uuidV7 } from "uuid";
 import { onTestFinished } from "vitest";
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
+import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
+import type { Register } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { RecordAnswer } from "../../src/core/attempts.ts";
-import type { ClaimedCallback } from "../../src/core/delivery.ts";
 import type { CoreContext, DueCallback } from "../../src/core/context.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import type { Registration } from "../../src/core/participants.ts";
-import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
 import type { BankStatement } from "../../src/core/registerStatements.ts";
 import { type Database, openDatabase } from "../../src/db/database.ts";
 import type { AccessToken } from "../../src/domain/accessToken.ts";
 import type { BankActor, ServiceActor } from "../../src/domain/actor.ts";
 import { type CallbackKind, defaultRetryPolicy, type Outcome } from "../../src/domain/callback.ts";
 import { isRefusal, type Refusal } from "../../src/domain/errors.ts";
-import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import type { OrderRequest } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
+import type { SettlementPayment } from "../../src/domain/settlement.ts";
 import { isKeyId } from "../../src/sdk/keys.ts";
+import { complete } from "../../src/wire/order.ts";
 import { execute, freshDatabase } from "../support/database.ts";
 import { ibanCheckDigits } from "../support/iban.ts";
 import { fakePlatformKeys } from "./identity/fakeContext.ts";
@@ -275,6 +277,11 @@ export function orderRequest(platform: Platform, merchant: Participant, changes:
   } satisfies OrderRequest;
 }
 
+/** The order as `getOrder` shows it. */
+export async function readOrder({ core }: Platform, orderGuid: string): Promise<Order> {
+  return complete(accepted(await core.getOrder(orderGuid))).order;
+}
+
 export async function createOrder(platform: Platform, merchant: Participant, changes: Partial<OrderRequest> = {}) {
   return accepted(await platform.core.createOrder(orderRequest(platform, merchant, changes))).order;
 }
@@ -292,8 +299,8 @@ export function paymentRequest(
     accessToken: tokenOf(`token-${number}`, 1, platform.clock.now),
     jti: `jti-${number}`,
     externalId: `external-${number}`,
-    amountMinor: order.amountMinor,
-    currency: order.currency,
+    amountMinor: Number(order.amount?.amountMinor),
+    currency: order.amount?.currency ?? "",
     debtorAgentBic: parties.initiator.bic ?? "",
     debtorName: "encrypted name",
     debtorTaxNumber: "encrypted number",
@@ -326,6 +333,23 @@ export function bankActor(bank: Participant, access: AccessToken): BankActor {
 export function bankStatement(platform: Platform, { guid, version }: Participant, registerId: string): BankStatement {
   const accessToken = tokenOf(`statement-${serial()}`, 1, platform.context.now());
   return { callerGuid: guid, callerVersion: version, registerId, jws: "signed by the bank", accessToken };
+}
+
+/** What a bank states when it pays a register and confirms it: all that the register asks for. */
+export function settlementPayment(
+  { chargingAccount, totalAmount, totalFeeMinor, purpose }: Register,
+  externalId: string,
+  changes: Partial<SettlementPayment> = {},
+): SettlementPayment {
+  return {
+    externalId,
+    creditorIban: chargingAccount,
+    amountMinor: Number((totalAmount?.amountMinor ?? 0n) - totalFeeMinor),
+    currency: totalAmount?.currency ?? "",
+    purpose,
+    creationDate: "2026-05-11T09:00:00+03:00",
+    ...changes,
+  };
 }
 
 /** An order and its accepted payment message. */

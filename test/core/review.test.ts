@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CallbackState } from "../../gen/dcm/v1/callback_pb.ts";
+import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import type { CallbackKind } from "../../src/domain/callback.ts";
 import {
   accepted,
@@ -73,7 +74,7 @@ describe("replayCallback", () => {
       });
       expect(await platform.core.replayCallbacks(operator, { paymentMessageGuid: messageGuid })).toBe(0);
       expect((await callbackOf(platform, messageGuid, kind)).state).toBe("failed");
-      expect((await readMessage(platform, parties, messageGuid)).status).toBe("reject");
+      expect((await readMessage(platform, parties, messageGuid)).status).toBe(PaymentMessageStatus.REJECT);
     },
   );
 
@@ -105,7 +106,7 @@ describe("replayCallback", () => {
     accepted(await platform.core.replayCallback(operator, guid));
     await attempt(platform, guid, "refused");
     expect(await attempt(platform, guid, "refused")).toMatchObject({ state: "review", effect: "none" });
-    expect((await readMessage(platform, parties, messageGuid)).status).toBe("success");
+    expect((await readMessage(platform, parties, messageGuid)).status).toBe(PaymentMessageStatus.SUCCESS);
   });
 
   test("what is under way or delivered is not replayed", async () => {

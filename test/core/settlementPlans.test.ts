@@ -65,7 +65,7 @@ function explaining(db: Database): Database {
     ...db,
     sql: (statement, values = []) =>
       db.transaction(async (sql) => {
-        if (statement.name === "select_register_members")
+        if (statement.name === "select_register_payments")
           keep(statement.name, await genericPlanOf(sql, statement, values));
         return sql(statement, values);
       }),
@@ -93,7 +93,7 @@ test("each slice of a closing reads the payments of its own hour", () => {
 });
 
 test("each page of a register reads its own payments, wherever it begins", () => {
-  const touched = rowsTouched(runs.get("select_register_members") ?? []);
+  const touched = rowsTouched(runs.get("select_register_payments") ?? []);
   expect(touched.length).toBeGreaterThanOrEqual(3);
   expect(Math.max(...touched)).toBeLessThanOrEqual(pageSize + 1);
 });

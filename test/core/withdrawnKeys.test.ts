@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { Sql } from "../../src/db/pool.ts";
@@ -201,7 +202,7 @@ describe("a statement about a register", () => {
     parties = { initiator: bank, recipient: bank, merchant };
     await payWithSuccess(platform, parties, { decidedAt: "2026-03-01T09:00:00Z" });
     const registers = accepted(await platform.core.closeRegisters(operator, "2026-03-01", false));
-    registerId = registers.find(({ status }) => status === "sent_internal")?.id ?? "";
+    registerId = registers.find(({ status }) => status === RegisterStatus.SENT_INTERNAL)?.id ?? "";
   });
 
   test.each(changes)("%s: it is not kept, and its token stays unused", async (_what, change) => {

@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ClaimedCallback } from "../../src/core/delivery.ts";
 import type { DueCallback } from "../../src/core/context.ts";
+import type { ClaimedCallback } from "../../src/core/delivery.ts";
 import type { Database } from "../../src/db/database.ts";
 import { type CallbackKind, defaultRetryPolicy, OUTCOMES, type Outcome } from "../../src/domain/callback.ts";
 import { isRefusal } from "../../src/domain/errors.ts";
+import { answeredName, paymentMessageStatuses } from "../../src/wire/enums.ts";
 import {
   accepted,
   createOrder,
@@ -111,7 +112,8 @@ describe("the core under chaos", () => {
       expect(claimed.attempt, `${claimed.kind}: every call is counted before it is made`).toBe(calls.get(series));
       expect(claimed.attempt).toBeLessThanOrEqual(defaultRetryPolicy.maxAttempts);
       if (claimed.series === 1) {
-        const status = claimed.paymentMessage?.status ?? "none";
+        const { paymentMessage } = claimed;
+        const status = paymentMessage ? answeredName(paymentMessageStatuses, paymentMessage.status) : "none";
         expect(status, `${claimed.kind} is sent`).toMatch(statusWhenSent[claimed.kind] ?? /pending|none/);
       }
       return claimed;

@@ -1,9 +1,10 @@
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import type { Order } from "../../gen/dcm/v1/order_pb.ts";
+import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { isUnavailable } from "../../src/core/failure.ts";
 import type { Sql } from "../../src/db/pool.ts";
-import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import {
   accepted,
   callbackOf,
@@ -128,7 +129,7 @@ describe("a locked row fails nobody but whoever needs it", () => {
     const { came, seconds } = await timed(recording);
     expect(outcomesOf(came)).toEqual(["accepted", "held up", "accepted"]);
     expect(seconds).toBeLessThan(5);
-    expect((await readMessage(platform, parties, guids[1] as string)).status).toBe("pending");
+    expect((await readMessage(platform, parties, guids[1] as string)).status).toBe(PaymentMessageStatus.PENDING);
   });
 
   test("lost attempts are counted although the payment of one of them is locked", async () => {

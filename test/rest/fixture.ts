@@ -2,19 +2,18 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { timestampFromDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { pino } from "pino";
 import { expect } from "vitest";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { ErrorDetailSchema, type ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
-import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
+import { type Order, OrderSchema, OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
+import { type GetOrderResponse, GetOrderResponseSchema, OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
 import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import { exampleKeys } from "../../gen/rest/exampleKeys.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
-import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
-import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import type { Participant, PublicJwk } from "../../src/domain/participant.ts";
 import type { RestDeps } from "../../src/rest/context.ts";
 import { createRestServer } from "../../src/rest/httpServer.ts";
@@ -26,6 +25,10 @@ import { serverInterceptors } from "../../src/rpc/interceptors.ts";
 import { coreServices } from "../../src/rpc/routes.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
+import type { complete } from "../../src/wire/order.ts";
+import { jwkText, toParticipant } from "../../src/wire/participant.ts";
+import { money } from "../../src/wire/values.ts";
+import { whole } from "../../src/wire/whole.ts";
 import { fakeContext, fakePlatformKeys, registered, type Statements } from "../core/identity/fakeContext.ts";
 import { undeclared } from "../support/declared.ts";
 
@@ -119,14 +122,16 @@ export const exampleKey: PublicJwk = {
   d: "private",
 };
 
-export function exampleOrder(keys: Keys, change: Partial<Order> = {}): GetOrderResponse {
+/** An order as the core reads it, whole. */
+export type ExampleOrder = GetOrderResponse & ReturnType<typeof complete>;
+
+export function exampleOrder(keys: Keys, change: Partial<Order> = {}): ExampleOrder {
   const [, creditorAgent, merchant] = participants(keys);
-  const order: Order = {
-    guid: ORDER_ID,
+  const order = whole(OrderSchema, {
+    id: ORDER_ID,
     merchantGuid: merchant.guid,
     ref: "d4ee06f",
-    amountMinor: 100_000,
-    currency: "UAH",
+    amount: money(100_000, "UAH"),
     purpose: "Payment for goods/services",
     redirectUrl: "https://www.city24.com",
     ultimateCreditor: {
@@ -136,15 +141,22 @@ export function exampleOrder(keys: Keys, change: Partial<Order> = {}): GetOrderR
       bic: "300335",
       mcc: "7791",
     },
-    issuedAt: new Date(1707105971000),
-    expiresAt: new Date(1719493881000),
-    status: "created",
-    createdAt: NOW,
+    issuedAt: timestampFromMs(1707105971000),
+    expiresAt: timestampFromMs(1719493881000),
+    status: OrderStatus.CREATED,
+    createdAt: timestampFromDate(NOW),
     canceledByMerchant: false,
-    ...change,
-  };
-  const paidTo = { creditorAccount: merchant.iban, encryptionJwk: exampleKey };
-  return { order, merchant, creditorAgent, ...paidTo, paymentMessage: undefined };
+  });
+  const parties = { merchant: toParticipant(merchant), creditorAgent: toParticipant(creditorAgent) };
+  const found = whole(GetOrderResponseSchema, {
+    order,
+    ...parties,
+    creditorAccount: merchant.iban,
+    encryptionJwk: jwkText(exampleKey),
+    paymentMessage: undefined,
+    signedDetails: "",
+  });
+  return { ...found, order: { ...order, ...change }, ...parties };
 }
 
 export type Fakes = {

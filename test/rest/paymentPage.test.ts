@@ -1,7 +1,10 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import type { RestDeps } from "../../src/rest/context.ts";
+import { orderDetailsClaims } from "../../src/wire/order.ts";
 import {
   ask,
   exampleOrder,
@@ -35,9 +38,9 @@ afterAll(() => rest.stop());
 const fakes = () => ({
   core: {
     getOrder: async () => order,
-    signedDetails: async (_guid: string, claimsAt: (now: Date) => Record<string, unknown>) => {
+    signedDetails: async (found: GetOrderResponse) => {
       signatures += 1;
-      return JSON.stringify(claimsAt(NOW));
+      return JSON.stringify(orderDetailsClaims(found, NOW));
     },
   },
 });
@@ -121,9 +124,9 @@ test("texts of others are escaped", async () => {
 });
 
 test.each([
-  ["paid", { status: "success" as const }],
-  ["canceled", { status: "canceled" as const }],
-  ["past its expiry", { expiresAt: NOW }],
+  ["paid", { status: OrderStatus.SUCCESS }],
+  ["canceled", { status: OrderStatus.CANCELED }],
+  ["past its expiry", { expiresAt: timestampFromDate(NOW) }],
 ])("an order that is %s cannot be paid any more", async (_what, change) => {
   order = exampleOrder(keys, change);
   const { status, text } = await pageOf("&mobile=1");
@@ -135,7 +138,7 @@ test.each([
 });
 
 test("what the core takes for over is over, whatever the clock of the page says", async () => {
-  order = exampleOrder(keys, { expiresAt: NOW });
+  order = exampleOrder(keys, { expiresAt: timestampFromDate(NOW) });
   const early = await restOf({ clock: () => new Date(NOW.getTime() - 1_000) });
   const { text } = await ask(early, `/api/v1/merchants/order?id=${ORDER_ID}&mobile=1`);
   expect(text).not.toContain("tpnbank://");

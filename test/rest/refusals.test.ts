@@ -1,4 +1,5 @@
 import { connect } from "node:net";
+import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
@@ -6,6 +7,7 @@ import type { OrderRow } from "../../src/core/orders.ts";
 import type { BankRole } from "../../src/domain/participant.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import type { KeyPair } from "../../src/sdk/keys.ts";
+import { answeredName, orderStatuses } from "../../src/wire/enums.ts";
 import {
   access,
   ask,
@@ -63,21 +65,18 @@ function changed(name: string, field: string, value: unknown): Claims {
 
 /** The example as the database keeps it. */
 function orderRow(keys: Keys): OrderRow {
-  const { order } = exampleOrder(keys);
+  const { id, amount, ultimateCreditor, status, issuedAt, expiresAt, createdAt, ...same } = exampleOrder(keys).order;
+  const date = (instant: Timestamp | undefined) => timestampDate(instant as Timestamp);
   return {
-    guid: order.id,
-    merchant_guid: order.merchantGuid,
-    ref: order.ref,
-    amount_minor: order.amountMinor,
-    currency: order.currency,
-    purpose: order.purpose,
-    redirect_url: order.redirectUrl,
-    ultimate_creditor: order.ultimateCreditor,
-    issued_at: order.issuedAt,
-    expires_at: order.expiresAt,
-    status: order.status,
-    created_at: order.createdAt,
-    canceled_by_merchant: order.canceledByMerchant,
+    ...same,
+    guid: id,
+    amountMinor: Number(amount?.amountMinor),
+    currency: amount?.currency ?? "",
+    ultimateCreditor: ultimateCreditor ?? null,
+    status: answeredName(orderStatuses, status),
+    issuedAt: date(issuedAt),
+    expiresAt: date(expiresAt),
+    createdAt: date(createdAt),
   };
 }
 

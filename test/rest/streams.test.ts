@@ -128,7 +128,7 @@ test("getGrossSettlement: a register is read to its end although the reader's to
       async getRegister(_bank, _id, { limit, after }) {
         const first = after === undefined ? 0 : Number(after.slice(-12)) + 1;
         const members = Array.from({ length: Math.min(limit, paymentCount - first) }, (_, index) => first + index);
-        const payments = members.map((number) => ({ ...exampleRegisterPayment, guid: guidOf(number) }));
+        const payments = members.map((number) => ({ ...exampleRegisterPayment, paymentMessageGuid: guidOf(number) }));
         if (after === undefined) now = new Date(NOW.getTime() + 600_000);
         return { register: { ...exampleRegister, paymentCount }, payments, hasMore: first + limit < paymentCount };
       },

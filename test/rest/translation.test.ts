@@ -3,17 +3,20 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type Callback, CallbackKind } from "../../gen/dcm/v1/callback_pb.ts";
 import { ListCallbacksRequestSchema } from "../../gen/dcm/v1/callback_service_pb.ts";
-import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
+import { MoneySchema } from "../../gen/dcm/v1/money_pb.ts";
+import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
 import type { Core } from "../../src/core/core.ts";
 import type { BankStatement } from "../../src/core/registerStatements.ts";
-import type { OrderRequest, OrderStatus } from "../../src/domain/order.ts";
+import type { OrderRequest } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import { askedPage, keys as pageKeys } from "../../src/rpc/pages.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { signJws } from "../../src/sdk/jws.ts";
 import { missedStates } from "../../src/wire/missedCallback.ts";
+import { orderDetailsClaims } from "../../src/wire/order.ts";
+import { money } from "../../src/wire/values.ts";
 import {
   examplePaymentMessage,
   exampleRegister,
@@ -25,6 +28,7 @@ import {
   access,
   ask,
   BANK_GUID,
+  type ExampleOrder,
   exampleClaims,
   exampleOrder,
   type Keys,
@@ -47,7 +51,7 @@ const NO_MERCHANT = "No response on the callback from the merchant";
 let keys: Keys;
 let rest: Rest;
 let messageChange: Partial<PaymentMessage> = {};
-let order: GetOrderResponse;
+let order: ExampleOrder;
 /** What the use-cases got. */
 const seen: {
   created?: OrderRequest;
@@ -83,7 +87,7 @@ beforeAll(async () => {
         return { ...order, alreadyExisted: false };
       },
       getOrder: async () => order,
-      signedDetails: async (_guid, claimsAt) => JSON.stringify(claimsAt(NOW)),
+      signedDetails: async (found) => JSON.stringify(orderDetailsClaims(found, NOW)),
       submitPaymentMessage: async (request) => {
         seen.submitted = request;
         return { guid: MESSAGE_GUID };
@@ -135,7 +139,7 @@ describe("orders", () => {
       });
       expect(seen.created).toEqual({
         merchantGuid: order.merchant.guid,
-        merchantVersion: order.merchant.version,
+        merchantVersion: Number(order.merchant.version),
         ref: "d4ee06f",
         amountMinor: 100_000,
         currency: "UAH",
@@ -186,25 +190,26 @@ describe("orders", () => {
   });
 
   test("getOrderStatus: the documented answer of a paid order", async () => {
+    const amount = create(MoneySchema, money(2100, "UAH"));
     order = exampleOrder(keys, {
-      status: "success",
-      guid: "86f43098-d184-4cb1-8d9b-9720a8c4931e",
+      status: OrderStatus.SUCCESS,
+      id: "86f43098-d184-4cb1-8d9b-9720a8c4931e",
       ref: "1730204505657",
       purpose: "1730204505640",
-      amountMinor: 2100,
+      amount,
     });
     const guid = "f5401ac1-e6c8-436b-b311-991f57e0934b";
-    order.paymentMessage = { ...examplePaymentMessage, guid, amountMinor: 2100 };
+    order.paymentMessage = { ...examplePaymentMessage, guid, amount };
     const { json } = await ask(rest, `/api/v1/merchants/order/status?id=${order.order.id}`);
     expect(json).toEqual(documented("/api/v1/merchants/order/status"));
   });
 
   test.each<[OrderStatus, string | undefined, string, string]>([
-    ["created", undefined, "Created", ""],
-    ["in_progress", "", "In Progress", ""],
-    ["canceled", undefined, "Canceled", "Order is expired"],
-    ["canceled", NO_MERCHANT, "Canceled", NO_MERCHANT],
-  ])("getOrderStatus: %s with message reason %s", async (status, reason, text, answered) => {
+    [OrderStatus.CREATED, undefined, "Created", ""],
+    [OrderStatus.IN_PROGRESS, "", "In Progress", ""],
+    [OrderStatus.CANCELED, undefined, "Canceled", "Order is expired"],
+    [OrderStatus.CANCELED, NO_MERCHANT, "Canceled", NO_MERCHANT],
+  ])("getOrderStatus: status %s with message reason %s", async (status, reason, text, answered) => {
     order = exampleOrder(keys, { status });
     if (reason !== undefined) order.paymentMessage = { ...examplePaymentMessage, reason };
     const { json } = await ask(rest, `/api/v1/merchants/order/status?id=${ORDER_ID}`);
@@ -290,7 +295,7 @@ describe("payment messages", () => {
   });
 
   test("GET payment message: readable when the key that it was encrypted for is forgotten", async () => {
-    messageChange = { creditorAgentJwk: null };
+    messageChange = { creditorAgentJwk: "" };
     const path = `/api/v1/counterparty/${BANK_GUID}/payment-message/${MESSAGE_GUID}`;
     const { status, json } = await ask(rest, path, { headers: await access(keys.bank) });
     messageChange = {};

@@ -13,9 +13,9 @@ import { type Core, createCore } from "../../src/core/core.ts";
 import type { Scope } from "../../src/domain/credential.ts";
 import { accessOf } from "../../src/rpc/authorize.ts";
 import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
-import type { Access } from "../../src/wire/enums.ts";
 import { coreServices, routesOf } from "../../src/rpc/routes.ts";
 import { type RpcServer, type RpcTls, startRpcServer } from "../../src/rpc/server.ts";
+import type { Access } from "../../src/wire/enums.ts";
 import { accepted, operator, type Platform } from "../core/platform.ts";
 import { errorOf } from "./errorOf.ts";
 import {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Register } from "../../gen/dcm/v1/settlement_pb.ts";
 import { createCore } from "../../src/core/core.ts";
 import type { Database } from "../../src/db/database.ts";
 import type { Sql } from "../../src/db/pool.ts";
@@ -65,6 +66,8 @@ function dyingAt(step: number): { db: Database; wasReached: () => boolean } {
   return { db, wasReached: () => taken >= step };
 }
 
+const amountOf = ({ totalAmount }: Register) => Number(totalAmount?.amountMinor);
+
 /** Each day of May is killed at another step; the closing that comes after finishes the day. */
 test("a closing that is killed at any step is finished by the next one, and makes and tells nothing twice", async () => {
   await setClock(platform, new Date("2026-09-01T08:00:00Z"));
@@ -90,7 +93,7 @@ test("a closing that is killed at any step is finished by the next one, and make
       limit: 500,
     });
     const ofDay = shown.registers.filter((register) => register.day === day);
-    expect([[], [123]], `step ${step}`).toContainEqual(ofDay.map(({ totalAmountMinor }) => totalAmountMinor));
+    expect([[], [123]], `step ${step}`).toContainEqual(ofDay.map(amountOf));
 
     accepted(await platform.core.closeRegisters(operator, day, false));
     const made = await platform.rows(
@@ -143,11 +146,11 @@ test("a closing publishes nothing that is not filled, also what another one has 
     };
     const made = accepted(await createCore({ ...platform.context, db: slow }).closeRegisters(operator, day, false));
     made.push(...accepted(await platform.core.closeRegisters(operator, day, false)));
-    const full = made.filter(({ totalAmountMinor }) => totalAmountMinor > 0);
+    const full = made.filter((register) => amountOf(register) > 0);
     const wasReached = transactions >= before;
     const expected = wasReached ? [7, 100] : [100];
     expect(
-      full.map(({ totalAmountMinor }) => totalAmountMinor).sort((a, b) => a - b),
+      full.map(amountOf).sort((a, b) => a - b),
       day,
     ).toEqual(expected);
     expect(full.map(({ paymentCount }) => paymentCount)).toEqual(expected.map(() => 1));

@@ -1,5 +1,6 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Register } from "../../gen/dcm/v1/settlement_pb.ts";
+import { type Register, type RegisterPayment, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import { platformActor } from "../../src/domain/actor.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import {
@@ -16,6 +17,7 @@ import {
   payWithSuccess,
   serial,
   setClock,
+  settlementPayment,
 } from "../core/platform.ts";
 
 let platform: Platform;
@@ -62,19 +64,21 @@ const byPair = (one: { from: string; to: string }, other: { from: string; to: st
 
 async function seen(register: Register): Promise<Expected> {
   const page = { limit: 1_000 };
-  const { payments } = accepted(await platform.core.getRegister(register.debtorAgent.guid, register.id, page));
-  const sum = (of: (payment: (typeof payments)[number]) => number) =>
-    payments.reduce((total, payment) => total + BigInt(of(payment)), 0n);
+  const { payments } = accepted(await platform.core.getRegister(register.debtorAgent?.guid, register.id, page));
+  const sum = (of: (payment: RegisterPayment) => bigint) =>
+    payments.reduce((total, payment) => total + of(payment), 0n);
+  const amountOf = ({ amount }: RegisterPayment) => amount?.amountMinor ?? 0n;
+  const total = register.totalAmount?.amountMinor ?? 0n;
   // Totals and members have to say the same.
-  expect(sum(({ amountMinor }) => amountMinor)).toBe(BigInt(register.totalAmountMinor));
-  expect(sum(({ feeMinor }) => feeMinor ?? 0)).toBe(BigInt(register.totalFeeMinor));
+  expect(sum(amountOf)).toBe(total);
+  expect(sum(({ feeMinor }) => feeMinor)).toBe(register.totalFeeMinor);
   expect(register.paymentCount).toBe(payments.length);
   return {
-    from: register.debtorAgent.guid,
+    from: register.debtorAgent?.guid ?? "",
     to: register.creditorAgent?.guid ?? "",
     members: payments.map(({ paymentMessageGuid: guid }) => guid).sort(),
-    amount: BigInt(register.totalAmountMinor),
-    fee: BigInt(register.totalFeeMinor),
+    amount: total,
+    fee: register.totalFeeMinor,
   };
 }
 
@@ -154,17 +158,17 @@ test("three days of mixed payments agree with an independent computation, to the
   for (const { id } of ids) registers.push(accepted(await platform.core.listRegisterActs(id, 0)).register);
   for (const day of days) {
     const ofDay = registers.filter((made) => made.day === day);
-    const full = ofDay.filter(({ creditorAgent }) => creditorAgent !== null);
+    const full = ofDay.filter(({ creditorAgent }) => creditorAgent?.guid !== "");
     expect((await Promise.all(full.map(seen))).sort(byPair)).toEqual(expectedOf(payments, day).sort(byPair));
-    expect(ofDay.filter(({ status }) => status === "sent_no_pm").map(({ debtorAgent }) => debtorAgent.guid)).toEqual([
-      idle.guid,
-    ]);
-    expect(full.filter(({ status }) => status === "sent_internal").map(({ debtorAgent }) => debtorAgent.guid)).toEqual([
-      north.guid,
-    ]);
+    expect(
+      ofDay.filter(({ status }) => status === RegisterStatus.SENT_NO_PM).map(({ debtorAgent }) => debtorAgent?.guid),
+    ).toEqual([idle.guid]);
+    expect(
+      full.filter(({ status }) => status === RegisterStatus.SENT_INTERNAL).map(({ debtorAgent }) => debtorAgent?.guid),
+    ).toEqual([north.guid]);
     // All three are closed on one day, after the account had changed: the account is that of the closing.
     for (const made of full.filter(({ creditorAgent }) => creditorAgent?.guid === north.guid)) {
-      expect(made.creditorAgent?.iban).toBe(iban(north.bic ?? "", "77"));
+      expect(made.chargingAccount).toBe(iban(north.bic ?? "", "77"));
     }
   }
   expect(new Set(payments.map(({ guid }) => guid)).size).toBe(3 * 5 + 4);
@@ -178,7 +182,7 @@ test("three days of mixed payments agree with an independent computation, to the
   expect(adjustment).toMatchObject({
     id: "2810261",
     adjustsDay: days[1],
-    periodStart: new Date("2026-10-24T21:00:00.000Z"),
+    periodStart: timestampFromDate(new Date("2026-10-24T21:00:00.000Z")),
   });
   expect(await seen(adjustment as Register)).toEqual({
     from: north.guid,
@@ -192,28 +196,17 @@ test("three days of mixed payments agree with an independent computation, to the
   // Every register that is owed is settled; one of them fails at first.
   let owed = 0n;
   for (const [place, made] of registers.entries()) {
-    if (made.status === "sent_no_pm") continue;
-    const debtorAgent = [north, south].find(({ guid }) => guid === made.debtorAgent.guid) as Participant;
+    if (made.status === RegisterStatus.SENT_NO_PM) continue;
+    const debtorAgent = [north, south].find(({ guid }) => guid === made.debtorAgent?.guid) as Participant;
     const call = () => bankStatement(platform, debtorAgent, made.id);
-    if (made.status === "sent_internal") {
+    if (made.status === RegisterStatus.SENT_INTERNAL) {
       expect(await platform.core.confirmInternalRegister(call())).toEqual({ repeated: false });
       continue;
     }
-    const amountMinor = made.totalAmountMinor - made.totalFeeMinor;
-    owed += BigInt(amountMinor);
-    const { currency, purpose } = made;
-    const creditorIban = made.creditorAgent?.iban ?? "";
-    const payment = () => ({
-      externalId: serial(),
-      creditorIban,
-      amountMinor,
-      currency,
-      purpose,
-      creationDate: "2026-10-28",
-    });
+    owed += (made.totalAmount?.amountMinor ?? 0n) - made.totalFeeMinor;
     const statements = place % 2 === 0 ? ["RJCT", "ACSC"] : ["ACCC"];
     for (const paymentStatus of statements) {
-      const stated = payment();
+      const stated = settlementPayment(made, serial(), { creationDate: "2026-10-28" });
       expect(await platform.core.payRegister({ ...call(), payment: stated })).toEqual({ repeated: false });
       const confirmed = { ...call(), payment: stated, paymentStatus };
       expect(await platform.core.confirmRegister(confirmed)).toEqual({ repeated: false });

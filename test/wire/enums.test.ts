@@ -22,8 +22,8 @@ import { PlatformKeyStateSchema } from "../../gen/dcm/v1/platform_service_pb.ts"
 import { ScopeSchema } from "../../gen/dcm/v1/scope_pb.ts";
 import { RegisterStatusSchema } from "../../gen/dcm/v1/settlement_pb.ts";
 import { refusalReasons } from "../../src/domain/errors.ts";
-import * as enums from "../../src/wire/enums.ts";
 import { codeOfReason } from "../../src/rpc/errors.ts";
+import * as enums from "../../src/wire/enums.ts";
 
 /** The values of an enum as they stand in proto/, without "unspecified". */
 const meaningful = ({ values }: DescEnum) => values.filter(({ number }) => number !== 0);

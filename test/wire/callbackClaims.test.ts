@@ -1,11 +1,12 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test, vi } from "vitest";
+import { type Register, type RegisterPayment, RegisterSchema, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import { claims as documented } from "../../gen/rest/operations.ts";
-import { callbackContent, maxCallbackPayments } from "../../src/wire/callbackClaims.ts";
+import { reasons } from "../../gen/rest/webhooks.ts";
 import { type DeliveryContext, deliver } from "../../src/callbacks/deliver.ts";
 import { markedAs, sealEnvelope } from "../../src/callbacks/envelope.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
 import type { ClaimedCallback } from "../../src/core/delivery.ts";
-import type { Register, RegisterPayment } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { PaymentsPage } from "../../src/core/settlements.ts";
 import { CREDIT_REASON, PAY_OUT_SUCCESS_REASON } from "../../src/domain/callback.ts";
 import type { Participant } from "../../src/domain/participant.ts";
@@ -13,7 +14,10 @@ import { MAX_CALLBACK_TOKEN_CHARS } from "../../src/sdk/callbacks.ts";
 import { type Claims, peekJws, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
 import { noTracing } from "../../src/tracing.ts";
-import { examplePaymentMessage } from "../rest/examples.ts";
+import { callbackContent, maxCallbackPayments } from "../../src/wire/callbackClaims.ts";
+import { money } from "../../src/wire/values.ts";
+import { whole } from "../../src/wire/whole.ts";
+import { examplePaymentMessage, exampleRegisterPayment } from "../rest/examples.ts";
 
 async function newSigner() {
   const key = await generateKeyPair();
@@ -26,35 +30,34 @@ const registerUrl = `https://gateway.example/api/v1/counterparty/${receiverGuid}
 const instant = new Date("2023-12-10T22:01:00Z");
 
 const registerOf = (paymentCount: number, changes: Partial<Register> = {}): Register => ({
-  id: "1012231",
-  day: "2023-12-10",
-  adjustsDay: null,
-  debtorAgent: { guid: guidOf(3), name: "TPN Bank", bic: "306500" },
-  creditorAgent: { guid: guidOf(4), name: "Second Bank", bic: "380816", taxCode: "12345678", iban: "UA06" },
-  currency: "UAH",
-  purpose: "As it was agreed when the day was closed",
-  totalAmountMinor: 500 * paymentCount,
-  totalFeeMinor: 0,
-  paymentCount,
-  status: "sent",
-  periodStart: instant,
-  periodEnd: instant,
-  createdAt: instant,
-  updatedAt: instant,
+  ...whole(RegisterSchema, {
+    id: "1012231",
+    day: "2023-12-10",
+    adjustsDay: "",
+    debtorAgent: { guid: guidOf(3), name: "TPN Bank", bic: "306500" },
+    creditorAgent: { guid: guidOf(4), name: "Second Bank", bic: "380816" },
+    creditorCode: "12345678",
+    chargingAccount: "UA06",
+    purpose: "As it was agreed when the day was closed",
+    totalAmount: money(500 * paymentCount, "UAH"),
+    totalFeeMinor: 0n,
+    paymentCount,
+    status: RegisterStatus.SENT,
+    periodStart: timestampFromDate(instant),
+    periodEnd: timestampFromDate(instant),
+    createdAt: timestampFromDate(instant),
+    updatedAt: timestampFromDate(instant),
+  }),
   ...changes,
 });
 
 const paymentsOf = (count: number, purpose = "Books"): RegisterPayment[] =>
   Array.from({ length: count }, (_, index) => ({
-    guid: guidOf(100 + index),
+    ...exampleRegisterPayment,
+    paymentMessageGuid: guidOf(100 + index),
     externalId: `E-${index}`,
-    pmType: "trade",
-    amountMinor: 500,
-    feeMinor: 0,
     purpose,
-    debtorAccount: "UA761372924114433543273694797",
-    creditorAccount: "UA761372924114433543273694797",
-    receivedAt: instant,
+    receivedAt: timestampFromDate(instant),
   }));
 
 const claimed = {
@@ -62,16 +65,23 @@ const claimed = {
   kind: "gross_settlement",
   receiverGuid,
   registerId: "1012231",
-  paymentMessage: null,
-  order: null,
+  series: 1,
+  attempt: 1,
+  refusals: 0,
+  reason: "",
+  paymentMessage: undefined,
+  order: undefined,
   claimedAt: instant,
-} as ClaimedCallback;
+} satisfies ClaimedCallback;
+
+/** What is sent of claims: those without a value are left out of JSON. */
+const sent = (claims: object) => JSON.parse(JSON.stringify(claims)) as Record<string, unknown>;
 
 describe("Gross_Settlement", () => {
   function claimsOf(register: Register, payments: RegisterPayment[]) {
     const content = callbackContent({ claimed, settlement: { register, payments, registerUrl } });
     if (content.form !== "signed") throw new Error("the body is open");
-    return content.claims as Record<string, unknown> & { payments: unknown[] };
+    return sent(content.claims);
   }
 
   test.each([0, 1, maxCallbackPayments])("a register of %i payments comes whole", (count) => {
@@ -110,7 +120,7 @@ describe("Gross_Settlement", () => {
     const posted = vi.fn(async (_url: string, _request: { body: string }) => ({ outcome: "accepted", durationMs: 1 }));
     const context = {
       core: {
-        claimCallback: async () => ({ claimed: { ...claimed, attempt: 1, series: 1 } }),
+        claimCallback: async () => ({ claimed }),
         getRegister: async (_caller: undefined, _id: string, page: PaymentsPage) => {
           asked.push(page);
           return { register: registerOf(count), payments: paymentsOf(Math.min(count, page.limit)), hasMore: false };
@@ -150,8 +160,39 @@ test.each([
   const contentWith = (reason: string) =>
     callbackContent({ claimed: { ...claimed, kind, reason, paymentMessage: examplePaymentMessage } });
   const content = contentWith(documentedReason);
-  expect(content.form === "signed" && documented[name].validate(content.claims)).toBe(true);
+  expect(content.form === "signed" && documented[name].validate(sent(content.claims))).toBe(true);
   expect(() => contentWith("Because")).toThrow('the contract has no reason "Because" here');
+});
+
+describe("a merchant's Pay-in says how the payment fits its order", () => {
+  const { orderId: id, purpose } = examplePaymentMessage;
+  const order = { id, ref: "number of nothing", purpose, amount: money(500, "UAH") };
+  const claimsFor = (change: Partial<typeof order>) => {
+    const about = { paymentMessage: examplePaymentMessage, order: { ...order, ...change } };
+    const content = callbackContent({ claimed: { ...claimed, kind: "pay_in_merchant", ...about } });
+    if (content.form !== "signed") throw new Error("the body is open");
+    return sent(content.claims);
+  };
+
+  test.each<[string, Partial<typeof order>, isMatched: boolean, isFound: boolean]>([
+    ["all of it", {}, true, true],
+    ["another amount", { amount: money(501, "UAH") }, false, true],
+    ["another currency", { amount: money(500, "EUR") }, false, true],
+    ["the number within another purpose", { purpose: "another", ref: "ft777" }, true, true],
+    ["another purpose without the number", { purpose: "another" }, true, false],
+  ])("%s", (_what, change, isMatched, isFound) => {
+    const claims = claimsFor(change);
+    expect(claims).toMatchObject({ amount: 5, currency: "UAH", amount_matched: isMatched, ref_found: isFound });
+    expect(documented.PayInMerchantClaims.validate(claims)).toBe(true);
+  });
+
+  test("an accepted one carries no reason, a rejected one the contract's", () => {
+    expect(claimsFor({})).not.toHaveProperty("reason");
+    const paymentMessage = { ...examplePaymentMessage, reason: reasons.RejectReason.merchant };
+    const rejected = { ...claimed, kind: "pay_in_merchant_reject" as const, order, paymentMessage };
+    const content = callbackContent({ claimed: rejected });
+    expect(content).toMatchObject({ claims: { status: "reject", reason: paymentMessage.reason } });
+  });
 });
 
 test("the platform signs nothing beyond 1 MiB: that would be a fault of ours", async () => {
