@@ -242,7 +242,7 @@ describe("claims and leases", () => {
     const claimed = await claim(platform, callbackGuid);
     expect(claimed).toMatchObject({ kind: "pay_in_bank", series: 1, attempt: 1, refusals: 0, registerId: null });
     expect(claimed.paymentMessage).toEqual(await readMessage(platform, parties, guid));
-    expect(claimed.order).toMatchObject({ amountMinor: 2100, currency: "UAH" });
+    expect(claimed.order).toMatchObject({ amount: { amountMinor: 2100n, currency: "UAH" } });
     expect(Math.abs(claimed.claimedAt.getTime() - Date.now())).toBeLessThan(5_000);
   });
 

@@ -6,6 +6,7 @@ import type { Register } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { RecordAnswer } from "../../src/core/attempts.ts";
 import type { CoreContext, DueCallback } from "../../src/core/context.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
+import type { ClaimedCallback } from "../../src/core/delivery.ts";
 import type { Registration } from "../../src/core/participants.ts";
 import type { BankStatement } from "../../src/core/registerStatements.ts";
 import { type Database, openDatabase } from "../../src/db/database.ts";
