@@ -1,4 +1,5 @@
 import type { Database } from "../db/database.ts";
+import type { Row } from "../db/entities/entities.ts";
 import type { CallbackKind, Outcome, RetryPolicy } from "../domain/callback.ts";
 import type { CallbackAlg, PublicJwk, StatedParticipant } from "../domain/participant.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
@@ -84,7 +85,7 @@ export type PingAnswer = {
 };
 
 /** A private key as the database has it. */
-export type SealedKey = { privateKey: Buffer; masterKeyId: string };
+export type SealedKey = Pick<Row<"platform_key">, "privateKey" | "masterKeyId">;
 
 export type PlatformKeys = {
   /** The public ones, as everybody may read them: announced, active and retiring, RS256 first. */
