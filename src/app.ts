@@ -23,7 +23,7 @@ import type { PublicJwk } from "./domain/participant.ts";
 import type { Logger } from "./log.ts";
 import { masterKeysOf } from "./masterKey.ts";
 import { createMetrics, type Metrics, metricsReaders } from "./metrics.ts";
-import { callersToken, ensureOperatorToken } from "./operatorToken.ts";
+import { callersCa, callersToken, ensureOperatorToken } from "./operatorToken.ts";
 import { startOpsServer } from "./opsServer.ts";
 import { loadParticipants } from "./participantsFile.ts";
 import { startPlatformKeys } from "./platformKeys.ts";
@@ -34,7 +34,8 @@ import { buildTopology } from "./queue/topology.ts";
 import type { DependencyState } from "./rest/context.ts";
 import { createRestServer } from "./rest/httpServer.ts";
 import { createRestApp } from "./rest/server.ts";
-import { type CoreClients, createClients, inProcessTransport, remoteTransport } from "./rpc/clients.ts";
+import { type CoreClients, createClients, remoteTransport } from "./rpc/clients.ts";
+import { inProcessTransport } from "./rpc/inProcess.ts";
 import { startRpcServer } from "./rpc/server.ts";
 import { importPublicKey } from "./sdk/keys.ts";
 import { startTracing, type Tracing } from "./tracing.ts";
@@ -338,11 +339,6 @@ function configuredUrlOf(config: Config): string {
 /** Where this deployment is reached; of a port that the system chose only once the server listens. */
 function publicUrlOf({ config, urls }: Pick<Run, "config" | "urls">): string {
   return config.publicUrl ?? (urls.rest || configuredUrlOf(config));
-}
-
-/** The certificate that vouches for the core's, where it is not one of the well-known authorities. */
-export async function callersCa({ rpcTlsCaFile }: Config): Promise<string | undefined> {
-  return rpcTlsCaFile === undefined ? undefined : await readFile(rpcTlsCaFile, "utf8");
 }
 
 /** The core of this process, or the one at CORE_URL. */

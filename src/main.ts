@@ -1,11 +1,11 @@
 import { parseArgs } from "node:util";
-import { type App, callersCa, startApp } from "./app.ts";
+import { type App, startApp } from "./app.ts";
 import { type Config, type Role, readConfig, roles, variables } from "./config.ts";
 import { migrate } from "./db/database.ts";
 import { recoverKeys } from "./keyRecovery.ts";
 import { createLog, type Logger } from "./log.ts";
 import type { GroupName } from "./operator/operator.ts";
-import { operatorsToken } from "./operatorToken.ts";
+import { callersCa, operatorsToken } from "./operatorToken.ts";
 
 /** Every command, for the dispatcher and for the help text. */
 const commands = {

@@ -1,5 +1,5 @@
 import { type DescMessage, fromJson, type MessageShape } from "@bufbuild/protobuf";
-import { keysAsText } from "../participantsFile.ts";
+import { keysAsText } from "../participantJson.ts";
 import { type Call, WrongCall } from "./action.ts";
 
 // Files that operators hand in, or standard input for "-".
