@@ -59,6 +59,8 @@ const exitUsage = 2;
 
 export function openCommandLine(name: string, { print, complain }: Terminal): CommandLine {
   let exitCode = 0;
+  let called: readonly string[] = [];
+  const isArgument = (text: string) => called.includes(text);
   const program = new Command(name)
     .exitOverride()
     .helpOption("-h, --help", "Print this help.")
@@ -80,7 +82,8 @@ export function openCommandLine(name: string, { print, complain }: Terminal): Co
     add(parent, command, spec, run) {
       const added = addCommand(parent, command, "option").description(spec.help);
       for (const positional of spec.positionals) added.argument(positional);
-      for (const [option, optionSpec] of Object.entries(spec.options)) added.addOption(optionOf(option, optionSpec));
+      for (const [option, optionSpec] of Object.entries(spec.options))
+        added.addOption(optionOf(option, optionSpec, isArgument));
       if (spec.more) added.addHelpText("after", `\n${spec.more}`);
       added.action(async () => {
         try {
@@ -92,6 +95,7 @@ export function openCommandLine(name: string, { print, complain }: Terminal): Co
       });
     },
     async run(args) {
+      called = args;
       try {
         await program.parseAsync(args, { from: "user" });
         return exitCode;
@@ -104,7 +108,7 @@ export function openCommandLine(name: string, { print, complain }: Terminal): Co
   };
 }
 
-function optionOf(name: string, spec: OptionSpec): Option {
+function optionOf(name: string, spec: OptionSpec, isArgument: (text: string) => boolean): Option {
   const { value, help, multiple, choices, most, fallback, isRequired = false, without = [] } = spec;
   const flags = value === undefined ? `--${name}` : `--${name} <${value}${multiple ? ",..." : ""}>`;
   const option = new Option(flags, most === undefined ? help : `${help} From 1 to ${most}.`);
@@ -112,6 +116,12 @@ function optionOf(name: string, spec: OptionSpec): Option {
   if (value === undefined) return option;
   if (choices) option.choices(choices);
   return option.default(fallback).argParser<string | string[]>((text, before = []) => {
+    // The parser takes whatever follows, so that a forgotten value would swallow the next option.
+    if (/^-(-|h$)/.test(text) && isArgument(text)) {
+      throw new InvalidArgumentError(
+        `Its value is missing; one that begins like an option is given as --${name}=VALUE.`,
+      );
+    }
     const values = multiple ? text.split(",") : [text];
     for (const one of values) checkValue(one, spec);
     return multiple ? [...before, ...values] : text;
@@ -119,8 +129,6 @@ function optionOf(name: string, spec: OptionSpec): Option {
 }
 
 function checkValue(text: string, { choices, most, isRequired }: OptionSpec): void {
-  // The parser takes whatever follows, so that a forgotten value would swallow the next option.
-  if (/^-(-|h$)/.test(text)) throw new InvalidArgumentError("Its value is missing.");
   if (isRequired && text === "") throw new InvalidArgumentError("It must not be empty.");
   if (choices && !choices.includes(text))
     throw new InvalidArgumentError(`${text} is not one of ${choices.join(", ")}.`);
