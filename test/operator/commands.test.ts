@@ -308,6 +308,11 @@ describe("wrong calls ask nothing of the core, say what is wrong and end with 2"
     expect(complaints[1]).toMatch(/^`npm run dcm -- .*--help` lists every (command|option)\.$/);
   });
 
+  test("--version behind a command is the command's own", async () => {
+    const { status, stdout, stderr } = await program(["participants", "suspend", "me", "--version", "2"]);
+    expect([status, stdout, stderr]).toEqual([2, "", expect.stringContaining("GUID me is not a guid")]);
+  });
+
   test("an argument that begins with - comes behind --", async () => {
     const { code, complaints } = await openConsole(noCore).run("participants", "retire-key", "me", "--", "-kid");
     expect([code, complaints[0]]).toEqual([2, expect.stringContaining("GUID me is not a guid")]);
