@@ -1,10 +1,11 @@
 import { readFile } from "node:fs/promises";
 import type { Transport } from "@connectrpc/connect";
 import type { Config } from "../config.ts";
-import { callersToken, ensureOperatorToken } from "../operatorToken.ts";
+import { callersCa, callersToken, ensureOperatorToken } from "../operatorToken.ts";
 import { loadParticipants } from "../participantsFile.ts";
 import type { DependencyState } from "../rest/context.ts";
-import { inProcessTransport, remoteTransport } from "../rpc/clients.ts";
+import { remoteTransport } from "../rpc/clients.ts";
+import { inProcessTransport } from "../rpc/inProcess.ts";
 import { startRpcServer } from "../rpc/server.ts";
 import type { LocalCore } from "./localCore.ts";
 import type { Run } from "./run.ts";
@@ -34,11 +35,6 @@ export async function startRpc(
   edges.push(() => rpc.close());
   urls.rpc = rpc.url;
   await loadParticipants(core, config.participantsFile, log);
-}
-
-/** The certificate that vouches for the core's, where it is not one of the well-known authorities. */
-export async function callersCa({ rpcTlsCaFile }: Config): Promise<string | undefined> {
-  return rpcTlsCaFile === undefined ? undefined : await readFile(rpcTlsCaFile, "utf8");
 }
 
 /** The core of this process, or the one at CORE_URL. */

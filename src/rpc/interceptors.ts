@@ -47,15 +47,6 @@ function traceCalls(tracing: Tracing): Interceptor {
   };
 }
 
-/** Hands the running span to the core. */
-export function sendTrace(tracing: Tracing): Interceptor {
-  return (next) => (request) => {
-    const trace = tracing.current();
-    if (trace !== undefined) request.header.set("traceparent", trace);
-    return next(request);
-  };
-}
-
 /**
  * Turns what handlers throw into what callers may hear; a fault of ours is logged here, once and in full, and so is a token that
  * was refused: whose it says it is, and why, which the caller is not told.
@@ -113,11 +104,4 @@ export function serverInterceptors({ log, identify, identity, tracing = noTracin
     verifyParty(identity),
     validateRequests,
   ];
-}
-
-export function sendToken(token: string | undefined): Interceptor {
-  return (next) => (request) => {
-    if (token) request.header.set("authorization", `Bearer ${token}`);
-    return next(request);
-  };
 }

@@ -25,17 +25,20 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   callbacks: ["core", "domain", "queue", "outbound", "sdk", "gen/rest", "observe/tracing", "recall", "wire"],
   chores: ["core", "domain", "queue", "repeat"],
   sdk: ["gen/rest"],
-  sandbox: ["sdk", "gen"],
+  sandbox: ["commandLine", "sdk", "gen"],
   config: ["domain", "outbound", "masterKey"],
   observe: ["core", "db", "domain", "queue", "outbound"],
-  operator: ["gen", "rpc", "domain", "participantsFile", "wire"],
-  participantsFile: ["core", "domain", "gen", "observe/log", "rpc"],
+  operator: ["commandLine", "gen", "rpc", "domain", "participantJson", "wire"],
+  participantJson: [],
+  participantsFile: ["core", "domain", "gen", "observe/log", "participantJson", "rpc"],
   secretFile: [],
   masterKey: ["core", "sdk", "secretFile"],
   platformKeys: ["core", "db", "observe/log", "masterKey"],
   keyRecovery: ["config", "core", "db", "masterKey"],
   operatorToken: ["core", "domain", "secretFile"],
   app: "everything",
+  commandLine: [],
+  commands: "everything",
   main: "everything",
 };
 
@@ -43,7 +46,7 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
 const restMayUseOfCrypto = ["createHash", "randomUUID"];
 
 /** Programs that talk to a person at a terminal; everything else writes to the one structured logger. */
-const mayUseConsole = /^src\/(main\.ts$|sandbox\/|operator\/)/;
+const mayUseConsole = /^src\/(main\.ts$|commands\/|sandbox\/|operator\/)/;
 const mayReadEnvironment = "src/config.ts";
 
 /** What a reader keeps in mind: a function fits on a screen, a file is read in one go. */
@@ -269,7 +272,7 @@ describe("one place for each kind of access to the outside", () => {
     expect(readers).toEqual([]);
   });
 
-  test("only main and the sandbox write with console", () => {
+  test("only the command line and the sandbox write with console", () => {
     const writers = sources
       .filter(({ path }) => !mayUseConsole.test(path))
       .flatMap((source) => accesses(source, "console"));
