@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
 import type { Transport } from "@connectrpc/connect";
-import type { Config } from "../config.ts";
 import { callersCa, callersToken, ensureOperatorToken } from "../operatorToken.ts";
 import { loadParticipants } from "../participantsFile.ts";
 import type { DependencyState } from "../rest/context.ts";
