@@ -16,7 +16,7 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   rest: ["domain", "gen", "tracing", "wire"],
   wire: ["gen", "domain"],
   queue: [],
-  callbacks: ["core", "domain", "queue", "sdk", "gen/rest", "tracing"],
+  callbacks: ["core", "domain", "queue", "sdk", "gen/rest", "tracing", "wire"],
   sdk: ["gen/rest"],
   sandbox: ["sdk", "gen"],
   config: ["domain", "callbacks", "masterKey"],
