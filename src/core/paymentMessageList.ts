@@ -55,11 +55,13 @@ export async function listPaymentMessages(
     join participant debtor_agent on debtor_agent.guid = m.debtor_agent_guid
     join participant creditor_agent on creditor_agent.guid = m.creditor_agent_guid
     order by m.guid desc`;
-  return (await rowsOf(context.db.sql, found)).map((row) => listed(toPaymentMessage(row)));
+  return (await rowsOf(context.db.sql, found)).map(toListed);
 }
 
 /** As one of many: without what is encrypted for the recipient bank alone, which is most of its bytes. */
-function listed(message: PaymentMessage): PaymentMessage {
-  for (const side of [message.debtor, message.creditor]) if (side) Object.assign(side, { name: "", taxNumber: "" });
-  return { ...message, encryption: undefined, creditorAgentJwk: "" };
+function toListed(row: PaymentMessageRow): PaymentMessage {
+  const hidden = { debtorName: "", debtorTaxNumber: "", creditorName: "", creditorTaxNumber: "", creditorAgentJwk: null };
+  const message = toPaymentMessage({ ...row, ...hidden });
+  delete message.encryption;
+  return message;
 }
