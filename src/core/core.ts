@@ -1,5 +1,4 @@
 import type { OrderRequest } from "../domain/order.ts";
-import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
 import { forgetAccessTokens } from "./accessTokens.ts";
 import { type AttemptRecord, recordAttempts } from "./attempts.ts";
 import { listAuditEntries } from "./audit.ts";
@@ -24,6 +23,7 @@ import { listParticipants } from "./participantList.ts";
 import { closeParticipant, resumeParticipant, suspendParticipant } from "./participantStatus.ts";
 import { ensureParticipant, getParticipant, registerParticipant } from "./participants.ts";
 import { listPaymentMessages } from "./paymentMessageList.ts";
+import type { SubmittedMessage } from "./paymentMessages.ts";
 import { getPaymentMessage } from "./paymentMessages.ts";
 import { pingParticipant } from "./ping.ts";
 import { listPlatformKeys, listSigningKeys, rotatePlatformKey } from "./platformKeys.ts";
@@ -135,7 +135,7 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     now: context.now,
     /** Throws `PartyChanged` when the merchant is not what its signature was verified against; so does the next. */
     createOrder: async (request: OrderRequest) => unlessChanged(await orders.call(request)),
-    submitPaymentMessage: async (request: PaymentMessageRequest) =>
+    submitPaymentMessage: async (request: SubmittedMessage) =>
       unlessChanged(await submissions.call({ ...request, trace: context.currentTrace?.() })),
     claimCallback: claims.call,
     recordAttempt: (attempt: AttemptRecord) => records.call({ ...attempt, trace: context.currentTrace?.() }),

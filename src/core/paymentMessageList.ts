@@ -60,7 +60,13 @@ export async function listPaymentMessages(
 
 /** As one of many: without what is encrypted for the recipient bank alone, which is most of its bytes. */
 function toListed(row: PaymentMessageRow): PaymentMessage {
-  const hidden = { debtorName: "", debtorTaxNumber: "", creditorName: "", creditorTaxNumber: "", creditorAgentJwk: null };
+  const hidden = {
+    debtorName: "",
+    debtorTaxNumber: "",
+    creditorName: "",
+    creditorTaxNumber: "",
+    creditorAgentJwk: null,
+  };
   const message = toPaymentMessage({ ...row, ...hidden });
   delete message.encryption;
   return message;

@@ -6,6 +6,7 @@ import { PAYMENT_MESSAGE_SUCCESS_REASON } from "../domain/callback.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import type { UltimateCreditor } from "../domain/order.ts";
 import type { PublicJwk } from "../domain/participant.ts";
+import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
 import { paymentMessageStatuses, paymentTypes, senderAccountTypes } from "../wire/enums.ts";
 import { jwkText } from "../wire/participant.ts";
 import { money } from "../wire/values.ts";
@@ -22,6 +23,24 @@ const notShown = [
   "registerId",
   "feeMinor",
 ] as const satisfies (keyof Row<"payment_message">)[];
+
+/** What the platform itself says of a message when it accepts it, or later. */
+type SaidByPlatform =
+  | "guid"
+  | "merchantGuid"
+  | "debtorAgentGuid"
+  | "creditorAgentGuid"
+  | "creditorAgentKid"
+  | "creditorAgentKeyId"
+  | "status"
+  | "reason"
+  | "receivedAt"
+  | "decidedAt"
+  | "registerId"
+  | "feeMinor";
+
+/** What a bank submits: what is judged, and all the columns that are not the platform's. */
+export type SubmittedMessage = PaymentMessageRequest & Omit<Row<"payment_message">, SaidByPlatform>;
 
 /** A payment message with the names of its sides, as `messageColumns` reads it. */
 export type PaymentMessageRow = Omit<Row<"payment_message">, (typeof notShown)[number]> & {

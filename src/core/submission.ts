@@ -1,11 +1,12 @@
 import { insertedColumns, jsonRow, type Row } from "../db/entities/entities.ts";
 import type { Refusal } from "../domain/errors.ts";
 import { orderTransitions } from "../domain/order.ts";
-import { type PaymentMessageRequest, type SubmissionFacts, submissionProblem } from "../domain/paymentMessage.ts";
+import { type SubmissionFacts, submissionProblem } from "../domain/paymentMessage.ts";
 import { type PartyToken, rememberedUntil } from "./accessTokens.ts";
 import { firstTickets, followingCallbacks, type Inserted, insertFollowingText } from "./cascade.ts";
 import type { CoreContext, DueCallback, Traced } from "./context.ts";
 import { PartyChanged } from "./identity/partyChanged.ts";
+import type { SubmittedMessage } from "./paymentMessages.ts";
 import {
   encryptionKeyFor,
   type KeyRow,
@@ -66,14 +67,14 @@ export async function submitPaymentMessages(
 }
 
 /** Uses up the token of an accepted request; once, should a translator give two messages one token and one digest. */
-function useToken(known: KnownFacts, { callerGuid, accessToken }: PaymentMessageRequest): void {
+function useToken(known: KnownFacts, { callerGuid, accessToken }: SubmittedMessage): void {
   const key = keyOf(callerGuid, accessToken.jti);
   if (known.usedTokens.has(key)) return;
   known.usedTokens.set(key, accessToken.requestDigest);
   known.newTokens.push({ participantGuid: callerGuid, ...accessToken });
 }
 
-type Submission = PaymentMessageRequest & Traced;
+type Submission = SubmittedMessage & Traced;
 type Accepted = { row: Row<"payment_message">; request: Submission; order: OrderFacts };
 
 type Refused = { refused: Refusal | PartyChanged };
@@ -125,7 +126,7 @@ type PaidTo = { order: OrderFacts; key: KeyRow | undefined };
 /** The row of a message when it is accepted. Of what came with it, only what has a column is stored (`jsonRow`). */
 function newMessage(
   guid: string,
-  request: PaymentMessageRequest,
+  request: SubmittedMessage,
   { order, key }: PaidTo,
   receivedAt: Date,
 ): Row<"payment_message"> {

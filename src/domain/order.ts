@@ -22,9 +22,11 @@ export const orderTransitions = {
 /** Who finally receives the money, when that is not the merchant (claim `fri`). */
 export type UltimateCreditor = { name: string; taxNumber: string; iban: string; bic: string; mcc: string };
 
-export type Order = {
-  guid: string;
+/** An order as a merchant signed it, translated; `jws` is the evidence. */
+export type OrderRequest = {
   merchantGuid: string;
+  /** Of the merchant whose keys verified it. */
+  merchantVersion: number;
   ref: string;
   amountMinor: number;
   currency: string;
@@ -33,16 +35,6 @@ export type Order = {
   ultimateCreditor: UltimateCreditor | null;
   issuedAt: Date;
   expiresAt: Date;
-  status: OrderStatus;
-  createdAt: Date;
-  /** Before anybody had begun to pay it. */
-  canceledByMerchant: boolean;
-};
-
-/** An order as a merchant signed it, translated; `jws` is the evidence. */
-export type OrderRequest = Omit<Order, "guid" | "status" | "createdAt" | "canceledByMerchant"> & {
-  /** Of the merchant whose keys verified it. */
-  merchantVersion: number;
   jws: string;
 };
 

@@ -16,8 +16,11 @@ export type PaymentType = (typeof paymentTypes)[number];
 export const senderAccountTypes = ["limit-related", "aid-related"] as const;
 export type SenderAccountType = (typeof senderAccountTypes)[number];
 
-/** What the debtor agent signed; names and tax numbers are ciphertexts that the platform cannot read. */
-export type PaymentMessageContent = {
+/**
+ * A payment message as submitted by an authenticated bank, as far as it is judged. Names and tax numbers are ciphertexts that the
+ * platform cannot read.
+ */
+export type PaymentMessageRequest = {
   jti: string;
   externalId: string;
   amountMinor: number;
@@ -36,10 +39,6 @@ export type PaymentMessageContent = {
   senderAccountType: SenderAccountType;
   nonce: string;
   encryptedKey: string;
-};
-
-/** A payment message as submitted by an authenticated bank. */
-export type PaymentMessageRequest = PaymentMessageContent & {
   callerGuid: string;
   /** Of the bank whose keys verified it. */
   callerVersion: number;
@@ -121,7 +120,7 @@ type TextField = [
   field: string,
   limit: number,
   reason: RefusalReason,
-  value: (message: PaymentMessageContent) => string,
+  value: (message: PaymentMessageRequest) => string,
 ];
 
 /** Texts, and how long they may be. */

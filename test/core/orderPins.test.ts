@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Order } from "../../gen/dcm/v1/order_pb.ts";
+import type { SubmittedMessage } from "../../src/core/paymentMessages.ts";
 import { jwksOf, type Participant, type PublicJwk } from "../../src/domain/participant.ts";
-import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import {
   accepted,
   bankRegistration,
@@ -44,7 +44,7 @@ const update = (
 const newRecipient = async () =>
   accepted(await platform.core.registerParticipant(operator, bankRegistration({ roles: ["recipient"] })));
 
-const submit = (parties: Parties, order: Order, changes: Partial<PaymentMessageRequest> = {}) =>
+const submit = (parties: Parties, order: Order, changes: Partial<SubmittedMessage> = {}) =>
   platform.core.submitPaymentMessage(paymentRequest(platform, parties, order, changes));
 
 /** A key as answers carry it, which is text; null: there is none. */

@@ -8,6 +8,7 @@ import type { CoreContext, DueCallback } from "../../src/core/context.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import type { ClaimedCallback } from "../../src/core/delivery.ts";
 import type { Registration } from "../../src/core/participants.ts";
+import type { SubmittedMessage } from "../../src/core/paymentMessages.ts";
 import type { BankStatement } from "../../src/core/registerStatements.ts";
 import { type Database, openDatabase } from "../../src/db/database.ts";
 import type { AccessToken } from "../../src/domain/accessToken.ts";
@@ -16,7 +17,6 @@ import { type CallbackKind, defaultRetryPolicy, type Outcome } from "../../src/d
 import { isRefusal, type Refusal } from "../../src/domain/errors.ts";
 import type { OrderRequest } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
-import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import type { SettlementPayment } from "../../src/domain/settlement.ts";
 import { isKeyId } from "../../src/sdk/keys.ts";
 import { complete } from "../../src/wire/order.ts";
@@ -291,8 +291,8 @@ export function paymentRequest(
   platform: Platform,
   parties: Parties,
   order: Order,
-  changes: Partial<PaymentMessageRequest> = {},
-): PaymentMessageRequest {
+  changes: Partial<SubmittedMessage> = {},
+): SubmittedMessage {
   const number = serial();
   return {
     callerGuid: parties.initiator.guid,
@@ -354,7 +354,7 @@ export function settlementPayment(
 }
 
 /** An order and its accepted payment message. */
-export async function pay(platform: Platform, parties: Parties, changes: Partial<PaymentMessageRequest> = {}) {
+export async function pay(platform: Platform, parties: Parties, changes: Partial<SubmittedMessage> = {}) {
   const { amountMinor = 2100, currency = "UAH" } = changes;
   const order = await createOrder(platform, parties.merchant, { amountMinor, currency });
   const request = paymentRequest(platform, parties, order, changes);
@@ -437,7 +437,7 @@ export async function deliver(platform: Platform, messageGuid: string, kind: Cal
 export async function payWithSuccess(
   platform: Platform,
   parties: Parties,
-  changes: Partial<PaymentMessageRequest> & { decidedAt?: string } = {},
+  changes: Partial<SubmittedMessage> & { decidedAt?: string } = {},
 ) {
   const { decidedAt, ...request } = changes;
   const guid = await pay(platform, parties, request);

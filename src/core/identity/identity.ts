@@ -1,12 +1,12 @@
 import type { BankActor, MerchantActor } from "../../domain/actor.ts";
 import { isRefusal, type Refusal, refuse } from "../../domain/errors.ts";
 import type { OrderCancellation, OrderRequest } from "../../domain/order.ts";
-import type { PaymentMessageRequest } from "../../domain/paymentMessage.ts";
 import { isOfKind } from "../../sdk/access.ts";
 import { memberNamedTwice } from "../../sdk/json.ts";
 import type { Claims } from "../../sdk/jws.ts";
 import type { CoreContext } from "../context.ts";
 import type { KeyWish } from "../participantKeys.ts";
+import type { SubmittedMessage } from "../paymentMessages.ts";
 import type { BankStatement, ConfirmStatement, PayStatement } from "../registerStatements.ts";
 import type { PresentedToken } from "./accessToken.ts";
 import { bankOfToken } from "./bankToken.ts";
@@ -34,7 +34,7 @@ export type Identity = {
   /** The cancellation of an order that its merchant signed. */
   cancellationOf(jws: string): Promise<OrderCancellation | Refusal>;
   /** The payment message that the bank signed; `body` is what it came in. */
-  paymentMessageOf(actor: BankActor, jws: string, body: Uint8Array): Promise<PaymentMessageRequest | Refusal>;
+  paymentMessageOf(actor: BankActor, jws: string, body: Uint8Array): Promise<SubmittedMessage | Refusal>;
   /** That the bank has paid a register, as its body says. */
   payStatementOf(actor: BankActor, registerId: string, body: Uint8Array): Promise<PayStatement | Refusal>;
   /** How that payment ended, as its body says. */

@@ -2,10 +2,10 @@ import type { components } from "../../../gen/rest/types.ts";
 import { isRefusal, type Refusal, type RefusalReason, refuse } from "../../domain/errors.ts";
 import { type AmountProblem, MAX_AMOUNT_MINOR, MAX_TOTAL_MINOR, parseAmount } from "../../domain/money.ts";
 import type { OrderCancellation, OrderRequest, UltimateCreditor } from "../../domain/order.ts";
-import type { PaymentMessageRequest } from "../../domain/paymentMessage.ts";
 import type { SettlementPayment } from "../../domain/settlement.ts";
 import { MAX_UNIX_SECONDS } from "../../wire/values.ts";
 import type { KeyWish } from "../participantKeys.ts";
+import type { SubmittedMessage } from "../paymentMessages.ts";
 
 // From what was signed to what is processed. There is no other way from a bank or a merchant to a use-case that changes something.
 
@@ -44,7 +44,7 @@ function ultimateCreditorOf(fri: Schemas["UltimateBeneficiary"]): UltimateCredit
 }
 
 /** What a payment message says, but for who signed it and with which access token it came. */
-export type SignedPaymentMessage = Omit<PaymentMessageRequest, "callerGuid" | "callerVersion" | "accessToken" | "jws">;
+export type SignedPaymentMessage = Omit<SubmittedMessage, "callerGuid" | "callerVersion" | "accessToken" | "jws">;
 
 export function paymentMessageContent(claims: Schemas["PaymentMessageClaims"]): SignedPaymentMessage | Refusal {
   const money = moneyOf(claims.amount, claims.currency, "amount");
