@@ -1,0 +1,66 @@
+// Which tests judge a mutant of a room, and which services they need.
+
+type Room = {
+  /** What is mutated. */
+  sources: readonly string[];
+  /** The tests that are asked; a mutant that none of them notices has survived. */
+  tests: readonly string[];
+  needsPostgres: boolean;
+  /**
+   * Whether what runs while a module is loaded is mutated, too: tables, above all. Each such mutant costs a whole run of the tests,
+   * which only quick ones are worth.
+   */
+  withStatic: boolean;
+  /** So many mutants, chosen by a seed; without it all of them. */
+  sample?: number;
+};
+
+const rooms = {
+  domain: {
+    sources: ["src/domain/**/*.ts"],
+    tests: ["test/domain/**/*.test.ts"],
+    needsPostgres: false,
+    withStatic: true,
+  },
+  sdk: {
+    sources: ["src/sdk/**/*.ts"],
+    tests: ["test/sdk/**/*.test.ts"],
+    needsPostgres: false,
+    withStatic: true,
+  },
+  wire: {
+    sources: ["src/wire/**/*.ts"],
+    tests: [
+      "test/{wire,rest,rpc,domain}/{claims,constraints,enums,paymentPage,refusals,routes,signed,text,tokens,translation,values}.test.ts",
+    ],
+    needsPostgres: true,
+    withStatic: true,
+  },
+  core: {
+    sources: ["src/core/**/*.ts"],
+    tests: ["test/core/**/*.test.ts"],
+    needsPostgres: true,
+    withStatic: false,
+    sample: 300,
+  },
+  rest: {
+    sources: ["src/rest/**/*.ts"],
+    tests: ["test/rest/**/*.test.ts"],
+    needsPostgres: true,
+    withStatic: false,
+    sample: 300,
+  },
+} as const satisfies Record<string, Room>;
+
+export function roomNamed(name: string | undefined): Room {
+  if (name === undefined || !Object.hasOwn(rooms, name)) {
+    throw new Error(`Say which room: ${Object.keys(rooms).join(", ")}`);
+  }
+  return rooms[name as keyof typeof rooms];
+}
+
+/** Tells the workers, which are processes of their own, which room it is. */
+export const ROOM_VARIABLE = "MUTATED_ROOM";
+
+/** The same for the file that lists the mutants of a sample, by their keys. */
+export const SAMPLE_VARIABLE = "MUTANT_SAMPLE_FILE";
