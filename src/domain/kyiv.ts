@@ -2,6 +2,12 @@ const kyivHour = new Intl.DateTimeFormat("en-GB", { timeZone: "Europe/Kyiv", hou
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
+/** Whether the text is a calendar day YYYY-MM-DD. */
+export function isCalendarDay(text: string): boolean {
+  const instant = Date.parse(`${text}T00:00:00Z`);
+  return /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(instant) && new Date(instant).toISOString().startsWith(text);
+}
+
 /** Kyiv is two or three hours ahead of UTC, and its clocks change at three at night: midnight is always unambiguous. */
 export function kyivMidnight(date: string): Date {
   const utcMidnight = Date.parse(`${date}T00:00:00Z`);

@@ -33,10 +33,9 @@ import type { PaymentMessageFilter } from "../core/paymentMessageList.ts";
 import type { CallbackFilter } from "../core/review.ts";
 import type { PaymentsPage, RegisterFilter, RegisterPage } from "../core/settlements.ts";
 import { refuse } from "../domain/errors.ts";
-import { kyivDay } from "../domain/kyiv.ts";
+import { isCalendarDay, kyivDay } from "../domain/kyiv.ts";
 import type { CallbackUrls, Participant, ParticipantKind } from "../domain/participant.ts";
 import type { RotationWish } from "../domain/platformKey.ts";
-import { isCalendarDay } from "../domain/settlement.ts";
 import {
   auditActs,
   bankRoles,

@@ -1,18 +1,20 @@
 import { describe, expect, test } from "vitest";
 import {
   confirmationOf,
+  type RegisterCall,
+  type RegisterCaller,
+  type RegisterOutcome,
+  registerCalls,
+  registerOutcome,
+} from "../../src/domain/registerOutcome.ts";
+import {
   initialRegisterStatus,
   isCreationDate,
   type PaymentMatch,
   paymentMatch,
   paymentMatches,
-  type RegisterCall,
-  type RegisterCaller,
   type RegisterKind,
-  type RegisterOutcome,
   type RegisterStatus,
-  registerCalls,
-  registerOutcome,
   registerState,
   type SettlementPayment,
 } from "../../src/domain/settlement.ts";
