@@ -199,14 +199,14 @@ describe("statedProblem: what a participant states of itself", () => {
   });
 });
 
-test.each([
+test.each<[string, boolean]>([
   ["bank://", true],
   ["a+b-c.1:", true],
   ["1bank://", false],
   ["//bank", false],
   ["xjavascript:", true],
   ...["javascript:", "data:", "vbscript:", "file:", "blob:", "about:", "JAVASCRIPT:"].map(
-    (text) => [text, false] as const,
+    (text) => [text, false] as [string, boolean],
   ),
 ])("isDeepLinkPrefix: %j: %s", (text, is) => {
   expect(isDeepLinkPrefix(text)).toBe(is);
