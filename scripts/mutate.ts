@@ -95,11 +95,10 @@ function report(results: readonly Result[], tried: readonly Mutant[]): void {
   console.log(`killed ÷ all: ${dead} / ${all} = ${(dead / all).toFixed(3)}`);
 }
 
-/** Stryker counts lines from 0 while it works and from 1 when it tells of it. */
+/** Stryker counts lines and columns from 0 while it works and from 1 when it tells of it. */
 function fromReport(result: Result): Mutant {
-  const { start, end } = result.location;
-  const location = { start: { ...start, line: start.line - 1 }, end: { ...end, line: end.line - 1 } };
-  return { ...result, location };
+  const back = ({ line, column }: Result["location"]["start"]) => ({ line: line - 1, column: column - 1 });
+  return { ...result, location: { start: back(result.location.start), end: back(result.location.end) } };
 }
 
 function byPlace(one: Result, other: Result): number {

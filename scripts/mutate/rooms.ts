@@ -18,7 +18,7 @@ type Room = {
 const rooms = {
   domain: {
     sources: ["src/domain/**/*.ts"],
-    tests: ["test/domain/**/*.test.ts"],
+    tests: ["test/domain/**/*.test.ts", "test/rpc/enums.test.ts"],
     needsPostgres: false,
     withStatic: true,
   },
