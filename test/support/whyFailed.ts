@@ -6,7 +6,7 @@ type Line = { level?: unknown; msg?: string; err?: { stack?: string; message?: s
 /**
  * The errors in lines of a log, with the stack of each. An answer of 500 says nothing on purpose: what happened is in the log alone.
  */
-function loggedErrors(lines: readonly string[]): string[] {
+function errorsIn(lines: readonly string[]): string[] {
   return lines
     .map((line) => JSON.parse(line) as Line)
     .filter(({ level }) => level === 50 || level === "error")
@@ -18,7 +18,8 @@ export function tellWhyFailed(lines: readonly string[]): void {
   // A hook of the whole file may ask, too; it has no failure of its own to explain.
   if (TestRunner.getCurrentTest() === undefined) return;
   onTestFailed(({ task }) => {
-    const logged = loggedErrors(lines).join("\n");
+    const logged = errorsIn(lines).join("\n");
+    if (logged === "") return;
     for (const error of task.result?.errors ?? []) error.message += `\n\nLogged meanwhile:\n${logged}`;
   });
 }
