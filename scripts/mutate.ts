@@ -52,10 +52,12 @@ async function main(args: readonly string[]): Promise<number> {
     cleanup.defer(() => postgres.stop());
     process.env.DATABASE_URL = postgres.url;
   }
-  report(
-    await runStryker([...new Set(tried.map(({ fileName }) => fileName))], room.withStatic && !values.quick),
-    tried,
+  const results = await runStryker(
+    [...new Set(tried.map(({ fileName }) => fileName))],
+    room.withStatic && !values.quick,
   );
+  writeFileSync(join(OUTPUT, `${name}.json`), JSON.stringify(results));
+  report(results, tried);
   return 0;
 }
 

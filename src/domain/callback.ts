@@ -178,23 +178,21 @@ export type AttemptInput = {
 
 export type Decision =
   | { state: "waiting"; delayMs: number; effect: "none" }
-  | { state: "delivered"; effect: Effect }
-  | { state: "failed" | "review"; effect: Effect };
+  | { state: "delivered" | "failed" | "review"; effect: Effect };
 
 /** What one recorded attempt means for its callback and its payment. */
 export function afterAttempt(input: AttemptInput): Decision {
-  const { attempt, series, outcome, policy } = input;
+  const { attempt, series, policy } = input;
   if (!Number.isInteger(attempt) || attempt < 1) throw new RangeError(`attempts count from 1, not ${attempt}`);
-  const row = outcomeRow(input.kind, outcome);
-  if (row.end.state !== "delivered" && mayRetry(row, input)) {
+  const row = outcomeRow(input.kind, input.outcome);
+  if (mayRetry(row, input)) {
     const delayMs = retryDelayMs(policy, attempt, input.retryAfterMs ?? 0);
     return { state: "waiting", delayMs, effect: "none" };
   }
+  const { state, effect } = row.end;
+  if (series === 1) return { state, effect };
   // A replay can never revive or undo a finished payment: only the first series has effects, later ones only endings.
-  const isReplay = series > 1;
-  const effect = isReplay ? "none" : row.end.effect;
-  if (row.end.state === "delivered") return { state: "delivered", effect };
-  return { state: isReplay ? "review" : row.end.state, effect };
+  return { state: state === "delivered" ? state : "review", effect: "none" };
 }
 
 function mayRetry(row: OutcomeRow, input: AttemptInput): boolean {

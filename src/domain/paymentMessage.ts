@@ -236,7 +236,7 @@ function encryptionKeyProblem(
 }
 
 /** How many bytes base64 with padding stands for. */
-const base64Bytes = (text: string) => (text.length / 4) * 3 - (/=*$/.exec(text)?.[0].length ?? 0);
+const base64Bytes = (text: string) => (text.length / 4) * 3 - (text.length - text.replace(/=*$/, "").length);
 
 /** The advisory flags of the merchant's Pay-in (wire-contract section 5). */
 export function matchFlags(

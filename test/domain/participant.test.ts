@@ -5,6 +5,7 @@ import {
   deepLinkContentProblem,
   isDeepLinkPrefix,
   isGood,
+  isUid,
   keysProblem,
   type Participant,
   type ParticipantKey,
@@ -264,4 +265,17 @@ test.each<[what: string, keys: Partial<StatedKeys>, kind: "bank" | "merchant", m
 test("keysProblem: two keys of one kid are a rotation that keeps it, and a merchant is encrypted nothing for", () => {
   expect(keysProblem({ kind: "bank", roles: [] }, { signingJwks: [ec, rsa, ec], encryptionJwk: null })).toBeUndefined();
   expect(keysProblem({ kind: "merchant", roles: [] }, { signingJwks: [ec], encryptionJwk: ec })).toBeUndefined();
+});
+
+test("a recipient's RSA key may stand anywhere among its signing keys", () => {
+  const stated = { signingJwks: [ec, rsa], encryptionJwk: null };
+  expect(keysProblem({ kind: "bank", roles: ["recipient"] }, stated)).toBeUndefined();
+});
+
+test.each([
+  ["uid-1", true],
+  [7, false],
+  [null, false],
+])("isUid: %j: %s", (value, is) => {
+  expect(isUid(value)).toBe(is);
 });
