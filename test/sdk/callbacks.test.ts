@@ -87,6 +87,10 @@ describe("verifyCallback", () => {
     expect(await check({ ...incoming, headers })).toMatchObject({ ok: true, guid });
   });
 
+  test("a kind in the header alone proves nothing and disturbs nothing", async () => {
+    expect(await check(await signed({ headers: { "x-callback-kind": "pay-in" } }))).toMatchObject({ ok: true });
+  });
+
   test("white space around a bare token belongs to nobody", async () => {
     const incoming = await signed({ bare: true });
     expect(await check({ ...incoming, rawBody: Buffer.from(`\n${incoming.rawBody} `) })).toMatchObject({ ok: true });

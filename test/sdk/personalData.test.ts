@@ -65,7 +65,10 @@ describe("personal data", () => {
     const named = await encryptPersonalData({ debtor_id: "1", debtor_name: undefined as never }, recipient.publicJwk);
     expect([Object.keys(named.fields), named.encryption.kid]).toEqual([["debtor_id"], recipient.kid]);
     const bare = await encryptPersonalData({}, nameless);
-    expect(bare).toEqual({ fields: {}, encryption: { nonce: expect.any(String), encrypted_key: expect.any(String) } });
+    expect(bare).toStrictEqual({
+      fields: {},
+      encryption: { nonce: expect.any(String), encrypted_key: expect.any(String) },
+    });
     const imported = await encryptPersonalData({}, await importEncryptionKey(recipient.publicJwk));
     expect(imported.encryption).not.toHaveProperty("kid");
   });
