@@ -4,9 +4,9 @@ import { CLOSING } from "../db/entities/settlement.ts";
 import type { Sql } from "../db/pool.ts";
 import { type Actor, actorName } from "../domain/actor.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
+import { isCalendarDay } from "../domain/kyiv.ts";
 import {
   initialRegisterStatus,
-  isCalendarDay,
   type RegisterStatus,
   registerId,
   registerKind,

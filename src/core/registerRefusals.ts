@@ -1,12 +1,11 @@
 import { type Refusal, refuse } from "../domain/errors.ts";
 import { formatAmountText } from "../domain/money.ts";
+import { finalStatuses, type RegisterRefusal } from "../domain/registerOutcome.ts";
 import {
   type ContentField,
   contentDifference,
-  finalStatuses,
   type PaymentMatch,
   type RegisterContent,
-  type RegisterRefusal,
   type RegisterState,
   registerStatusText,
   type SettlementPayment,

@@ -5,20 +5,17 @@ import type { Sql } from "../db/pool.ts";
 import type { AccessToken } from "../domain/accessToken.ts";
 import { type Actor, actorName } from "../domain/actor.ts";
 import { type Refusal, type RefusalReason, refuse } from "../domain/errors.ts";
+import { confirmationOf, type RegisterCall, type RegisterCaller, registerOutcome } from "../domain/registerOutcome.ts";
 import {
-  confirmationOf,
   initialRegisterStatus,
   isCreationDate,
   type PaymentMatch,
   paymentMatch,
-  type RegisterCall,
-  type RegisterCaller,
   type RegisterContent,
   type RegisterEvent,
   type RegisterState,
   type RegisterStatus,
   registerKind,
-  registerOutcome,
   registerState,
   type SettlementPayment,
 } from "../domain/settlement.ts";

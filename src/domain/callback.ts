@@ -4,7 +4,6 @@
  */
 
 import { callbackKinds, outcomeRows, reasons, retryPolicy } from "../../gen/rest/webhooks.ts";
-import type { OrderStatus } from "./order.ts";
 import type { PaymentMessageStatus } from "./paymentMessage.ts";
 
 /**
@@ -179,24 +178,21 @@ export type AttemptInput = {
 
 export type Decision =
   | { state: "waiting"; delayMs: number; effect: "none" }
-  | { state: "delivered"; effect: Effect }
-  | { state: "failed" | "review"; effect: Effect; cause: "refused" | "attempts_used_up" };
+  | { state: "delivered" | "failed" | "review"; effect: Effect };
 
 /** What one recorded attempt means for its callback and its payment. */
 export function afterAttempt(input: AttemptInput): Decision {
-  const { attempt, series, outcome, policy } = input;
+  const { attempt, series, policy } = input;
   if (!Number.isInteger(attempt) || attempt < 1) throw new RangeError(`attempts count from 1, not ${attempt}`);
-  const row = outcomeRow(input.kind, outcome);
-  if (row.end.state !== "delivered" && mayRetry(row, input)) {
+  const row = outcomeRow(input.kind, input.outcome);
+  if (mayRetry(row, input)) {
     const delayMs = retryDelayMs(policy, attempt, input.retryAfterMs ?? 0);
     return { state: "waiting", delayMs, effect: "none" };
   }
+  const { state, effect } = row.end;
+  if (series === 1) return { state, effect };
   // A replay can never revive or undo a finished payment: only the first series has effects, later ones only endings.
-  const isReplay = series > 1;
-  const effect = isReplay ? "none" : row.end.effect;
-  if (row.end.state === "delivered") return { state: "delivered", effect };
-  const cause = outcomeClasses[outcome] === "refused" && row.retry !== "always" ? "refused" : "attempts_used_up";
-  return { state: isReplay ? "review" : row.end.state, effect, cause };
+  return { state: state === "delivered" ? state : "review", effect: "none" };
 }
 
 function mayRetry(row: OutcomeRow, input: AttemptInput): boolean {
@@ -212,21 +208,18 @@ export const PAY_OUT_REJECT_BY_MERCHANT_REASON = reasons.RejectReason.merchant;
 export const PAY_OUT_REJECT_BY_BANK_SILENCE_REASON = reasons.RejectReason.bank_silence;
 export const PAY_OUT_REJECT_BY_BANK_ANSWER_REASON = reasons.RejectReason.bank_answer;
 export const CREDIT_REASON = reasons.CreditReason;
-const EXPIRATION_REASON = reasons.OrderExpiredReason;
 /** What GET of a payment message says once it succeeded. */
 export const PAYMENT_MESSAGE_SUCCESS_REASON = reasons.PaymentMessageSuccessReason;
 
 type RejectReason = (typeof reasons.RejectReason)[keyof typeof reasons.RejectReason];
 /** What a callback may say as its reason. */
-type CallbackReason = RejectReason | typeof PAY_OUT_SUCCESS_REASON | typeof CREDIT_REASON | typeof EXPIRATION_REASON;
+type CallbackReason = RejectReason | typeof PAY_OUT_SUCCESS_REASON | typeof CREDIT_REASON;
 
 export type CallbackRole = "initiator_bank" | "recipient_bank" | "merchant";
-type CallbackStatus = "success" | "reject";
 
 type FollowingCallback = {
   kind: CallbackKind;
   role: CallbackRole;
-  status: CallbackStatus;
   reasonText?: CallbackReason;
 };
 
@@ -235,57 +228,48 @@ export type Following = {
   messageStatus?: PaymentMessageStatus;
   /** What GET of the payment message gives as its reason from now on. */
   messageReasonText?: RejectReason | typeof PAYMENT_MESSAGE_SUCCESS_REASON;
-  orderStatus?: OrderStatus;
 };
 
-/** The effects of callbacks, and the two events that start a cascade by themselves. */
-export type CascadeEvent = Effect | "submit" | "expire";
+/** The effects of callbacks, and the acceptance of a payment message, which starts the cascade. */
+export type CascadeEvent = Effect | "submit";
 
 function rejection(reasonText: RejectReason, ...others: FollowingCallback[]): Following {
   return {
-    callbacks: [{ kind: "pay_out", role: "initiator_bank", status: "reject", reasonText }, ...others],
+    callbacks: [{ kind: "pay_out", role: "initiator_bank", reasonText }, ...others],
     messageStatus: "reject",
     messageReasonText: reasonText,
-    orderStatus: "canceled",
   };
 }
 
 /** To a recipient bank that accepted the Pay-in, or whose answer is unknown: it may have booked what is rejected now. */
-const correctionForBank: FollowingCallback = { kind: "pay_in_bank_reject", role: "recipient_bank", status: "reject" };
+const correctionForBank: FollowingCallback = { kind: "pay_in_bank_reject", role: "recipient_bank" };
 /**
  * To every merchant but one whose own no was the reason: an answer of it may have been lost on the way, and where it was not
  * asked at all its order is canceled.
  */
-const correctionForMerchant: FollowingCallback = { kind: "pay_in_merchant_reject", role: "merchant", status: "reject" };
+const correctionForMerchant: FollowingCallback = { kind: "pay_in_merchant_reject", role: "merchant" };
 
 const cascade = {
   submit: {
-    callbacks: [{ kind: "pay_in_bank", role: "recipient_bank", status: "success" }],
-    messageStatus: "pending",
-    orderStatus: "in_progress",
+    callbacks: [{ kind: "pay_in_bank", role: "recipient_bank" }],
   },
   none: { callbacks: [] },
-  advance: { callbacks: [{ kind: "pay_in_merchant", role: "merchant", status: "success" }] },
+  advance: { callbacks: [{ kind: "pay_in_merchant", role: "merchant" }] },
   succeed: {
     callbacks: [
-      { kind: "pay_out", role: "initiator_bank", status: "success", reasonText: PAY_OUT_SUCCESS_REASON },
-      { kind: "credit", role: "recipient_bank", status: "success", reasonText: CREDIT_REASON },
+      { kind: "pay_out", role: "initiator_bank", reasonText: PAY_OUT_SUCCESS_REASON },
+      { kind: "credit", role: "recipient_bank", reasonText: CREDIT_REASON },
     ],
     messageStatus: "success",
     messageReasonText: PAYMENT_MESSAGE_SUCCESS_REASON,
-    orderStatus: "success",
   },
   reject_by_bank_answer: rejection(PAY_OUT_REJECT_BY_BANK_ANSWER_REASON, correctionForMerchant),
   reject_by_bank_silence: rejection(PAY_OUT_REJECT_BY_BANK_SILENCE_REASON, correctionForBank, correctionForMerchant),
   reject_by_merchant_answer: rejection(PAY_OUT_REJECT_BY_MERCHANT_REASON, correctionForBank),
   reject_by_merchant_silence: rejection(PAY_OUT_REJECT_BY_MERCHANT_REASON, correctionForBank, correctionForMerchant),
-  expire: {
-    callbacks: [{ kind: "expiration", role: "merchant", status: "reject", reasonText: EXPIRATION_REASON }],
-    orderStatus: "canceled",
-  },
 } as const satisfies Record<CascadeEvent, Following>;
 
-/** Which callbacks follow an event, to whom, and what the payment message and its order become. */
+/** Which callbacks follow an event, to whom, and what the payment message becomes. */
 export function follows(event: CascadeEvent): Following {
   return cascade[event];
 }

@@ -2,12 +2,20 @@ const kyivHour = new Intl.DateTimeFormat("en-GB", { timeZone: "Europe/Kyiv", hou
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
+/** Whether the text is a calendar day YYYY-MM-DD. */
+export function isCalendarDay(text: string): boolean {
+  const instant = new Date(`${text}T00:00:00Z`);
+  // Longer years are written otherwise, and February 30 comes back as March 2.
+  const isInstant = text.length === 10 && !Number.isNaN(instant.getTime());
+  return isInstant && instant.toISOString() === `${text}T00:00:00.000Z`;
+}
+
 /** Kyiv is two or three hours ahead of UTC, and its clocks change at three at night: midnight is always unambiguous. */
 export function kyivMidnight(date: string): Date {
   const utcMidnight = Date.parse(`${date}T00:00:00Z`);
   if (Number.isNaN(utcMidnight)) return new Date(Number.NaN);
-  const candidates = [3, 2].map((hours) => new Date(utcMidnight - hours * hourMs));
-  return candidates.find((instant) => Number(kyivHour.format(instant)) === 0) ?? new Date(utcMidnight - 2 * hourMs);
+  const inSummer = new Date(utcMidnight - 3 * hourMs);
+  return Number(kyivHour.format(inSummer)) === 0 ? inSummer : new Date(utcMidnight - 2 * hourMs);
 }
 
 /** From when until when a calendar day YYYY-MM-DD is in Kyiv: 23, 24 or 25 hours. */

@@ -41,16 +41,16 @@ export function formatAmountText(amountMinor: number | bigint): string {
     throw new RangeError(`an amount in minor units is a safe integer, not ${amountMinor}`);
   }
   const minor = BigInt(amountMinor);
-  const sign = minor < 0n ? "-" : "";
-  const digits = (minor < 0n ? -minor : minor).toString().padStart(MINOR_DIGITS + 1, "0");
+  const [sign, size] = minor < 0n ? ["-", -minor] : ["", minor];
+  const digits = size.toString().padStart(MINOR_DIGITS + 1, "0");
   return `${sign}${digits.slice(0, -MINOR_DIGITS)}.${digits.slice(-MINOR_DIGITS)}`;
 }
 
 export type CurrencyProblem = "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY";
 
 /** A code outside ISO 4217 is invalid; a real one that this deployment does not settle is unsupported. */
-export function currencyProblem(code: unknown, supported: readonly string[]): CurrencyProblem | undefined {
-  if (typeof code !== "string" || !ISO_4217_CODES.has(code)) return "INVALID_CURRENCY";
+export function currencyProblem(code: string, supported: readonly string[]): CurrencyProblem | undefined {
+  if (!ISO_4217_CODES.has(code)) return "INVALID_CURRENCY";
   return supported.includes(code) ? undefined : "UNSUPPORTED_CURRENCY";
 }
 

@@ -2,9 +2,9 @@ import { limits } from "../../gen/rest/limits.ts";
 import { type AccessToken, accessTokenProblem, type UsedFor } from "./accessToken.ts";
 import { type Refusal, type RefusalReason, refuse } from "./errors.ts";
 import { ibanProblem, ibanSentence } from "./iban.ts";
+import { isCalendarDay } from "./kyiv.ts";
 import { currencyProblem, MAX_AMOUNT_MINOR } from "./money.ts";
 import { currencySentence, type OrderStatus, suspendedSideProblem } from "./order.ts";
-import { isCalendarDay } from "./settlement.ts";
 import { textRefusal } from "./text.ts";
 
 export const paymentMessageStatuses = ["pending", "success", "reject"] as const;
@@ -235,4 +235,4 @@ function encryptionKeyProblem(
 }
 
 /** How many bytes base64 with padding stands for. */
-const base64Bytes = (text: string) => (text.length / 4) * 3 - (/=*$/.exec(text)?.[0].length ?? 0);
+const base64Bytes = (text: string) => (text.length / 4) * 3 - (text.length - text.replace(/=*$/, "").length);

@@ -1,6 +1,5 @@
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
-import { kyivDay } from "../domain/kyiv.ts";
-import { isCalendarDay } from "../domain/settlement.ts";
+import { isCalendarDay, kyivDay } from "../domain/kyiv.ts";
 import { nameOf } from "../wire/enums.ts";
 import { invalidRequest } from "./errors.ts";
 

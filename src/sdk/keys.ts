@@ -113,13 +113,13 @@ export async function importPublicKey(jwk: unknown): Promise<ImportedKey> {
   try {
     const key = await importKey(parts, alg, false);
     const bits = (key.algorithm as { modulusLength?: number }).modulusLength;
-    if (bits !== undefined && bits < MIN_RSA_BITS) {
-      return refused("key_too_small", `an RSA key must have at least ${MIN_RSA_BITS} bits, this one has ${bits}`);
-    }
-    if (bits !== undefined && bits > MAX_RSA_BITS) {
-      return refused("key_too_large", `an RSA key may have at most ${MAX_RSA_BITS} bits, this one has ${bits}`);
-    }
     if (bits !== undefined) {
+      if (bits < MIN_RSA_BITS) {
+        return refused("key_too_small", `an RSA key must have at least ${MIN_RSA_BITS} bits, this one has ${bits}`);
+      }
+      if (bits > MAX_RSA_BITS) {
+        return refused("key_too_large", `an RSA key may have at most ${MAX_RSA_BITS} bits, this one has ${bits}`);
+      }
       const [n, e] = [given.n as string, given.e as string].map((part) => Buffer.from(part, "base64url"));
       if (n?.[0] === 0 || e?.[0] === 0) return refused("invalid_key", "n and e must not begin with a zero byte");
       const [modulus, exponent] = [integerOf(n), integerOf(e)];

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ibanProblem } from "../../src/domain/iban.ts";
+import { ibanProblem, ibanSentence } from "../../src/domain/iban.ts";
 import { ibanCheckDigits } from "../support/iban.ts";
 
 const documentedSamples = [
@@ -39,6 +39,7 @@ test.each([
   ["UA761372924114433543273694797\n", "WRONG_SHAPE"],
   [null, "WRONG_SHAPE"],
   [761372924114433, "WRONG_SHAPE"],
+  [["UA761372924114433543273694797"], "WRONG_SHAPE"],
   ["UA771372924114433543273694797", "WRONG_CHECK_DIGITS"],
   ["UA761372924114433543273694798", "WRONG_CHECK_DIGITS"],
 ])("ibanProblem: %s is refused as %s", (text, problem) => {
@@ -67,4 +68,27 @@ test("ibanProblem: any single wrong digit is found", () => {
       expect(ibanProblem(`UA${ibanCheckDigits(account)}${changed}`)).toBe("WRONG_CHECK_DIGITS");
     }),
   );
+});
+
+test.each([
+  ["02", "99"],
+  ["97", "00"],
+  ["98", "01"],
+])(
+  "ibanProblem: of an account with the check digits %s, %s have the same remainder and are refused",
+  (right, other) => {
+    const accounts = Array.from({ length: 1_000 }, (_, number) => `305299${String(number).padStart(19, "0")}`);
+    const account = accounts.find((digits) => ibanCheckDigits(digits) === right);
+    expect([ibanProblem(`UA${right}${account}`), ibanProblem(`UA${other}${account}`)]).toEqual([
+      undefined,
+      "WRONG_CHECK_DIGITS",
+    ]);
+  },
+);
+
+test("ibanSentence: what follows the field's name", () => {
+  expect(ibanSentence).toEqual({
+    WRONG_SHAPE: "is not a Ukrainian IBAN of 29 characters",
+    WRONG_CHECK_DIGITS: "has wrong IBAN check digits",
+  });
 });

@@ -105,7 +105,7 @@ describe("formatAmountText", () => {
   });
 
   test("a number that cannot be minor units is a bug and throws", () => {
-    expect(() => formatAmountText(0.5)).toThrow(RangeError);
+    expect(() => formatAmountText(0.5)).toThrow(new RangeError("an amount in minor units is a safe integer, not 0.5"));
     expect(() => formatAmountText(2 ** 53)).toThrow(RangeError);
   });
 });
@@ -117,7 +117,6 @@ test.each([
   ["uah", "INVALID_CURRENCY"],
   ["ABC", "INVALID_CURRENCY"],
   ["", "INVALID_CURRENCY"],
-  [980, "INVALID_CURRENCY"],
 ])("currencyProblem: %s is %s where only UAH is settled", (code, problem) => {
   expect(currencyProblem(code, ["UAH"])).toBe(problem);
 });

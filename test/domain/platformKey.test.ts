@@ -51,6 +51,17 @@ describe("platformKeyState", () => {
   });
 });
 
+test("platformKeyState: a key is replaced by a newer one of its own algorithm, and by no other", () => {
+  const [first, next, other] = [key("first", 0), key("next", 24), key("other", 24, undefined, "ES256")];
+  const state = (keys: (typeof first)[]) => platformKeyState(first, keys, at(30));
+  expect([state([first, other]), state([first, next])]).toEqual(["active", "retiring"]);
+});
+
+test("platformKeyState: a key whose time is over signs nothing, though there is no other", () => {
+  const last = key("last", 0, [24, 48]);
+  expect(platformKeyState(last, [last], at(24))).toBe("retiring");
+});
+
 describe("what is published and what signs", () => {
   const keys = [
     key("EdDSA", 0, undefined, "EdDSA"),
@@ -116,32 +127,45 @@ describe("rotationOf", () => {
   });
 
   test("a rotation that is under way is not overtaken by another one", () => {
-    expect(decide([active, key("announced", 11)])).toMatchObject({ refused: "KEY_ROTATION_UNDER_WAY" });
+    expect(decide([active, key("announced", 11)])).toEqual({
+      refused: "KEY_ROTATION_UNDER_WAY",
+      message: "the key announced is announced for RS256 and signs from 2026-01-01T11:00:00.000Z",
+    });
     expect(decide([key("before", 0, [10, 34]), key("announced", 10)])).not.toHaveProperty("refused");
   });
 
   test("at once: nothing of before is published any more, whatever it was for", () => {
     const keys = [active, key("announced", 11), key("retiring", -30, [0, 24]), key("retired", -60, [-50, -30])];
+    keys.push(key("ending", 0, [20, 44]));
     expect(decide(keys, { atOnce: true })).toEqual({
       activeFrom: at(10),
       retirements: [
         { kid: "active", retireAt: at(10), unpublishAt: at(10) },
         { kid: "announced", retireAt: at(10), unpublishAt: at(10) },
         { kid: "retiring", retireAt: at(0), unpublishAt: at(10) },
+        { kid: "ending", retireAt: at(10), unpublishAt: at(10) },
       ],
     });
   });
 });
 
 test.each([
-  ["shorter than receivers remember the keys", { announceSeconds: 3_599 }, "is too short"],
-  ["negative", { announceSeconds: -1 }, "is too short"],
-  ["longer than 30 days", { announceSeconds: 30 * 86_400 + 1 }, "is more than"],
-  ["given for what is at once", { announceSeconds: 3_600, atOnce: true }, "announces nothing"],
+  [
+    "shorter than receivers remember the keys",
+    { announceSeconds: 3_599 },
+    "3599 is too short: receivers may remember the keys for 3600 s (JWKS_MAX_AGE_SECONDS)",
+  ],
+  [
+    "negative",
+    { announceSeconds: -1 },
+    "-1 is too short: receivers may remember the keys for 3600 s (JWKS_MAX_AGE_SECONDS)",
+  ],
+  ["longer than 30 days", { announceSeconds: 30 * 86_400 + 1 }, "is more than 2592000"],
+  ["given for what is at once", { announceSeconds: 3_600, atOnce: true }, "is given, and at_once announces nothing"],
 ])("announce_seconds is refused when it is %s", (_what, changes, text) => {
-  const problem = rotationProblem(wish(changes), 3_600);
-  expect(problem).toMatchObject({ refused: "INVALID_REQUEST", field: "announce_seconds" });
-  expect(problem?.message).toContain(text);
+  const field = "announce_seconds";
+  const message = `${field} ${text}`;
+  expect(rotationProblem(wish(changes), 3_600)).toEqual({ refused: "INVALID_REQUEST", field, message });
 });
 
 test.each([

@@ -1,19 +1,25 @@
 import { describe, expect, test } from "vitest";
 import {
   confirmationOf,
+  type RegisterCall,
+  type RegisterCaller,
+  type RegisterOutcome,
+  registerCalls,
+  registerOutcome,
+} from "../../src/domain/registerOutcome.ts";
+import {
   initialRegisterStatus,
   isCreationDate,
   type PaymentMatch,
   paymentMatch,
   paymentMatches,
-  type RegisterCall,
-  type RegisterCaller,
   type RegisterKind,
-  type RegisterOutcome,
   type RegisterStatus,
-  registerCalls,
-  registerOutcome,
+  registerId,
+  registerKind,
+  registerPurpose,
   registerState,
+  registerStatusText,
   type SettlementPayment,
 } from "../../src/domain/settlement.ts";
 
@@ -121,6 +127,31 @@ describe("the state machine of a register", () => {
 });
 
 describe("what a register is made as", () => {
+  test.each([
+    ["bank-1", "bank-2", "interbank"],
+    ["bank-1", "bank-1", "internal"],
+    ["bank-1", null, "empty"],
+  ])("between %s and %s it is %s", (debtor, creditor, kind) => {
+    expect(registerKind(debtor, creditor)).toBe(kind);
+  });
+
+  test("it is called by its day and its number on that day, and its payment by that", () => {
+    expect([registerId("2026-05-10", 1), registerPurpose("1005261")]).toEqual([
+      "1005261",
+      "Gross settlement register 1005261",
+    ]);
+  });
+
+  test("its statuses have the documents' names", () => {
+    expect(registerStatusText).toEqual({
+      sent: "Sent",
+      sent_no_pm: "Sent (no PM)",
+      sent_internal: "Sent (Interbank)",
+      processing: "Processing",
+      paid: "Paid",
+    });
+  });
+
   test.each<[RegisterKind, number, RegisterStatus]>([
     ["interbank", 1, "sent"],
     ["internal", 1, "sent_internal"],
@@ -171,6 +202,16 @@ describe("the state is what the acts say", () => {
     expect(states.at(-1)?.rejected).toBe(first);
   });
 
+  test("a rejection of a payment that is not the current one says nothing", () => {
+    const paid = { kind: "paid", payment: first } as const;
+    const rejected = (payment: SettlementPayment | null) => ({ kind: "rejected", payment }) as const;
+    const none = { status: "sent", current: null, rejected: null };
+    expect(registerState("sent", [rejected(first)])).toEqual(none);
+    expect(registerState("sent", [rejected(null)])).toEqual(none);
+    expect(registerState("sent", [paid, rejected(null)])).toEqual({ ...none, status: "processing", current: first });
+    expect(registerState("sent", [paid, rejected(first)])).toEqual({ ...none, rejected: first });
+  });
+
   test("an internal register is confirmed and reopened", () => {
     const acts = [
       { kind: "made", payment: null },
@@ -201,6 +242,11 @@ describe("how a stated payment relates to the register", () => {
   });
 });
 
+test("of a register that was never paid every payment is new or used elsewhere", () => {
+  const state = { status: "sent", current: null, rejected: null } as const;
+  expect([false, true].map((isUsed) => paymentMatch(asked, state, payment("P-1"), isUsed))).toEqual(["new", "used"]);
+});
+
 test.each([
   ["ACSC", "confirm_final"],
   ["ACCC", "confirm_final"],
@@ -222,6 +268,21 @@ test.each([
   ["2023-12-11T09:15:00.123Z", true],
   ["2023-12-11T09:15:00", true],
   ["2023-12-11T09:15:00+0200", true],
+  ["2023-12-11 09:15", true],
+  ["2023-12-11t09:15z", true],
+  ["2023-12-11T09:15:00,5-14", true],
+  ["2023-12-11T09:15:00+10:30", true],
+  ["2023-12-11T00:00:00", true],
+  ["2023-12-11T23:59:60Z", true],
+  ["2023-12-11T23:59:61Z", false],
+  ["2023-12-11T23:60:00Z", false],
+  ["2023-12-11T24:00:00Z", false],
+  ["2023-12-11T09:15:00+15:00", false],
+  ["2023-12-11T09:15:00.1234567890", false],
+  ["2023-12-11T09:15:00Z and more", false],
+  ["on 2023-12-11", false],
+  ["2023-12-11T", false],
+  ["2023-12-11T09", false],
   ["2023-12-11T09:15:00+25:00", false],
   ["2023-02-30", false],
   ["2023-12-11T25:00:00Z", false],

@@ -31,6 +31,7 @@ import { money } from "../../src/wire/values.ts";
 import { whole } from "../../src/wire/whole.ts";
 import { fakeContext, fakePlatformKeys, registered, type Statements } from "../core/identity/fakeContext.ts";
 import { undeclared } from "../support/declared.ts";
+import { tellWhyFailed } from "../support/whyFailed.ts";
 
 export const NOW = new Date("2023-12-10T10:12:12Z");
 export const ORDER_ID = "3aa202bc-6b20-445d-8969-8274b11c66d0";
@@ -245,6 +246,7 @@ export async function access(key: KeyPair, at = NOW): Promise<Record<string, str
 export async function ask(rest: Rest, path: string, init: RequestInit = {}) {
   const response = await fetch(rest.url + path, { redirect: "manual", ...init });
   const text = await response.text();
+  if (response.status === 500) tellWhyFailed(rest.lines);
   // Whatever a test asks for: no answer has a status, a header or a body that the contract does not declare.
   const answer = { status: response.status, headers: response.headers, text };
   expect(undeclared(init.method ?? "GET", path, answer)).toEqual([]);

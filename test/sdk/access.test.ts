@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { checkAccessClaims, createAccessToken } from "../../src/sdk/access.ts";
-import { verifyJws } from "../../src/sdk/jws.ts";
+import { bodyDigest, checkAccessClaims, createAccessToken, isOfKind } from "../../src/sdk/access.ts";
+import { peekJws, verifyJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
 
 const now = new Date("2025-03-01T12:00:00Z");
@@ -30,6 +30,9 @@ describe("checkAccessClaims", () => {
     ["no iat", { jti: "a" }, "iat"],
     ["iat as digits", { iat: String(iat), jti: "a" }, "ok"],
     ["iat as other text", { iat: `${iat} `, jti: "a" }, "iat"],
+    ["iat as digits with a fraction", { iat: `${iat}.25`, jti: "a" }, "ok"],
+    ["iat as digits and letters", { iat: `${iat}s`, jti: "a" }, "iat"],
+    ["iat as letters and digits", { iat: `s${iat}`, jti: "a" }, "iat"],
     ["iat as an empty text", { iat: "", jti: "a" }, "iat"],
     ["iat as a list", { iat: [iat], jti: "a" }, "iat"],
     ["iat NaN", { iat: Number.NaN, jti: "a" }, "iat"],
@@ -47,6 +50,7 @@ describe("checkAccessClaims", () => {
     ["exp as digits, over", { iat, jti: "a", exp: String(iat - 300) }, "expired"],
     ["exp that is no instant", { iat, jti: "a", exp: "never" }, "expired"],
     ["exp null", { iat, jti: "a", exp: null }, "expired"],
+    ["nbf as digits", { iat, jti: "a", nbf: String(iat) }, "ok"],
     ["exp to come", { iat, jti: "a", exp: iat + 1 }, "ok"],
     ["nbf 30 s ahead", { iat, jti: "a", nbf: iat + 30 }, "ok"],
     ["nbf further ahead", { iat, jti: "a", nbf: iat + 31 }, "not_yet_valid"],
@@ -73,10 +77,33 @@ describe("checkAccessClaims", () => {
       { iat, jti: "a", payment_message_external_id: "p", creditor_iban: "UA1", amount: 1 },
       "kind",
     ],
+    ["a cancellation's claims", { iat, jti: "a", sub: "uid", order_id: "o" }, "kind"],
     ["claims of our own beside", { iat, jti: "a", sub: "bank", ref: "r", amount: 1 }, "ok"],
   ];
   test.each(rows)("%s", (_rule, claims, expected) => {
     const result = checkAccessClaims(claims, now, ["dcm", "https://dcm.example"]);
     expect(result.ok ? "ok" : result.problem).toBe(expected);
   });
+});
+
+test("checkAccessClaims answers when the token was made and which one it is", () => {
+  expect(checkAccessClaims({ iat: String(iat), jti: "a" }, now, [])).toEqual({ ok: true, iat, jti: "a" });
+});
+
+test("createAccessToken: iat is in whole seconds, and further claims stand beside it", async () => {
+  const token = await createAccessToken(await generateKeyPair(), new Date(now.getTime() + 999), "a", { iss: "shop" });
+  expect(peekJws(token)).toMatchObject({ claims: { iss: "shop", iat, jti: "a" } });
+});
+
+test("bodyDigest: base64url of the SHA-256 of the bytes", () => {
+  expect(bodyDigest(Buffer.from("abc"))).toBe("ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
+});
+
+test("isOfKind: a token is of a kind if it says all that tokens of that kind say, whatever else it says", () => {
+  const order = { sub: 1, amt: 1, cur: 1, ref: 1 };
+  expect([isOfKind({ ...order, more: 1 }, "order"), isOfKind({}, "order")]).toEqual([true, false]);
+  for (const left of Object.keys(order)) {
+    const others = Object.fromEntries(Object.entries(order).filter(([name]) => name !== left));
+    expect(isOfKind(others, "order"), left).toBe(false);
+  }
 });

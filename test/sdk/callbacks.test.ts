@@ -1,7 +1,15 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { bodyDigest, createAccessToken } from "../../src/sdk/access.ts";
-import { type IncomingCallback, MAX_CALLBACK_TOKEN_CHARS, verifyCallback } from "../../src/sdk/callbacks.ts";
-import { type Claims, signJws } from "../../src/sdk/jws.ts";
+import {
+  CALLBACK_ACCESS_HEADER,
+  CALLBACK_GUID_HEADER,
+  CALLBACK_KIND_HEADER,
+  type IncomingCallback,
+  MAX_CALLBACK_TOKEN_CHARS,
+  pingProof,
+  verifyCallback,
+} from "../../src/sdk/callbacks.ts";
+import { type Claims, peekJws, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
 
 const now = new Date("2025-03-01T12:00:00Z");
@@ -68,6 +76,35 @@ describe("verifyCallback", () => {
     expect(await check(incoming)).toMatchObject({ ok: true, guid });
   });
 
+  test("header names are taken as they were sent, and the kind may stand in both places", async () => {
+    const incoming = await signed({ claims: { callback_kind: "credit", callback_guid: guid } });
+    const access = String(incoming.headers["cx-authorization"]);
+    const headers = {
+      [CALLBACK_ACCESS_HEADER]: access,
+      [CALLBACK_GUID_HEADER]: guid,
+      [CALLBACK_KIND_HEADER]: "credit",
+    };
+    expect(await check({ ...incoming, headers })).toMatchObject({ ok: true, guid });
+  });
+
+  test("a kind in the header alone proves nothing and disturbs nothing", async () => {
+    expect(await check(await signed({ headers: { "x-callback-kind": "pay-in" } }))).toMatchObject({ ok: true });
+  });
+
+  test("white space around a bare token belongs to nobody", async () => {
+    const incoming = await signed({ bare: true });
+    expect(await check({ ...incoming, rawBody: Buffer.from(`\n${incoming.rawBody} `) })).toMatchObject({ ok: true });
+  });
+
+  test("pingProof: the challenge alone, signed by each key", async () => {
+    const { jwts } = await pingProof({ challenge: "c", more: 1 }, [platform, stranger]);
+    expect(jwts.map((jwt) => peekJws(jwt))).toMatchObject([
+      { header: { kid: platform.kid }, claims: { challenge: "c" } },
+      { header: { kid: stranger.kid }, claims: { challenge: "c" } },
+    ]);
+    for (const jwt of jwts) expect(peekJws(jwt)).not.toHaveProperty("claims.more");
+  });
+
   const refused: [string, string, () => Promise<IncomingCallback>][] = [
     ["no access token", "access_missing", () => signed({ headers: { "cx-authorization": undefined } })],
     ["two access tokens", "access_missing", () => signed({ headers: { "cx-authorization": ["a", "b"] } })],
@@ -104,9 +141,19 @@ describe("verifyCallback", () => {
     ["an open body that was changed", "body_digest", () => open({ sent: '{"code":4002}' })],
     ["an open body with other spaces", "body_digest", () => open({ sent: '{"code": 4001}' })],
     ["an open body for someone else", "access_audience", () => open({ claims: { aud: "bank-2" } })],
+    ["an open body whose guid is another", "guid", () => open({ claims: { callback_guid: "another" } })],
     ["an expired open body", "expired", () => open({ claims: { exp: iat - 1 } })],
     ["an open body of a stranger", "access_unknown_key", () => open({ key: stranger })],
     ["an open body that is no JSON object", "body_malformed", () => open({ body: "{nope" })],
+    ["an empty jti", "guid", () => signed({ claims: { jti: "" }, headers: { "x-callback-guid": "" } })],
+    ["a jti that is no text", "guid", () => signed({ claims: { jti: 7 }, headers: { "x-callback-guid": "7" } })],
+    ["exp as a text", "expired", () => signed({ claims: { exp: String(iat + 60) } })],
+    [
+      "an envelope whose token is no text",
+      "body_digest",
+      async () => ({ ...(await signed()), rawBody: Buffer.from('{"jwt":1}') }),
+    ],
+    ["an expired access token", "access_expired", () => open({ claims: { exp: iat - 31 } })],
   ];
   test.each(refused)("%s is refused (%s)", async (_rule, problem, incoming) => {
     expect(await check(await incoming())).toEqual({ ok: false, problem });

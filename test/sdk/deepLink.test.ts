@@ -27,6 +27,9 @@ test.each([
     "signature",
   ],
   ["the bare id of an order", async () => randomUUID(), "malformed"],
+  ["an id with something before it", () => signJws({ id: `x${randomUUID()}` }, platform), "no_order"],
+  ["an id with something behind it", () => signJws({ id: `${randomUUID()}x` }, platform), "no_order"],
+  ["an id that is no text", () => signJws({ id: [randomUUID()] }, platform), "no_order"],
   ["a register's callback", () => signJws({ id: "1005261" }, platform), "no_order"],
   ["a payment's callback", () => signJws({ order_id: randomUUID() }, platform), "no_order"],
 ])("readDeepLink: %s is no order", async (_what, content, problem) => {

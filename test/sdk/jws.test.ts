@@ -1,7 +1,7 @@
 import { createHmac, createPublicKey, webcrypto } from "node:crypto";
 import { CompactSign, compactVerify } from "jose";
 import { beforeAll, describe, expect, test } from "vitest";
-import { MAX_TOKEN_CHARS, signJws, verifyJws } from "../../src/sdk/jws.ts";
+import { MAX_TOKEN_CHARS, peekJws, signJws, verifyJws } from "../../src/sdk/jws.ts";
 import {
   ALGORITHMS,
   generateKeyPair,
@@ -183,4 +183,39 @@ describe("verifyJws refuses", () => {
     const token = await signRaw({ alg: "RS256", kid: ellipticKey.kid }, {}, own);
     expect(await verifyJws(token, [verifying(ellipticKey)])).toEqual({ ok: false, problem: "algorithm" });
   });
+
+  /** A token of ours whose claims, or header, are this text. */
+  async function signText(header: string, claims: string) {
+    const input = [header, claims].map((text) => Buffer.from(text).toString("base64url")).join(".");
+    const signature = await webcrypto.subtle.sign(
+      "RSASSA-PKCS1-v1_5",
+      own.privateKey as webcrypto.CryptoKey,
+      Buffer.from(input),
+    );
+    return `${input}.${Buffer.from(signature).toString("base64url")}`;
+  }
+
+  test("claims that name a member twice, once their signature is good, and says which", async () => {
+    const twice = await signText(JSON.stringify({ alg: "RS256" }), '{"amt":1,"amt":2}');
+    expect(await verifyJws(twice, [verifying(own)])).toEqual({ ok: false, problem: "named_twice", member: "amt" });
+    expect(await verifyJws(twice, [verifying(second)])).toEqual({ ok: false, problem: "signature" });
+  });
+
+  test("a header that names a member twice, whoever signed it", async () => {
+    const twice = await signText('{"alg":"RS256","alg":"RS256"}', "{}");
+    expect(await verifyJws(twice, [verifying(own)])).toEqual({ ok: false, problem: "malformed" });
+  });
+
+  test("a token beyond what the reader takes; one of exactly that length is read", async () => {
+    const token = await signJws({}, own);
+    expect(await verifyJws(token, [verifying(own)], token.length)).toMatchObject({ ok: true });
+    expect(await verifyJws(token, [verifying(own)], token.length - 1)).toEqual({ ok: false, problem: "too_large" });
+  });
+
+  test.each(["e30.e30.", ".e30.", "e30..", "a b.e30.", "e30.e30.=", " e30.e30.", "e30.e30. "])(
+    "peekJws: %j is no token with a header that names an algorithm",
+    (token) => {
+      expect(peekJws(token)).toEqual({ ok: false, problem: "malformed" });
+    },
+  );
 });

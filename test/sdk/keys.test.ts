@@ -16,7 +16,8 @@ const bytesOf = (number: bigint) => {
 const withModulus = (modulus: bigint) => ({ ...good, n: bytesOf(modulus).toString("base64url") });
 const withZeroByte = (text: string) =>
   Buffer.concat([Buffer.of(0), Buffer.from(text, "base64url")]).toString("base64url");
-const prime = () => generatePrimeSync(1024, { bigint: true });
+/** Looking for primes takes longer than any test: all of them use these two. */
+const [p, q] = [generatePrimeSync(1024, { bigint: true }), generatePrimeSync(1024, { bigint: true })] as const;
 const hasSmallFactor = (number: bigint) =>
   Array.from({ length: 500 }, (_, n) => BigInt(n) * 2n + 3n).some((odd) => number % odd === 0n);
 
@@ -98,7 +99,7 @@ describe("importPublicKey", () => {
     expect(result.ok && Object.keys(result.publicJwk).sort()).toEqual(["alg", "e", "kid", "kty", "n", "use"]);
   });
 
-  const refused: [string, string, () => unknown][] = [
+  const refused: [what: string, problem: string, jwk: () => unknown, message?: string][] = [
     ["nothing", "not_a_jwk", () => undefined],
     ["a list", "not_a_jwk", () => []],
     ["a text", "not_a_jwk", () => "-----BEGIN PUBLIC KEY-----"],
@@ -135,15 +136,21 @@ describe("importPublicKey", () => {
     ["no key_ops", "use", () => ({ ...good, key_ops: [] })],
     ["a modulus with a leading zero byte", "invalid_key", () => ({ ...good, n: withZeroByte(good.n) })],
     ["an exponent with a leading zero byte", "invalid_key", () => ({ ...good, e: withZeroByte(good.e) })],
-    ["an even modulus", "weak_modulus", () => withModulus(prime() * prime() * 2n)],
-    ["a modulus with a small factor", "weak_modulus", () => withModulus(prime() * prime() * 997n)],
-    ["a square", "weak_modulus", () => withModulus(prime() ** 2n)],
-    ["primes side by side", "weak_modulus", () => ((p) => withModulus(p * primeAfter(p)))(prime())],
-    ["a modulus of a broken chip (ROCA)", "weak_modulus", () => withModulus(rocaModulus())],
-    ["a modulus of a special form", "weak_modulus", () => withModulus(specialModulus())],
+    ["an even modulus", "weak_modulus", () => withModulus(p * q * 2n), "has a small factor"],
+    ["a modulus with a small factor", "weak_modulus", () => withModulus(p * q * 997n), "has a small factor"],
+    ["a square", "weak_modulus", () => withModulus(p ** 2n), "is a square or nearly one"],
+    ["primes side by side", "weak_modulus", () => withModulus(p * primeAfter(p)), "is a square or nearly one"],
+    [
+      "a modulus of a broken chip (ROCA)",
+      "weak_modulus",
+      () => withModulus(rocaModulus()),
+      "was made by a broken chip (ROCA)",
+    ],
+    ["a modulus of a special form", "weak_modulus", () => withModulus(specialModulus()), "has 128 equal bits in a row"],
   ];
-  test.each(refused)("%s is refused (%s)", async (_rule, problem, jwk) => {
-    expect(await importPublicKey(jwk())).toMatchObject({ ok: false, problem });
+  test.each(refused)("%s is refused (%s)", async (_rule, problem, jwk, message) => {
+    const said = message === undefined ? {} : { message: `the modulus ${message}: make a new key` };
+    expect(await importPublicKey(jwk())).toMatchObject({ ok: false, problem, ...said });
   });
 });
 
@@ -151,7 +158,7 @@ test("importPublicKey: a key may say that it verifies, be for encryption, and ha
   for (const more of [{ key_ops: ["verify"] }, { use: "enc", key_ops: ["wrapKey"] }, { kid: "🔑".repeat(128) }]) {
     expect(await importPublicKey({ ...good, ...more })).toMatchObject({ ok: true });
   }
-  expect(await importPublicKey(withModulus(prime() * prime()))).toMatchObject({ ok: true });
+  expect(await importPublicKey(withModulus(p * q))).toMatchObject({ ok: true });
 });
 
 test.each(ALGORITHMS)("importKeyPair: a %s pair that was kept signs as before", async (alg) => {
@@ -166,4 +173,91 @@ test("importKeySet: keys that cannot verify are left out", async () => {
   const signing = { ...rsaJwk(2048), kid: "signing" };
   const set = { keys: [signing, { ...rsaJwk(2048), use: "enc" }, { kty: "oct", k: "AA" }, null, "text"] };
   expect((await importKeySet(set)).map((key) => key.kid)).toEqual(["signing"]);
+});
+
+describe("importPublicKey says what is wrong", () => {
+  test.each<[problem: string, message: string, jwk: () => unknown]>([
+    ["not_a_jwk", "a JWK is an object", () => null],
+    ["key_type", "kty must be RSA, EC or OKP", () => ({})],
+    [
+      "private_key",
+      "the JWK contains a private key: keep it to yourself and make a new one",
+      () => ({ ...good, d: "AQAB" }),
+    ],
+    ...(["p", "q", "k"].map((part) => [
+      "private_key",
+      "the JWK contains a private key: keep it to yourself and make a new one",
+      () => ({ ...good, [part]: "AQAB" }),
+    ]) as [string, string, () => unknown][]),
+    ["algorithm", "alg must be one of RS256, PS256 for kty RSA", () => ({ ...good, alg: "none" })],
+    [
+      "invalid_key",
+      "kid must be a string of 1 to 128 characters without control characters",
+      () => ({ ...good, kid: 7 }),
+    ],
+    ["use", "use must be sig or enc", () => ({ ...good, use: "verify" })],
+    ["use", "key_ops does not name what the key is for", () => ({ ...good, use: "enc", key_ops: ["verify"] })],
+    ["invalid_key", "crv must be Ed25519 for kty OKP", () => ({ kty: "OKP", crv: "X25519", x: "AQAB" })],
+    ["invalid_key", "n, e must be base64url text", () => ({ ...good, n: `${good.n}=` })],
+    ["invalid_key", "n, e must be base64url text", () => ({ ...good, n: `=${good.n}` })],
+    ["invalid_key", "crv, x, y must be base64url text", () => ({ kty: "EC", crv: "P-256", x: "AQAB" })],
+    ["key_too_small", "an RSA key must have at least 2048 bits, this one has 1024", () => rsaJwk(1024)],
+    [
+      "key_too_large",
+      "an RSA key may have at most 8192 bits, this one has 8200",
+      () => ({ ...good, n: Buffer.alloc(1025, 0xff).toString("base64url") }),
+    ],
+    ["invalid_key", "n and e must not begin with a zero byte", () => ({ ...good, e: withZeroByte(good.e) })],
+    [
+      "exponent",
+      "the exponent of an RSA key must be odd, at least 65537, and have at most 64 bits",
+      () => ({ ...good, e: "AQAAAAAAAAAB" }),
+    ],
+    [
+      "invalid_key",
+      "the numbers of the JWK are not a usable public key",
+      () => ({ kty: "EC", crv: "P-256", x: "AQAB", y: "AQAB" }),
+    ],
+  ])("%s: %s", async (problem, message, jwk) => {
+    expect(await importPublicKey(jwk())).toEqual({ ok: false, problem, message });
+  });
+
+  test("each type of key has its algorithms, and one that it is for when nothing is said", async () => {
+    const algOf = async (jwk: object) => {
+      const imported = await importPublicKey(jwk);
+      return imported.ok ? [imported.key.alg, imported.publicJwk] : imported.problem;
+    };
+    const [es, ed] = await Promise.all([generateKeyPair("ES256", "es"), generateKeyPair("EdDSA", "ed")]);
+    const bare = ({ publicJwk: { alg: _alg, use: _use, ...jwk } }: typeof es) => jwk;
+    expect(await algOf({ ...good, kid: "rs" })).toEqual(["RS256", { ...good, kid: "rs", alg: "RS256", use: "sig" }]);
+    expect(await algOf({ ...good, kid: "ps", alg: "PS256", use: "enc" })).toEqual([
+      "PS256",
+      { ...good, kid: "ps", alg: "PS256", use: "enc" },
+    ]);
+    expect(await algOf(bare(es))).toEqual(["ES256", es.publicJwk]);
+    expect(await algOf(bare(ed))).toEqual(["EdDSA", ed.publicJwk]);
+  });
+
+  test("the smallest exponent is 65537, the largest has 64 bits", async () => {
+    for (const e of ["AQAB", "__________8"]) expect(await importPublicKey({ ...good, e })).toMatchObject({ ok: true });
+    expect(await importPublicKey({ ...good, e: "__8" })).toMatchObject({ problem: "exponent" });
+  });
+});
+
+describe("importKeyPair", () => {
+  test("operations, use and extractability that a file names do not matter", async () => {
+    const made = await generateKeyPair("ES256", "kept");
+    const file = { ...made.privateJwk, key_ops: ["encrypt"], use: "enc", ext: false };
+    expect((await importKeyPair(file)).publicJwk).toEqual(made.publicJwk);
+  });
+
+  test("a broken key of one's own is a broken installation and throws", async () => {
+    const { publicJwk } = await generateKeyPair("ES256");
+    await expect(importKeyPair({ kty: "oct" })).rejects.toThrow("The private key cannot be used: kty must be RSA");
+    await expect(importKeyPair(publicJwk)).rejects.toThrow("The key has no private part");
+  });
+});
+
+test.each([undefined, null, {}, { keys: "none" }, []])("importKeySet: %j holds no key", async (set) => {
+  expect(await importKeySet(set)).toEqual([]);
 });

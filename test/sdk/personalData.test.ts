@@ -1,3 +1,4 @@
+import { webcrypto } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
 import {
@@ -57,5 +58,42 @@ describe("personal data", () => {
       decryptPersonalData(fields, encryption, recipient.publicJwk),
     ];
     expect(await Promise.all(attempts)).toEqual(attempts.map(() => ({ ok: false })));
+  });
+
+  test("the key is named by its kid where it has one, and what is not given is not encrypted", async () => {
+    const { kid: _left, ...nameless } = recipient.publicJwk;
+    const named = await encryptPersonalData({ debtor_id: "1", debtor_name: undefined as never }, recipient.publicJwk);
+    expect([Object.keys(named.fields), named.encryption.kid]).toEqual([["debtor_id"], recipient.kid]);
+    const bare = await encryptPersonalData({}, nameless);
+    expect(bare).toStrictEqual({
+      fields: {},
+      encryption: { nonce: expect.any(String), encrypted_key: expect.any(String) },
+    });
+    const imported = await encryptPersonalData({}, await importEncryptionKey(recipient.publicJwk));
+    expect(imported.encryption).not.toHaveProperty("kid");
+  });
+
+  test("a nonce of another length is refused even where the cipher would take it, and so is a shorter key", async () => {
+    const { subtle } = webcrypto;
+    const wrap = await importEncryptionKey(recipient.publicJwk);
+    async function sealed(keyBytes: number, nonceBytes: number) {
+      const [raw, nonce] = [Buffer.alloc(keyBytes, 1), Buffer.alloc(nonceBytes, 2)];
+      const key = await subtle.importKey("raw", raw, "AES-GCM", false, ["encrypt"]);
+      const text = await subtle.encrypt({ name: "AES-GCM", iv: nonce, tagLength: 128 }, key, Buffer.from("x"));
+      const wrapped = await subtle.encrypt({ name: "RSA-OAEP" }, wrap as webcrypto.CryptoKey, raw);
+      const base64 = (bytes: ArrayBuffer | Buffer) => Buffer.from(bytes as ArrayBuffer).toString("base64");
+      const encryption = { nonce: base64(nonce), encrypted_key: base64(wrapped) };
+      return decryptPersonalData({ debtor_id: base64(text) }, encryption, recipient.privateJwk);
+    }
+    expect(await sealed(32, 12)).toEqual({ ok: true, fields: { debtor_id: "x" } });
+    expect(await sealed(32, 16)).toEqual({ ok: false });
+    expect(await sealed(16, 12)).toEqual({ ok: false });
+  });
+
+  test("only an RSA key can be encrypted for", async () => {
+    const { publicJwk, privateJwk } = await generateKeyPair("ES256");
+    const why = "Personal data can be encrypted for RSA keys only";
+    await expect(importEncryptionKey(publicJwk)).rejects.toThrow(why);
+    await expect(importDecryptionKey(privateJwk)).rejects.toThrow(why);
   });
 });

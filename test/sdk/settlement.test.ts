@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { generateKeyPair } from "../../src/sdk/keys.ts";
+import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
 import { type BankClient, bankClient, type SettlementPayment } from "../../src/sdk/platform.ts";
 
 const GUIDS = Array.from({ length: 7 }, (_, index) => `01890000-0000-7000-8000-00000000000${index}`);
@@ -24,12 +24,17 @@ const server = createServer(async (request, response) => {
 });
 
 let bank: BankClient;
+let url: string;
+let key: KeyPair;
 beforeAll(async () => {
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  bank = bankClient({ url, guid: "bank", key: await generateKeyPair() });
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  key = await generateKeyPair("ES256");
 });
-beforeEach(() => void seen.splice(0));
+beforeEach(() => {
+  seen.splice(0);
+  bank = bankClient({ url, guid: "bank", key });
+});
 afterAll(() => void server.close());
 
 const base = "/api/v1/counterparty/bank/gross-settlement";

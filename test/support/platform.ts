@@ -3,7 +3,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { expect, inject, vi } from "vitest";
+import { pino } from "pino";
+import { beforeEach, expect, inject, vi } from "vitest";
 import type { AppParts } from "../../src/app/run.ts";
 import { type App, startApp } from "../../src/app.ts";
 import { roles as allRoles, type Role, readConfig } from "../../src/config.ts";
@@ -18,6 +19,7 @@ import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
 import { freshDatabase } from "./database.ts";
 import { type GatewayProcess, runGatewayProcess } from "./gatewayProcess.ts";
 import { brokenRules, type Rows, unfinished } from "./invariants.ts";
+import { tellWhyFailed } from "./whyFailed.ts";
 
 export type QueueKind = "local" | "rabbitmq";
 
@@ -50,6 +52,13 @@ function keyPairOf(name: string): Promise<KeyPair> {
   keyPairs.set(name, made);
   return made;
 }
+
+/** What the gateways of this test file have logged as errors since the test began. */
+const loggedErrors: string[] = [];
+beforeEach(() => {
+  loggedErrors.splice(0);
+  tellWhyFailed(loggedErrors);
+});
 
 export type Platform = Awaited<ReturnType<typeof startPlatform>>;
 
@@ -186,7 +195,10 @@ function runGatewayHere(options: PlatformOptions, environment: Record<string, st
     async start() {
       const read = readConfig(options.roles ?? allRoles, {}, environment);
       if (!read.ok) throw new Error(read.problems.join("; "));
-      app = await startApp(read.config, createLog(read.config.logLevel), options.parts);
+      const { logLevel } = read.config;
+      const kept = { write: (line: string) => void loggedErrors.push(line) };
+      const log = logLevel === "silent" ? pino({ level: "error" }, kept) : createLog(logLevel);
+      app = await startApp(read.config, log, options.parts);
     },
     async stop() {
       const stopping = app;
