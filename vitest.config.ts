@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 /** These need RabbitMQ, start whole gateways or processes, or take their time; everything else is for daily work. */
 const withServices = [
-  "{callbacks,clients,queue,sandbox,flows,faults,operator,db,metrics,settlement}/**/*",
+  "{callbacks,outbound,clients,queue,sandbox,flows,faults,operator,db,observe,settlement}/**/*",
   "rest/{e2e,e2e-*,inboundForms,overload,properties,streams}",
   "rpc/{identity,pages,server,standard}",
   "core/{audit,cancellation,keySets,lease,listPlans,orderPins,participantKeys,participantStatus,plans,platformKeys}",

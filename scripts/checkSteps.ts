@@ -10,6 +10,12 @@ export const steps: readonly Step[] = [
     whatToDo: "Run `npm run generate` and commit gen/ together with the contract it comes from.",
   },
   {
+    group: "generate",
+    name: "the notices name every package that a running gateway needs",
+    command: ["node", "scripts/third-party-notices.ts"],
+    whatToDo: "Run `node scripts/run.mjs scripts/third-party-notices.ts --write` and commit THIRD_PARTY_NOTICES.md.",
+  },
+  {
     group: "proto",
     name: "Protobuf lint",
     command: ["buf", "lint"],

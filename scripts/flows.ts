@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startApp } from "../src/app.ts";
 import { readConfig, roles } from "../src/config.ts";
-import { createLog } from "../src/log.ts";
+import { createLog } from "../src/observe/log.ts";
 import { operatorTokenFile, readToken } from "../src/operatorToken.ts";
 import { createClients, remoteTransport } from "../src/rpc/clients.ts";
 import { registerBank, registerMerchant } from "../src/sandbox/onboarding.ts";

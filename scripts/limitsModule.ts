@@ -72,5 +72,8 @@ export function limitsModule(document: OpenapiDocument): string {
 export const limits = {
 ${rows.join("\n")}
 } as const;
+
+/** The form of a guid: what PostgreSQL reads as one, and nothing else that it would read, too. */
+export const guidPattern = /${at(document, schema("Guid", "pattern"))}/;
 `;
 }

@@ -1,10 +1,10 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { variables } from "../src/config.ts";
+import { variables } from "../src/config/variables.ts";
 
-export const README = join(import.meta.dirname, "../README.md");
+export const CONFIGURATION = join(import.meta.dirname, "../docs/configuration.md");
 
-/** The configuration table of the README, from the table that the program itself reads. */
+/** The table of docs/configuration.md, from the table that the program itself reads. */
 export function variablesMarkdown(): string {
   const rows = variables.map(({ name, fallback, help }) => {
     const value = fallback === "" ? "–" : `\`${fallback}\``;
@@ -13,11 +13,11 @@ export function variablesMarkdown(): string {
   return ["| variable | default | what it says |", "|---|---|---|", ...rows].join("\n");
 }
 
-/** The README with its table renewed; everything else stays as it is. */
-export async function renewReadme(): Promise<string> {
-  const text = await readFile(README, "utf8");
+/** The page with its table renewed; everything else stays as it is. */
+export async function renewConfiguration(): Promise<string> {
+  const text = await readFile(CONFIGURATION, "utf8");
   const between = /(<!-- variables -->\n)[\s\S]*?(<!-- \/variables -->)/;
   return text.replace(between, (_, start: string, end: string) => `${start}${variablesMarkdown()}\n${end}`);
 }
 
-if (process.argv.includes("--write")) await writeFile(README, await renewReadme());
+if (process.argv.includes("--write")) await writeFile(CONFIGURATION, await renewConfiguration());

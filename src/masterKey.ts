@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { masterKeyBytes, masterKeyOf } from "./core/masterKey.ts";
 import type { MasterKeys } from "./core/platformKeyStart.ts";
-import { importKeyPair, type KeyPair } from "./sdk/keys.ts";
+import type { KeyPair } from "./sdk/keys.ts";
 import { keepSecret, readSecret } from "./secretFile.ts";
 
 /** The bytes of a master key in base64 or base64url, or undefined. */
@@ -71,6 +71,8 @@ export const platformKeyFileOf = ({
 }) => platformKeyFile ?? join(dataDir, "platform-key.json");
 
 async function importedKey(file: string, text: string): Promise<KeyPair> {
+  // Loaded on demand: the configuration looks at master keys too, and most processes never see a key of that version.
+  const { importKeyPair } = await import("./sdk/keys.ts");
   try {
     return await importKeyPair(JSON.parse(text));
   } catch (error) {

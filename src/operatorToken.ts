@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Core } from "./core/core.ts";
 import { newSecret } from "./core/credentials.ts";
@@ -49,6 +49,11 @@ export async function callersToken({ rpcToken, rpcTokenFile }: CallersConfig): P
 /** The same for an operator on the machine of the core, who need not configure anything. */
 export async function operatorsToken(config: CallersConfig & { dataDir: string }): Promise<string | undefined> {
   return (await callersToken(config)) ?? (await readToken(operatorTokenFile(config.dataDir)));
+}
+
+/** The certificate that vouches for the core's, where it is not one of the well-known authorities. */
+export async function callersCa({ rpcTlsCaFile }: { rpcTlsCaFile: string | undefined }): Promise<string | undefined> {
+  return rpcTlsCaFile === undefined ? undefined : await readFile(rpcTlsCaFile, "utf8");
 }
 
 /** The secret in a file, or undefined where there is none. */

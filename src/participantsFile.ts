@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { fromJson } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { ParticipantSchema } from "../gen/dcm/v1/participant_pb.ts";
 import type { Core } from "./core/core.ts";
@@ -7,7 +7,8 @@ import type { Registration } from "./core/participants.ts";
 import { platformActor } from "./domain/actor.ts";
 import { isRefusal } from "./domain/errors.ts";
 import { type ParticipantKind, participantKinds } from "./domain/participant.ts";
-import type { Logger } from "./log.ts";
+import type { Logger } from "./observe/log.ts";
+import { keysAsText } from "./participantJson.ts";
 import { registration } from "./rpc/services/participant.ts";
 import { holdToConstraints } from "./rpc/validation.ts";
 
@@ -103,19 +104,4 @@ async function loadEntry({ core, file, log, guidsLeftOut }: Loading, entry: Entr
     : `a ${kind} is left out: have it repair what it publishes, then start again or use \`participants register-${kind}\``;
   log.warn({ ...context, field: answer.field, problem: answer.message }, advice);
   return "leftOut";
-}
-
-/** Keys travel as JSON texts in the Protobuf contract; in a file people write them as the objects that they are. */
-export function keysAsText(entry: unknown): JsonValue {
-  if (typeof entry !== "object" || entry === null) return entry as JsonValue;
-  const asText = (key: unknown) => (typeof key === "string" ? key : JSON.stringify(key));
-  const participant = { ...entry } as Record<string, unknown>;
-  for (const name of ["signing_jwks", "signingJwks"]) {
-    const keys = participant[name];
-    if (Array.isArray(keys)) participant[name] = keys.map(asText);
-  }
-  for (const name of ["encryption_jwk", "encryptionJwk"]) {
-    if (participant[name] !== undefined) participant[name] = asText(participant[name]);
-  }
-  return participant as JsonValue;
 }

@@ -1,8 +1,8 @@
 import { followPlatformKeys, type KeyRing } from "./core/platformKeyRing.ts";
 import { ensurePlatformKeys, type MasterKeys } from "./core/platformKeyStart.ts";
 import type { Database } from "./db/database.ts";
-import type { Logger } from "./log.ts";
 import { olderKey, platformKeyFileOf } from "./masterKey.ts";
+import type { Logger } from "./observe/log.ts";
 
 type KeysConfig = { platformKeyFile: string | undefined; dataDir: string; jwksMaxAgeSeconds: number };
 type Around = { database: Database; masterKeys: MasterKeys; now: () => Date };

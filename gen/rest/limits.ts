@@ -33,3 +33,6 @@ export const limits = {
   encryptedKeyChars: 1368,
   pingProofs: 8,
 } as const;
+
+/** The form of a guid: what PostgreSQL reads as one, and nothing else that it would read, too. */
+export const guidPattern = /^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$/;

@@ -3,12 +3,11 @@
  * here, whatever the body does changes nothing, and its beginning is read for people alone. Nothing here throws for what an
  * endpoint does: every ending is an outcome.
  */
-import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
-import { buildConnector, type Dispatcher, Pool } from "undici";
+import { type buildConnector, type Dispatcher, Pool } from "undici";
 import { limits } from "../../gen/rest/limits.ts";
 import type { Outcome } from "../domain/callback.ts";
-import { ADDRESS_REFUSED_CODE, type AddressGuard } from "./address.ts";
-import { passOverInterim } from "./interim.ts";
+import type { AddressGuard } from "../outbound/address.ts";
+import { guardedConnector } from "../outbound/connector.ts";
 import { describeFailure, failureOutcome, safeText, statusOutcome } from "./outcomes.ts";
 import { retryAfterMs } from "./retryAfter.ts";
 
@@ -105,7 +104,10 @@ type OriginPoolOptions = Required<
   connect: buildConnector.connector;
 };
 
-/** Pools of keep-alive connections in the order of last use: the first idle one is the longest idle one. */
+/**
+ * Pools of keep-alive connections in the order of last use: the first idle one is the longest idle one. A cache would also close
+ * a pool that is in use, so this map is kept by hand.
+ */
 function originPools({ connect, connectionsPerOrigin, maxOrigins, idleOriginMs }: OriginPoolOptions) {
   const pools = new Map<string, OriginPool>();
   const sweep = setInterval(() => evictIdleSince(performance.now() - idleOriginMs), idleOriginMs / 2).unref();
@@ -234,41 +236,4 @@ function keeper(maxBytes: number): Keeper {
     },
     text: () => safeText(text),
   };
-}
-
-// ---------------------------------------------------------------------------------------------------------------- connect
-
-/** Of several addresses each but the last gets this long: Node's own 250 ms would give up on a far endpoint. */
-const ADDRESS_TRY_TIMEOUT_MS = 2_000;
-
-/**
- * undici derives SNI and Host from the URL's name while the connection goes to the vetted address. Literal addresses
- * never pass through a lookup, so the peer of the open socket is held against the guard as well.
- */
-export function guardedConnector(guard: AddressGuard, timeoutMs: number, extraCa?: string): buildConnector.connector {
-  const autoSelectFamilyAttemptTimeout = ADDRESS_TRY_TIMEOUT_MS;
-  const trust = extraCa === undefined ? {} : trustAlso(extraCa);
-  const common = { allowH2: false, timeout: timeoutMs, autoSelectFamilyAttemptTimeout, ...trust };
-  const connectTls = buildConnector({ ...common, lookup: guard.lookup } as buildConnector.BuildOptions);
-  const connectPlain = buildConnector({ ...common, lookup: guard.plainLookup } as buildConnector.BuildOptions);
-  return (target, callback) => {
-    const isTls = target.protocol === "https:";
-    const permits = isTls ? guard.allows : guard.isAllowListed;
-    const connect = isTls ? connectTls : connectPlain;
-    connect(target, (...[error, socket]) => {
-      if (error) return callback(error, null);
-      if (permits(socket.remoteAddress ?? "")) {
-        passOverInterim(socket);
-        return callback(null, socket);
-      }
-      socket.destroy();
-      const refusal = new Error(`${target.hostname} is an address that callbacks must not reach`);
-      callback(Object.assign(refusal, { code: ADDRESS_REFUSED_CODE }), null);
-    });
-  };
-}
-
-/** Made once: parsing the authorities of the system anew for every connection would cost more than the handshake. */
-function trustAlso(extraCa: string): { secureContext: SecureContext } {
-  return { secureContext: createSecureContext({ ca: [...getCACertificates("default"), extraCa] }) };
 }

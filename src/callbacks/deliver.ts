@@ -1,12 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { AttemptRecord, RecordAnswer } from "../core/attempts.ts";
 import { beginWithinMs } from "../core/context.ts";
 import type { Core } from "../core/core.ts";
-import type { AttemptRecord, ClaimedCallback, RecordAnswer } from "../core/delivery.ts";
+import type { ClaimedCallback } from "../core/delivery.ts";
 import { type CallbackKind, type Outcome, outcomeClasses } from "../domain/callback.ts";
 import { isRefusal } from "../domain/errors.ts";
 import type { Participant } from "../domain/participant.ts";
+import type { Span, Tracing } from "../observe/tracing.ts";
 import type { CallbackQueue, Lane, Ticket, Verdict } from "../queue/queue.ts";
-import type { Span, Tracing } from "../tracing.ts";
 import { type CallbackFacts, callbackContent, maxCallbackPayments } from "../wire/callbackClaims.ts";
 import { registerUrl } from "../wire/register.ts";
 import type { AttemptResult, CallbackClient, CallbackRequest } from "./client.ts";

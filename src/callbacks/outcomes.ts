@@ -1,7 +1,7 @@
 /** Status codes, error codes and headers of an attempt, each brought to the closed list of outcomes by a table. */
 import type { Outcome } from "../domain/callback.ts";
-import { ADDRESS_REFUSED_CODE, DNS_FAILURE_CODE } from "./address.ts";
-import { INTERIM_REFUSED_CODE } from "./interim.ts";
+import { ADDRESS_REFUSED_CODE, DNS_FAILURE_CODE } from "../outbound/address.ts";
+import { INTERIM_REFUSED_CODE } from "../outbound/interim.ts";
 
 const statusOutcomes: Readonly<Record<number, Outcome>> = {
   408: "request_timeout",

@@ -65,13 +65,7 @@ export function createSlots(
   function free(name: string, endpoint: Endpoint, answered: boolean | undefined): void {
     endpoint.held -= 1;
     heldInAll -= 1;
-    if (answered === true) {
-      endpoint.share = Math.min(limits.perEndpoint, endpoint.share + 1);
-      const answeredAtMs = nowMs();
-      endpoint.paceMs += paceWeight * (answeredAtMs - endpoint.movedAtMs - endpoint.paceMs);
-      endpoint.movedAtMs = answeredAtMs;
-    }
-    if (answered === false) endpoint.share = Math.max(1, Math.floor(endpoint.share / 2));
+    if (answered !== undefined) learn(endpoint, answered, limits.perEndpoint, nowMs());
     for (const grant of endpoint.waiting) {
       if (endpoint.held >= endpoint.share) break;
       endpoint.waiting.delete(grant);
@@ -79,23 +73,6 @@ export function createSlots(
     }
     const isAsNew = endpoint.held === 0 && endpoint.waiting.size === 0 && endpoint.share === limits.perEndpoint;
     if (isAsNew) endpoints.delete(name);
-  }
-
-  function wait(endpoint: Endpoint): Promise<Slot | undefined> {
-    return new Promise((resolve) => {
-      // An endpoint that has answered nothing yet gets a quarter of the patience: should it hang, the work that piles up
-      // before that shows must not hold the places of others for long.
-      const patienceMs = endpoint.paceMs === 0 ? limits.maxWaitMs / 4 : limits.maxWaitMs;
-      const timer = setTimeout(() => {
-        endpoint.waiting.delete(grant);
-        resolve(undefined);
-      }, patienceMs);
-      const grant = (slot: Slot | undefined) => {
-        clearTimeout(timer);
-        resolve(slot);
-      };
-      endpoint.waiting.add(grant);
-    });
   }
 
   return {
@@ -110,7 +87,7 @@ export function createSlots(
       if (standsStill(endpoint)) return undefined;
       // What cannot have its turn in time must not hold a place that other endpoints need.
       if ((endpoint.waiting.size + 1) * endpoint.paceMs > limits.maxWaitMs) return undefined;
-      return wait(endpoint);
+      return turnAt(endpoint, limits.maxWaitMs);
     },
     isStalled(name) {
       const endpoint = endpoints.get(name);
@@ -118,4 +95,33 @@ export function createSlots(
     },
     held: () => heldInAll,
   };
+}
+
+/** An answer wins one slot back and tells the pace; a silence costs half of the share. */
+function learn(endpoint: Endpoint, answered: boolean, fullShare: number, atMs: number): void {
+  if (!answered) {
+    endpoint.share = Math.max(1, Math.floor(endpoint.share / 2));
+    return;
+  }
+  endpoint.share = Math.min(fullShare, endpoint.share + 1);
+  endpoint.paceMs += paceWeight * (atMs - endpoint.movedAtMs - endpoint.paceMs);
+  endpoint.movedAtMs = atMs;
+}
+
+/** Waits in order for a slot of the endpoint; undefined when none was free in time. */
+function turnAt(endpoint: Endpoint, maxWaitMs: number): Promise<Slot | undefined> {
+  return new Promise((resolve) => {
+    // An endpoint that has answered nothing yet gets a quarter of the patience: if it hangs, that is known only after a while,
+    // and what waits for it until then must not hold the places of others for long.
+    const patienceMs = endpoint.paceMs === 0 ? maxWaitMs / 4 : maxWaitMs;
+    const timer = setTimeout(() => {
+      endpoint.waiting.delete(grant);
+      resolve(undefined);
+    }, patienceMs);
+    const grant = (slot: Slot | undefined) => {
+      clearTimeout(timer);
+      resolve(slot);
+    };
+    endpoint.waiting.add(grant);
+  });
 }

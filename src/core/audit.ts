@@ -1,19 +1,11 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type AuditEntry, AuditEntrySchema } from "../../gen/dcm/v1/audit_service_pb.ts";
+import { columns, type Row } from "../db/entities/entities.ts";
+import { query, rowsOf, selected } from "../db/query.ts";
 import type { AuditAct } from "../domain/audit.ts";
+import { auditActs } from "../wire/enums.ts";
+import { whole } from "../wire/whole.ts";
 import type { CoreContext } from "./context.ts";
-
-/** What somebody did; entries are only ever added, in the transaction of the change. */
-export type AuditEntry = {
-  /** Grows with every entry; a number that is missing was never an entry. */
-  number: number;
-  at: Date;
-  /** A bank's guid, the name of a credential, or `platform`. */
-  actor: string;
-  act: AuditAct;
-  object: string;
-  /** Of the row as it was; null where there was none. */
-  digestBefore: Buffer | null;
-  digestAfter: Buffer | null;
-};
 
 /**
  * SQL for the digest of a row: SHA-256 over the UTF-8 text of `to_jsonb(row)`, instants in UTC. PostgreSQL writes the members
@@ -51,32 +43,36 @@ export type AuditFilter = {
   until?: Date | undefined;
 };
 
+/** What somebody did; entries are only ever added, in the transaction of the change. */
+function toAuditEntry({ number, at, act, digestBefore, digestAfter, ...same }: Row<"audit_entry">): AuditEntry {
+  return whole(AuditEntrySchema, {
+    ...same,
+    number: BigInt(number),
+    at: timestampFromDate(at),
+    act: auditActs[act],
+    digestBefore: digestBefore?.toString("hex") ?? "",
+    digestAfter: digestAfter?.toString("hex") ?? "",
+  });
+}
+
+const entryColumns = selected<Row<"audit_entry">>(columns("audit_entry", { of: "e" }));
+
 /** Lists entries, newest first; `before` is the number of the last one of the previous page. */
 export async function listAuditEntries(
-  context: CoreContext,
+  { db }: CoreContext,
   { actor, acts, object, since, until }: AuditFilter,
   { limit, before }: { limit: number; before?: number | undefined },
 ): Promise<AuditEntry[]> {
-  const parts: [condition: string, value: unknown][] = [];
-  if (actor) parts.push(["actor = #", actor]);
-  if (acts?.length) parts.push(["act = any(#::text[])", acts]);
-  if (object) parts.push(["object = #", object]);
-  if (since) parts.push(["at >= #::timestamptz", since]);
-  if (until) parts.push(["at < #::timestamptz", until]);
+  let asked = query.selectFrom("audit_entry as e").select(entryColumns);
+  if (actor) asked = asked.where("e.actor", "=", actor);
+  if (acts?.length) asked = asked.where("e.act", "in", acts);
+  if (object) asked = asked.where("e.object", "=", object);
+  if (since) asked = asked.where("e.at", ">=", since);
+  if (until) asked = asked.where("e.at", "<", until);
   if (before !== undefined) {
-    parts.push([
-      "(at, number) < (select last.at, last.number from audit_entry last where last.number = #::bigint)",
-      before,
-    ]);
+    const last = query.selectFrom("audit_entry").select(["at", "number"]).where("number", "=", before);
+    asked = asked.where(({ eb, refTuple }) => eb(refTuple("e.at", "e.number"), "<", last.$asTuple("at", "number")));
   }
-  const conditions = parts.map(([condition], index) => condition.replace("#", `$${index + 1}`));
-  const statement = {
-    // Planned for what is asked: a condition that may be missing would keep a prepared plan from every index.
-    name: "",
-    text: `
-      select number, at, actor, act, object, digest_before as "digestBefore", digest_after as "digestAfter"
-      from audit_entry where ${["true", ...conditions].join(" and ")}
-      order by at desc, number desc limit $${parts.length + 1}`,
-  };
-  return context.db.sql<AuditEntry>(statement, [...parts.map(([, value]) => value), limit]);
+  const page = asked.orderBy("e.at", "desc").orderBy("e.number", "desc").limit(limit);
+  return (await rowsOf(db.sql, page)).map(toAuditEntry);
 }

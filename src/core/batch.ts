@@ -30,16 +30,15 @@ const aloneAtOnce = 4;
  */
 const alonePatienceMs = 10_000;
 
+type Run<In, Out> = (inputs: readonly In[]) => Promise<readonly Out[]>;
+
 /**
  * Groups concurrent single calls into one run over an array. Nothing is delayed on purpose: a call starts at the end of
  * the current turn of the event loop, and what arrives while groups run forms the next one. A group that lost a race runs
  * again; when it fails for another reason, above all because it waited for a lock that somebody holds on one of its rows,
  * each member runs alone, so that one member never fails its neighbours.
  */
-export function groupCalls<In, Out>(
-  run: (inputs: readonly In[]) => Promise<readonly Out[]>,
-  limits: GroupLimits,
-): GroupedCall<In, Out> {
+export function groupCalls<In, Out>(run: Run<In, Out>, limits: GroupLimits): GroupedCall<In, Out> {
   const waiting: Waiting<In, Out>[] = [];
   let running = 0;
   let scheduled = false;
@@ -57,12 +56,15 @@ export function groupCalls<In, Out>(
   async function runGroup(group: Waiting<In, Out>[]): Promise<void> {
     running += 1;
     try {
-      const outputs = await runUntilWon(group.map((member) => member.input));
+      const outputs = await runUntilWon(
+        run,
+        group.map((member) => member.input),
+      );
       group.forEach((member, index) => {
         member.resolve(outputs[index] as Out);
       });
     } catch (error) {
-      await runEachAlone(group, error);
+      await runEachAlone(run, group, error);
     } finally {
       running -= 1;
       if (waiting.length > 0) schedule();
@@ -71,34 +73,6 @@ export function groupCalls<In, Out>(
         idle = [];
       }
     }
-  }
-
-  async function runUntilWon(inputs: readonly In[]): Promise<readonly Out[]> {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await run(inputs);
-      } catch (error) {
-        if (databaseFailure(error) !== "lost_race" || tries === maxTries) throw error;
-      }
-    }
-  }
-
-  async function runEachAlone(group: Waiting<In, Out>[], groupError: unknown): Promise<void> {
-    // A database that is gone is gone for every member; asking it once per member would only take longer. And one that ran
-    // alone already would only fail again.
-    if (group.length === 1 || databaseFailure(groupError) === "unavailable") {
-      for (const member of group) member.reject(groupError);
-      return;
-    }
-    const deadlineMs = performance.now() + alonePatienceMs;
-    const left = group.values();
-    const runThoseLeft = async () => {
-      for (const { input, resolve, reject } of left) {
-        if (performance.now() > deadlineMs) reject(groupError);
-        else await runUntilWon([input]).then(([output]) => resolve(output as Out), reject);
-      }
-    };
-    await Promise.all(Array.from({ length: aloneAtOnce }, runThoseLeft));
   }
 
   return {
@@ -116,4 +90,34 @@ export function groupCalls<In, Out>(
       return new Promise((resolve) => idle.push(resolve));
     },
   };
+}
+
+/** Runs until no other group is in the way, at most `maxTries` times. */
+async function runUntilWon<In, Out>(run: Run<In, Out>, inputs: readonly In[]): Promise<readonly Out[]> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await run(inputs);
+    } catch (error) {
+      if (databaseFailure(error) !== "lost_race" || tries === maxTries) throw error;
+    }
+  }
+}
+
+/** Each member of a failed group for itself, so that one member never fails its neighbours. */
+async function runEachAlone<In, Out>(run: Run<In, Out>, group: Waiting<In, Out>[], groupError: unknown): Promise<void> {
+  // A database that is gone is gone for every member; asking it once per member would only take longer. And one that ran
+  // alone already would only fail again.
+  if (group.length === 1 || databaseFailure(groupError) === "unavailable") {
+    for (const member of group) member.reject(groupError);
+    return;
+  }
+  const deadlineMs = performance.now() + alonePatienceMs;
+  const left = group.values();
+  const runThoseLeft = async () => {
+    for (const { input, resolve, reject } of left) {
+      if (performance.now() > deadlineMs) reject(groupError);
+      else await runUntilWon(run, [input]).then(([output]) => resolve(output as Out), reject);
+    }
+  };
+  await Promise.all(Array.from({ length: aloneAtOnce }, runThoseLeft));
 }

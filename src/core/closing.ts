@@ -15,16 +15,11 @@ import {
 import { digestOf, insertEntry } from "./audit.ts";
 import { insertCallbacks, type NewCallback } from "./cascade.ts";
 import type { CoreContext, DueCallback } from "./context.ts";
+import { fillSlice } from "./registerFilling.ts";
 import { readRegisters, toRegister } from "./settlements.ts";
+import { dayEnd, dayStart, firstOpenDay, ofPair, unsettled, unsettledPairs } from "./unsettled.ts";
 
 const lockClosing = { name: "lock_closing", text: "select pg_advisory_xact_lock($1)" };
-
-/**
- * The first Kyiv day that is not over. Registers are made at 00:01: what succeeded just before midnight has been committed by
- * then. PostgreSQL's clock decides, which says also when a payment succeeded: a process whose clock is ahead must not close a
- * day that still gets payments.
- */
-export const firstOpenDay = "((now() - interval '1 minute') at time zone 'Europe/Kyiv')::date";
 
 const dayIsOver = { name: "day_is_over", text: `select $1::date < ${firstOpenDay} as over` };
 
@@ -48,26 +43,6 @@ const insertClosing = {
       from settlement_register r where r.id = any($3::text[])) made`,
   }),
 };
-
-/** In no register yet. */
-export const unsettled = "m.status = 'success' and m.register_id is null";
-
-/** Every (debtor agent, creditor agent, currency) of payments in no register: an index is read at one place for each. */
-export const unsettledPairs = `pair as (
-      (select m.debtor_agent_guid, m.creditor_agent_guid, m.currency from payment_message m
-        where ${unsettled} order by 1, 2, 3 limit 1)
-      union all
-      select following.* from pair, lateral (
-        select m.debtor_agent_guid, m.creditor_agent_guid, m.currency from payment_message m
-        where ${unsettled} and (m.debtor_agent_guid, m.creditor_agent_guid, m.currency)
-          > (pair.debtor_agent_guid, pair.creditor_agent_guid, pair.currency)
-        order by 1, 2, 3 limit 1) following
-    )`;
-export const ofPair =
-  "m.debtor_agent_guid = pair.debtor_agent_guid and m.creditor_agent_guid = pair.creditor_agent_guid and m.currency = pair.currency";
-
-const dayStart = "($1::date)::timestamp at time zone 'Europe/Kyiv'";
-const dayEnd = "($1::date + 1)::timestamp at time zone 'Europe/Kyiv'";
 
 /** The registers that a day still needs: of a pair with payments of that day in none, unless one was begun already. */
 const selectPairs = {
@@ -133,70 +108,6 @@ const selectBegun = {
     from settlement_register where status = '${CLOSING}' and period_start = ${dayStart} order by day, increment`,
 };
 
-/** Far below what one statement may take, and enough that a commit costs nothing beside it. */
-const sliceSize = 100_000;
-
-/**
- * The planner takes the places of a slice for a reason to read the whole table: it knows neither how few they are beside the
- * table nor that they are sorted.
- */
-const followPlaces = {
-  name: "follow_places",
-  text: `select set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
-    set_config('enable_seqscan', 'off', true)`,
-};
-
-const ofRegister = `${unsettled} and m.debtor_agent_guid = register.debtor_agent_guid
-          and m.creditor_agent_guid = register.creditor_agent_guid and m.currency = register.currency`;
-
-// A slice is an hour of the day, of all registers together, from the first payment on that is in none: payments of one hour
-// lie side by side in the table, those of one pair all over it, and pair by pair each page would be read and written once
-// for every pair. For the same reason rows are taken in the order of their places.
-// Membership and totals come from the same rows in the same statement, so they cannot differ. Fees are at the rate of the
-// instant at which each message was accepted, half a unit rounded up; what was accepted before a bank's first rate is at
-// that one (a bank that a node of the version before registered has no rates yet, only its fee).
-const fillRegisters = {
-  name: "fill_registers",
-  text: `
-    with register as materialized (
-      select id, debtor_agent_guid, creditor_agent_guid, currency from settlement_register
-      where status = '${CLOSING}' and period_start = ${dayStart}
-    ), since as materialized (
-      select min(earliest.decided_at) as instant from register, lateral (
-        select m.decided_at from payment_message m
-        where ${ofRegister} and m.decided_at >= coalesce($3::timestamptz, ${dayStart}) and m.decided_at < ${dayEnd}
-        order by m.decided_at limit 1) earliest
-    ), slice as materialized (
-      -- Told to each register, or a plan might read all that a pair has before it looks at the hour.
-      select register.*, since.instant as starts_at, least(since.instant + interval '1 hour', ${dayEnd}) as ends_at
-      from register, since
-    ), place as materialized (
-      select m.ctid as at, register.id as register_id, register.creditor_agent_guid as bank_guid
-      from slice register, payment_message m
-      where ${ofRegister} and m.decided_at >= register.starts_at and m.decided_at < register.ends_at
-      order by m.ctid limit $2
-    ), member as (
-      update payment_message m
-      set register_id = place.register_id, fee_minor = (m.amount_minor * coalesce(
-        (select f.basis_points from fee_rate f where f.bank_guid = place.bank_guid and f.effective_from <= m.received_at
-          order by f.effective_from desc limit 1),
-        (select f.basis_points from fee_rate f where f.bank_guid = place.bank_guid order by f.effective_from limit 1),
-        (select bank.fee_basis_points from participant bank where bank.guid = place.bank_guid)) + 5000) / 10000
-      from place where m.ctid = place.at and ${unsettled}
-      returning m.register_id, m.amount_minor, m.fee_minor
-    ), total as (
-      select register_id, sum(amount_minor) as amount, sum(fee_minor) as fee, count(*) as payments from member
-      group by register_id
-    ), filled as (
-      update settlement_register r
-      set total_amount_minor = r.total_amount_minor + total.amount, total_fee_minor = r.total_fee_minor + total.fee,
-        payment_count = r.payment_count + total.payments
-      from total where r.id = total.register_id
-    )
-    select count(*)::int as payments, (select instant from since) +
-      case when count(*) < $2 then interval '1 hour' else interval '0' end as next from member`,
-};
-
 /** From now on the registers are seen, and count from this instant: a closing may have waited for another since it began. */
 const publishRegisters = {
   name: "publish_registers",
@@ -211,8 +122,6 @@ const publishRegisters = {
 };
 
 type Pair = { debtor_agent_guid: string; creditor_agent_guid: string | null; currency: string };
-/** `next`: from where the look for the next slice goes on. */
-type Slice = { payments: number; next: Date | null };
 /** The registers that are seen now, and the callbacks that tell of them. */
 type Published = { ids: string[]; due: DueCallback[] };
 type Begun = { id: string; debtor_agent_guid: string; creditor_agent_guid: string | null; to_pay_minor: number };
@@ -291,9 +200,8 @@ function fillOrPublish(
 ): Promise<Published | { next: Date | null }> {
   return context.db.transaction(async (sql) => {
     await sql(lockClosing, [advisoryLocks.closing]);
-    await sql(followPlaces);
-    const [slice] = await sql<Slice>(fillRegisters, [day, sliceSize, from]);
-    if (slice !== undefined && slice.payments > 0) return { next: slice.next };
+    const slice = await fillSlice(sql, day, from);
+    if (slice.payments > 0) return { next: slice.next };
     return from === null ? publish(context, sql, actor, day) : { next: null };
   });
 }
@@ -339,55 +247,4 @@ async function announce(context: CoreContext, sql: Sql, ids: readonly string[]) 
     (row): NewCallback => ({ kind: "gross_settlement", registerId: row.id, receiverGuid: row.guid }),
   );
   return insertCallbacks(context, sql, callbacks);
-}
-
-/**
- * Days that are over and owe registers: every day since the first bank was registered that was never closed, and any day
- * with a payment in no register. A platform that stood still owes the days on which nobody paid, too.
- */
-const owedDays = {
-  name: "owed_days",
-  text: `
-    with recursive ${unsettledPairs}, since as (
-      select (min(created_at) at time zone 'Europe/Kyiv')::date as day from participant where kind = 'bank'
-    ), owed as (
-      select each::date as day from since, generate_series(since.day::timestamp, ${firstOpenDay} - 1, interval '1 day') as each
-      where not exists (select from closed_day c where c.day = each::date)
-      union
-      select (m.decided_at at time zone 'Europe/Kyiv')::date from pair join payment_message m
-        on ${unsettled} and ${ofPair} and m.decided_at < (${firstOpenDay})::timestamp at time zone 'Europe/Kyiv'
-      union
-      select (r.period_start at time zone 'Europe/Kyiv')::date from settlement_register r
-      where r.status = '${CLOSING}' and r.period_start < (${firstOpenDay})::timestamp at time zone 'Europe/Kyiv'
-    )
-    select to_char(day, 'YYYY-MM-DD') as day from owed order by day`,
-};
-
-/** How long a database may take to show that it is there. */
-const pingMs = 5_000;
-
-export type OverdueClosing = {
-  /** The days that are closed now. */
-  days: string[];
-  /** Days that could not be closed, with the problem; they are tried again the next time. */
-  failures: { day: string; problem: string }[];
-};
-
-/**
- * Closes every Kyiv day that is over and not closed, oldest first, above all after the platform stood still. A day that
- * fails stops no other; only a database that is gone does.
- */
-export async function closeOverdueDays(context: CoreContext, actor: Actor): Promise<OverdueClosing> {
-  const closing: OverdueClosing = { days: [], failures: [] };
-  for (const { day } of await context.db.sql<{ day: string }>(owedDays)) {
-    try {
-      await closeRegisters(context, actor, day, false);
-      closing.days.push(day);
-    } catch (error) {
-      closing.failures.push({ day, problem: (error as Error).message });
-      // Whatever this day failed of, its own time-out included, the next one is tried, unless the database is gone for all.
-      await context.db.ping(pingMs);
-    }
-  }
-  return closing;
 }

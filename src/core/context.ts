@@ -1,8 +1,8 @@
 import type { Database } from "../db/database.ts";
+import type { Row } from "../db/entities/entities.ts";
 import type { CallbackKind, Outcome, RetryPolicy } from "../domain/callback.ts";
 import type { CallbackAlg, PublicJwk, StatedParticipant } from "../domain/participant.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
-import type { SealedKey } from "./platformKeyRows.ts";
 
 /** What the queue needs to know of a callback that is due; `attempt` counts those already made in the series. */
 export type DueCallback = {
@@ -83,6 +83,9 @@ export type PingAnswer = {
   problem?: string;
   body?: string;
 };
+
+/** A private key as the database has it. */
+export type SealedKey = Pick<Row<"platform_key">, "privateKey" | "masterKeyId">;
 
 export type PlatformKeys = {
   /** The public ones, as everybody may read them: announced, active and retiring, RS256 first. */

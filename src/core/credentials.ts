@@ -1,11 +1,32 @@
 import { createHash, randomBytes } from "node:crypto";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type Credential, CredentialSchema } from "../../gen/dcm/v1/credential_service_pb.ts";
+import { columns, type Row } from "../db/entities/entities.ts";
+import { query, rowsOf, selected } from "../db/query.ts";
 import { type Actor, actorName } from "../domain/actor.ts";
-import { type Credential, credentialProblem, type Scope, type Service } from "../domain/credential.ts";
+import { credentialProblem, type Scope, type Service } from "../domain/credential.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
+import { scopes as pbScopes } from "../wire/enums.ts";
+import { instantOrUnset } from "../wire/values.ts";
+import { whole } from "../wire/whole.ts";
 import { digestOf, insertEntry } from "./audit.ts";
 import type { CoreContext } from "./context.ts";
 
-const columns = `name, scopes, expires_at as "expiresAt", created_at as "createdAt", revoked_at as "revokedAt"`;
+const notShown = ["secretSha256"] as const satisfies (keyof Row<"service_credential">)[];
+
+type CredentialRow = Omit<Row<"service_credential">, (typeof notShown)[number]>;
+
+const credentialColumns = (of: string) => columns("service_credential", { of, but: notShown });
+
+function toCredential({ scopes, expiresAt, createdAt, revokedAt, ...same }: CredentialRow): Credential {
+  return whole(CredentialSchema, {
+    ...same,
+    scopes: scopes.map((scope) => pbScopes[scope]),
+    expiresAt: timestampFromDate(expiresAt),
+    createdAt: timestampFromDate(createdAt),
+    revokedAt: instantOrUnset(revokedAt),
+  });
+}
 
 // Processes that start together on one folder come with the same name and the same secret: either can be the one found taken.
 const insertCredential = {
@@ -23,17 +44,12 @@ const insertCredential = {
       from: "inserted",
     })}
     )
-    select ${columns} from inserted`,
+    select ${credentialColumns("inserted")} from inserted`,
 };
 
 const selectTaken = {
   name: "select_taken_credential",
   text: "select from service_credential where name = $1 or secret_sha256 = $2",
-};
-
-const selectPage = {
-  name: "select_credentials",
-  text: `select ${columns} from service_credential where name > $1 order by name limit $2`,
 };
 
 const selectNamed = { name: "select_credential_name", text: "select from service_credential where name = $1" };
@@ -54,7 +70,7 @@ const revoke = {
       from: "revoked join before on before.name = revoked.name",
     })}
     )
-    select ${columns} from revoked`,
+    select ${credentialColumns("revoked")} from revoked`,
 };
 
 const selectService = {
@@ -81,8 +97,8 @@ export async function addCredential(
   const problem = credentialProblem({ name, scopes });
   if (problem !== undefined) return problem;
   const values = [name, [...new Set(scopes)], secretDigest(secret), expiresAt, actorName(actor)];
-  const [credential] = await context.db.sql<Credential>(insertCredential, values);
-  if (credential !== undefined) return { credential, secret };
+  const [added] = await context.db.sql<CredentialRow>(insertCredential, values);
+  if (added !== undefined) return { credential: toCredential(added), secret };
   const taken = await context.db.sql(selectTaken, [name, secretDigest(secret)]);
   return taken.length === 0
     ? refuse("INVALID_REQUEST", "expires_at is not in the future", { field: "expires_at" })
@@ -95,11 +111,17 @@ export async function isCredentialName(context: CoreContext, name: string): Prom
 }
 
 /** Lists credentials by name; `after` is the last name of the previous page. */
-export function listCredentials(
-  context: CoreContext,
+export async function listCredentials(
+  { db }: CoreContext,
   { limit = 100, after = "" }: { limit?: number; after?: string | undefined } = {},
 ): Promise<Credential[]> {
-  return context.db.sql<Credential>(selectPage, [after, limit]);
+  const page = query
+    .selectFrom("service_credential as c")
+    .select(selected<CredentialRow>(credentialColumns("c")))
+    .where("c.name", ">", after)
+    .orderBy("c.name")
+    .limit(limit);
+  return (await rowsOf(db.sql, page)).map(toCredential);
 }
 
 /** Makes a credential useless; again changes nothing. */
@@ -108,8 +130,9 @@ export async function revokeCredential(
   actor: Actor,
   name: string,
 ): Promise<Credential | Refusal> {
-  const [credential] = await context.db.sql<Credential>(revoke, [name, actorName(actor)]);
-  return credential ?? refuse("CREDENTIAL_NOT_FOUND", "there is no credential of this name", { field: "name" });
+  const [revoked] = await context.db.sql<CredentialRow>(revoke, [name, actorName(actor)]);
+  if (revoked !== undefined) return toCredential(revoked);
+  return refuse("CREDENTIAL_NOT_FOUND", "there is no credential of this name", { field: "name" });
 }
 
 /** Whose secret it is, as long as it is good by the database's clock. */

@@ -1,9 +1,8 @@
 import { v7 as uuidV7 } from "uuid";
+import { guidPattern } from "../../gen/rest/limits.ts";
 
 /** Whether PostgreSQL would read the text as the canonical form of a uuid; anything else names nothing we know. */
-export function isGuid(text: string): boolean {
-  return /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(text);
-}
+export const isGuid = (text: string): boolean => guidPattern.test(text);
 
 /** A clock that is set back by more is followed; by less, it only corrects itself. */
 const setBackMs = 10_000;

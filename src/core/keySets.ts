@@ -1,6 +1,11 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type PublishedKeySet, PublishedKeySetSchema } from "../../gen/dcm/v1/participant_service_pb.ts";
+import { columns, type Row } from "../db/entities/entities.ts";
 import type { Sql } from "../db/pool.ts";
 import { isRefusal } from "../domain/errors.ts";
 import { maxKeysOfOneKid, type Participant, type PublicJwk } from "../domain/participant.ts";
+import { instantOrUnset } from "../wire/values.ts";
+import { whole } from "../wire/whole.ts";
 import type { CoreContext } from "./context.ts";
 import { sharedKeysProblem, storableKey } from "./participantChecks.ts";
 import { addKeys, keyDifference, keysChanged, retireKeys } from "./participantKeys.ts";
@@ -58,7 +63,7 @@ const take = {
       select participant_guid from published_key_set where next_at <= now() order by next_at limit $1
       for update skip locked
     ) due where s.participant_guid = due.participant_guid
-    returning s.participant_guid as "guid", s.url, s.failures`,
+    returning s.participant_guid as guid, s.url, s.failures`,
 };
 
 const keep = {
@@ -69,7 +74,7 @@ const keep = {
     where participant_guid = $1 and url = $2`,
 };
 
-type DueSet = { guid: string; url: string; failures: number };
+type DueSet = Pick<Row<"published_key_set">, "url" | "failures"> & { guid: string };
 
 /** What came of a reading, for the log. */
 export type ReadKeySet = { guid: string; changed: boolean; problem?: string };
@@ -141,18 +146,29 @@ async function replaceKeys(sql: Sql, holder: Participant, keys: readonly PublicJ
   return true;
 }
 
-/** What is known of the key set that a participant publishes. */
-export type KeySet = { url: string; readAt: Date | null; nextAt: Date; failures: number; problem: string | null };
+/** What an answer does not show: whose set it is, and who reads it now. */
+const notShown = ["participantGuid", "askedAt"] as const satisfies (keyof Row<"published_key_set">)[];
+
+type KeySetRow = Omit<Row<"published_key_set">, (typeof notShown)[number]>;
+
+function toKeySet({ readAt, nextAt, problem, ...same }: KeySetRow): PublishedKeySet {
+  return whole(PublishedKeySetSchema, {
+    ...same,
+    readAt: instantOrUnset(readAt),
+    nextAt: timestampFromDate(nextAt),
+    problem: problem ?? "",
+  });
+}
 
 const selectKeySet = {
   name: "select_key_set",
   text: `
-    select url, read_at as "readAt", next_at as "nextAt", failures, problem from published_key_set
-    where participant_guid = $1`,
+    select ${columns("published_key_set", { of: "s", but: notShown })}
+    from published_key_set s where s.participant_guid = $1`,
 };
 
-/** Undefined for whoever publishes none. */
-export async function getKeySet({ db }: CoreContext, guid: string): Promise<KeySet | undefined> {
-  const [found] = await db.sql<KeySet>(selectKeySet, [guid]);
-  return found;
+/** What is known of the key set that a participant publishes; undefined for whoever publishes none. */
+export async function getKeySet({ db }: CoreContext, guid: string): Promise<PublishedKeySet | undefined> {
+  const [found] = await db.sql<KeySetRow>(selectKeySet, [guid]);
+  return found && toKeySet(found);
 }

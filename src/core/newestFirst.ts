@@ -1,3 +1,5 @@
+import { type RawBuilder, sql } from "kysely";
+import { whenGiven } from "../db/query.ts";
 import { firstGuidOf } from "./guid.ts";
 
 // Pages of the two tables that grow with every payment. Identifiers are time-ordered (`createGuids`), so the newest row is the last of
@@ -31,34 +33,42 @@ export type ListFilter<Status extends string> = {
 const latenessMs = 60_000;
 
 /**
- * SQL for the guids of a page, newest first, as `select guid …`, with its values. A branch for each status reads its own end of an
- * index, so that no page reads what stands otherwise; their limits are written out, because the planner has to know them.
+ * The guids of a page, newest first. A branch for each status reads its own end of an index, so that no page reads what stands
+ * otherwise; their limits and statuses are written out, because the planner has to know them.
  */
 export function newestFirst<Status extends string>(
   table: ListedTable<Status>,
   { party, exactly = [], statuses, since, until }: ListFilter<Status>,
   { limit, after }: Page,
-): { text: string; values: unknown[] } {
-  const values: unknown[] = [];
-  const value = (given: unknown, type: string) => `$${values.push(given)}::${type}`;
+): RawBuilder<{ guid: string }> {
+  const madeAt = sql.ref(table.madeAt);
   const conditions = [
-    party && `${party[0]} = ${value(party[1], "uuid")}`,
-    after && `guid < ${value(after, "uuid")}`,
-    since && `guid >= ${value(firstGuidOf(new Date(since.getTime() - latenessMs)), "uuid")}`,
-    since && `${table.madeAt} >= ${value(since, "timestamptz")}`,
-    until && `guid < ${value(firstGuidOf(new Date(until.getTime() + latenessMs)), "uuid")}`,
-    until && `${table.madeAt} < ${value(until, "timestamptz")}`,
-  ].filter((condition) => condition !== undefined);
-  const found = exactly.map(([column, given, type]) => `${column} = ${value(given, type)}`);
+    ...whenGiven(party, ([column, guid]) => sql`${sql.ref(column)} = ${guid}::uuid`),
+    ...whenGiven(after, (guid) => sql`guid < ${guid}::uuid`),
+    ...whenGiven(since, (instant) => {
+      const first = firstGuidOf(new Date(instant.getTime() - latenessMs));
+      return sql`guid >= ${first}::uuid and ${madeAt} >= ${instant}::timestamptz`;
+    }),
+    ...whenGiven(until, (instant) => {
+      const first = firstGuidOf(new Date(instant.getTime() + latenessMs));
+      return sql`guid < ${first}::uuid and ${madeAt} < ${instant}::timestamptz`;
+    }),
+  ];
+  const found = exactly.map(([column, given, type]) => sql`${sql.ref(column)} = ${given}::${sql.raw(type)}`);
   // The fence keeps the planner from looking for these few rows along the whole of another index.
   const from =
-    found.length === 0 ? table.name : `(select * from ${table.name} where ${found.join(" and ")} offset 0) found`;
-  const rows = Math.trunc(limit);
-  const branch = (ofStatus: string[]) =>
-    `(select guid from ${from} where ${["true", ...conditions, ...ofStatus].join(" and ")} order by guid desc limit ${rows})`;
+    found.length === 0
+      ? sql.table(table.name)
+      : sql`(select * from ${sql.table(table.name)} where ${all(found)} offset 0) found`;
+  const rows = sql.lit(Math.trunc(limit));
+  const branch = (ofStatus: RawBuilder<unknown>[]) =>
+    sql`(select guid from ${from} where ${all([...conditions, ...ofStatus])} order by guid desc limit ${rows})`;
   // Without a party the primary key has them all in order; where so few are looked at, any order will do.
   const isOrdered = party === undefined || found.length > 0;
   const wanted = statuses.length === 0 && !isOrdered ? table.statuses : [...new Set(statuses)];
-  const branches = wanted.length === 0 ? [branch([])] : wanted.map((status) => branch([`status = '${status}'`]));
-  return { text: `select guid from (${branches.join(" union all ")}) listed order by guid desc limit ${rows}`, values };
+  const branches =
+    wanted.length === 0 ? [branch([])] : wanted.map((status) => branch([sql`status = ${sql.lit(status)}`]));
+  return sql`select guid from (${sql.join(branches, sql` union all `)}) listed order by guid desc limit ${rows}`;
 }
+
+const all = (conditions: readonly RawBuilder<unknown>[]) => sql.join([sql`true`, ...conditions], sql` and `);

@@ -1,4 +1,6 @@
+import { sql } from "kysely";
 import type { Order } from "../../gen/dcm/v1/order_pb.ts";
+import { rowsOf } from "../db/query.ts";
 import { type OrderStatus, orderStatuses } from "../domain/order.ts";
 import type { CoreContext } from "./context.ts";
 import { type ListedTable, newestFirst, type Page } from "./newestFirst.ts";
@@ -23,10 +25,10 @@ function columnOf(party: NonNullable<OrderFilter["party"]>): readonly [column: s
 }
 
 /** Lists orders, newest first. */
-export async function listOrders(context: CoreContext, filter: OrderFilter, page: Page): Promise<Order[]> {
+export async function listOrders(context: CoreContext, filter: OrderFilter, asked: Page): Promise<Order[]> {
   const { party, ref, ...others } = filter;
   const column = party && columnOf(party);
-  const { text, values } = newestFirst(
+  const page = newestFirst(
     orders,
     {
       ...others,
@@ -34,16 +36,12 @@ export async function listOrders(context: CoreContext, filter: OrderFilter, page
       // The merchant as well: the numbers of all merchants have no index.
       ...(ref !== undefined && column && { exactly: [[...column, "uuid"] as const, ["ref", ref, "text"] as const] }),
     },
-    page,
+    asked,
   );
-  const statement = {
-    // Planned for what is asked: a prepared plan for any status knows of no partial index.
-    name: "",
-    text: `
-      with page as materialized (${text})
-      select o.* from page
-      cross join lateral (select ${orderColumns("payment_order")} from payment_order where guid = page.guid offset 0) o
-      order by o.guid desc`,
-  };
-  return (await context.db.sql<OrderRow>(statement, values)).map(toOrder);
+  const listed = sql<OrderRow>`
+    with page as materialized (${page})
+    select o.* from page
+    cross join lateral (select ${sql.raw(orderColumns("payment_order"))} from payment_order where guid = page.guid offset 0) o
+    order by o.guid desc`;
+  return (await rowsOf(context.db.sql, listed)).map(toOrder);
 }

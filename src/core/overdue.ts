@@ -1,7 +1,8 @@
 import { columns, type Row } from "../db/entities/entities.ts";
 import { isRefusal, type Refusal } from "../domain/errors.ts";
+import type { AttemptRecord, RecordAnswer } from "./attempts.ts";
 import type { CoreContext, DueCallback } from "./context.ts";
-import { type AttemptRecord, type RecordAnswer, toDue } from "./delivery.ts";
+import { toDue } from "./delivery.ts";
 
 const ofOverdue = ["guid", "kind", "series", "attempts", "refusals", "receiverGuid", "paymentMessageGuid"] as const;
 

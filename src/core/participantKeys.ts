@@ -15,7 +15,6 @@ import { digestOf, insertEntry } from "./audit.ts";
 import type { CoreContext } from "./context.ts";
 import { sharedKeysProblem, storableKey } from "./participantChecks.ts";
 import { changeParticipant, storedParticipant, unknownParticipant } from "./participantLock.ts";
-import { type KeyRow, keyJson, newestKeyFirst, toKey } from "./participantRows.ts";
 import { proofProblem } from "./ping.ts";
 
 // The keys of participants: added, retired, never changed. Whatever they are good for counts from the version of their
@@ -259,40 +258,12 @@ export function retireParticipantKey(
   });
 }
 
-/** The newest of a participant's keys, also those that are retired; far more than any party has in a year. */
-const newestKeys = 100;
-
-const selectKeys = {
-  name: "select_participant_keys",
-  text: `
-    select ${keyJson("k")} as key from participant_key k where k.participant_guid = $1
-    order by ${newestKeyFirst("k")} limit $2`,
+const selectKey = {
+  name: "select_participant_key",
+  text: "select from participant_key where participant_guid = $1 and kid = $2 and id = coalesce($3, id)",
 };
 
-const selectKeysAfter = {
-  name: "select_participant_keys_after",
-  text: `
-    select ${keyJson("k")} as key from participant_key k
-    join participant_key last on last.id = $2 and last.participant_guid = $1
-    where k.participant_guid = $1
-      and (k.active_from < last.active_from or k.active_from = last.active_from and k.id > last.id)
-    order by ${newestKeyFirst("k")} limit $3`,
-};
-
-/** Lists the keys that a participant has had, the newest first; `after` is the number of the last one of the previous page. */
-export async function listParticipantKeys(
-  { db }: CoreContext,
-  guid: string,
-  { limit = newestKeys, after }: { limit?: number; after?: number | undefined } = {},
-): Promise<ParticipantKey[]> {
-  const rows =
-    after === undefined
-      ? await db.sql<{ key: KeyRow }>(selectKeys, [guid, limit])
-      : await db.sql<{ key: KeyRow }>(selectKeysAfter, [guid, after, limit]);
-  return rows.map(({ key }) => toKey(key));
-}
-
+/** Whether the participant has, or has had, such a key. */
 async function hasHad(sql: Sql, guid: string, { kid, id }: Omit<RetiredKey, "at">): Promise<boolean> {
-  const rows = await sql<{ key: KeyRow }>(selectKeys, [guid, newestKeys]);
-  return rows.some(({ key }) => key.kid === kid && (id === undefined || key.id === id));
+  return (await sql(selectKey, [guid, kid, id ?? null])).length > 0;
 }

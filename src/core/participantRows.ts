@@ -1,49 +1,7 @@
+import { columns, insertedColumns, jsonRow, type Row } from "../db/entities/entities.ts";
 import type { Sql, Statement } from "../db/pool.ts";
-import type {
-  BankRole,
-  Participant,
-  ParticipantKey,
-  ParticipantKind,
-  StatedParticipant,
-} from "../domain/participant.ts";
+import type { Participant, ParticipantKey, StatedParticipant } from "../domain/participant.ts";
 import { digestOf, insertEntry } from "./audit.ts";
-
-/** The column of every member, which is also its name in the documents. */
-export const columnOf = {
-  guid: "guid",
-  kind: "kind",
-  name: "name",
-  taxCode: "tax_code",
-  bic: "bic",
-  uid: "uid",
-  roles: "roles",
-  iban: "iban",
-  mcc: "mcc",
-  servicingBankGuid: "servicing_bank_guid",
-  callbackUrls: "callback_urls",
-  callbackBodyFormat: "callback_body_format",
-  jwksUrl: "jwks_url",
-  email: "email",
-  deepLinkPrefix: "deep_link_prefix",
-  logoUrl: "logo_url",
-  redirectUrl: "redirect_url",
-  feeBasisPoints: "fee_basis_points",
-  version: "version",
-  createdAt: "created_at",
-  updatedAt: "updated_at",
-  requiresBodySha256: "requires_body_sha256",
-  callbackAlg: "callback_alg",
-  status: "status",
-  deepLinkContent: "deep_link_content",
-} as const satisfies Record<Exclude<keyof Participant, "keys">, string>;
-
-const members = Object.entries(columnOf) as [keyof typeof columnOf, string][];
-
-/** The columns that somebody states; the database adds two instants by its own clock. */
-const statedColumns = members
-  .map(([, column]) => column)
-  .filter((column) => column !== "created_at" && column !== "updated_at")
-  .join(", ");
 
 /**
  * SQL: the key of this alias is not retired. As of this statement, not of its transaction: whoever has waited for the lock began
@@ -51,12 +9,11 @@ const statedColumns = members
  */
 export const isNotRetired = (key: string) => `(${key}.retire_at is null or ${key}.retire_at > statement_timestamp())`;
 
-/** SQL: a key as JSON, with its instants in milliseconds. */
-export const keyJson = (
-  key: string,
-) => `json_build_object('id', ${key}.id, 'use', ${key}.use, 'kid', ${key}.kid, 'jwk', ${key}.jwk,
-  'activeFrom', extract(epoch from ${key}.active_from) * 1000, 'retireAt', extract(epoch from ${key}.retire_at) * 1000,
-  'seenAt', extract(epoch from ${key}.seen_at) * 1000, 'addedBy', ${key}.added_by, 'addedWith', ${key}.added_with)`;
+/** What a key of a participant does not say again: whose it is. */
+const notShown = ["participantGuid", "participantKind"] as const satisfies (keyof Row<"participant_key">)[];
+
+/** SQL: the columns of a key, as `ParticipantKey` has them. */
+export const keyColumns = (key: string) => columns("participant_key", { of: key, but: notShown });
 
 /** The newest first; those of one moment as they were given. */
 export const newestKeyFirst = (key: string) => `${key}.active_from desc, ${key}.id`;
@@ -75,9 +32,10 @@ export const orderEncryptionKey = (order: string, bankGuid: string) => `coalesce
     (select k.id from participant_key k where k.id = ${order}.encryption_key_id and ${isNotRetired("k")}),
     ${currentEncryptionKey(bankGuid)})`;
 
-/** A participant as an object of its members. By name: `*` would fail in a prepared statement once a migration added one. */
-const selection = `${members.map(([member, column]) => `participant.${column} as "${member}"`).join(", ")}, (
-    select coalesce(json_agg(${keyJson("k")} order by ${newestKeyFirst("k")}), '[]') from participant_key k
+/** SQL: the columns of `ParticipantRow`, for every statement that reads participants. */
+export const participantColumns = `${columns("participant", { of: "participant" })}, (
+    select coalesce(json_agg(shown order by ${newestKeyFirst("k")}), '[]')
+    from participant_key k cross join lateral (select ${keyColumns("k")}) shown
     where k.participant_guid = participant.guid and ${isNotRetired("k")}
   ) as keys`;
 
@@ -87,43 +45,21 @@ const selection = `${members.map(([member, column]) => `participant.${column} as
 /** By guid, bank code or uid. */
 export const selectParticipants = {
   name: "select_participants",
-  text: `select ${selection} from participant where guid = $1::uuid or bic = $2 or uid = $3`,
+  text: `select ${participantColumns} from participant where guid = $1::uuid or bic = $2 or uid = $3`,
 };
 
 /** Two at most: of a kid that two banks hold nobody is the holder. */
 export const selectBanksWithKid = {
   name: "select_banks_with_kid",
   text: `
-    select ${selection} from participant where guid in (
+    select ${participantColumns} from participant where guid in (
       select k.participant_guid from participant_key k
       where k.kid = $1 and k.participant_kind = 'bank' and k.use = 'sig' and ${isNotRetired("k")}
     ) limit 2`,
 };
 
-export type ParticipantFilter = { kind?: ParticipantKind | undefined; role?: BankRole | undefined };
-
-/** `after`: the last participant of the page before. */
-export type ParticipantPage = { limit: number; after?: { name: string; guid: string } | undefined };
-
-/** A page by name and guid. A statement for each set of conditions: one that may be missing would keep it from every index. */
-export function participantPage({ kind, role }: ParticipantFilter, { limit, after }: ParticipantPage) {
-  // Banks are few among merchants, and only they have roles.
-  const ofKind = kind ?? (role === undefined ? undefined : "bank");
-  const values: unknown[] = [limit];
-  const value = (given: unknown, type: string) => `$${values.push(given)}::${type}`;
-  const conditions = {
-    kind: ofKind && `kind = ${value(ofKind, "text")}`,
-    role: role && `${value(role, "text")} = any(roles)`,
-    after: after && `(name, guid) > (${value(after.name, "text")}, ${value(after.guid, "uuid")})`,
-  };
-  const given = Object.entries(conditions).filter(([, condition]) => condition !== undefined);
-  const where = ["true", ...given.map(([, condition]) => condition)].join(" and ");
-  const statement = {
-    name: ["select_participant_page", ...given.map(([name]) => name)].join("_"),
-    text: `select ${selection} from participant where ${where} order by name, guid limit $1`,
-  };
-  return { statement, values };
-}
+/** The columns that somebody states; the database adds two instants by its own clock. */
+const statedColumns = insertedColumns("participant", ["createdAt", "updatedAt"]).join(", ");
 
 /** `$2` is who registers. Fails as a lost race when the guid, the bank code or the uid is known. */
 export const insertParticipant = {
@@ -148,9 +84,7 @@ export const insertParticipant = {
 };
 
 /** What changes never: who it is, when it came, and when the database changed it last. */
-const changing = Object.values(columnOf).filter(
-  (column) => !["guid", "kind", "created_at", "updated_at"].includes(column),
-);
+const changing = insertedColumns("participant", ["guid", "kind", "createdAt", "updatedAt"]);
 
 /**
  * Replaces the version before this one, in the name of `$2`, by what happened to it; answers its guid, nothing when somebody else
@@ -190,28 +124,31 @@ export const replaceParticipant = (act: ChangeOfParticipant): Statement => ({
     select guid from replaced`,
 });
 
-/** A participant as the database answers it. */
-export type ParticipantRow = Omit<Participant, "keys"> & { keys: readonly KeyRow[] };
-export type KeyRow = Omit<ParticipantKey, "activeFrom" | "retireAt" | "seenAt"> & {
-  activeFrom: number;
-  retireAt: number | null;
-  seenAt: number | null;
-};
+type Instant = "activeFrom" | "retireAt" | "seenAt";
+
+/** A key as JSON, which has its instants as texts. */
+type KeyJson = Omit<ParticipantKey, Instant> &
+  Record<"activeFrom", string> &
+  Record<Exclude<Instant, "activeFrom">, string | null>;
+
+/** A participant as `participantColumns` reads it. */
+export type ParticipantRow = Row<"participant"> & { keys: readonly KeyJson[] };
 
 /** Reads participants by one of the statements above. */
 export async function readParticipants(sql: Sql, statement: Statement, values: readonly unknown[]) {
-  const rows = await sql<ParticipantRow>(statement, values);
-  return rows.map((row): Participant => ({ ...row, keys: row.keys.map(toKey) }));
+  return (await sql<ParticipantRow>(statement, values)).map(participantOf);
 }
 
-export const toKey = (row: KeyRow): ParticipantKey => ({
-  ...row,
-  activeFrom: new Date(row.activeFrom),
-  retireAt: dateOrNull(row.retireAt),
-  seenAt: dateOrNull(row.seenAt),
+export const participantOf = ({ keys, ...row }: ParticipantRow): Participant => ({ ...row, keys: keys.map(toKey) });
+
+const toKey = ({ activeFrom, retireAt, seenAt, ...same }: KeyJson): ParticipantKey => ({
+  ...same,
+  activeFrom: new Date(activeFrom),
+  retireAt: dateOrNull(retireAt),
+  seenAt: dateOrNull(seenAt),
 });
 
-const dateOrNull = (ms: number | null) => (ms === null ? null : new Date(ms));
+const dateOrNull = (text: string | null) => (text === null ? null : new Date(text));
 
 /** What can happen to the row of a participant; each is an act of the audit trail. */
 export type ChangeOfParticipant =
@@ -220,8 +157,9 @@ export type ChangeOfParticipant =
   | "participant_resumed"
   | "participant_closed";
 
-/** A participant as the statements above take it. */
+/** A participant as the statements above take it: every column of it but those that the database adds. */
 export function rowOf(participant: StatedParticipant): string {
-  const stated: Partial<Participant> = participant;
-  return JSON.stringify(Object.fromEntries(members.map(([member, column]) => [column, stated[member]])));
+  return JSON.stringify(
+    jsonRow("participant", participant satisfies Omit<Row<"participant">, "createdAt" | "updatedAt">),
+  );
 }

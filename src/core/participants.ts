@@ -1,3 +1,4 @@
+import { columnOf } from "../db/entities/entities.ts";
 import { databaseFailure } from "../db/failure.ts";
 import type { Sql } from "../db/pool.ts";
 import { type Actor, actorName } from "../domain/actor.ts";
@@ -27,11 +28,7 @@ import {
 import { addKeys, type NewKey } from "./participantKeys.ts";
 import { changingParticipants, storedParticipant } from "./participantLock.ts";
 import {
-  columnOf,
   insertParticipant,
-  type ParticipantFilter,
-  type ParticipantPage,
-  participantPage,
   readParticipants,
   rowOf,
   selectBanksWithKid,
@@ -194,7 +191,7 @@ function differenceFrom(found: Participant, wanted: Stated, registration: Regist
   };
   const differing = statedMembers.filter((member) => canonical(found[member]) !== canonical(expected[member]));
   const fields = [
-    ...differing.map((member) => columnOf[member]),
+    ...differing.map(columnOf),
     ...(registration.jwksUrl === null ? differingKeys(statedKeysOf(found), wanted.keys) : []),
     ...(isOtherGuid ? ["guid"] : []),
   ];
@@ -281,14 +278,4 @@ async function findByKey({ db }: CoreContext, { guid, bic, uid, kid }: AnyKey): 
   return kid === undefined
     ? readParticipants(db.hot, selectParticipants, [guid ?? null, bic ?? null, uid ?? null])
     : readParticipants(db.hot, selectBanksWithKid, [kid]);
-}
-
-/** Lists participants by name and guid. */
-export async function listParticipants(
-  context: CoreContext,
-  filter: ParticipantFilter,
-  page: ParticipantPage,
-): Promise<Participant[]> {
-  const { statement, values } = participantPage(filter, page);
-  return readParticipants(context.db.sql, statement, values);
 }

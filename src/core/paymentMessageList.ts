@@ -1,4 +1,6 @@
+import { sql } from "kysely";
 import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
+import { rowsOf } from "../db/query.ts";
 import { type PaymentMessageStatus, paymentMessageStatuses } from "../domain/paymentMessage.ts";
 import type { CoreContext } from "./context.ts";
 import { type ListedTable, newestFirst, type Page } from "./newestFirst.ts";
@@ -31,36 +33,35 @@ function columnOf(party: NonNullable<PaymentMessageFilter["party"]>): readonly [
 export async function listPaymentMessages(
   context: CoreContext,
   filter: PaymentMessageFilter,
-  page: Page,
+  asked: Page,
 ): Promise<PaymentMessage[]> {
   const { party, externalId, ...others } = filter;
-  const { text, values } = newestFirst(
+  const page = newestFirst(
     messages,
     {
       ...others,
       party: party && columnOf(party),
       ...(externalId !== undefined && { exactly: [["external_id", externalId, "text"] as const] }),
     },
-    page,
+    asked,
   );
-  const statement = {
-    name: "",
-    // As `messageJoins`, but for the page's rows and no others, however small the planner takes the tables for.
-    text: `
-      with page as materialized (${text})
-      select ${messageColumns} from page
-      cross join lateral (select * from payment_message where guid = page.guid offset 0) m
-      cross join lateral (select ultimate_creditor from payment_order where guid = m.order_guid offset 0) o
-      join participant merchant on merchant.guid = m.merchant_guid
-      join participant debtor_agent on debtor_agent.guid = m.debtor_agent_guid
-      join participant creditor_agent on creditor_agent.guid = m.creditor_agent_guid
-      order by m.guid desc`,
-  };
-  return (await context.db.sql<PaymentMessageRow>(statement, values)).map((row) => listed(toPaymentMessage(row)));
+  // As `messageJoins`, but for the page's rows and no others, however small the planner takes the tables for.
+  const found = sql<PaymentMessageRow>`
+    with page as materialized (${page})
+    select ${sql.raw(messageColumns)} from page
+    cross join lateral (select * from payment_message where guid = page.guid offset 0) m
+    cross join lateral (select ultimate_creditor from payment_order where guid = m.order_guid offset 0) o
+    join participant merchant on merchant.guid = m.merchant_guid
+    join participant debtor_agent on debtor_agent.guid = m.debtor_agent_guid
+    join participant creditor_agent on creditor_agent.guid = m.creditor_agent_guid
+    order by m.guid desc`;
+  return (await rowsOf(context.db.sql, found)).map(toListed);
 }
 
 /** As one of many: without what is encrypted for the recipient bank alone, which is most of its bytes. */
-function listed(message: PaymentMessage): PaymentMessage {
-  for (const side of [message.debtor, message.creditor]) if (side) Object.assign(side, { name: "", taxNumber: "" });
-  return { ...message, encryption: undefined, creditorAgentJwk: "" };
+function toListed(row: PaymentMessageRow): PaymentMessage {
+  const hidden = { debtorName: "", debtorTaxNumber: "", creditorName: "", creditorTaxNumber: "", creditorAgentJwk: null };
+  const message = toPaymentMessage({ ...row, ...hidden });
+  delete message.encryption;
+  return message;
 }

@@ -1,14 +1,16 @@
 import { randomBytes } from "node:crypto";
+import { type PingResult, PingResultSchema } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { limits } from "../../gen/rest/limits.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import { type CallbackUrlName, callbackUrlNames, isGood, jwksOf, type PublicJwk } from "../domain/participant.ts";
 import { verifyJws } from "../sdk/jws.ts";
 import { importPublicKey } from "../sdk/keys.ts";
+import { whole } from "../wire/whole.ts";
 import type { CoreContext, PingAnswer, PingedParticipant } from "./context.ts";
 import { storedParticipant, unknownParticipant } from "./participantLock.ts";
 
 /** What came of the test of one address, which several kinds of callbacks may go to. */
-export type PingResult = Omit<PingAnswer, "body"> & {
+type PingedAddress = Omit<PingAnswer, "body"> & {
   urlNames: CallbackUrlName[];
   url: string;
   answer: string;
@@ -26,7 +28,16 @@ export async function pingParticipant(context: CoreContext, guid: string): Promi
   const participant = await storedParticipant(context.db.sql, guid);
   if (participant === undefined) return unknownParticipant();
   const good = participant.keys.filter((key) => isGood(key, context.now()));
-  return pingAddresses(context, participant, jwksOf({ keys: good }, "sig"));
+  return (await pingAddresses(context, participant, jwksOf({ keys: good }, "sig"))).map(toPingResult);
+}
+
+function toPingResult({ httpStatus, durationMs, problem, ...same }: PingedAddress): PingResult {
+  return whole(PingResultSchema, {
+    ...same,
+    httpStatus: httpStatus ?? 0,
+    durationMs: Math.round(durationMs),
+    problem: problem ?? "",
+  });
 }
 
 /**
@@ -53,12 +64,12 @@ function pingAddresses(
   context: CoreContext,
   participant: PingedParticipant,
   jwks: readonly PublicJwk[],
-): Promise<PingResult[]> {
+): Promise<PingedAddress[]> {
   const { callbackUrls } = participant;
   const named = callbackUrlNames.filter((name) => callbackUrls[name] !== undefined);
   const addresses = Map.groupBy(named, (name) => callbackUrls[name] ?? "");
   return Promise.all(
-    [...addresses].map(async ([url, urlNames]): Promise<PingResult> => {
+    [...addresses].map(async ([url, urlNames]): Promise<PingedAddress> => {
       // One challenge an address: nobody can answer with what another has signed.
       const challenge = randomBytes(32).toString("base64url");
       const { body = "", ...answer } = await context.ping(participant, url, challenge);

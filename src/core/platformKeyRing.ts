@@ -1,7 +1,7 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { Sql } from "../db/pool.ts";
 import type { CallbackAlg } from "../domain/participant.ts";
 import { platformKeyState, publishedKeys, signingKey } from "../domain/platformKey.ts";
+import { repeat } from "../repeat.ts";
 import { signJws } from "../sdk/jws.ts";
 import { importKeyPair, type KeyPair } from "../sdk/keys.ts";
 import type { PlatformKeys } from "./context.ts";
@@ -69,9 +69,15 @@ export async function followPlatformKeys({ sql, now, masterKey, log }: RingOptio
   }
 
   await refresh();
-  const following = repeat(refresh, (problem) =>
-    log.warn({ problem }, "the signing keys cannot be read; those known go on"),
-  );
+  const following = repeat({
+    everyMs: readEveryMs,
+    round: refresh,
+    pausesFirst: true,
+    failed(problem, inARow) {
+      // Told once of a row of failures: the database's silence is told by everybody who needs it.
+      if (inARow === 1) log.warn({ problem }, "the signing keys cannot be read; those known go on");
+    },
+  });
   return {
     jwks: () => publishedKeys(rows, now()).map(({ publicJwk }) => publicJwk),
     sign: async (claims, alg = "RS256") => signJws(claims, pairFor(alg)),
@@ -80,30 +86,5 @@ export async function followPlatformKeys({ sql, now, masterKey, log }: RingOptio
     seal: (kid, text) => ({ privateKey: sealed(masterKey, kid, text), masterKeyId: masterKey.id }),
     refresh,
     stop: following.stop,
-  };
-}
-
-/** Told once of a row of failures: the database's silence is told by everybody who needs it. */
-function repeat(work: () => Promise<void>, failed: (problem: string) => void) {
-  const stopped = new AbortController();
-  const running = (async () => {
-    let isTold = false;
-    while (!stopped.signal.aborted) {
-      await delay(readEveryMs, undefined, { signal: stopped.signal, ref: false }).catch(() => undefined);
-      if (stopped.signal.aborted) return;
-      try {
-        await work();
-        isTold = false;
-      } catch (error) {
-        if (!isTold) failed((error as Error).message);
-        isTold = true;
-      }
-    }
-  })();
-  return {
-    async stop() {
-      stopped.abort();
-      await running;
-    },
   };
 }

@@ -1,18 +1,14 @@
 import { advisoryLocks } from "../db/advisoryLocks.ts";
+import { columns, type Row } from "../db/entities/entities.ts";
 import type { Sql } from "../db/pool.ts";
 import { type Actor, actorName } from "../domain/actor.ts";
-import type { CallbackAlg, PublicJwk } from "../domain/participant.ts";
-import type { PlatformKey, Retirement } from "../domain/platformKey.ts";
+import type { CallbackAlg } from "../domain/participant.ts";
+import type { Retirement } from "../domain/platformKey.ts";
 import type { KeyPair } from "../sdk/keys.ts";
 import { digestOf, insertEntry } from "./audit.ts";
+import type { SealedKey } from "./context.ts";
 
-/** A private key as the database has it. */
-export type SealedKey = { privateKey: Buffer; masterKeyId: string };
-
-export type PlatformKeyRow = PlatformKey & SealedKey & { publicJwk: PublicJwk };
-
-const columns = `kid, alg, public_jwk as "publicJwk", private_key as "privateKey", master_key_id as "masterKeyId",
-  created_at as "createdAt", active_from as "activeFrom", retire_at as "retireAt", unpublish_at as "unpublishAt"`;
+export type PlatformKeyRow = Row<"platform_key">;
 
 /** Of the key itself and not of what it is encrypted under, so that it stays the same under another master key. */
 const digest = (row: string) => digestOf(`to_jsonb(${row}) - 'private_key' - 'master_key_id'`);
@@ -33,12 +29,14 @@ export async function lockPlatformKeys(sql: Sql): Promise<Date> {
 
 const selectAll = {
   name: "select_platform_keys",
-  text: `select ${columns} from platform_key order by created_at desc, alg, kid`,
+  text: `select ${columns("platform_key", { of: "k" })} from platform_key k order by created_at desc, alg, kid`,
 };
 
 const selectPublished = {
   name: "select_published_platform_keys",
-  text: `select ${columns} from platform_key where unpublish_at is null or unpublish_at > now() order by created_at desc, kid`,
+  text: `
+    select ${columns("platform_key", { of: "k" })} from platform_key k
+    where unpublish_at is null or unpublish_at > now() order by created_at desc, kid`,
 };
 
 /** Every key that ever was, newest first. */
@@ -61,7 +59,7 @@ const insert = {
       from: "made",
     })}
     )
-    select ${columns} from made`,
+    select ${columns("platform_key", { of: "made" })} from made`,
 };
 
 export type NewKey = { pair: KeyPair; sealed: SealedKey; createdAt: Date; activeFrom: Date };
@@ -90,7 +88,7 @@ const retire = {
       from: "retired join before on before.kid = retired.kid",
     })}
     )
-    select ${columns} from retired`,
+    select ${columns("platform_key", { of: "retired" })} from retired`,
 };
 
 /** Sets the end of keys; answers them as they are since then. */

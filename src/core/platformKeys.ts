@@ -1,20 +1,21 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { type PlatformKey, PlatformKeySchema } from "../../gen/dcm/v1/platform_service_pb.ts";
 import type { Actor } from "../domain/actor.ts";
 import { isRefusal, type Refusal } from "../domain/errors.ts";
 import type { PublicJwk } from "../domain/participant.ts";
-import {
-  type PlatformKey,
-  type PlatformKeyState,
-  platformKeyState,
-  type RotationWish,
-  rotationOf,
-  rotationProblem,
-} from "../domain/platformKey.ts";
+import { platformKeyState, type RotationWish, rotationOf, rotationProblem } from "../domain/platformKey.ts";
 import { generateKeyPair } from "../sdk/keys.ts";
+import { callbackAlgs, platformKeyStates } from "../wire/enums.ts";
+import { instantOrUnset } from "../wire/values.ts";
+import { whole } from "../wire/whole.ts";
 import type { CoreContext } from "./context.ts";
-import { allPlatformKeys, insertPlatformKey, lockPlatformKeys, retirePlatformKeys } from "./platformKeyRows.ts";
-
-/** A key as people see it: nothing of its private part. */
-export type ListedPlatformKey = PlatformKey & { state: PlatformKeyState };
+import {
+  allPlatformKeys,
+  insertPlatformKey,
+  lockPlatformKeys,
+  type PlatformKeyRow,
+  retirePlatformKeys,
+} from "./platformKeyRows.ts";
 
 /** What is published, and how long it may be remembered. */
 export function listSigningKeys({ platformKeys, jwksMaxAgeSeconds }: CoreContext): {
@@ -31,16 +32,25 @@ export function listSigningKeys({ platformKeys, jwksMaxAgeSeconds }: CoreContext
 export async function listPlatformKeys(
   context: CoreContext,
   { limit = 100, after }: { limit?: number; after?: string | undefined } = {},
-): Promise<ListedPlatformKey[]> {
+): Promise<PlatformKey[]> {
   const keys = await allPlatformKeys(context.db.sql);
   const from = after === undefined ? 0 : keys.findIndex(({ kid }) => kid === after) + 1;
   if (after !== undefined && from === 0) return [];
-  return keys.slice(from, from + limit).map((key) => listed(key, keys, context.now()));
+  return keys.slice(from, from + limit).map((key) => toPlatformKey(key, keys, context.now()));
 }
 
-function listed(key: PlatformKey, keys: readonly PlatformKey[], now: Date): ListedPlatformKey {
-  const { kid, alg, createdAt, activeFrom, retireAt, unpublishAt } = key;
-  return { kid, alg, createdAt, activeFrom, retireAt, unpublishAt, state: platformKeyState(key, keys, now) };
+/** A key as people see it, where it stands among all `keys` now: nothing of its private part. */
+function toPlatformKey(key: PlatformKeyRow, keys: readonly PlatformKeyRow[], now: Date): PlatformKey {
+  const { publicJwk, privateKey, masterKeyId, alg, createdAt, activeFrom, retireAt, unpublishAt, ...same } = key;
+  return whole(PlatformKeySchema, {
+    ...same,
+    alg: callbackAlgs[alg],
+    state: platformKeyStates[platformKeyState(key, keys, now)],
+    createdAt: timestampFromDate(createdAt),
+    activeFrom: timestampFromDate(activeFrom),
+    retireAt: instantOrUnset(retireAt),
+    unpublishAt: instantOrUnset(unpublishAt),
+  });
 }
 
 /** Makes a new key of an algorithm in the place of the one that signs: announced first, or at once. */
@@ -48,7 +58,7 @@ export async function rotatePlatformKey(
   context: CoreContext,
   actor: Actor,
   wish: RotationWish,
-): Promise<{ key: ListedPlatformKey; retired: ListedPlatformKey[] } | Refusal> {
+): Promise<{ key: PlatformKey; retired: PlatformKey[] } | Refusal> {
   const { db, platformKeys, jwksMaxAgeSeconds: maxAgeSeconds } = context;
   const problem = rotationProblem(wish, maxAgeSeconds);
   if (problem !== undefined) return problem;
@@ -69,7 +79,8 @@ export async function rotatePlatformKey(
     const made = await insertPlatformKey(sql, actor, { pair, sealed, createdAt: now, activeFrom });
     const retired = await retirePlatformKeys(sql, actor, retirements);
     const since = [...ofAlg.filter(({ kid }) => !retirements.some((end) => end.kid === kid)), ...retired, made];
-    return { key: listed(made, since, now), retired: retired.map((key) => listed(key, since, now)) };
+    const shown = (key: PlatformKeyRow) => toPlatformKey(key, since, now);
+    return { key: shown(made), retired: retired.map(shown) };
   });
   // The others follow within seconds; who asks this process next finds it done. A read that fails undoes nothing.
   if (!isRefusal(answer)) await platformKeys.refresh().catch(() => undefined);

@@ -1,9 +1,9 @@
 import { CLOSING } from "../db/entities/settlement.ts";
 import type { Sql } from "../db/pool.ts";
 import { initialRegisterStatus, type RegisterStatus, registerKind, registerState } from "../domain/settlement.ts";
-import { firstOpenDay, ofPair, unsettled, unsettledPairs } from "./closing.ts";
 import type { CoreContext } from "./context.ts";
 import { type EventRow, eventColumns, toEvent } from "./registerActs.ts";
+import { firstOpenDay, ofPair, unsettled, unsettledPairs } from "./unsettled.ts";
 
 /** Enough to see what is wrong; a fault that shows everywhere would fill any list. */
 const maxDiscrepancies = 100;

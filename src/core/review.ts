@@ -1,42 +1,66 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { sql } from "kysely";
+import {
+  type Callback,
+  type CallbackAttempt,
+  CallbackAttemptSchema,
+  CallbackSchema,
+} from "../../gen/dcm/v1/callback_pb.ts";
+import { columns, type Row } from "../db/entities/entities.ts";
+import { query, rowsOf, selected } from "../db/query.ts";
 import { type Actor, actorName } from "../domain/actor.ts";
-import type { CallbackKind, CallbackState, StoredOutcome } from "../domain/callback.ts";
-import { type Refusal, refuse } from "../domain/errors.ts";
+import type { CallbackKind, CallbackState } from "../domain/callback.ts";
+import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
 import { lengthOf } from "../domain/text.ts";
+import { callbackKinds, callbackStates } from "../wire/enums.ts";
+import { instantOrUnset } from "../wire/values.ts";
+import { whole } from "../wire/whole.ts";
 import { digestOf, insertEntry } from "./audit.ts";
 import type { CoreContext } from "./context.ts";
 import { toDue } from "./delivery.ts";
 import { isGuid } from "./guid.ts";
 
-/** A callback as operators and its receiver see it. */
-export type CallbackView = {
-  guid: string;
-  kind: CallbackKind;
-  state: CallbackState;
-  receiverGuid: string;
-  paymentMessageGuid: string | null;
-  orderGuid: string | null;
-  registerId: string | null;
-  series: number;
-  attempts: number;
-  dueAt: Date;
-  createdAt: Date;
-  updatedAt: Date;
-  lastOutcome: StoredOutcome | null;
-  lastAttemptAt: Date | null;
-  resolvedBy: string | null;
-  resolutionNote: string | null;
-};
+/** What an answer does not show: what the callback says, and what the relay and the retry policy know of it. */
+const notShown = ["reason", "refusals", "wakeAt"] as const satisfies (keyof Row<"callback">)[];
 
-export type CallbackAttempt = {
-  series: number;
-  attempt: number;
-  startedAt: Date;
-  durationMs: number;
-  outcome: StoredOutcome;
-  httpStatus: number | null;
-  answer: string | null;
-  problem: string | null;
-};
+/** A callback as `callbackColumns` reads it. */
+type CallbackRow = Omit<Row<"callback">, (typeof notShown)[number]> & { lastAttemptAt: Date | null };
+
+/** SQL: the columns of `CallbackRow`, for every statement that reads or returns `callback c`. */
+const callbackColumns = `${columns("callback", { of: "c", but: notShown })},
+  (select max(a.started_at) from callback_attempt a where a.callback_guid = c.guid) as "lastAttemptAt"`;
+
+/** A callback as operators and its receiver see it. */
+function toCallback(row: CallbackRow): Callback {
+  const { kind, state, orderGuid, dueAt, createdAt, updatedAt, lastAttemptAt, ...same } = row;
+  return whole(CallbackSchema, {
+    ...same,
+    kind: callbackKinds[kind],
+    state: callbackStates[state],
+    paymentMessageGuid: row.paymentMessageGuid ?? "",
+    orderId: orderGuid ?? "",
+    registerId: row.registerId ?? "",
+    dueAt: state === "waiting" ? timestampFromDate(dueAt) : undefined,
+    createdAt: timestampFromDate(createdAt),
+    updatedAt: timestampFromDate(updatedAt),
+    lastAttemptAt: instantOrUnset(lastAttemptAt),
+    lastOutcome: row.lastOutcome ?? "",
+    resolvedBy: row.resolvedBy ?? "",
+    resolutionNote: row.resolutionNote ?? "",
+  });
+}
+
+type AttemptRow = Omit<Row<"callback_attempt">, "callbackGuid">;
+
+function toAttempt({ startedAt, httpStatus, answer, problem, ...same }: AttemptRow): CallbackAttempt {
+  return whole(CallbackAttemptSchema, {
+    ...same,
+    startedAt: timestampFromDate(startedAt),
+    httpStatus: httpStatus ?? 0,
+    answer: answer ?? "",
+    problem: problem ?? "",
+  });
+}
 
 /** Members that are absent do not restrict. */
 export type CallbackFilter = {
@@ -50,65 +74,25 @@ export type CallbackFilter = {
   missed?: boolean | undefined;
 };
 
-type CallbackRow = {
-  guid: string;
-  kind: CallbackKind;
-  state: CallbackState;
-  receiver_guid: string;
-  payment_message_guid: string | null;
-  order_guid: string | null;
-  register_id: string | null;
-  series: number;
-  attempts: number;
-  due_at: Date;
-  created_at: Date;
-  updated_at: Date;
-  last_outcome: StoredOutcome | null;
-  last_attempt_at: Date | null;
-  resolved_by: string | null;
-  resolution_note: string | null;
-};
-
-/** The columns of `CallbackRow`, for every statement that reads or returns `callback c`. */
-const columns = `
-  c.guid, c.kind, c.state, c.receiver_guid, c.payment_message_guid, c.order_guid, c.register_id, c.series, c.attempts,
-  c.due_at, c.created_at, c.updated_at, c.last_outcome, c.resolved_by, c.resolution_note,
-  (select max(a.started_at) from callback_attempt a where a.callback_guid = c.guid) as last_attempt_at`;
-
-function toView(row: CallbackRow): CallbackView {
-  return {
-    guid: row.guid,
-    kind: row.kind,
-    state: row.state,
-    receiverGuid: row.receiver_guid,
-    paymentMessageGuid: row.payment_message_guid,
-    orderGuid: row.order_guid,
-    registerId: row.register_id,
-    series: row.series,
-    attempts: row.attempts,
-    dueAt: row.due_at,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-    lastOutcome: row.last_outcome,
-    lastAttemptAt: row.last_attempt_at,
-    resolvedBy: row.resolved_by,
-    resolutionNote: row.resolution_note,
-  };
-}
-
-/** The conditions of a filter as SQL over `callback c`; their values come behind `before` in the numbering. */
-function conditions(filter: CallbackFilter, before: readonly unknown[] = []): { text: string; values: unknown[] } {
-  const parts: [condition: string, value: unknown][] = [];
-  if (filter.kinds?.length) parts.push(["c.kind = any(#::text[])", filter.kinds]);
-  if (filter.receiverGuid) parts.push(["c.receiver_guid = #::uuid", filter.receiverGuid]);
-  if (filter.paymentMessageGuid) parts.push(["c.payment_message_guid = #::uuid", filter.paymentMessageGuid]);
-  if (filter.since) parts.push(["c.created_at >= #::timestamptz", filter.since]);
-  if (filter.until) parts.push(["c.created_at < #::timestamptz", filter.until]);
-  const numbered = parts.map(([condition], index) => condition.replace("#", `$${before.length + index + 1}`));
+/** The callbacks of a filter. */
+function matching({ states, kinds, receiverGuid, paymentMessageGuid, since, until, missed }: CallbackFilter) {
+  let found = query.selectFrom("callback as c");
+  if (kinds?.length) found = found.where("c.kind", "in", kinds);
+  if (receiverGuid) found = found.where("c.receiver_guid", "=", receiverGuid);
+  if (paymentMessageGuid) found = found.where("c.payment_message_guid", "=", paymentMessageGuid);
+  if (since) found = found.where("c.created_at", ">=", since);
+  if (until) found = found.where("c.created_at", "<", until);
   // Written out, because a partial index is used only for states that the planner can read; they come from a closed list.
-  if (filter.states?.length) numbered.push(`c.state in (${filter.states.map((state) => `'${state}'`).join(", ")})`);
-  if (filter.missed) numbered.push("c.state <> 'delivered' and (c.last_outcome is not null or c.state = 'dead')");
-  return { text: ["true", ...numbered].join(" and "), values: [...before, ...parts.map(([, value]) => value)] };
+  if (states?.length) {
+    found = found.where(
+      "c.state",
+      "in",
+      states.map((state) => sql.lit(state)),
+    );
+  }
+  if (missed)
+    found = found.where(sql<boolean>`c.state <> 'delivered' and (c.last_outcome is not null or c.state = 'dead')`);
+  return found;
 }
 
 /** A filter that no row can match because a guid in it is none. */
@@ -118,57 +102,62 @@ function matchesNothing(filter: CallbackFilter): boolean {
 
 /** Lists callbacks, newest first; `after` is the guid of the last one of the previous page. */
 export async function listCallbacks(
-  context: CoreContext,
+  { db }: CoreContext,
   filter: CallbackFilter,
-  page: { limit: number; after?: string | undefined },
-): Promise<CallbackView[]> {
-  if (matchesNothing(filter) || (page.after && !isGuid(page.after))) return [];
-  const { text, values } = conditions(filter);
-  const after = page.after ? `and c.guid < $${values.push(page.after)}::uuid` : "";
-  const statement = {
-    name: "",
-    text: `select ${columns} from callback c where ${text} ${after} order by c.guid desc limit $${values.push(page.limit)}`,
-  };
-  return (await context.db.sql<CallbackRow>(statement, values)).map(toView);
+  { limit, after }: { limit: number; after?: string | undefined },
+): Promise<Callback[]> {
+  if (matchesNothing(filter) || (after && !isGuid(after))) return [];
+  const found = after ? matching(filter).where("c.guid", "<", after) : matching(filter);
+  const page = found.select(selected<CallbackRow>(callbackColumns)).orderBy("c.guid", "desc").limit(limit);
+  return (await rowsOf(db.sql, page)).map(toCallback);
 }
 
-const selectCallback = { name: "select_callback", text: `select ${columns} from callback c where c.guid = $1` };
+const selectCallback = { name: "select_callback", text: `select ${callbackColumns} from callback c where c.guid = $1` };
+
+async function findCallback({ db }: CoreContext, guid: string): Promise<CallbackRow | Refusal> {
+  const [row] = isGuid(guid) ? await db.sql<CallbackRow>(selectCallback, [guid]) : [];
+  return row ?? refuse("CALLBACK_NOT_FOUND", "no such callback", { field: "guid" });
+}
 
 const selectAttempts = {
   name: "select_attempts",
   text: `
-    select series, attempt, started_at as "startedAt", duration_ms as "durationMs", outcome,
-      http_status as "httpStatus", answer, problem
-    from callback_attempt where callback_guid = $1 order by series, attempt`,
+    select ${columns("callback_attempt", { of: "a", but: ["callbackGuid"] })}
+    from callback_attempt a where a.callback_guid = $1 order by a.series, a.attempt`,
 };
 
 /** Reads one callback with every attempt, oldest first. */
 export async function getCallback(
   context: CoreContext,
   guid: string,
-): Promise<{ callback: CallbackView; attempts: CallbackAttempt[] } | Refusal> {
-  const [row] = isGuid(guid) ? await context.db.sql<CallbackRow>(selectCallback, [guid]) : [];
-  if (row === undefined) return refuse("CALLBACK_NOT_FOUND", "no such callback", { field: "guid" });
-  return { callback: toView(row), attempts: await context.db.sql<CallbackAttempt>(selectAttempts, [guid]) };
+): Promise<{ callback: Callback; attempts: CallbackAttempt[] } | Refusal> {
+  const found = await findCallback(context, guid);
+  if (isRefusal(found)) return found;
+  const attempts = await context.db.sql<AttemptRow>(selectAttempts, [guid]);
+  return { callback: toCallback(found), attempts: attempts.map(toAttempt) };
 }
 
 /** What one call replays at most. */
 const replayLimit = 1000;
 
+/** What `change` begins with: the callbacks that it is about, and what they are before it. */
+const before = `select c.guid, ${digestOf("c")} as digest from callback c`;
+
+type Change = { act: "callback_replayed" | "callback_resolved"; actor: string; chosen: string; assignments: string };
+
 /**
- * Changes the callbacks of a condition, which locks them, in the name of `$2`. Each has an audit entry of its own, so that
- * whoever looks at one sees what was done with it.
+ * Changes the callbacks that were chosen by `before`, which locks them, in the name of the parameter `actor`. Each has an audit
+ * entry of its own, so that whoever looks at one sees what was done with it.
  */
-const change = (act: "callback_replayed" | "callback_resolved", which: string, assignments: string) => `
-  with before as (
-    select c.guid, ${digestOf("c")} as digest from callback c where ${which}
+const change = ({ act, actor, chosen, assignments }: Change) => `
+  with before as (${chosen}
   ), changed as (
     update callback c set ${assignments}
     from before where c.guid = before.guid
-    returning ${columns}, before.digest as digest_before, ${digestOf("c")} as digest_after
+    returning ${callbackColumns}, before.digest as digest_before, ${digestOf("c")} as digest_after
   ), entry as (${insertEntry({
     act,
-    actor: "$2",
+    actor,
     object: "guid",
     digests: { before: "digest_before", after: "digest_after" },
     from: "changed",
@@ -177,19 +166,19 @@ const change = (act: "callback_replayed" | "callback_resolved", which: string, a
   select * from changed`;
 
 /**
- * `$1` is how long the relay leaves the new tickets alone, in milliseconds. A dead callback goes on where we failed it instead of
- * beginning a new series: only the first series has effects, and its payment may still wait for them.
+ * The parameter `wakeMs` is how long the relay leaves the new tickets alone, in milliseconds. A dead callback goes on where we failed
+ * it instead of beginning a new series: only the first series has effects, and its payment may still wait for them.
  */
-const newSeries = (which: string) =>
-  change(
-    "callback_replayed",
-    which,
-    `state = 'waiting', series = case c.state when 'dead' then c.series else c.series + 1 end,
+const newSeries = ({ wakeMs, ...which }: Pick<Change, "actor" | "chosen"> & { wakeMs: string }) =>
+  change({
+    act: "callback_replayed",
+    ...which,
+    assignments: `state = 'waiting', series = case c.state when 'dead' then c.series else c.series + 1 end,
       attempts = case c.state when 'dead' then c.attempts else 0 end,
       refusals = case c.state when 'dead' then c.refusals else 0 end, due_at = now(),
-      wake_at = now() + $1 * interval '1 millisecond', resolved_by = null, resolution_note = null,
+      wake_at = now() + ${wakeMs} * interval '1 millisecond', resolved_by = null, resolution_note = null,
       updated_at = now()`,
-  );
+  });
 
 /**
  * A Pay-in that ended is over: its payment was rejected with it, and telling its receiver `success` afterwards would be a lie
@@ -200,23 +189,19 @@ const isReplayable =
 
 const replayOne = {
   name: "replay_callback",
-  text: newSeries(`c.guid = $3 and ${isReplayable} for update`),
+  text: newSeries({ actor: "$2", wakeMs: "$3", chosen: `${before} where c.guid = $1 and ${isReplayable} for update` }),
 };
 
 /**
  * Starts a new series of attempts under the same guid, or lets a dead callback go on. What the payment came to stays as it
  * is: only the first series has effects (see `afterAttempt`).
  */
-export async function replayCallback(
-  context: CoreContext,
-  actor: Actor,
-  guid: string,
-): Promise<CallbackView | Refusal> {
-  const found = await getCallback(context, guid);
-  if ("refused" in found) return found;
-  const [row] = await context.db.sql<CallbackRow>(replayOne, [context.republishAfterMs, actorName(actor), guid]);
+export async function replayCallback(context: CoreContext, actor: Actor, guid: string): Promise<Callback | Refusal> {
+  const found = await findCallback(context, guid);
+  if (isRefusal(found)) return found;
+  const [row] = await context.db.sql<CallbackRow>(replayOne, [guid, actorName(actor), context.republishAfterMs]);
   if (row === undefined) {
-    const { kind, state } = found.callback;
+    const { kind, state } = found;
     const isPayIn = kind === "pay_in_bank" || kind === "pay_in_merchant";
     const isOver = state === "failed" || (isPayIn && (state === "review" || state === "resolved"));
     const message = isOver
@@ -224,8 +209,8 @@ export async function replayCallback(
       : `the callback is ${state}; only review, resolved and dead can be replayed`;
     return refuse("CALLBACK_NOT_REPLAYABLE", message, { field: "guid" });
   }
-  context.onCallbacksDue([toDue({ ...row, receiverGuid: row.receiver_guid })]);
-  return toView(row);
+  context.onCallbacksDue([toDue(row)]);
+  return toCallback(row);
 }
 
 const replayableInBulk: readonly CallbackState[] = ["review", "dead"];
@@ -236,27 +221,35 @@ export async function replayCallbacks(context: CoreContext, actor: Actor, filter
     ? filter.states.filter((state) => replayableInBulk.includes(state))
     : replayableInBulk;
   if (states.length === 0 || matchesNothing(filter)) return 0;
-  const { text, values } = conditions({ ...filter, states }, [context.republishAfterMs, actorName(actor)]);
-  const statement = {
-    name: "",
-    text: newSeries(`${text} and ${isReplayable} order by c.guid limit ${replayLimit} for update skip locked`),
-  };
+  const chosen = matching({ ...filter, states })
+    .select(["c.guid", sql`${sql.raw(digestOf("c"))}`.as("digest")])
+    .where(sql<boolean>`${sql.raw(isReplayable)}`)
+    .orderBy("c.guid")
+    .limit(replayLimit)
+    .forUpdate()
+    .skipLocked()
+    .compile();
+  const values = [...chosen.parameters];
+  const actorAt = `$${values.push(actorName(actor))}`;
+  const wakeMs = `$${values.push(context.republishAfterMs)}`;
+  const statement = { name: "", text: newSeries({ chosen: chosen.sql, actor: actorAt, wakeMs }) };
   const rows = await context.db.sql<CallbackRow>(statement, values);
-  context.onCallbacksDue(rows.map((row) => toDue({ ...row, receiverGuid: row.receiver_guid })));
+  context.onCallbacksDue(rows.map(toDue));
   return rows.length;
 }
 
 /** The same said again by the same leaves the row as it is. */
 const resolveStatement = {
   name: "resolve_callback",
-  text: change(
-    "callback_resolved",
-    `c.guid = $1 and (c.state in ('review', 'resolved')
+  text: change({
+    act: "callback_resolved",
+    actor: "$2",
+    chosen: `${before} where c.guid = $1 and (c.state in ('review', 'resolved')
       or c.state = 'dead' and c.kind not in ('pay_in_bank', 'pay_in_merchant')) for update`,
-    `state = 'resolved', resolved_by = $2, resolution_note = $3,
+    assignments: `state = 'resolved', resolved_by = $2, resolution_note = $3,
       updated_at = case when c.state = 'resolved' and c.resolved_by = $2 and c.resolution_note = $3
         then c.updated_at else now() end`,
-  ),
+  }),
 };
 
 /**
@@ -268,17 +261,17 @@ export async function resolveCallback(
   actor: Actor,
   guid: string,
   note: string,
-): Promise<CallbackView | Refusal> {
+): Promise<Callback | Refusal> {
   if (note === "" || lengthOf(note) > 2000) {
     return refuse("INVALID_REQUEST", "note does not have 1 to 2000 characters", { field: "note" });
   }
-  const found = await getCallback(context, guid);
-  if ("refused" in found) return found;
+  const found = await findCallback(context, guid);
+  if (isRefusal(found)) return found;
   const [row] = await context.db.sql<CallbackRow>(resolveStatement, [guid, actorName(actor), note]);
-  if (row !== undefined) return toView(row);
+  if (row !== undefined) return toCallback(row);
   const message =
-    found.callback.state === "dead"
+    found.state === "dead"
       ? "the callback is dead and its payment waits for it; replay it instead"
-      : `the callback is ${found.callback.state}; only review and dead can be resolved`;
+      : `the callback is ${found.state}; only review and dead can be resolved`;
   return refuse("CALLBACK_NOT_REPLAYABLE", message, { field: "guid" });
 }

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { repeat } from "../repeat.ts";
 import type { Sql } from "./pool.ts";
 
 /** Monotonic clocks drift by some milliseconds an hour; this often is for a database that was restored or moved elsewhere. */
@@ -27,18 +27,6 @@ export async function followDatabaseClock(sql: Sql): Promise<DatabaseClock> {
   };
   // A database that does not answer is told by everybody who needs it; the clock goes on as it was.
   await measure().catch(() => undefined);
-  const stopped = new AbortController();
-  const measuring = (async () => {
-    while (!stopped.signal.aborted) {
-      await delay(measureEveryMs, undefined, { signal: stopped.signal, ref: false }).catch(() => undefined);
-      if (!stopped.signal.aborted) await measure().catch(() => undefined);
-    }
-  })();
-  return {
-    now: () => new Date(performance.now() + aheadMs),
-    async stop() {
-      stopped.abort();
-      await measuring;
-    },
-  };
+  const measuring = repeat({ everyMs: measureEveryMs, round: measure, pausesFirst: true });
+  return { now: () => new Date(performance.now() + aheadMs), stop: measuring.stop };
 }

@@ -1,4 +1,5 @@
 import {
+  type AliasedExpression,
   type Compilable,
   DummyDriver,
   Kysely,
@@ -6,6 +7,7 @@ import {
   PostgresIntrospector,
   PostgresQueryCompiler,
   type RawBuilder,
+  sql,
 } from "kysely";
 import type { Tables } from "./entities/entities.ts";
 import type { Sql } from "./pool.ts";
@@ -23,13 +25,19 @@ export const query = new Kysely<Tables>({
   },
 });
 
+/** Columns that are written as text already (`columns`), to be given to `select`; `Row` is what they are read as. */
+export const selected = <Row>(text: string) =>
+  // A text is an expression to Kysely, but only one that has a name may be selected: here every column of the text has its own.
+  sql.raw(text) as unknown as { [Column in keyof Row & string]: AliasedExpression<Row[Column], Column> }[keyof Row &
+    string];
+
 /**
  * Runs a query and answers its rows. PostgreSQL plans it anew each time, for what is asked: a prepared plan for any filter would use
  * no partial index.
  */
-export function rowsOf<Row>(sql: Sql, asked: Compilable<Row> | RawBuilder<Row>): Promise<Row[]> {
+export function rowsOf<Row>(run: Sql, asked: Compilable<Row> | RawBuilder<Row>): Promise<Row[]> {
   const { sql: text, parameters } = asked.compile(query);
-  return sql<Row>({ name: "", text }, parameters);
+  return run<Row>({ name: "", text }, parameters);
 }
 
 /** A condition on a value that may be missing: none, or one. */

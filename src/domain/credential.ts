@@ -7,8 +7,6 @@ export type Scope = (typeof scopes)[number];
 /** A service that has shown a good credential, or this process itself. */
 export type Service = { name: string; scopes: readonly Scope[] };
 
-export type Credential = Service & { expiresAt: Date; createdAt: Date; revokedAt: Date | null };
-
 /** What is wrong with a credential that somebody wants to have, or undefined. When it ends is judged by the database's clock. */
 export function credentialProblem(wanted: Service): Refusal | undefined {
   if (!/^[a-z0-9][a-z0-9._-]{0,63}$/.test(wanted.name)) {

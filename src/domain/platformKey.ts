@@ -8,7 +8,7 @@ import { type CallbackAlg, callbackAlgs } from "./participant.ts";
 const platformKeyStates = ["announced", "active", "retiring", "retired"] as const;
 export type PlatformKeyState = (typeof platformKeyStates)[number];
 
-export type PlatformKey = {
+type PlatformKey = {
   kid: string;
   alg: CallbackAlg;
   createdAt: Date;

@@ -8,23 +8,14 @@ import {
   ReplayCallbackResponseSchema,
   ResolveCallbackResponseSchema,
 } from "../../gen/dcm/v1/callback_service_pb.ts";
+import { printable, WrongCall } from "../commandLine.ts";
 import { callbackKinds, callbackStates, nameOf } from "../wire/enums.ts";
-import { type Action, type Answer, type Call, type OptionSpec, WrongCall } from "./action.ts";
-import { limitOption, rowsOf } from "./pages.ts";
-import { counted, fields, printable, table, when } from "./table.ts";
-import { countOf, guidIn, instantOf, namedOf, TIME_HELP } from "./values.ts";
+import type { Answer, Call } from "./action.ts";
+import { rowsOf } from "./pages.ts";
+import { counted, fields, table, when } from "./table.ts";
+import { guidIn, instantOf, namedOf } from "./values.ts";
 
 const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
-
-const filterOptions = {
-  state: { type: "string", multiple: true, value: "STATE", help: `One of ${Object.keys(callbackStates).join(", ")}.` },
-  kind: { type: "string", multiple: true, value: "KIND", help: `One of ${Object.keys(callbackKinds).join(", ")}.` },
-  receiver: { type: "string", value: "GUID", help: "Only callbacks to this participant." },
-  payment: { type: "string", value: "GUID", help: "Only callbacks about this payment message." },
-  since: { type: "string", value: "TIME", help: `Only callbacks made since: ${TIME_HELP}.` },
-  until: { type: "string", value: "TIME", help: "Only callbacks made before." },
-  missed: { type: "boolean", value: "", help: "Only what failed at least once and is not delivered." },
-} as const satisfies Record<string, OptionSpec>;
 
 function filterOf(call: Call): CallbackFilter {
   const receiver = call.text("receiver");
@@ -45,11 +36,9 @@ function filterOf(call: Call): CallbackFilter {
 const stateName = (callback: Callback) => nameOf(callbackStates, callback.state) ?? "unknown";
 const kindName = (callback: Callback) => nameOf(callbackKinds, callback.kind) ?? "unknown";
 
-const defaultLimit = 50;
-
-async function list(call: Call): Promise<Answer> {
+export async function list(call: Call): Promise<Answer> {
   const filter = filterOf(call);
-  const { rows: callbacks, more } = await rowsOf(call, defaultLimit, async (page) => {
+  const { rows: callbacks, more } = await rowsOf(call, async (page) => {
     const { callbacks: rows, nextPageToken } = await call.clients.callbacks.listCallbacks({ filter, ...page });
     return { rows, nextPageToken };
   });
@@ -109,7 +98,7 @@ function attemptLines(attempts: readonly CallbackAttempt[]): string[] {
 
 const guidOf = (call: Call) => guidIn(call.positionals[0] ?? "", "GUID");
 
-async function show(call: Call): Promise<Answer> {
+export async function show(call: Call): Promise<Answer> {
   const answer = await call.clients.callbacks.getCallback({ guid: guidOf(call) });
   return {
     json: toJson(GetCallbackResponseSchema, answer, json),
@@ -117,7 +106,7 @@ async function show(call: Call): Promise<Answer> {
   };
 }
 
-async function replay(call: Call): Promise<Answer> {
+export async function replay(call: Call): Promise<Answer> {
   const answer = await call.clients.callbacks.replayCallback({ guid: guidOf(call) });
   return {
     json: toJson(ReplayCallbackResponseSchema, answer, json),
@@ -137,9 +126,8 @@ async function replayMatching(call: Call, filter: CallbackFilter, atMost: number
   return inAll;
 }
 
-async function replayAll(call: Call): Promise<Answer> {
-  const isFiltered = Object.keys(filterOptions).some((option) => call.texts(option).length > 0 || call.isOn(option));
-  if (!isFiltered && !call.isOn("all")) {
+export async function replayAll(call: Call): Promise<Answer> {
+  if (call.options.every((option) => option === "json")) {
     throw new WrongCall(
       "say which callbacks (--kind, --receiver, --since …), or --all for everything in review and dead",
     );
@@ -148,9 +136,8 @@ async function replayAll(call: Call): Promise<Answer> {
   return { json: { replayed }, lines: [`${counted(replayed, "callback")} on the way again.`] };
 }
 
-async function resolve(call: Call): Promise<Answer> {
-  const note = call.text("note");
-  if (!note) throw new WrongCall("--note TEXT is needed: what was found and agreed");
+export async function resolve(call: Call): Promise<Answer> {
+  const note = call.text("note") ?? "";
   const answer = await call.clients.callbacks.resolveCallback({ guid: guidOf(call), note });
   return {
     json: toJson(ResolveCallbackResponseSchema, answer, json),
@@ -158,8 +145,8 @@ async function resolve(call: Call): Promise<Answer> {
   };
 }
 
-async function redriveAll(call: Call): Promise<Answer> {
-  const limit = countOf(call, "limit", 1_000, 10_000);
+export async function redriveAll(call: Call): Promise<Answer> {
+  const limit = Number(call.text("limit"));
   const dead = create(CallbackFilterSchema, { states: [CallbackState.DEAD] });
   // Rows first: a ticket that is moved back then meets a callback that waits for it.
   const callbacks = await replayMatching(call, dead, limit);
@@ -169,46 +156,3 @@ async function redriveAll(call: Call): Promise<Answer> {
     lines: [`${counted(callbacks, "dead callback")} on the way again, ${counted(tickets, "ticket")} moved back.`],
   };
 }
-
-export const callbackActions = {
-  list: {
-    positionals: [],
-    options: { ...filterOptions, limit: limitOption(defaultLimit) },
-    help: "List callbacks, newest first.",
-    run: list,
-  },
-  show: { positionals: ["GUID"], options: {}, help: "Show a callback with every attempt and answer.", run: show },
-  replay: {
-    positionals: ["GUID"],
-    options: {},
-    help: "Deliver a callback again under the same guid. The result of a finished payment stays as it is.",
-    run: replay,
-  },
-  "replay-all": {
-    positionals: [],
-    options: {
-      ...filterOptions,
-      state: { ...filterOptions.state, help: "review or dead. Default: both." },
-      all: { type: "boolean", value: "", help: "Everything in review and dead; instead of a filter." },
-    },
-    help: "Deliver every callback again that is in review or dead and matches.",
-    run: replayAll,
-  },
-  resolve: {
-    positionals: ["GUID"],
-    options: {
-      note: { type: "string", value: "TEXT", help: "What was found and agreed." },
-    },
-    help: "Close the review of a callback.",
-    run: resolve,
-  },
-} as const satisfies Record<string, Action>;
-
-export const redriveAction = {
-  positionals: [],
-  options: { limit: { type: "string", value: "N", help: "At most about so many of each. Default: 1000." } },
-  help:
-    "After a fault of the platform was repaired: let dead callbacks go on and move the tickets of the dead-letter queue " +
-    "back. Safe at any time.",
-  run: redriveAll,
-} as const satisfies Action;

@@ -1,6 +1,7 @@
 import { type DescMessage, fromJson, type MessageShape } from "@bufbuild/protobuf";
-import { keysAsText } from "../participantsFile.ts";
-import { type Call, WrongCall } from "./action.ts";
+import { WrongCall } from "../commandLine.ts";
+import { keysAsText } from "../participantJson.ts";
+import type { Call } from "./action.ts";
 
 // Files that operators hand in, or standard input for "-".
 

@@ -5,7 +5,7 @@ import {
   RotatePlatformKeyResponseSchema,
 } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { callbackAlgs, nameOf, platformKeyStates } from "../wire/enums.ts";
-import { type Action, type Answer, type Call, NotDone, WrongCall } from "./action.ts";
+import { type Answer, type Call, NotDone } from "./action.ts";
 import { allRowsOf } from "./pages.ts";
 import { counted, table, when } from "./table.ts";
 import { namedOf, secondsOf } from "./values.ts";
@@ -14,7 +14,7 @@ const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
 
 const algOf = (key: PlatformKey) => nameOf(callbackAlgs, key.alg) ?? "unknown";
 
-async function list(call: Call): Promise<Answer> {
+export async function list(call: Call): Promise<Answer> {
   const keys = await allRowsOf(async (page) => {
     const { keys: rows, nextPageToken } = await call.clients.platform.listPlatformKeys(page);
     return { rows, nextPageToken };
@@ -34,12 +34,9 @@ async function list(call: Call): Promise<Answer> {
   };
 }
 
-async function rotate(call: Call): Promise<Answer> {
+export async function rotate(call: Call): Promise<Answer> {
   const atOnce = call.isOn("at-once");
-  if (atOnce && call.text("announce") !== undefined) {
-    throw new WrongCall("--at-once announces nothing: it goes without --announce");
-  }
-  const alg = namedOf(call, "alg", callbackAlgs).at(-1) ?? callbackAlgs.RS256;
+  const [alg = callbackAlgs.RS256] = namedOf(call, "alg", callbackAlgs);
   const announceSeconds = secondsOf(call, "announce") ?? 0;
   const answer = await call.clients.platform.rotatePlatformKey({ alg, announceSeconds, atOnce });
   const { key, retired } = answer;
@@ -58,7 +55,7 @@ async function rotate(call: Call): Promise<Answer> {
   };
 }
 
-async function recover(call: Call): Promise<Answer> {
+export async function recover(call: Call): Promise<Answer> {
   if (call.recoverKeys === undefined) throw new NotDone("This works on the machine that has the database's address.");
   const { made, lost } = await call.recoverKeys();
   return {
@@ -72,38 +69,3 @@ async function recover(call: Call): Promise<Answer> {
     ],
   };
 }
-
-export const keyActions = {
-  list: {
-    positionals: [],
-    options: {},
-    help: "List every signing key that the platform ever had, newest first.",
-    run: list,
-  },
-  rotate: {
-    positionals: [],
-    options: {
-      alg: { type: "string", value: Object.keys(callbackAlgs).join("|"), help: "Of which algorithm. Default: RS256." },
-      announce: {
-        type: "string",
-        value: "TIME",
-        help: "How long the new key is published before it signs: seconds, or like 90m, 24h, 7d. Default: 24h.",
-      },
-      "at-once": {
-        type: "boolean",
-        value: "",
-        help: "The old key is in other hands: the new one signs now, and no other of the algorithm is published any more.",
-      },
-    },
-    help: "Make a new signing key in the place of the one that signs.",
-    run: rotate,
-  },
-  recover: {
-    positionals: [],
-    options: {},
-    help:
-      "The master key is lost and the gateway does not start: make new signing keys under the DCM_MASTER_KEY of now. Works on " +
-      "DATABASE_URL, or on the embedded PostgreSQL in DATA_DIR, and not through the core.",
-    run: recover,
-  },
-} as const satisfies Record<string, Action>;

@@ -1,14 +1,14 @@
 import { toJson } from "@bufbuild/protobuf";
 import { ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
 import { AddParticipantKeyResponseSchema } from "../../gen/dcm/v1/participant_service_pb.ts";
-import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
+import { printable, WrongCall } from "../commandLine.ts";
+import type { Answer, Call } from "./action.ts";
 import { readJson } from "./jsonFile.ts";
 import { json, keysLines, present } from "./participantLines.ts";
-import { proveOption } from "./participantPing.ts";
-import { printable } from "./table.ts";
-import { DURATION_HELP, guidIn, instantAfter, numberOf } from "./values.ts";
 
-async function addKey(call: Call): Promise<Answer> {
+import { guidIn, instantAfter, numberOf } from "./values.ts";
+
+export async function addKey(call: Call): Promise<Answer> {
   const [text = "", path = ""] = call.positionals;
   const guid = guidIn(text, "GUID");
   const retireOthersAt = instantAfter(call, "retire-others-in");
@@ -29,7 +29,7 @@ async function addKey(call: Call): Promise<Answer> {
   };
 }
 
-async function retireKey(call: Call): Promise<Answer> {
+export async function retireKey(call: Call): Promise<Answer> {
   const [text = "", kid = ""] = call.positionals;
   const guid = guidIn(text, "GUID");
   const at = instantAfter(call, "in");
@@ -54,28 +54,3 @@ async function keysNow(call: Call, guid: string): Promise<string[]> {
     ...(keys.keySet ? ["", "It publishes its keys: what its key set holds when it is read next counts instead."] : []),
   ];
 }
-
-export const participantKeyActions = {
-  "add-key": {
-    positionals: ["GUID", "FILE"],
-    options: {
-      "retire-others-in": {
-        type: "string",
-        value: "DURATION",
-        help: `When its other keys of the same use retire: ${DURATION_HELP}. Without it they stay.`,
-      },
-      ...proveOption,
-    },
-    help: "Add a key to those that a participant has. FILE holds one public JSON Web Key; - reads standard input.",
-    run: addKey,
-  },
-  "retire-key": {
-    positionals: ["GUID", "KID"],
-    options: {
-      in: { type: "string", value: "DURATION", help: `When: ${DURATION_HELP}. Without it at once.` },
-      id: { type: "string", value: "N", help: "The number of the key, where the participant has two of this kid." },
-    },
-    help: "Retire a key of a participant, for ever. A KID that begins with - comes last, after --.",
-    run: retireKey,
-  },
-} as const satisfies Record<string, Action>;

@@ -1,11 +1,11 @@
 import { toJson } from "@bufbuild/protobuf";
 import { PingParticipantResponseSchema, type PingResult } from "../../gen/dcm/v1/participant_service_pb.ts";
-import type { Action, Answer, Call } from "./action.ts";
+import type { Answer, Call } from "./action.ts";
 import { json } from "./participantLines.ts";
 import { fields } from "./table.ts";
 import { guidIn } from "./values.ts";
 
-async function ping(call: Call): Promise<Answer> {
+export async function ping(call: Call): Promise<Answer> {
   const guid = guidIn(call.positionals[0] ?? "", "GUID");
   const answer = await call.clients.participants.pingParticipant({ guid });
   return {
@@ -26,21 +26,3 @@ const resultLines = (result: PingResult) =>
     ["proves", result.provenKids.join(", ") || "no key"],
     ["answer", result.answer],
   ]);
-
-export const participantPingActions = {
-  ping: {
-    positionals: ["GUID"],
-    options: {},
-    help: "Send a test to each of its callback URLs, and tell what came of it; ends with 1 when one does not work.",
-    run: ping,
-  },
-} as const satisfies Record<string, Action>;
-
-/** For whoever registers a participant or adds a key: its addresses must prove the keys first. */
-export const proveOption = {
-  prove: {
-    type: "boolean",
-    value: "",
-    help: "Only if each of its callback URLs proves the key by its answer to a ping (webhook ping of the contract).",
-  },
-} as const satisfies Action["options"];

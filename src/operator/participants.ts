@@ -6,13 +6,12 @@ import {
   type UpdateParticipantRequest,
   UpdateParticipantRequestSchema,
 } from "../../gen/dcm/v1/participant_service_pb.ts";
+import { WrongCall } from "../commandLine.ts";
 import { bankRoles, deepLinkContents, participantKinds } from "../wire/enums.ts";
-import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
+import type { Answer, Call } from "./action.ts";
 import { messageIn, readJson } from "./jsonFile.ts";
-import { limitOption, rowsOf } from "./pages.ts";
-import { participantKeyActions } from "./participantKeys.ts";
+import { rowsOf } from "./pages.ts";
 import { answerOf, json, keysLines, kindOf, participantLines, present, rolesOf, statusOf } from "./participantLines.ts";
-import { participantPingActions, proveOption } from "./participantPing.ts";
 import { table } from "./table.ts";
 import { guidIn, namedOf, numberOf, yesOrNo } from "./values.ts";
 
@@ -24,12 +23,10 @@ function beginOf(name: string): string {
   return characters.length > mostOfName ? `${characters.slice(0, mostOfName - 1).join("")}…` : name;
 }
 
-const defaultLimit = 100;
-
-async function list(call: Call): Promise<Answer> {
+export async function list(call: Call): Promise<Answer> {
   const [kind = 0] = namedOf(call, "kind", participantKinds);
   const [role = 0] = namedOf(call, "role", bankRoles);
-  const { rows: participants, more } = await rowsOf(call, defaultLimit, async (page) => {
+  const { rows: participants, more } = await rowsOf(call, async (page) => {
     const answer = await call.clients.participants.listParticipants({ kind, role, ...page });
     return { rows: answer.participants, nextPageToken: answer.nextPageToken };
   });
@@ -50,7 +47,7 @@ async function list(call: Call): Promise<Answer> {
   };
 }
 
-async function show(call: Call): Promise<Answer> {
+export async function show(call: Call): Promise<Answer> {
   const others = (["bic", "uid", "kid"] as const).flatMap((name) => {
     const value = call.text(name);
     return value === undefined ? [] : [{ case: name, value }];
@@ -68,7 +65,7 @@ async function show(call: Call): Promise<Answer> {
   };
 }
 
-async function registerBank(call: Call): Promise<Answer> {
+export async function registerBank(call: Call): Promise<Answer> {
   const stated = await participantIn(call);
   const bank = {
     ...stated,
@@ -79,7 +76,7 @@ async function registerBank(call: Call): Promise<Answer> {
   return answerOf(answer.bank, "The bank is registered.");
 }
 
-async function registerMerchant(call: Call): Promise<Answer> {
+export async function registerMerchant(call: Call): Promise<Answer> {
   const merchant = await participantIn(call);
   const answer = await call.clients.participants.registerMerchant({ merchant, prove: call.isOn("prove") });
   return answerOf(answer.merchant, "The merchant is registered.");
@@ -90,7 +87,7 @@ async function participantIn(call: Call): Promise<Participant> {
   return messageIn(path, ParticipantSchema, await readJson(call, path));
 }
 
-async function update(call: Call): Promise<Answer> {
+export async function update(call: Call): Promise<Answer> {
   const [text = "", path] = call.positionals;
   const guid = guidIn(text, "GUID");
   const requiresBody = yesOrNo(call, REQUIRES_BODY);
@@ -130,17 +127,17 @@ const whomOf = (call: Call) => ({
   version: numberOf(call, "version"),
 });
 
-async function suspend(call: Call): Promise<Answer> {
+export async function suspend(call: Call): Promise<Answer> {
   const { participant } = await call.clients.participants.suspendParticipant(whomOf(call));
   return answerOf(participant, "The participant is suspended.");
 }
 
-async function resume(call: Call): Promise<Answer> {
+export async function resume(call: Call): Promise<Answer> {
   const { participant } = await call.clients.participants.resumeParticipant(whomOf(call));
   return answerOf(participant, "The participant takes part again.");
 }
 
-async function close(call: Call): Promise<Answer> {
+export async function close(call: Call): Promise<Answer> {
   const { participant } = await call.clients.participants.closeParticipant(whomOf(call));
   return answerOf(participant, "The participant is closed, for ever.");
 }
@@ -150,88 +147,3 @@ const LINK_CONTENT = "deep-link-content";
 
 /** Undefined when the option was not given. */
 const linkContentOf = (call: Call) => namedOf(call, LINK_CONTENT, deepLinkContents).at(-1);
-
-/** What is changed so often that it needs no file; of banks. */
-const bankOptions = {
-  [LINK_CONTENT]: {
-    type: "string",
-    value: Object.keys(deepLinkContents).join("|"),
-    help: "What the bank's deep links hold: the order as the platform signs it, or its id.",
-  },
-  [REQUIRES_BODY]: {
-    type: "string",
-    value: "yes|no",
-    help: "Whether the bank's requests that change something are refused without the claim body_sha256.",
-  },
-} as const satisfies Action["options"];
-
-const versionOption = {
-  version: { type: "string", value: "N", help: "Only if it still has this version. Default: 0, which is any." },
-} as const satisfies Action["options"];
-
-const FILE_HELP = "FILE holds a dcm.v1.Participant as JSON, keys as JSON objects or texts; - reads standard input.";
-
-export const participantActions = {
-  list: {
-    positionals: [],
-    options: {
-      kind: { type: "string", value: "KIND", help: "bank or merchant." },
-      role: { type: "string", value: "ROLE", help: "Only banks that are initiator or recipient." },
-      limit: limitOption(defaultLimit),
-    },
-    help: "List participants by name.",
-    run: list,
-  },
-  show: {
-    positionals: ["[GUID]"],
-    options: {
-      bic: { type: "string", value: "BIC", help: "Find a bank by its code." },
-      uid: { type: "string", value: "UID", help: "Find a merchant by its uid." },
-      kid: { type: "string", value: "KID", help: "Find a bank by the kid of a signing key." },
-    },
-    help: "Show one participant and its keys, good and retired ones.",
-    run: show,
-  },
-  "register-bank": {
-    positionals: ["FILE"],
-    options: { ...bankOptions, ...proveOption },
-    help: `Register a bank; the same content again is safe. ${FILE_HELP}`,
-    run: registerBank,
-  },
-  "register-merchant": {
-    positionals: ["FILE"],
-    options: proveOption,
-    help: `Register a merchant; the same content again is safe. ${FILE_HELP}`,
-    run: registerMerchant,
-  },
-  update: {
-    positionals: ["GUID", "[FILE]"],
-    options: { ...bankOptions, ...versionOption },
-    help:
-      "Change any field. FILE holds what changes, a dcm.v1.UpdateParticipantRequest as JSON; keys that it gives replace the others at " +
-      "once.",
-    run: update,
-  },
-  ...participantKeyActions,
-  ...participantPingActions,
-  suspend: {
-    positionals: ["GUID"],
-    options: versionOption,
-    help:
-      "Suspend a participant: but for gross settlement its requests are refused, and callbacks to it count as not answered. Again is " +
-      "safe.",
-    run: suspend,
-  },
-  resume: {
-    positionals: ["GUID"],
-    options: versionOption,
-    help: "Let a suspended participant take part again. Callbacks in review stay there: see `callbacks replay-all`.",
-    run: resume,
-  },
-  close: {
-    positionals: ["GUID"],
-    options: versionOption,
-    help: "Close a suspended participant, for ever: its keys are retired. Refused while anything of it is under way.",
-    run: close,
-  },
-} as const satisfies Record<string, Action>;

@@ -6,14 +6,14 @@ import {
   type ListPaymentMessagesRequest,
   ListPaymentMessagesResponseSchema,
 } from "../../gen/dcm/v1/payment_message_service_pb.ts";
+import { WrongCall } from "../commandLine.ts";
 import { nameOf, orderStatuses, paymentMessageStatuses } from "../wire/enums.ts";
-import { type Action, type Answer, type Call, type OptionSpec, WrongCall } from "./action.ts";
-import { limitOption, rowsOf } from "./pages.ts";
+import type { Answer, Call } from "./action.ts";
+import { rowsOf } from "./pages.ts";
 import { moneyText, table, when } from "./table.ts";
-import { guidIn, instantOf, namedOf, TIME_HELP } from "./values.ts";
+import { guidIn, instantOf, namedOf } from "./values.ts";
 
 const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
-const defaultLimit = 50;
 
 /** By which party a list is asked for: at most one option, each with the name of its field. */
 function partyOf<Party extends string>(call: Call, options: Readonly<Record<string, Party>>) {
@@ -21,12 +21,6 @@ function partyOf<Party extends string>(call: Call, options: Readonly<Record<stri
     const text = call.text(option);
     return text === undefined ? [] : [{ case: field, value: guidIn(text, `--${option}`) }];
   });
-  if (given.length > 1)
-    throw new WrongCall(
-      `give one of ${Object.keys(options)
-        .map((name) => `--${name}`)
-        .join(", ")}`,
-    );
   return given[0];
 }
 
@@ -34,24 +28,8 @@ function periodOf(call: Call) {
   const day = call.text("day") ?? "";
   const since = instantOf(call, "since");
   const until = instantOf(call, "until");
-  if (day !== "" && (since ?? until) !== undefined) throw new WrongCall("--day goes with neither --since nor --until");
   return { day, ...(since && { since }), ...(until && { until }) };
 }
-
-const periodOptions = (made: string) =>
-  ({
-    day: { type: "string", value: "DAY", help: `Only what was ${made} on this Kyiv day, like 2026-01-31.` },
-    since: { type: "string", value: "TIME", help: `Only what was ${made} since: ${TIME_HELP}.` },
-    until: { type: "string", value: "TIME", help: `Only what was ${made} before.` },
-  }) as const satisfies Record<string, OptionSpec>;
-
-const statusOption = (statuses: object) =>
-  ({
-    type: "string",
-    multiple: true,
-    value: "STATUS",
-    help: `One of ${Object.keys(statuses).join(", ")}.`,
-  }) as const satisfies OptionSpec;
 
 /** Canceled by whom, where its merchant did it. */
 function orderStatusText(order: Order): string {
@@ -59,7 +37,7 @@ function orderStatusText(order: Order): string {
   return order.status === OrderStatus.CANCELED && order.canceledByMerchant ? `${name} (merchant)` : name;
 }
 
-async function listOrders(call: Call): Promise<Answer> {
+export async function listOrders(call: Call): Promise<Answer> {
   const party = partyOf(call, { merchant: "merchantGuid", bank: "creditorAgentGuid" });
   const ref = call.text("ref") ?? "";
   if (ref !== "" && party?.case !== "merchantGuid") throw new WrongCall("--ref needs --merchant GUID");
@@ -69,7 +47,7 @@ async function listOrders(call: Call): Promise<Answer> {
     ref,
     ...periodOf(call),
   };
-  const { rows: orders, more } = await rowsOf(call, defaultLimit, async (page) => {
+  const { rows: orders, more } = await rowsOf(call, async (page) => {
     const { orders: rows, nextPageToken } = await call.clients.orders.listOrders({ ...filter, ...page });
     return { rows, nextPageToken };
   });
@@ -89,7 +67,7 @@ async function listOrders(call: Call): Promise<Answer> {
   };
 }
 
-async function listPayments(call: Call): Promise<Answer> {
+export async function listPayments(call: Call): Promise<Answer> {
   const party = partyOf(call, {
     merchant: "merchantGuid",
     debtor: "debtorAgentGuid",
@@ -101,7 +79,7 @@ async function listPayments(call: Call): Promise<Answer> {
     externalId: call.text("external-id") ?? "",
     ...periodOf(call),
   };
-  const { rows: paymentMessages, more } = await rowsOf<PaymentMessage>(call, defaultLimit, async (page) => {
+  const { rows: paymentMessages, more } = await rowsOf<PaymentMessage>(call, async (page) => {
     const answer = await call.clients.paymentMessages.listPaymentMessages({ ...filter, ...page });
     return { rows: answer.paymentMessages, nextPageToken: answer.nextPageToken };
   });
@@ -126,40 +104,3 @@ async function listPayments(call: Call): Promise<Answer> {
     lines: rows.length === 0 ? ["No payment message matches."] : [...table(heading, rows), ...more],
   };
 }
-
-export const orderActions = {
-  list: {
-    positionals: [],
-    options: {
-      merchant: { type: "string", value: "GUID", help: "Only orders of this merchant." },
-      bank: { type: "string", value: "GUID", help: "Only orders of the merchants that this bank services." },
-      status: statusOption(orderStatuses),
-      ...periodOptions("created"),
-      ref: {
-        type: "string",
-        value: "REF",
-        help: "Only the order with this number of the merchant's; with --merchant.",
-      },
-      limit: limitOption(defaultLimit),
-    },
-    help: "List orders, newest first; at most one of --merchant and --bank.",
-    run: listOrders,
-  },
-} as const satisfies Record<string, Action>;
-
-export const paymentActions = {
-  list: {
-    positionals: [],
-    options: {
-      merchant: { type: "string", value: "GUID", help: "Only payments to this merchant." },
-      debtor: { type: "string", value: "GUID", help: "Only payments that this bank has sent, the initiator." },
-      creditor: { type: "string", value: "GUID", help: "Only payments to merchants of this bank, the recipient." },
-      status: statusOption(paymentMessageStatuses),
-      ...periodOptions("received"),
-      "external-id": { type: "string", value: "ID", help: "Only those with this identifier of the bank's own." },
-      limit: limitOption(defaultLimit),
-    },
-    help: "List payment messages, newest first; at most one of --merchant, --debtor and --creditor.",
-    run: listPayments,
-  },
-} as const satisfies Record<string, Action>;

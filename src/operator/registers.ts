@@ -6,15 +6,16 @@ import {
   ListRegistersResponseSchema,
   ReopenRegisterResponseSchema,
 } from "../../gen/dcm/v1/settlement_service_pb.ts";
+import { printable, WrongCall } from "../commandLine.ts";
 import { formatAmountText } from "../domain/money.ts";
 import { closingTimeoutMs } from "../rpc/clients.ts";
 import { nameOf, registerActKinds, registerStatuses } from "../wire/enums.ts";
-import { type Action, type Answer, type Call, WrongCall } from "./action.ts";
+import type { Answer, Call } from "./action.ts";
 import { writeTo } from "./output.ts";
-import { limitOption, rowsOf } from "./pages.ts";
+import { rowsOf } from "./pages.ts";
 import { type PaymentPages, registerCsv, writeRegisterFile } from "./registerFile.ts";
-import { counted, fields, moneyText, printable, table, when } from "./table.ts";
-import { guidIn, instantOf, namedOf, TIME_HELP } from "./values.ts";
+import { counted, fields, moneyText, table, when } from "./table.ts";
+import { guidIn, instantOf, namedOf } from "./values.ts";
 
 const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
 
@@ -22,7 +23,6 @@ const roles = { debtor: RegisterRole.DEBTOR, all: RegisterRole.ALL } as const;
 
 /** What the core answers at most at once. */
 const paymentsAtOnce = 2_000;
-const defaultLimit = 50;
 
 const statusOf = (register: Register) => nameOf(registerStatuses, register.status) ?? "unknown";
 
@@ -39,7 +39,7 @@ function registerTable(registers: readonly Register[]): string[] {
   return table(["ID", "DAY", "DEBTOR", "CREDITOR", "TOTAL", "PAYMENTS", "STATUS"], rows);
 }
 
-async function close(call: Call): Promise<Answer> {
+export async function close(call: Call): Promise<Answer> {
   const day = call.positionals[0] ?? "";
   if (!/^\d{4}-\d\d-\d\d$/.test(day)) throw new WrongCall(`DAY ${day} is not a Kyiv calendar day like 2026-01-31`);
   const wish = { day, allowOpenDay: call.isOn("allow-open-day") };
@@ -54,7 +54,7 @@ async function close(call: Call): Promise<Answer> {
   };
 }
 
-async function list(call: Call): Promise<Answer> {
+export async function list(call: Call): Promise<Answer> {
   const [role = RegisterRole.ALL] = namedOf(call, "role", roles);
   const from = instantOf(call, "since");
   const to = instantOf(call, "until");
@@ -68,7 +68,7 @@ async function list(call: Call): Promise<Answer> {
     ...(updatedFrom && { updatedFrom }),
   };
   let totalCount = 0n;
-  const { rows: registers } = await rowsOf(call, defaultLimit, async (page) => {
+  const { rows: registers } = await rowsOf(call, async (page) => {
     const answer = await call.clients.settlements.listRegisters({ ...filter, ...page });
     if (page.pageToken === "") totalCount = answer.totalCount;
     return { rows: answer.registers, nextPageToken: answer.nextPageToken };
@@ -140,10 +140,7 @@ async function registerAndAllActs(call: Call) {
   };
 }
 
-async function show(call: Call): Promise<Answer> {
-  if (call.isOn("payments") && call.isOn("json")) {
-    throw new WrongCall("--payments has no JSON: a register may have millions; `registers export` writes a file");
-  }
+export async function show(call: Call): Promise<Answer> {
   const { answer, register } = await registerAndAllActs(call);
   const lines = [...registerLines(register), "", ...actTable(answer.acts)];
   return {
@@ -178,28 +175,22 @@ async function* withPayments(lines: readonly string[], pages: PaymentPages): Asy
   }
 }
 
-async function exportRegister(call: Call): Promise<Answer> {
-  const folder = call.text("dir");
-  const isToOutput = call.isOn("stdout");
-  if (isToOutput && (folder !== undefined || call.isOn("json"))) {
-    throw new WrongCall("--stdout writes the register itself: it goes with neither --dir nor --json");
-  }
+export async function exportRegister(call: Call): Promise<Answer> {
   const { register } = await registerAndActs(call);
   const pages = paymentPages(call, register);
-  if (isToOutput) {
+  if (call.isOn("stdout")) {
     await writeTo(call.output, registerCsv(register, pages));
     return { json: {}, lines: [] };
   }
-  const file = await writeRegisterFile(register, pages, folder ?? ".");
+  const file = await writeRegisterFile(register, pages, call.text("dir") ?? ".");
   return {
     json: { file, payments: register.paymentCount },
     lines: [`${printable(file)} has ${counted(register.paymentCount, "payment")}.`],
   };
 }
 
-async function reopen(call: Call): Promise<Answer> {
-  const note = call.text("note");
-  if (!note) throw new WrongCall("--note TEXT is needed: why");
+export async function reopen(call: Call): Promise<Answer> {
+  const note = call.text("note") ?? "";
   const answer = await call.clients.settlements.reopenRegister({ registerId: textIn(call), note });
   if (answer.register === undefined) throw new Error("the core answered without a register");
   return {
@@ -207,71 +198,3 @@ async function reopen(call: Call): Promise<Answer> {
     lines: [`The register is ${statusOf(answer.register)} again.`],
   };
 }
-
-export const registerActions = {
-  close: {
-    positionals: ["DAY"],
-    options: {
-      "allow-open-day": {
-        type: "boolean",
-        value: "",
-        help: "Also a day that is not over; what comes later gets further registers.",
-      },
-    },
-    help: "Collect the successful payments of a Kyiv day into registers; may take minutes. Safe to repeat.",
-    run: close,
-  },
-  list: {
-    positionals: ["BANK_GUID"],
-    options: {
-      role: {
-        type: "string",
-        value: "ROLE",
-        help: "debtor: what the bank has to pay; all: either side. Default: all.",
-      },
-      since: { type: "string", value: "TIME", help: `Made since: ${TIME_HELP}. Default: the last seven days.` },
-      until: { type: "string", value: "TIME", help: "Made before." },
-      status: {
-        type: "string",
-        multiple: true,
-        value: "STATUS",
-        help: `One of ${Object.keys(registerStatuses).join(", ")}.`,
-      },
-      "updated-since": {
-        type: "string",
-        value: "TIME",
-        help: "Changed since; then --since has no default.",
-      },
-      limit: limitOption(defaultLimit),
-    },
-    help: "List the registers of a bank, newest first.",
-    run: list,
-  },
-  show: {
-    positionals: ["REGISTER_ID"],
-    options: {
-      payments: { type: "boolean", value: "", help: "Also its payments, as they are read." },
-    },
-    help: "Show a register and everything that happened to it; --json also has what the banks signed.",
-    run: show,
-  },
-  export: {
-    positionals: ["REGISTER_ID"],
-    options: {
-      dir: { type: "string", value: "DIR", help: "The folder to write to. Default: the current one." },
-      stdout: { type: "boolean", value: "", help: "Write to standard output instead of a file." },
-    },
-    help:
-      "Write a register as CSV: a line of column names and the register, a line of column names and its payments. The file " +
-      "is O_ID_DAY.csv where both banks are one institution, else I_ID_DAY.csv; one that exists is not overwritten.",
-    run: exportRegister,
-  },
-  reopen: {
-    positionals: ["REGISTER_ID"],
-    options: {
-      note: { type: "string", value: "TEXT", help: "Why. Required." },
-    },
-    help: "The money of a paid register came back: let it be paid or confirmed again.",
-    run: reopen,
-  },
-} as const satisfies Record<string, Action>;

@@ -1,16 +1,7 @@
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Money } from "../../gen/dcm/v1/money_pb.ts";
+import { printable } from "../commandLine.ts";
 import { formatAmountText } from "../domain/money.ts";
-
-/**
- * Text of others (answers of endpoints, names) on an operator's terminal: control characters are shown and not obeyed, so
- * that nothing can repaint the screen or hide a line.
- */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
-    character === "\n" ? "\\n" : `\\u{${character.codePointAt(0)?.toString(16)}}`,
-  );
-}
 
 /** Columns as wide as their widest cell, a heading, and one line a row. */
 export function table(heading: readonly string[], rows: ReadonlyArray<readonly string[]>): string[] {

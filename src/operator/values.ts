@@ -1,6 +1,7 @@
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { WrongCall } from "../commandLine.ts";
 import type { Call } from "./action.ts";
-import { WrongCall } from "./action.ts";
+import { DURATION_HELP, TIME_HELP } from "./commands/options.ts";
 
 // Reading option values; what is wrong with one is said with its name.
 
@@ -11,9 +12,6 @@ function durationMs(text: string): number | undefined {
   const [, count, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
   return count === undefined ? undefined : Number(count) * unitMs[unit as keyof typeof unitMs];
 }
-
-export const TIME_HELP =
-  "an instant like 2026-01-31T08:00:00Z, a day like 2026-01-31 (UTC), or how long ago, like 90m, 2h, 7d";
 
 /** An instant, a day, or how long ago. */
 export function instantOf(call: Call, option: string): Timestamp | undefined {
@@ -39,8 +37,6 @@ export function secondsOf(call: Call, option: string): number | undefined {
   );
 }
 
-export const DURATION_HELP = "a duration like 30m, 24h, 7d, or 0s for at once";
-
 /**
  * The instant that is so long after now. `0s` is one that has long passed, so that it means "at once" also where this machine's
  * clock is ahead of the database's.
@@ -60,32 +56,17 @@ export function numberOf(call: Call, option: string): bigint {
   return BigInt(text);
 }
 
-export function countOf(call: Call, option: string, fallback: number, most: number): number {
-  const text = call.text(option);
-  if (text === undefined) return fallback;
-  const count = Number(text);
-  if (/^\d+$/.test(text) && count >= 1 && count <= most) return count;
-  throw new WrongCall(`--${option} ${text} is not a whole number from 1 to ${most}`);
-}
-
-/** Values of a closed list by their names; several may be given, also separated by commas. */
-export function namedOf<Value extends number>(
+/** The values on the wire of names that the table of commands allows; both stand for the same list of the domain. */
+export const namedOf = <Value extends number>(
   call: Call,
   option: string,
   table: Readonly<Record<string, Value>>,
-): Value[] {
-  const names = call.texts(option).flatMap((text) => text.split(","));
-  return names.map((name) => {
-    const value = Object.hasOwn(table, name) ? table[name] : undefined;
-    if (value === undefined) throw new WrongCall(`--${option} ${name} is not one of ${Object.keys(table).join(", ")}`);
-    return value;
-  });
-}
+): Value[] => call.texts(option).flatMap((name) => table[name] ?? []);
 
 /** Undefined when the option was not given. */
 export function yesOrNo(call: Call, option: string): boolean | undefined {
-  const answer = namedOf(call, option, { no: 0, yes: 1 }).at(-1);
-  return answer === undefined ? undefined : answer === 1;
+  const answer = call.text(option);
+  return answer === undefined ? undefined : answer === "yes";
 }
 
 const guidForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;

@@ -8,7 +8,7 @@ import { type Lane, type QueueLog, type Ticket, type TicketHandler, type Verdict
 import { encodeTickets, readTickets } from "./ticket.ts";
 import type { Topology } from "./topology.ts";
 
-/** When a message can neither be settled nor moved, it waits this long before the broker hands it out again. */
+/** When a message can neither be acknowledged nor moved, it waits this long before the broker hands it out again. */
 const RETURN_PAUSE_MS = 1_000;
 
 export type Consuming = {
@@ -45,7 +45,7 @@ export function consumeLane(
   let stopped: Promise<void> | undefined;
 
   function handle(message: AsyncMessage): Promise<ConsumerStatus> {
-    const run = settle(consuming, lane, judge, message).finally(() => running.delete(run));
+    const run = handOn(consuming, lane, judge, message).finally(() => running.delete(run));
     running.add(run);
     return run;
   }
@@ -109,7 +109,8 @@ function subscribe(
   return consumer;
 }
 
-async function settle(
+/** Has every ticket of a message judged and moves it to where its verdict says; the answer is the broker's. */
+async function handOn(
   { topology, put, log, signal }: Consuming,
   lane: Lane,
   judge: (ticket: Ticket) => Promise<Judgement>,

@@ -26,7 +26,7 @@ export const MAX_LANE_TICKETS = 100_000;
 export function createLocalQueue(options: LocalQueueOptions): CallbackQueue {
   const { log, parkMs = DEFAULT_PARK_MS, drainTimeoutMs = 15_000 } = options;
   const dead = createFifo<Ticket>();
-  const lane = (name: Lane) => createLane((ticket, handler) => settle(name, ticket, handler), drainTimeoutMs);
+  const lane = (name: Lane) => createLane((ticket, handler) => handle(name, ticket, handler), drainTimeoutMs);
   const lanes = { first: lane("first"), retry: lane("retry") };
   const waiting = (delayMs: number, name: Lane) => createDelayLine(delayMs, MAX_WAITING_TICKETS, lanes[name].enter);
   const parked = { first: waiting(parkMs, "first"), retry: waiting(parkMs, "retry") };
@@ -37,7 +37,7 @@ export function createLocalQueue(options: LocalQueueOptions): CallbackQueue {
   let closing: Promise<void> | undefined;
   let closed = false;
 
-  async function settle(name: Lane, ticket: Ticket, handler: TicketHandler): Promise<void> {
+  async function handle(name: Lane, ticket: Ticket, handler: TicketHandler): Promise<void> {
     const verdict = await verdictOf(handler, ticket, log);
     if (verdict === "dead") dead.push(ticket);
     if (verdict !== "requeue") return;
@@ -89,7 +89,7 @@ export function createLocalQueue(options: LocalQueueOptions): CallbackQueue {
 
 type Consumer = { handler: TicketHandler; concurrency: number; running: Set<Promise<void>> };
 
-function createLane(settle: (ticket: Ticket, handler: TicketHandler) => Promise<void>, drainTimeoutMs: number) {
+function createLane(handle: (ticket: Ticket, handler: TicketHandler) => Promise<void>, drainTimeoutMs: number) {
   const tickets = createFifo<Ticket>();
   const consumers = new Set<Consumer>();
 
@@ -98,7 +98,7 @@ function createLane(settle: (ticket: Ticket, handler: TicketHandler) => Promise<
       const consumer = idlest(consumers);
       const ticket = consumer && tickets.shift();
       if (!consumer || !ticket) return;
-      const run = settle(ticket, consumer.handler).finally(() => {
+      const run = handle(ticket, consumer.handler).finally(() => {
         consumer.running.delete(run);
         dispatch();
       });

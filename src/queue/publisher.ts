@@ -9,15 +9,16 @@ const CHANNEL_RETRY_MS = 250;
 
 export type MessageBody = Buffer | string | object;
 
-/** Messages of one send; `next` is the first not yet written, `unsettled` counts those whose confirm is still open. */
+/** Messages of one send; `next` is the first not yet written, `unconfirmed` counts those whose confirm is still open. */
 type Batch = {
   readonly id: number;
   readonly queue: string;
   readonly bodies: readonly MessageBody[];
   readonly returned: number[];
   next: number;
-  unsettled: number;
-  settle(error?: Error): void;
+  unconfirmed: number;
+  /** With the indexes of what came back, or with why it was given up; only the first end counts. */
+  end(error?: Error): void;
 };
 
 export type Publisher = {
@@ -66,15 +67,15 @@ export function createPublisher({ connection, gateIsOpen, log, signal }: Publish
     unconfirmed += 1;
     try {
       await channel.basicPublish(envelopeOf(batch, index), batch.bodies[index] ?? "");
-      batch.unsettled -= 1;
-      if (batch.unsettled === 0) {
+      batch.unconfirmed -= 1;
+      if (batch.unconfirmed === 0) {
         // An unroutable message is returned just before it is confirmed, but the client tells of the return one turn later.
         await nextTurn();
-        batch.settle();
+        batch.end();
       }
     } catch (error) {
       if ((error as { code?: unknown }).code === "NACK") line.replace(channel);
-      batch.settle(error instanceof Error ? error : new Error(String(error)));
+      batch.end(error instanceof Error ? error : new Error(String(error)));
     } finally {
       unconfirmed -= 1;
       flush();
@@ -88,28 +89,17 @@ export function createPublisher({ connection, gateIsOpen, log, signal }: Publish
 
   function send(queue: string, bodies: readonly MessageBody[], deadlineMs: number): Promise<number[]> {
     if (draining) return Promise.reject(new Error("publishing failed: the queue is closed"));
-    return new Promise((resolve, reject) => {
-      const late = () => batch.settle(new Error(line.trouble() ?? "the broker has not confirmed in time"));
-      const timer = setTimeout(late, deadlineMs);
-      const batch: Batch = {
-        id: ++lastId,
-        queue,
-        bodies,
-        returned: [],
-        next: 0,
-        unsettled: bodies.length,
-        settle(error) {
-          clearTimeout(timer);
-          held.delete(batch);
-          open.delete(batch.id);
-          if (error) reject(new Error(`publishing failed: ${error.message}`, { cause: error }));
-          else resolve(batch.returned);
-        },
-      };
-      open.set(batch.id, batch);
-      held.add(batch);
-      flush();
+    const { batch, ended } = createBatch(++lastId, queue, bodies, () => {
+      clearTimeout(timer);
+      held.delete(batch);
+      open.delete(batch.id);
     });
+    const late = () => batch.end(new Error(line.trouble() ?? "the broker has not confirmed in time"));
+    const timer = setTimeout(late, deadlineMs);
+    open.set(batch.id, batch);
+    held.add(batch);
+    flush();
+    return ended;
   }
 
   async function drain(): Promise<void> {
@@ -118,6 +108,25 @@ export function createPublisher({ connection, gateIsOpen, log, signal }: Publish
   }
 
   return { send, flush, isOpen: () => gateIsOpen() && line.channel() !== undefined, drain };
+}
+
+/** `forget` is called the moment it ends: what was not written by then is not written any more. */
+function createBatch(id: number, queue: string, bodies: readonly MessageBody[], forget: () => void) {
+  const { promise: ended, resolve, reject } = Promise.withResolvers<number[]>();
+  const batch: Batch = {
+    id,
+    queue,
+    bodies,
+    returned: [],
+    next: 0,
+    unconfirmed: bodies.length,
+    end(error) {
+      forget();
+      if (error) reject(new Error(`publishing failed: ${error.message}`, { cause: error }));
+      else resolve(batch.returned);
+    },
+  };
+  return { batch, ended };
 }
 
 /** mandatory: a message no queue takes comes back instead of vanishing; the id finds its batch again. */

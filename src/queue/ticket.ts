@@ -1,3 +1,4 @@
+import { guidPattern } from "../../gen/rest/limits.ts";
 import type { Ticket } from "./queue.ts";
 
 /**
@@ -48,7 +49,7 @@ function readTicket(body: unknown): Ticket | undefined {
 }
 
 function isGuid(value: unknown): value is string {
-  return typeof value === "string" && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value);
+  return typeof value === "string" && guidPattern.test(value);
 }
 
 /** As PostgreSQL's `int`. */

@@ -1,29 +1,12 @@
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
-import type { Client } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import type { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
-import type { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
-import type { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
-import type { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
-import type { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
-import type { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
-import { limits } from "../../gen/rest/limits.ts";
 import type { components } from "../../gen/rest/types.ts";
-import type { Tracing } from "../tracing.ts";
+import type { Tracing } from "../observe/tracing.ts";
+import type { CoreClients, rpcOptions } from "./coreClients.ts";
 import type { Initiators } from "./initiators.ts";
 import type { RequestObserver } from "./requestLog.ts";
 
 export type DependencyState = components["schemas"]["Readiness"]["dependencies"][number];
-
-/** The core, as the translator sees it: RPC clients, in the same process or far away. */
-export type CoreClients = {
-  orders: Client<typeof OrderService>;
-  paymentMessages: Client<typeof PaymentMessageService>;
-  callbacks: Client<typeof CallbackService>;
-  settlements: Client<typeof SettlementService>;
-  participants: Client<typeof ParticipantService>;
-  platform: Client<typeof PlatformService>;
-};
 
 export type RestDeps = {
   clients: CoreClients;
@@ -61,10 +44,6 @@ export type RequestContext = {
   /** Of an operation that needs a Cx-Authorization; what it says is for the core to verify. */
   partyCall: CallMetadata | undefined;
 };
-
-/** Longer than the core needs for anything, shorter than the patience of a caller (wire contract, section 7, "408"). */
-const RPC_TIMEOUT_MS = limits.answerSeconds * 1000;
-export const rpcOptions = { timeoutMs: RPC_TIMEOUT_MS } as const;
 
 /** How the core is called for a bank or merchant: with its token as it arrived, and what the token is judged by. */
 export type CallMetadata = typeof rpcOptions & { headers: Record<string, string> };

@@ -1,6 +1,7 @@
 import type { Request } from "express";
 import { accessTokenHeader, counterpartyHeader, requestDigestHeader, requestIdHeader } from "../wire/metadata.ts";
-import { type CallMetadata, rpcOptions } from "./context.ts";
+import type { CallMetadata } from "./context.ts";
+import { rpcOptions } from "./coreClients.ts";
 import { RestRefusal } from "./errors.ts";
 import { requestDigest } from "./requestBytes.ts";
 

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { RequestHandler, Response } from "express";
 import type { Logger } from "pino";
 import { type OperationId, type operations, requestIdHeader } from "../../gen/rest/operations.ts";
-import type { Tracing } from "../tracing.ts";
+import type { Tracing } from "../observe/tracing.ts";
 
 /** What the request turned out to be; set by the route, read by the log and by the error answer. */
 export type Route = { id: OperationId } & (typeof operations)[OperationId];

@@ -1,7 +1,7 @@
 import type { RequestListener } from "node:http";
 import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from "express";
 import { constantHeaders, type Handlers, type OperationId, operations } from "../../gen/rest/operations.ts";
-import { noTracing } from "../tracing.ts";
+import { noTracing } from "../observe/tracing.ts";
 import { admitAtMost } from "./admission.ts";
 import type { RequestContext, RestDeps } from "./context.ts";
 import { deprecationHeaders } from "./deprecation.ts";

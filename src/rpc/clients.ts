@@ -1,4 +1,4 @@
-import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { AuditService } from "../../gen/dcm/v1/audit_service_pb.ts";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
@@ -8,12 +8,7 @@ import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
 import { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
-import type { Core } from "../core/core.ts";
-import { noTracing, type Tracing } from "../tracing.ts";
-import { ourselves } from "./identify.ts";
-import { createInProcessTransport } from "./inProcess.ts";
-import { type RpcLog, sendToken, sendTrace, serverInterceptors } from "./interceptors.ts";
-import { coreServices } from "./routes.ts";
+import { noTracing, type Tracing } from "../observe/tracing.ts";
 
 export type CoreClients = {
   orders: Client<typeof OrderService>;
@@ -37,13 +32,6 @@ export function createClients(transport: Transport): CoreClients {
     audit: createClient(AuditService, transport),
     platform: createClient(PlatformService, transport),
   };
-}
-
-/** Calls the core of this process: the same handlers and error mapping as over the network. */
-export function inProcessTransport(core: Core, log: RpcLog, tracing: Tracing = noTracing): Transport {
-  const { identity } = core;
-  const interceptors = [sendTrace(tracing), ...serverInterceptors({ log, identify: ourselves, identity, tracing })];
-  return createInProcessTransport(coreServices(core), interceptors);
 }
 
 /** Longer than any statement may run, so that the core's own answer comes first. */
@@ -73,4 +61,20 @@ export function remoteTransport(
     sessionManager,
   });
   return { ...transport, close: () => sessionManager.abort() };
+}
+
+/** Hands the running span to the core. */
+export function sendTrace(tracing: Tracing): Interceptor {
+  return (next) => (request) => {
+    const trace = tracing.current();
+    if (trace !== undefined) request.header.set("traceparent", trace);
+    return next(request);
+  };
+}
+
+function sendToken(token: string | undefined): Interceptor {
+  return (next) => (request) => {
+    if (token) request.header.set("authorization", `Bearer ${token}`);
+    return next(request);
+  };
 }

@@ -9,13 +9,25 @@ import {
   type UnaryRequest,
   type UnaryResponse,
 } from "@connectrpc/connect";
-import type { ServiceRow } from "./routes.ts";
+import type { Core } from "../core/core.ts";
+import { noTracing, type Tracing } from "../observe/tracing.ts";
+import { sendTrace } from "./clients.ts";
+import { ourselves } from "./identify.ts";
+import { type RpcLog, serverInterceptors } from "./interceptors.ts";
+import { coreServices, type ServiceRow } from "./routes.ts";
 
 type Call = (request: UnaryRequest) => Promise<UnaryResponse>;
 type Handler = (message: Message, context: HandlerContext) => Promise<Record<string, unknown>>;
 
 /** Nothing in this process cancels a call: what was accepted is finished, whoever has stopped waiting for it. */
 const neverAborted = new AbortController().signal;
+
+/** Calls the core of this process: the same handlers and error mapping as over the network. */
+export function inProcessTransport(core: Core, log: RpcLog, tracing: Tracing = noTracing): Transport {
+  const { identity } = core;
+  const interceptors = [sendTrace(tracing), ...serverInterceptors({ log, identify: ourselves, identity, tracing })];
+  return createInProcessTransport(coreServices(core), interceptors);
+}
 
 /**
  * Calls the handlers of this process directly: the same messages, interceptors and errors as over the network, without

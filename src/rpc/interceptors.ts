@@ -1,7 +1,7 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Identity } from "../core/identity/identity.ts";
 import type { TokenSeen } from "../domain/errors.ts";
-import { noTracing, type Tracing } from "../tracing.ts";
+import { noTracing, type Tracing } from "../observe/tracing.ts";
 import { requestIdHeader } from "../wire/metadata.ts";
 import { authorize, decideAgain, type Identify, verifyParty } from "./authorize.ts";
 import { errorForCaller, invalidRequest } from "./errors.ts";
@@ -44,15 +44,6 @@ function traceCalls(tracing: Tracing): Interceptor {
     return tracing.inSpan({ name: rpc, kind: "server", attributes: { "rpc.system": "connect_rpc" }, parent }, () =>
       next(request),
     );
-  };
-}
-
-/** Hands the running span to the core. */
-export function sendTrace(tracing: Tracing): Interceptor {
-  return (next) => (request) => {
-    const trace = tracing.current();
-    if (trace !== undefined) request.header.set("traceparent", trace);
-    return next(request);
   };
 }
 
@@ -113,11 +104,4 @@ export function serverInterceptors({ log, identify, identity, tracing = noTracin
     verifyParty(identity),
     validateRequests,
   ];
-}
-
-export function sendToken(token: string | undefined): Interceptor {
-  return (next) => (request) => {
-    if (token) request.header.set("authorization", `Bearer ${token}`);
-    return next(request);
-  };
 }

@@ -6,7 +6,7 @@ import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts"
 import { ServerReflection as OldServerReflection } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { Health } from "../../gen/health/v1/health_pb.ts";
 import type { Core } from "../core/core.ts";
-import type { Tracing } from "../tracing.ts";
+import type { Tracing } from "../observe/tracing.ts";
 import { requireCredential } from "./authorize.ts";
 import { healthHandlers } from "./health.ts";
 import { identifyBearer } from "./identify.ts";

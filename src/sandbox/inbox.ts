@@ -62,7 +62,7 @@ export function isAccepted({ answered }: Call): boolean {
 }
 
 /** Which call to wait for: members of the call or of its claims, or a function that says yes. */
-export type Match = Record<string, unknown> | ((call: Call) => boolean);
+type Match = Record<string, unknown> | ((call: Call) => boolean);
 
 export type InboxOptions = {
   /** The receiver's guid or uid; callbacks for anyone else are answered 401. */
@@ -84,18 +84,13 @@ const MAX_BODY_BYTES = MAX_CALLBACK_TOKEN_CHARS + 1024;
 /** More than a careful sender reads of any answer. */
 const OVERSIZED_BYTES = 256 * 1024;
 
-type Waiter = { kind: CallbackPath; match: Match; resolve: (call: Call) => void };
-
 /** Starts a server on a free loopback port that verifies, records and answers callbacks as it was told to. */
 export async function openInbox(options: InboxOptions) {
-  const calls: Call[] = [];
   const scripts = new Map<CallbackPath, Script[]>();
-  const waiters = new Set<Waiter>();
-  const keepCalls = options.keepCalls ?? DEFAULT_KEEP_CALLS;
+  const record = createRecord(options.keepCalls ?? DEFAULT_KEEP_CALLS);
 
-  function settle(call: Call, answered: number | Fault) {
-    call.answered = answered;
-    for (const waiter of waiters) if (waiter.kind === call.kind && matches(call, waiter.match)) waiter.resolve(call);
+  function answered(call: Call, as: number | Fault) {
+    record.answered(call, as);
     options.onCall?.(call);
   }
 
@@ -108,18 +103,16 @@ export async function openInbox(options: InboxOptions) {
       const proof = await pingProof(call.claims, options.proves ?? []);
       return void response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(proof));
     }
-    call.attempt = 1 + calls.filter((earlier) => earlier.callbackGuid === call.callbackGuid).length;
-    if (keepCalls > 0) calls.push(call);
-    if (calls.length > keepCalls) calls.shift();
+    record.keep(call);
     const reply = call.problem ? 401 : await nextReply(scripts.get(kind), call);
     if (typeof reply === "string") {
-      settle(call, statusOfFault[reply] ?? reply);
+      answered(call, statusOfFault[reply] ?? reply);
       FAULTS[reply](response);
       return;
     }
     const whole = typeof reply === "number" ? { status: reply } : reply;
     // An answer that came too late to be read is no answer: the sender saw a receiver that hangs.
-    settle(call, (await answer(whole, response)) ? whole.status : "hang");
+    answered(call, (await answer(whole, response)) ? whole.status : "hang");
   }
 
   const server = createServer((request, response) => {
@@ -136,6 +129,39 @@ export async function openInbox(options: InboxOptions) {
     answers(kind: CallbackPath, ...replies: [Script, ...Script[]]) {
       scripts.set(kind, [...replies]);
     },
+    calls: record.calls,
+    receives: record.receives,
+    /** Forgets every call and every script, for the next test. */
+    reset() {
+      record.forget();
+      scripts.clear();
+    },
+    async stop() {
+      if (!server.listening) return;
+      const closed = once(server, "close");
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+type Waiter = { kind: CallbackPath; match: Match; resolve: (call: Call) => void };
+
+/** The calls that came, as many as are kept, and whoever waits for one. */
+function createRecord(keepCalls: number) {
+  const calls: Call[] = [];
+  const waiters = new Set<Waiter>();
+  return {
+    keep(call: Call) {
+      call.attempt = 1 + calls.filter((earlier) => earlier.callbackGuid === call.callbackGuid).length;
+      if (keepCalls > 0) calls.push(call);
+      if (calls.length > keepCalls) calls.shift();
+    },
+    answered(call: Call, as: number | Fault) {
+      call.answered = as;
+      for (const waiter of waiters) if (waiter.kind === call.kind && matches(call, waiter.match)) waiter.resolve(call);
+    },
     /** The kept calls of a kind, oldest first. */
     calls: (kind: CallbackPath, match: Match = {}) => calls.filter((c) => c.kind === kind && matches(c, match)),
     /** Waits until such a callback has come and was answered, and rejects when it does not in time. */
@@ -151,17 +177,8 @@ export async function openInbox(options: InboxOptions) {
         waiters.delete(waiter);
       });
     },
-    /** Forgets every call and every script, for the next test. */
-    reset() {
+    forget() {
       calls.length = 0;
-      scripts.clear();
-    },
-    async stop() {
-      if (!server.listening) return;
-      const closed = once(server, "close");
-      server.close();
-      server.closeAllConnections();
-      await closed;
     },
   };
 }

@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import type { Claims } from "../sdk/jws.ts";
 import { type Call, isAccepted } from "./inbox.ts";
 import type { Delivery, Party } from "./scenarios.ts";
@@ -17,7 +18,7 @@ type Page = { missing: Set<string>; ended: PromiseWithResolvers<void> };
 export function openLedger(deliveries: readonly Delivery[]) {
   const expected = new Set(deliveries.map(nameOf));
   const pages = new Map<string, Page>();
-  const seen = new Set<string>();
+  const seen = new LRUCache<string, true>({ max: REMEMBERED_GUIDS });
   const problems: string[] = [];
   const counts = { delivered: 0, repeated: 0, merchantCalls: 0, problems: 0 };
 
@@ -35,8 +36,7 @@ export function openLedger(deliveries: readonly Delivery[]) {
 
   function remember(callbackGuid: string): boolean {
     if (seen.has(callbackGuid)) return false;
-    seen.add(callbackGuid);
-    if (seen.size > REMEMBERED_GUIDS) seen.delete(seen.values().next().value as string);
+    seen.set(callbackGuid, true);
     return true;
   }
 

@@ -1,10 +1,9 @@
+import { guidPattern } from "../../gen/rest/limits.ts";
 import { type Claims, type JwsProblem, verifyJws } from "./jws.ts";
 import type { VerificationKey } from "./keys.ts";
 
 /** What a payer has come with; `details` is what the platform signed, to be shown until the order itself is read. */
 export type DeepLink = { ok: true; orderId: string; details: Claims } | { ok: false; problem: JwsProblem | "no_order" };
-
-const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
  * Reads what follows a bank's prefix in a deep link that holds the signed order: verifies it with the platform's keys
@@ -15,6 +14,6 @@ export async function readDeepLink(content: string, keys: readonly VerificationK
   const read = await verifyJws(content, keys);
   if (!read.ok) return { ok: false, problem: read.problem };
   const { id } = read.claims;
-  if (typeof id !== "string" || !GUID.test(id)) return { ok: false, problem: "no_order" };
+  if (typeof id !== "string" || !guidPattern.test(id)) return { ok: false, problem: "no_order" };
   return { ok: true, orderId: id, details: read.claims };
 }

@@ -10,7 +10,7 @@ import { type Amount, amountNumber, publicJwk, unixSeconds } from "./values.ts";
 type Schemas = components["schemas"];
 
 /** What an order says, whatever becomes of it (wire contract, section 4, "Order for a bank"). */
-export function orderDetails(found: GetOrderResponse): Whole<Schemas["OrderDetails"]> {
+function orderDetails(found: GetOrderResponse): Whole<Schemas["OrderDetails"]> {
   const { order, merchant, creditorAgent } = complete(found);
   return {
     id: order.id,

@@ -4,7 +4,6 @@ import {
   type DescMethodUnary,
   type DescService,
   type Message,
-  type MessageInitShape,
   type MessageShape,
 } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";

@@ -7,32 +7,38 @@ import { describe, expect, test } from "vitest";
 
 const root = resolve(import.meta.dirname, "../..");
 
-/** What a module may import of ours besides itself. Siblings that do not know each other meet in app.ts. */
+/**
+ * What a module may import of ours besides itself: a module, a folder or a file in it. Siblings that do not know each other meet
+ * in app.ts.
+ */
 const allowedImports: Record<string, readonly string[] | "everything"> = {
   domain: ["gen/rest"],
-  db: ["domain"],
-  core: ["domain", "db", "sdk", "gen", "wire"],
-  rpc: ["core", "domain", "gen", "tracing", "wire"],
-  rest: ["domain", "gen", "tracing", "wire"],
+  repeat: [],
+  recall: [],
+  db: ["domain", "repeat"],
+  core: ["domain", "db", "sdk", "gen", "wire", "repeat", "recall"],
+  rpc: ["core", "domain", "gen", "observe/tracing", "wire"],
+  rest: ["domain", "gen", "observe/tracing", "wire"],
   wire: ["gen", "domain"],
-  queue: [],
-  callbacks: ["core", "domain", "queue", "sdk", "gen/rest", "tracing", "wire"],
+  queue: ["gen/rest"],
+  outbound: [],
+  callbacks: ["core", "domain", "queue", "outbound", "sdk", "gen/rest", "observe/tracing", "recall", "wire"],
+  chores: ["core", "domain", "queue", "repeat"],
   sdk: ["gen/rest"],
-  sandbox: ["sdk", "gen"],
-  config: ["domain", "callbacks", "masterKey"],
-  log: [],
-  metrics: ["core", "db", "domain", "queue", "callbacks"],
-  tracing: ["otlpTracing"],
-  otlpTracing: ["tracing"],
-  opsServer: [],
-  operator: ["gen", "rpc", "domain", "participantsFile", "wire"],
-  participantsFile: ["core", "domain", "gen", "log", "rpc"],
+  sandbox: ["commandLine", "sdk", "gen"],
+  config: ["domain", "outbound", "masterKey"],
+  observe: ["core", "db", "domain", "queue", "outbound"],
+  operator: ["commandLine", "gen", "rpc", "domain", "participantJson", "wire"],
+  participantJson: [],
+  participantsFile: ["core", "domain", "gen", "observe/log", "participantJson", "rpc"],
   secretFile: [],
   masterKey: ["core", "sdk", "secretFile"],
-  platformKeys: ["core", "db", "log", "masterKey"],
+  platformKeys: ["core", "db", "observe/log", "masterKey"],
   keyRecovery: ["config", "core", "db", "masterKey"],
   operatorToken: ["core", "domain", "secretFile"],
   app: "everything",
+  commandLine: [],
+  commands: "everything",
   main: "everything",
 };
 
@@ -40,8 +46,13 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
 const restMayUseOfCrypto = ["createHash", "randomUUID"];
 
 /** Programs that talk to a person at a terminal; everything else writes to the one structured logger. */
-const mayUseConsole = /^src\/(main\.ts$|sandbox\/|operator\/)/;
+const mayUseConsole = /^src\/(main\.ts$|commands\/|sandbox\/|operator\/)/;
 const mayReadEnvironment = "src/config.ts";
+
+/** What a reader keeps in mind: a function fits on a screen, a file is read in one go. */
+const mostLines = { ofFile: 300, ofFunction: 70 };
+/** A migration is append-only and is as long as its change. */
+const migrations = "src/db/migrations/";
 
 type Source = { path: string; module: string; code: ts.SourceFile };
 
@@ -104,11 +115,13 @@ function ownImports(source: Source): string[] {
     .map((specifier) => relative(root, resolve(root, dirname(source.path), specifier)));
 }
 
+const importsOf = new Map(sources.map((source) => [source.path, ownImports(source)]));
+
 /** These sources and all of ours that they import, directly or not. */
 function withImported(first: readonly Source[]): Source[] {
   const reached = new Set(first);
   for (const source of reached) {
-    const paths = ownImports(source);
+    const paths = importsOf.get(source.path) ?? [];
     for (const found of sources) if (paths.includes(found.path)) reached.add(found);
   }
   return [...reached];
@@ -124,10 +137,11 @@ function namesFrom({ code }: Source, wanted: string): string[] {
   });
 }
 
-function isAllowed(from: string, to: string): boolean {
+function isAllowed(from: string, path: string): boolean {
   const allowed = allowedImports[from] ?? [];
-  if (allowed === "everything" || from === to) return true;
-  return allowed.some((name) => to === name || to.startsWith(`${name}/`));
+  if (allowed === "everything" || from === moduleOf(path)) return true;
+  const place = path.replace(/^src\//, "").replace(/\.ts$/, "");
+  return allowed.some((name) => place === name || place.startsWith(`${name}/`));
 }
 
 /** Uses such as process.env (object and property), or anything of an object. */
@@ -149,7 +163,7 @@ describe("imports", () => {
       .filter((source) => source.module === module)
       .flatMap((source) =>
         ownImports(source)
-          .filter((path) => !isAllowed(module, moduleOf(path)))
+          .filter((path) => !isAllowed(module, path))
           .map((path) => `${source.path} → ${path}`),
       );
     expect(forbidden).toEqual([]);
@@ -202,6 +216,54 @@ describe("imports", () => {
   });
 });
 
+/** The shortest way of imports, those of types included, from a file back to itself. */
+function circleOf(start: string): string[] {
+  const importedBy = new Map<string, string>();
+  const reached = [start];
+  for (const path of reached) {
+    for (const next of importsOf.get(path) ?? []) {
+      if (next === start) return [...wayTo(path, importedBy), start];
+      if (importedBy.has(next)) continue;
+      importedBy.set(next, path);
+      reached.push(next);
+    }
+  }
+  return [];
+}
+
+function wayTo(path: string, importedBy: ReadonlyMap<string, string>): string[] {
+  const before = importedBy.get(path);
+  return before === undefined ? [path] : [...wayTo(before, importedBy), path];
+}
+
+describe("what a reader can hold", () => {
+  test("no file of src/ imports itself by way of others, types included", () => {
+    const circles = sources.map(({ path }) => circleOf(path)).filter((circle) => circle.length > 0);
+    expect(circles.map((circle) => circle.join(" → "))).toEqual([]);
+  });
+
+  test(`no file of src/ is longer than ${mostLines.ofFile} lines, migrations apart`, () => {
+    const long = sources
+      .map(({ path, code }) => ({ path, lines: code.getLineAndCharacterOfPosition(code.end).line }))
+      .filter(({ path, lines }) => lines > mostLines.ofFile && !path.startsWith(migrations));
+    expect(long.map(({ path, lines }) => `${path}: ${lines}`)).toEqual([]);
+  });
+
+  test(`no function of src/ is longer than ${mostLines.ofFunction} lines`, () => {
+    const long = sources.flatMap(({ path, code }) =>
+      descendants(code)
+        .filter((node): node is ts.FunctionLikeDeclaration => ts.isFunctionLike(node) && "body" in node)
+        .map((node) => {
+          const { line } = code.getLineAndCharacterOfPosition(node.getStart());
+          return { line, lines: code.getLineAndCharacterOfPosition(node.end).line - line + 1 };
+        })
+        .filter(({ lines }) => lines > mostLines.ofFunction)
+        .map(({ line, lines }) => `${path}:${line + 1}: ${lines}`),
+    );
+    expect(long).toEqual([]);
+  });
+});
+
 describe("one place for each kind of access to the outside", () => {
   test("only src/config.ts reads process.env", () => {
     const readers = sources
@@ -210,7 +272,7 @@ describe("one place for each kind of access to the outside", () => {
     expect(readers).toEqual([]);
   });
 
-  test("only main and the sandbox write with console", () => {
+  test("only the command line and the sandbox write with console", () => {
     const writers = sources
       .filter(({ path }) => !mayUseConsole.test(path))
       .flatMap((source) => accesses(source, "console"));

@@ -3,7 +3,6 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { createAddressGuard, type ResolveHost } from "../../src/callbacks/address.ts";
 import {
   type AttemptResult,
   type CallbackClient,
@@ -11,6 +10,7 @@ import {
   createCallbackClient,
 } from "../../src/callbacks/client.ts";
 import { statusOutcome } from "../../src/callbacks/outcomes.ts";
+import { createAddressGuard, type ResolveHost } from "../../src/outbound/address.ts";
 import { selfSignedCert, selfSignedKey } from "./selfSigned.ts";
 
 const request = { headers: { "content-type": "application/json" }, body: '{"jwt":"x"}' };

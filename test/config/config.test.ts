@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { readConfig, roles, variables } from "../../src/config.ts";
+import { variables } from "../../src/config/variables.ts";
+import { readConfig, roles } from "../../src/config.ts";
 
 const problemsOf = (environment: Record<string, string>, started: readonly (typeof roles)[number][] = roles) => {
   const read = readConfig(started, {}, environment);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CallbackState } from "../../gen/dcm/v1/callback_pb.ts";
 import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { claimCallbacks } from "../../src/core/delivery.ts";
 import {
@@ -232,7 +233,7 @@ describe("claims and leases", () => {
     );
     expect(answers.filter((answer) => answer === "obsolete")).toHaveLength(9);
     const { callback } = accepted(await platform.core.getCallback(ticket.callbackGuid));
-    expect(callback).toMatchObject({ state: "in_flight", attempts: 1 });
+    expect(callback).toMatchObject({ state: CallbackState.IN_FLIGHT, attempts: 1 });
   });
 
   test("a claim carries everything that is told", async () => {
@@ -252,7 +253,7 @@ describe("claims and leases", () => {
     await platform.rows("update callback set wake_at = now() - interval '1 second' where guid = $1", callbackGuid);
     expect(await recordLapsedLeases(platform)).toBe(1);
     const { callback, attempts } = accepted(await platform.core.getCallback(callbackGuid));
-    expect(callback).toMatchObject({ state: "waiting", attempts: 1, lastOutcome: "lost" });
+    expect(callback).toMatchObject({ state: CallbackState.WAITING, attempts: 1, lastOutcome: "lost" });
     expect(attempts).toHaveLength(1);
     const late = await record(platform.core, claimed, "accepted");
     expect(late).toMatchObject({ applied: false });
@@ -353,9 +354,13 @@ describe("claims and leases", () => {
     const { guid: callbackGuid } = await callbackOf(platform, guid, "pay_in_bank");
     await platform.core.buryCallback(await claim(platform, callbackGuid), "the receiver has no URL");
     const { callback } = accepted(await platform.core.getCallback(callbackGuid));
-    expect(callback).toMatchObject({ state: "dead", attempts: 0, resolutionNote: "the receiver has no URL" });
+    expect(callback).toMatchObject({
+      state: CallbackState.DEAD,
+      attempts: 0,
+      resolutionNote: "the receiver has no URL",
+    });
     const replayed = accepted(await platform.core.replayCallback(operator, callbackGuid));
-    expect(replayed).toMatchObject({ state: "waiting", series: 1, attempts: 0 });
+    expect(replayed).toMatchObject({ state: CallbackState.WAITING, series: 1, attempts: 0 });
     await deliver(platform, guid, "pay_in_bank", "accepted");
     await deliver(platform, guid, "pay_in_merchant", "accepted");
     expect(await readMessage(platform, parties, guid)).toMatchObject({ status: PaymentMessageStatus.SUCCESS });

@@ -4,12 +4,12 @@ import { describeFailure } from "../../src/callbacks/outcomes.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
 import { beginWithinMs } from "../../src/core/context.ts";
 import type { ClaimAnswer } from "../../src/core/delivery.ts";
+import { noTracing } from "../../src/observe/tracing.ts";
 import { createLocalQueue, MAX_LANE_TICKETS } from "../../src/queue/local.ts";
 import type { CallbackQueue, Ticket } from "../../src/queue/queue.ts";
 import { encodeTickets, readTickets } from "../../src/queue/ticket.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
-import { noTracing } from "../../src/tracing.ts";
 
 const ticket: Ticket = {
   callbackGuid: "01890000-0000-7000-8000-000000000001",

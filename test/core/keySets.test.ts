@@ -129,7 +129,7 @@ describe("what is read", () => {
     answer = () => [];
     expect(await read()).toEqual({ guid: merchant.guid, changed: true });
     expect(await holder()).toEqual({ kids: [], version: merchant.version + 1 });
-    expect(await keySet()).toMatchObject({ failures: 0, problem: null });
+    expect(await keySet()).toMatchObject({ failures: 0, problem: "" });
   });
 
   test("a key that it has with another alg is another key, and one that it has twice is stored once", async () => {
@@ -160,7 +160,7 @@ describe("what is read", () => {
     expect(await keySet()).toMatchObject({ problem: foreign, failures: 0 });
     answer = () => [key("good"), key("also good")];
     expect(await read()).toEqual({ guid: merchant.guid, changed: false });
-    expect((await keySet()).problem).toBeNull();
+    expect((await keySet()).problem).toBe("");
   });
 
   test("of a huge set the first 16 keys are looked at, and that is told", async () => {
@@ -290,7 +290,7 @@ describe("a set that cannot be read", () => {
     expect((await keySet()).failures).toBe(9);
     answer = () => [key("known", { n: "of the merchant" })];
     await read();
-    expect([await dueInSeconds(), await keySet()]).toMatchObject([about(300), { failures: 0, problem: null }]);
+    expect([await dueInSeconds(), await keySet()]).toMatchObject([about(300), { failures: 0, problem: "" }]);
     answer = () => ({ problem });
     await read();
     expect(await dueInSeconds()).toEqual(about(30));
@@ -381,7 +381,7 @@ describe("an address that changes", () => {
     answer = () => ({ problem: "is down" });
     await read();
     accepted(await platform.core.updateParticipant(operator, merchant.guid, { jwksUrl: next }));
-    expect(await keySet()).toMatchObject({ url: next, failures: 0, problem: null });
+    expect(await keySet()).toMatchObject({ url: next, failures: 0, problem: "" });
     expect((await holder()).kids).toEqual(["known"]);
     asked = [];
     answer = () => [key("next")];
@@ -407,7 +407,7 @@ describe("an address that changes", () => {
       resolve(late);
       expect(await reading).toMatchObject([{ changed: false }]);
       expect((await holder()).kids).toEqual(["known"]);
-      expect(await keySet()).toMatchObject({ url, failures: 0, problem: null });
+      expect(await keySet()).toMatchObject({ url, failures: 0, problem: "" });
       expect(await dueInSeconds()).toEqual(about(0));
       asked = [];
     }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { recordWaitsMs } from "../../src/callbacks/deliver.ts";
-import { startWorker } from "../../src/callbacks/worker.ts";
+import { startChores } from "../../src/chores.ts";
 import { beginWithinMs, leaseMs, recordWithinMs } from "../../src/core/context.ts";
 import { defaultRetryPolicy } from "../../src/domain/callback.ts";
 import type { CallbackQueue } from "../../src/queue/queue.ts";
@@ -95,8 +95,6 @@ describe("a record that comes after its attempt was counted as lost", () => {
 
 describe("lost attempts are counted whatever else is in trouble", () => {
   const broker = {
-    consume: async () => ({ stop: async () => undefined }),
-    close: async () => undefined,
     publish: () => Promise.reject(new Error("the broker is down")),
     publishDelayed: () => Promise.reject(new Error("the broker is down")),
     park: () => Promise.reject(new Error("the broker is down")),
@@ -113,14 +111,10 @@ describe("lost attempts are counted whatever else is in trouble", () => {
     // Something that waits and cannot be published is there as well.
     const waiting = await pay(platform, parties);
     await platform.rows("update callback set wake_at = now() where payment_message_guid = $1", waiting);
-    const worker = await startWorker({
+    const chores = startChores({
       core: platform.core,
       queue: { ...broker, ...trouble } as unknown as CallbackQueue,
-      client: undefined as never,
-      signer: undefined as never,
-      publicUrl: () => "https://gateway.example",
-      newGuid: platform.context.newGuid,
-      log: { debug() {}, info() {}, warn() {}, error() {} },
+      log: { info() {}, warn() {}, error() {} },
     });
     try {
       await vi.waitFor(async () => {
@@ -129,7 +123,7 @@ describe("lost attempts are counted whatever else is in trouble", () => {
       expect(await attemptsOf(claimed.guid)).toEqual([{ attempt: 1, outcome: "lost" }]);
     } finally {
       // A chore that hangs is not waited for: nothing of it is under way in the database.
-      void worker.stop();
+      void chores.stop();
     }
   });
 });

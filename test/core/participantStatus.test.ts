@@ -3,15 +3,14 @@ import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import { type DeliveryContext, deliver as deliverTicket } from "../../src/callbacks/deliver.ts";
-import { createReceivers } from "../../src/callbacks/receivers.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
 import type { ParticipantVersion } from "../../src/core/participantStatus.ts";
 import { type CallbackKind, defaultRetryPolicy } from "../../src/domain/callback.ts";
 import type { Participant, ParticipantStatus, PublicJwk } from "../../src/domain/participant.ts";
+import { noTracing } from "../../src/observe/tracing.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
-import { noTracing } from "../../src/tracing.ts";
 import {
   accepted,
   attempt,
@@ -451,7 +450,7 @@ describe("callbacks to a receiver that is suspended", () => {
       core: platform.core,
       queue: { publishDelayed: async () => {} },
       client: { post },
-      receivers: createReceivers(platform.core, 0),
+      receivers: { find: (guid: string) => platform.core.getParticipant({ guid }), forget() {} },
       slots,
       maxParks: 3,
       signer: { issuer: publicUrl, key: {} },

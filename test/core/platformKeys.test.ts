@@ -8,6 +8,7 @@ import type { Database } from "../../src/db/database.ts";
 import type { Actor } from "../../src/domain/actor.ts";
 import { type CallbackAlg, callbackAlgs } from "../../src/domain/participant.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
+import { auditActs, nameOf, platformKeyStates, callbackAlgs as wireAlgs } from "../../src/wire/enums.ts";
 import { accepted, openPlatform, operator, type Platform, reasonOf, setClock } from "./platform.ts";
 
 const masterKey = (fill: string) => masterKeyOf(Buffer.alloc(32, fill));
@@ -60,7 +61,9 @@ const rotate = async ({ core }: Node, wish: { alg?: CallbackAlg; announceSeconds
 
 const statesOf = async ({ core }: Node, alg: CallbackAlg = "RS256") =>
   Object.fromEntries(
-    (await core.listPlatformKeys()).filter((key) => key.alg === alg).map((key) => [key.kid, key.state]),
+    (await core.listPlatformKeys())
+      .filter((key) => key.alg === wireAlgs[alg])
+      .map((key) => [key.kid, nameOf(platformKeyStates, key.state)]),
   );
 
 const problemOf = (work: Promise<unknown>) =>
@@ -187,7 +190,7 @@ describe("a rotation", () => {
     const [old = ""] = kidsOf(node);
     const announced = accepted(await rotate(node)).key.kid;
     const { key, retired } = accepted(await rotate(node, { atOnce: true }));
-    expect(retired.map(({ kid, state }) => [kid, state]).toSorted()).toEqual(
+    expect(retired.map(({ kid, state }) => [kid, nameOf(platformKeyStates, state)]).toSorted()).toEqual(
       [announced, old].map((kid) => [kid, "retired"]).toSorted(),
     );
     expect(await signsWith(node)).toBe(key.kid);
@@ -205,7 +208,7 @@ describe("a rotation", () => {
     const wish = { alg: "RS256" as const, announceSeconds: 0, atOnce: false };
     const { key } = accepted(await node.core.rotatePlatformKey(olena, wish));
     const entries = await node.core.listAuditEntries({}, { limit: 10 });
-    const told = entries.map(({ actor, act, object }) => [actor, act, object]);
+    const told = entries.map(({ actor, act, object }) => [actor, nameOf(auditActs, act), object]);
     expect(told.slice(0, 2).toSorted()).toEqual([
       ["olena", "platform_key_announced", key.kid],
       ["olena", "platform_key_retired", old],
@@ -213,14 +216,14 @@ describe("a rotation", () => {
     expect(told.slice(2).map(([actor, act]) => [actor, act])).toEqual(
       callbackAlgs.map(() => ["platform", "platform_key_announced"]),
     );
-    const digests = await platform.rows<{ kid: string; digest: Buffer }>(
-      "select kid, audit_digest(to_jsonb(k) - 'private_key' - 'master_key_id') as digest from platform_key k",
+    const digests = await platform.rows<{ kid: string; digest: string }>(
+      "select kid, encode(audit_digest(to_jsonb(k) - 'private_key' - 'master_key_id'), 'hex') as digest from platform_key k",
     );
     for (const { object, digestAfter } of entries.slice(0, 2)) {
       expect(digestAfter).toEqual(digests.find(({ kid }) => kid === object)?.digest);
     }
-    const made = entries.find((entry) => entry.object === old && entry.act === "platform_key_announced");
-    const ended = entries.find((entry) => entry.object === old && entry.act === "platform_key_retired");
+    const made = entries.find((entry) => entry.object === old && entry.act === auditActs.platform_key_announced);
+    const ended = entries.find((entry) => entry.object === old && entry.act === auditActs.platform_key_retired);
     expect(ended?.digestBefore).toEqual(made?.digestAfter);
   });
 
@@ -285,7 +288,7 @@ describe("the master key", () => {
     expect(kidsOf(after)).toEqual(kids);
     for (const alg of callbackAlgs) expect(await signsWith(after, alg)).toBe(await signsWith(before, alg));
     const [entry] = await after.core.listAuditEntries({ acts: ["platform_keys_reencrypted"] }, { limit: 5 });
-    expect(entry).toMatchObject({ actor: "platform", object: own.id, digestBefore: null, digestAfter: null });
+    expect(entry).toMatchObject({ actor: "platform", object: own.id, digestBefore: "", digestAfter: "" });
     expect(await problemOf(start(platform.db, { current: lost }))).toContain(own.id);
     // Starting again with both changes nothing.
     expect(await start(platform.db, { current: own, previous: lost })).toMatchObject({ reencrypted: 0 });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CallbackState } from "../../gen/dcm/v1/callback_pb.ts";
 import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import type { CallbackKind } from "../../src/domain/callback.ts";
 import {
@@ -39,7 +40,7 @@ describe("replayCallback", () => {
     const { guid } = await inReview();
     expect(accepted(await platform.core.replayCallback(operator, guid))).toMatchObject({
       guid,
-      state: "waiting",
+      state: CallbackState.WAITING,
       series: 2,
       attempts: 0,
     });
@@ -51,7 +52,7 @@ describe("replayCallback", () => {
     });
     await attempt(platform, guid, "accepted");
     expect(accepted(await platform.core.getCallback(guid))).toMatchObject({
-      callback: { state: "delivered" },
+      callback: { state: CallbackState.DELIVERED },
       attempts: [{ series: 1 }, { series: 1 }, { series: 2, attempt: 1, outcome: "accepted" }],
     });
   });
@@ -140,9 +141,9 @@ describe("replayCallbacks", () => {
     expect(await platform.core.replayCallbacks(operator, filter)).toBe(0);
     const state = async (guid: string) => accepted(await platform.core.getCallback(guid)).callback.state;
     expect([await state(mine.guid), await state(elsewhere.guid), await state(resolved.guid)]).toEqual([
-      "waiting",
-      "review",
-      "resolved",
+      CallbackState.WAITING,
+      CallbackState.REVIEW,
+      CallbackState.RESOLVED,
     ]);
   });
 
@@ -157,11 +158,15 @@ describe("resolveCallback", () => {
   test("a review is closed in the operator's name; closing it again is safe; it can still be replayed", async () => {
     const { guid } = await inReview();
     const resolved = accepted(await platform.core.resolveCallback(operator, guid, "settled by phone"));
-    expect(resolved).toMatchObject({ state: "resolved", resolvedBy: "tests", resolutionNote: "settled by phone" });
+    expect(resolved).toMatchObject({
+      state: CallbackState.RESOLVED,
+      resolvedBy: "tests",
+      resolutionNote: "settled by phone",
+    });
     expect(reasonOf(await platform.core.resolveCallback(operator, guid, "settled by phone"))).toBe("accepted");
     expect(accepted(await platform.core.replayCallback(operator, guid))).toMatchObject({
-      state: "waiting",
-      resolvedBy: null,
+      state: CallbackState.WAITING,
+      resolvedBy: "",
     });
   });
 
@@ -219,7 +224,7 @@ describe("listCallbacks", () => {
       { limit: 10 },
     );
     expect(missed.map(({ paymentMessageGuid }) => paymentMessageGuid)).toEqual([failing]);
-    expect(missed[0]).toMatchObject({ state: "waiting", attempts: 1, lastOutcome: "timeout" });
+    expect(missed[0]).toMatchObject({ state: CallbackState.WAITING, attempts: 1, lastOutcome: "timeout" });
     expect(untouched).not.toBe(failing);
   });
 

@@ -13,28 +13,12 @@ const folder = join(import.meta.dirname, "../../src/db/migrations");
 
 /**
  * The SHA-256 of each migration as it was released. A migration is only ever added: what an edit changes would be missing
- * wherever the old text has run. If this test fails because a file was edited, undo that and write a new migration.
+ * wherever the old text has run. If this test fails because a file was edited, undo that and write a new migration
+ * (`npm run migration`), which adds its digest.
  */
-const released: { readonly [name: string]: string } = {
-  Migration20261120000000: "df86915d176c31f11e0f356269708c340a9dc01c6093c91ba153d21eab67e55d",
-  Migration20261124000000: "385e3112c83a3ac7edb0d52365c649b2a08f3fa1d4f9dfe6c744f304d693528b",
-  Migration20261124000001: "d3ea33b3ebd4aa7f7a7db6e69ef7451db76f5e97ade8995449a7f3dc0fe59398",
-  Migration20261124000002: "9f18c6f036360660faa323956fa222f488f9a5b37954b106c8779c097804c91f",
-  Migration20261127000000: "cedd00eacbd06ae75901419a5991352429e4c647d7d45f9b632921fecc573afe",
-  Migration20261127000001: "56a92efea02644f80c0c1c876d4eeb21e61c9454776bac9768458c86ef7ceec1",
-  Migration20261127000002: "f8834aa91087524cd600baf0f672d676b5cc81207f1f9ebc9d7afa323aec58d5",
-  Migration20261127000003: "bdbf0b77666aa218657ddf9197b5bc11dccc7dd41c1fddb648d670af2638c4af",
-  Migration20261127000004: "498bdc636a49bdb276353c5c750083bb292e4a34547831dbc161d1d8be2f3a1f",
-  Migration20261127000005: "61f91220b72d72e804d31f10a78838532dc0d34936588fae7c02d64b25a91d46",
-  Migration20261127000006: "71aab5c0f5cc8f1511e2e9c517495173651e44a20a37549fd247fe292c6563b5",
-  Migration20261127000007: "0b2dbf8200319edf50a44322c367abdfd72e44c720eb72dbea29a06bb59d8703",
-  Migration20261127000008: "5281f107ea68f105a067fa7bfb53cb7125c9a345d51af76f23c2cbff06d2e03b",
-  Migration20261128000002: "3cfb9c90f9d3ba717643f8e3e20c32330685106de3a3755d6516ec063752ae23",
-  Migration20261128000003: "afa7fb36b6621577117d1f2323bb873e50648fadea0f9b5b3eca35db87123eba",
-  Migration20261128000004: "e5ad534d2e06fee2636ad4516d13641083a7ff348d3a1a4a709fc570215b48c3",
-  Migration20261128000005: "b6bfdc8332a54e8a1e0a39ed65201cd5e83d50077517796b78167500415f5003",
-  Migration20261128000020: "fecc516bef16e68f34690b0b679a0d0ea95ac852b597e97c00df5fb7aab7c8fa",
-};
+const released: { readonly [name: string]: string } = JSON.parse(
+  readFileSync(join(import.meta.dirname, "releasedMigrations.json"), "utf8"),
+);
 
 test("no released migration was edited, and each has its digest here", () => {
   const files = readdirSync(folder).filter((file) => file !== "migrations.ts");

@@ -1,12 +1,30 @@
 import { spawnSync } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
-import { type GroupName, groupHelp, groups, runOperator } from "../../src/operator/operator.ts";
-import { printable } from "../../src/operator/table.ts";
+import { printable } from "../../src/commandLine.ts";
+import { variables } from "../../src/config/variables.ts";
+import { groups } from "../../src/operator/groups.ts";
 import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
+import { SANDBOX_COMMAND } from "../../src/sandbox/options.ts";
+import { SCENARIO_NAMES } from "../../src/sandbox/scenarios.ts";
+import {
+  auditActs,
+  bankRoles,
+  callbackAlgs,
+  callbackKinds,
+  callbackStates,
+  deepLinkContents,
+  orderStatuses,
+  participantKinds,
+  paymentMessageStatuses,
+  registerStatuses,
+  scopes,
+} from "../../src/wire/enums.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 import { openConsole } from "./console.ts";
 
@@ -16,104 +34,293 @@ const unknownGuid = "00000000-0000-4000-8000-000000000000";
 /** A core of which nothing may be asked. */
 const noCore = { callbacks: {}, participants: {}, settlements: {} } as never;
 
+/** Every command with the words that call it. */
+const everyAction = Object.entries(groups).flatMap(([name, entry]) =>
+  "run" in entry
+    ? [{ words: [name], action: entry }]
+    : Object.entries(entry.actions).map(([command, action]) => ({ words: [name, command], action })),
+);
+
+/** Runs the program itself, without any configuration but what is given; also answers the modules that it loaded. */
+async function program(args: readonly string[], environment: Record<string, string> = {}) {
+  const folder = await mkdtemp(join(tmpdir(), "dcm-program-"));
+  const modulesFile = join(folder, "modules");
+  try {
+    const trace = ["--import", join(import.meta.dirname, "loadedModules.mjs")];
+    const { status, stdout, stderr } = spawnSync(process.execPath, [...trace, join(root, "src/main.ts"), ...args], {
+      encoding: "utf8",
+      cwd: folder,
+      env: { ...environment, LOADED_MODULES_FILE: modulesFile },
+    });
+    const modules = (await readFile(modulesFile, "utf8")).split("\n");
+    return { status, stdout: stdout.trimEnd(), stderr: stderr.trimEnd(), modules };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
 describe("help", () => {
-  test.each(Object.keys(groups) as GroupName[])(
-    "%s --help names every command and option, and succeeds",
-    async (name) => {
+  test.each(everyAction)("$words: every argument and option with its default, choices and bounds", async (one) => {
+    const { code, lines } = await openConsole(noCore).run(...(one.words as [string]), "--help");
+    expect(code).toBe(0);
+    // Long lines are broken wherever there is a space.
+    const text = lines.join(" ").replace(/\s+/g, " ");
+    expect(text).toContain(one.action.help);
+    for (const positional of one.action.positionals) {
+      expect(text).toContain(positional.startsWith("[") ? positional : `<${positional}>`);
+    }
+    for (const [name, { value, help, choices = [], most, fallback }] of Object.entries(one.action.options)) {
+      expect(text).toMatch(new RegExp(`--${name} ${value === undefined ? "" : "<"}`));
+      expect(text).toContain(help);
+      for (const choice of choices) expect(text).toContain(`"${choice}"`);
+      if (most !== undefined) expect(text).toContain(`From 1 to ${most}.`);
+      if (fallback !== undefined) expect(text).toContain(`default: "${fallback}")`);
+    }
+    expect(text).toContain("--json Print the answer as JSON.");
+  });
+
+  test.each(Object.entries(groups))(
+    "%s --help lists all its commands, and without --help it is a wrong call",
+    async (name, entry) => {
+      if ("run" in entry) return;
       const { code, lines } = await openConsole(noCore).run(name, "--help");
-      expect([code, lines]).toEqual([0, groupHelp(name)]);
-      const text = lines.join("\n");
-      for (const [action, { positionals, options }] of Object.entries(groups[name].actions)) {
-        expect(text).toContain([name, action, ...positionals].filter(Boolean).join(" "));
-        for (const option of Object.keys(options)) expect(text).toContain(`--${option}`);
-      }
+      expect(code).toBe(0);
+      for (const command of Object.keys(entry.actions))
+        expect(lines.join("\n")).toMatch(new RegExp(`^  ${command} `, "m"));
+      expect(await openConsole(noCore).run(name)).toMatchObject({ code: 2, lines: [], complaints: lines });
     },
   );
 
-  /** Runs the program itself, without any configuration. */
-  function program(...args: string[]) {
-    const node = join(root, "node_modules/.bin/node");
-    const { status, stdout } = spawnSync(node, ["src/main.ts", ...args], { cwd: root, encoding: "utf8", env: {} });
-    return { status, stdout: stdout.trimEnd() };
-  }
-
-  test("the program itself knows every command", () => {
-    const { status, stdout } = program("--help");
+  test("the program lists every command and every variable of its environment", async () => {
+    const { status, stdout } = await program(["--help"]);
     expect(status).toBe(0);
-    for (const name of Object.keys(groups)) expect(stdout).toContain(`  ${name} `);
-    expect(program("redrive", "--help")).toEqual({ status: 0, stdout: groupHelp("redrive").join("\n") });
+    for (const name of ["start", "sandbox", "migrate", "complete", ...Object.keys(groups)]) {
+      expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, "m"));
+    }
+    for (const { name, help } of variables) expect(stdout).toContain(`  ${name.padEnd(28)} ${help}`);
+    const { status: wrong, stderr } = await program([]);
+    expect([wrong, stderr]).toEqual([2, stdout]);
   });
 
-  test.each(["start", "migrate"])("%s --help starts nothing and tells what the program's help does", (command) => {
-    expect(program(command, "--help")).toEqual(program("--help"));
+  test("start, sandbox and migrate tell their options and do nothing", async () => {
+    const start = await program(["start", "--help"]);
+    expect([start.status, start.stdout]).toEqual([
+      0,
+      expect.stringMatching(/--role <ROLE,\.\.\.>.*\n?.*choices: "rest"/),
+    ]);
+    const sandbox = await program(["sandbox", "--help"]);
+    expect(sandbox.status).toBe(0);
+    for (const name of [...Object.keys(SANDBOX_COMMAND.options).map((option) => `--${option}`), ...SCENARIO_NAMES]) {
+      expect(sandbox.stdout).toContain(name);
+    }
+    expect((await program(["migrate", "--help"])).status).toBe(0);
+  });
+});
+
+test("choices of the tables are the names that the contract's values have", () => {
+  const names = {
+    "callbacks list --state": callbackStates,
+    "callbacks list --kind": callbackKinds,
+    "orders list --status": orderStatuses,
+    "payments list --status": paymentMessageStatuses,
+    "participants list --kind": participantKinds,
+    "participants list --role": bankRoles,
+    "participants update --deep-link-content": deepLinkContents,
+    "registers list --status": registerStatuses,
+    "services add --scope": scopes,
+    "keys rotate --alg": callbackAlgs,
+    "audit --act": auditActs,
+  };
+  const choices = everyAction.flatMap(({ words, action }) =>
+    Object.entries(action.options).map(([option, spec]) => [
+      `${words.join(" ")} --${option}`,
+      spec.choices?.toSorted(),
+    ]),
+  );
+  expect(Object.fromEntries(choices)).toMatchObject(
+    Object.fromEntries(Object.entries(names).map(([option, table]) => [option, Object.keys(table).toSorted()])),
+  );
+});
+
+describe("what is loaded", () => {
+  const packagesOf = (modules: readonly string[]) =>
+    [...new Set(modules.flatMap((url) => /\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? []))].toSorted();
+  const commandLinePackages = ["@bomb.sh/tab", "commander"];
+
+  test.each([
+    [["--help"], 0],
+    [["--version"], 0],
+    [["orders", "list", "--help"], 0],
+    [["orders", "list", "--limit", "0"], 2],
+    [["sandbox", "--settle"], 2],
+    [["fly"], 2],
+    [["complete", "--", "or"], 0],
+  ])("%j: the tables and nothing of the gateway", async (args, wanted) => {
+    const { status, modules } = await program(args);
+    expect([status, packagesOf(modules)]).toEqual([wanted, commandLinePackages]);
+  });
+
+  test("a command of the operators: what calls the core, and not the core", async () => {
+    const { status, stderr, modules } = await program(["keys", "list"], { CORE_URL: "http://127.0.0.1:1" });
+    expect([status, stderr]).toEqual([1, expect.stringContaining("Is the gateway running?")]);
+    const forCalls = [
+      "@bufbuild/protobuf",
+      "@bufbuild/protovalidate",
+      "@connectrpc/connect",
+      "@connectrpc/connect-node",
+    ];
+    expect(packagesOf(modules)).toEqual([...commandLinePackages, ...forCalls].toSorted());
+  });
+
+  test("what was compiled once is kept beside the packages for the next start", () => {
+    const asked = ["-p", "require('node:module').getCompileCacheDir()"];
+    const { stdout } = spawnSync(process.execPath, [join(root, "scripts/run.mjs"), ...asked], {
+      encoding: "utf8",
+      env: { PATH: process.env.PATH },
+    });
+    expect(stdout).toContain(join(root, "node_modules/.cache/compiled"));
+  });
+
+  test("a start with a wrong configuration: nothing but the log", async () => {
+    const { status, stderr, modules } = await program(["start"], { REST_PORT: "http" });
+    expect([status, stderr]).toEqual([2, expect.stringContaining("REST_PORT")]);
+    expect(packagesOf(modules)).not.toContain("express");
+  });
+});
+
+describe("completion", () => {
+  const completed = async (...args: string[]) => {
+    const { status, stdout } = await program(["complete", "--", ...args]);
+    expect(status).toBe(0);
+    // One a line with its description behind a tab; the last line is for the shell.
+    return stdout
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => line.split("\t")[0]);
+  };
+
+  test("commands, their commands, their options and the values of those", async () => {
+    expect(await completed("")).toEqual(
+      expect.arrayContaining(["start", "sandbox", "migrate", ...Object.keys(groups)]),
+    );
+    expect(await completed("re")).toEqual(["registers", "reconcile", "redrive"]);
+    expect(await completed("registers", "ex")).toEqual(["export"]);
+    expect(await completed("registers", "export", "--")).toEqual(["--dir", "--stdout", "--json", "--help"]);
+    expect(await completed("callbacks", "list", "--state", "re")).toEqual(["review", "resolved"]);
+  });
+
+  test.each(["bash", "zsh", "fish"])("%s gets a script that asks the program", async (shell) => {
+    const { status, stdout } = await program(["complete", shell]);
+    expect([status, stdout]).toEqual([0, expect.stringContaining("dcm complete --")]);
   });
 });
 
 describe("wrong calls ask nothing of the core, say what is wrong and end with 2", () => {
-  test.each<[GroupName, string[], string]>([
-    ["callbacks", ["forget"], "callbacks forget is not a command"],
-    ["callbacks", ["toString"], "callbacks toString is not a command"],
-    ["callbacks", ["show"], "GUID is missing"],
-    ["callbacks", ["show", unknownGuid, "more"], "more is one argument too many"],
+  test.each<[string, string[], string]>([
+    ["callbacks", ["forget"], "unknown command 'forget'"],
+    ["callbacks", ["lst"], "(Did you mean list?)"],
+    ["callbakcs", ["list"], "(Did you mean callbacks?)"],
+    ["callbacks", ["toString"], "unknown command 'toString'"],
+    ["callbacks", ["show"], "missing required argument 'GUID'"],
+    ["callbacks", ["show", unknownGuid, "more"], "too many arguments"],
     ["callbacks", ["show", "7"], "GUID 7 is not a guid"],
-    ["callbacks", ["list", "--state", "lost"], "--state lost is not one of waiting"],
+    ["callbacks", ["list", "--state", "lost"], "lost is not one of waiting"],
+    ["callbacks", ["list", "--state", "dead,lost"], "lost is not one of waiting"],
     ["callbacks", ["list", "--since", "yesterday"], "--since yesterday is not a time"],
-    ["callbacks", ["list", "--limit", "1.5"], "--limit 1.5 is not a whole number"],
+    ["callbacks", ["list", "--limit", "1.5"], "It must be a whole number from 1 to 100000."],
+    ["callbacks", ["list", "--limit", "100001"], "It must be a whole number from 1 to 100000."],
+    ["callbacks", ["list", "--limit"], "argument missing"],
+    [
+      "callbacks",
+      ["list", "--receiver", "--json"],
+      "Its value is missing; one that begins like an option is given as --receiver=VALUE.",
+    ],
+    [
+      "callbacks",
+      ["list", "--receiver", "-h"],
+      "Its value is missing; one that begins like an option is given as --receiver=VALUE.",
+    ],
     ["callbacks", ["list", "--receiver", "Kobzar"], "--receiver Kobzar is not a guid"],
-    ["callbacks", ["list", "--colour"], "Unknown option '--colour'"],
+    ["callbacks", ["list", "--colour"], "unknown option '--colour'"],
+    ["callbacks", ["list", "--limt", "5"], "(Did you mean --limit?)"],
     ["callbacks", ["replay-all"], "or --all for everything"],
-    ["callbacks", ["resolve", unknownGuid], "--note TEXT is needed"],
-    ["callbacks", ["resolve", unknownGuid, "--operator", "Olena", "--note", "done"], "Unknown option '--operator'"],
-    ["orders", ["show", unknownGuid], "orders show is not a command"],
-    ["orders", ["list", "--status", "paid"], "--status paid is not one of created"],
+    ["callbacks", ["replay-all", "--json"], "or --all for everything"],
+    ["callbacks", ["resolve", unknownGuid], "required option '--note <TEXT>' not specified"],
+    ["callbacks", ["resolve", unknownGuid, "--note", ""], "It must not be empty."],
+    ["callbacks", ["resolve", unknownGuid, "--operator", "Olena", "--note", "done"], "unknown option '--operator'"],
+    ["orders", ["show", unknownGuid], "unknown command 'show'"],
+    ["orders", ["list", "--status", "paid"], "paid is not one of created"],
     ["orders", ["list", "--merchant", "shop"], "--merchant shop is not a guid"],
-    ["orders", ["list", "--merchant", unknownGuid, "--bank", unknownGuid], "give one of --merchant, --bank"],
+    [
+      "orders",
+      ["list", "--merchant", unknownGuid, "--bank", unknownGuid],
+      "cannot be used with option '--bank <GUID>'",
+    ],
     ["orders", ["list", "--ref", "7"], "--ref needs --merchant"],
-    ["orders", ["list", "--day", "2026-01-31", "--since", "2h"], "--day goes with neither --since nor --until"],
+    ["orders", ["list", "--day", "2026-01-31", "--since", "2h"], "cannot be used with option '--since <TIME>'"],
     [
       "payments",
       ["list", "--debtor", unknownGuid, "--creditor", unknownGuid],
-      "give one of --merchant, --debtor, --creditor",
+      "cannot be used with option '--creditor <GUID>'",
     ],
-    ["payments", ["list", "--day", "2026-01-31", "--until", "2h"], "--day goes with neither --since nor --until"],
-    ["participants", ["get", unknownGuid], "participants get is not a command"],
+    ["payments", ["list", "--day", "2026-01-31", "--until", "2h"], "cannot be used with option '--until <TIME>'"],
+    ["participants", ["get", unknownGuid], "unknown command 'get'"],
     ["participants", ["show"], "give one of GUID, --bic, --uid and --kid"],
     ["participants", ["show", unknownGuid, "--kid", "k"], "give one of GUID, --bic, --uid and --kid"],
+    ["participants", ["show", "--bic", "300001", "--kid", "k"], "cannot be used with option '--kid <KID>'"],
+    ["participants", ["show", unknownGuid, "--kid=--k"], "give one of GUID, --bic, --uid and --kid"],
     ["participants", ["register-bank", "/no/such/file"], "/no/such/file cannot be read"],
     ["participants", ["update", unknownGuid], "give FILE, --requires-body-sha256 or --deep-link-content"],
-    ["participants", ["update", unknownGuid, "--requires-body-sha256", "on"], "on is not one of no, yes"],
+    ["participants", ["update", unknownGuid, "--requires-body-sha256", "on"], "on is not one of yes, no"],
     [
       "participants",
       ["update", unknownGuid, "--version", "2"],
       "give FILE, --requires-body-sha256 or --deep-link-content",
     ],
-    ["participants", ["suspend"], "GUID is missing"],
+    ["participants", ["suspend"], "missing required argument 'GUID'"],
     ["participants", ["suspend", "shop-1"], "GUID shop-1 is not a guid"],
-    ["participants", ["resume", unknownGuid, "--version", "-1"], "ambiguous"],
+    ["participants", ["resume", unknownGuid, "--version", "-1"], "--version -1 is not a whole number"],
     ["participants", ["close", unknownGuid, "--version", "1.5"], "--version 1.5 is not a whole number"],
-    ["participants", ["add-key", unknownGuid], "FILE is missing"],
+    ["participants", ["add-key", unknownGuid], "missing required argument 'FILE'"],
     ["participants", ["add-key", unknownGuid, "/no/such/file"], "/no/such/file cannot be read"],
-    ["participants", ["retire-key", unknownGuid], "KID is missing"],
+    ["participants", ["retire-key", unknownGuid], "missing required argument 'KID'"],
+    ["participants", ["retire-key", unknownGuid, "-kid"], "unknown option '-kid'"],
     ["participants", ["retire-key", unknownGuid, "k", "--in", "tomorrow"], "--in tomorrow is not a duration"],
     ["participants", ["retire-key", unknownGuid, "k", "--id", "k"], "--id k is not a whole number"],
-    ["services", ["add"], "NAME is missing"],
-    ["services", ["add", "x", "--scope", "everything"], "--scope everything is not one of gateway, reader, operator"],
+    ["services", ["add"], "missing required argument 'NAME'"],
+    ["services", ["add", "x", "--scope", "everything"], "everything is not one of gateway, reader, operator"],
     ["registers", ["close", "31.01.2026"], "is not a Kyiv calendar day"],
-    ["registers", ["list", unknownGuid, "--status", "owed"], "--status owed is not one of sent"],
+    ["registers", ["list", unknownGuid, "--status", "owed"], "owed is not one of sent"],
     ["registers", ["list", unknownGuid, "--updated-since", "yesterday"], "--updated-since yesterday is not a time"],
-    ["registers", ["show"], "REGISTER_ID is missing"],
-    ["registers", ["show", "3101261", "--payments", "--json"], "--payments has no JSON"],
-    ["registers", ["export", "3101261", "--stdout", "--dir", "/tmp"], "it goes with neither --dir nor --json"],
-    ["registers", ["export", "3101261", "--stdout", "--json"], "it goes with neither --dir nor --json"],
-    ["registers", ["reopen", "3101261"], "--note TEXT is needed"],
-    ["registers", ["reopen", "3101261", "--operator", "Olena", "--note", "came back"], "Unknown option '--operator'"],
-    ["reconcile", ["--days", "0"], "--days 0 is not a whole number"],
-    ["redrive", ["--limit", "0"], "--limit 0 is not a whole number"],
+    ["registers", ["show"], "missing required argument 'REGISTER_ID'"],
+    ["registers", ["show", "3101261", "--payments", "--json"], "cannot be used with option '--json'"],
+    ["registers", ["export", "3101261", "--stdout", "--dir", "/tmp"], "cannot be used with option '--dir <DIR>'"],
+    ["registers", ["export", "3101261", "--stdout", "--json"], "cannot be used with option '--json'"],
+    ["registers", ["reopen", "3101261"], "required option '--note <TEXT>' not specified"],
+    ["registers", ["reopen", "3101261", "--operator", "Olena", "--note", "came back"], "unknown option '--operator'"],
+    ["reconcile", ["--days", "0"], "It must be a whole number from 1 to 3660."],
+    ["redrive", ["--limit", "0"], "It must be a whole number from 1 to 10000."],
+    ["audit", ["statistics"], "too many arguments"],
   ])("%s %j", async (name, args, complaint) => {
     const { code, complaints } = await openConsole(noCore).run(name, ...args);
     expect(code).toBe(2);
     expect(complaints[0]).toContain(complaint);
-    expect(complaints[1]).toContain(`${name} --help`);
+    expect(complaints[1]).toMatch(/^`npm run dcm -- .*--help` lists every (command|option)\.$/);
+  });
+
+  test("--version behind a command is the command's own", async () => {
+    const { status, stdout, stderr } = await program(["participants", "suspend", "me", "--version", "2"]);
+    expect([status, stdout, stderr]).toEqual([2, "", expect.stringContaining("GUID me is not a guid")]);
+  });
+
+  test("an argument that begins with - comes behind --", async () => {
+    const { code, complaints } = await openConsole(noCore).run("participants", "retire-key", "me", "--", "-kid");
+    expect([code, complaints[0]]).toEqual([2, expect.stringContaining("GUID me is not a guid")]);
+  });
+
+  test("what is typed is shown and not obeyed", async () => {
+    const { complaints } = await openConsole(noCore).run("callbacks", "\u001b[2Jlist");
+    expect(complaints[0]).toContain("'\\u{1b}[2Jlist'");
   });
 });
 
@@ -216,7 +423,7 @@ describe("what an operator does", () => {
 describe("a core that does not answer", () => {
   test("nobody listens: the address is named, and how to change it", async () => {
     const transport = remoteTransport("http://127.0.0.1:1", undefined);
-    const console = openConsole(createClients(transport), "http://127.0.0.1:1");
+    const console = openConsole(createClients(transport), { coreUrl: "http://127.0.0.1:1" });
     const { code, complaints } = await console.run("callbacks", "list");
     expect([code, complaints[1]]).toEqual([1, expect.stringContaining("sought at http://127.0.0.1:1")]);
     transport.close();
@@ -254,19 +461,13 @@ describe("a closing that takes long", () => {
 
   test("is waited for as long as the core lets it run, and said to be still running", async () => {
     const core = slowCore();
-    const lines: string[] = [];
     const complaints: string[] = [];
-    const closing = runOperator("registers", ["close", "2026-01-31", "--json"], {
-      clients: core.clients,
-      coreUrl: "http://core.example",
-      print: (line) => lines.push(line),
-      complain: (line) => complaints.push(line),
-      stillRunsEveryMs: 20,
-    });
+    const console = openConsole(core.clients, { complain: (line) => complaints.push(line), stillRunsEveryMs: 20 });
+    const closing = console.json("registers", "close", "2026-01-31");
     expect((await core.asked).patienceMs).toBeGreaterThan(600_000);
     await expect.poll(() => complaints.length).toBeGreaterThan(1);
     core.end();
-    expect([await closing, lines.map((line) => JSON.parse(line))]).toEqual([0, [{ registers: [] }]]);
+    expect(await closing).toEqual({ registers: [] });
     for (const line of complaints) expect(line).toMatch(/^The closing of 2026-01-31 still runs after \d+ s\./);
   });
 

@@ -3,15 +3,17 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
-import { type GroupName, runOperator } from "../../src/operator/operator.ts";
+import { openCommandLine } from "../../src/commandLine.ts";
+import { addOperatorCommands } from "../../src/operator/groups.ts";
+import { runAction, type Surroundings } from "../../src/operator/operator.ts";
 import type { CoreClients } from "../../src/rpc/clients.ts";
 
 /** An argument; an object stands for a file that holds it as JSON. */
 type Argument = string | object;
 
 /** An operator's terminal. */
-export function openConsole(clients: CoreClients, coreUrl = "http://core.example") {
-  async function run(name: GroupName, ...given: Argument[]) {
+export function openConsole(clients: CoreClients, around: Partial<Surroundings> = {}) {
+  async function run(name: string, ...given: Argument[]) {
     const folder = await mkdtemp(join(tmpdir(), "dcm-operator-"));
     try {
       const args = await Promise.all(given.map((argument) => asText(folder, argument)));
@@ -24,13 +26,15 @@ export function openConsole(clients: CoreClients, coreUrl = "http://core.example
           done();
         },
       });
-      const code = await runOperator(name, args, {
-        clients,
-        coreUrl,
-        print: (line) => lines.push(line),
-        complain: (line) => complaints.push(line),
-        output,
-      });
+      const terminal = {
+        print: (line: string) => void lines.push(line),
+        complain: (line: string) => void complaints.push(line),
+      };
+      const line = openCommandLine("dcm", terminal);
+      addOperatorCommands(line, (action, called) =>
+        runAction(action, called, { clients, coreUrl: "http://core.example", ...terminal, output, ...around }),
+      );
+      const code = await line.run([name, ...args]);
       return { code, lines, complaints, written };
     } finally {
       await rm(folder, { recursive: true });
@@ -39,7 +43,7 @@ export function openConsole(clients: CoreClients, coreUrl = "http://core.example
   return {
     run,
     /** What the command prints with --json; a command that fails fails the test. */
-    async json(name: GroupName, ...args: Argument[]): Promise<Record<string, unknown>> {
+    async json(name: string, ...args: Argument[]): Promise<Record<string, unknown>> {
       const { code, lines, complaints } = await run(name, ...args, "--json");
       if (code !== 0 || lines.length !== 1) throw new Error(`${name} answered ${code}: ${complaints.join(" ")}`);
       return JSON.parse(lines[0] ?? "");

@@ -51,18 +51,18 @@ describe("keys", () => {
   test.each<[string, string[], number, RegExp]>([
     ["a rotation that is under way", ["rotate", "--alg", "EdDSA"], 1, /KEY_ROTATION_UNDER_WAY.*--at-once/],
     ["too short a time", ["rotate", "--announce", "59m"], 1, /INVALID_REQUEST: announce_seconds/],
-    ["an algorithm that there is not", ["rotate", "--alg", "PS256"], 2, /--alg PS256 is not one of/],
+    ["an algorithm that there is not", ["rotate", "--alg", "PS256"], 2, /PS256 is not one of/],
     ["a time that is none", ["rotate", "--announce", "soon"], 2, /--announce soon is not a time/],
-    ["a time for what is at once", ["rotate", "--announce", "2h", "--at-once"], 2, /goes without --announce/],
+    [
+      "a time for what is at once",
+      ["rotate", "--announce", "2h", "--at-once"],
+      2,
+      /cannot be used with option '--announce <TIME>'/,
+    ],
   ])("%s is refused", async (_what, args, wanted, complaint) => {
     await console().run("keys", "rotate", "--alg", "EdDSA");
     const { code, complaints } = await console().run("keys", ...args);
     expect([code, complaints.join(" ")]).toEqual([wanted, expect.stringMatching(complaint)]);
-  });
-
-  test("the help names every command", async () => {
-    const { lines } = await console().run("keys", "--help");
-    for (const command of ["keys list", "keys rotate", "keys recover"]) expect(lines.join("\n")).toContain(command);
   });
 });
 

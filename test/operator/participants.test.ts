@@ -305,7 +305,7 @@ describe("what an operator does", () => {
   test("retire-key: who is left without a key to sign with is named", async () => {
     const bank = await platform.newBank({ name: "Keyless Bank", roles: ["initiator"] });
     const { guid, keys } = await shown("--bic", bank.bic);
-    const { lines } = await console.run("participants", "retire-key", guid, keys[0]?.kid ?? "");
+    const { lines } = await console.run("participants", "retire-key", guid, "--", keys[0]?.kid ?? "");
     expect(lines.at(-1)).toBe("No key is good that it could sign with: whatever it sends is refused.");
     expect((await console.run("participants", "show", guid)).lines.at(-1)).toBe(lines.at(-1));
   });

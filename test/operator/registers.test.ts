@@ -14,7 +14,6 @@ import {
   RegisterStatus,
 } from "../../gen/dcm/v1/settlement_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
-import { runOperator } from "../../src/operator/operator.ts";
 import { createClients } from "../../src/rpc/clients.ts";
 import { openConsole } from "./console.ts";
 
@@ -217,13 +216,8 @@ describe("registers export", () => {
       },
     });
     const transport = createRouterTransport(({ service }) => void service(SettlementService, counting));
-    const code = await runOperator("registers", ["export", "0102261", "--stdout"], {
-      clients: createClients(transport),
-      coreUrl: "http://core.example",
-      print() {},
-      complain() {},
-      output: slow,
-    });
+    const console = openConsole(createClients(transport), { output: slow });
+    const { code } = await console.run("registers", "export", "0102261", "--stdout");
     expect([code, asked, records]).toEqual([0, 20, payments.length + 3]);
     // The page that is being written, the next one, and what the streams between hold: of 20 without back-pressure.
     expect(mostAhead).toBeLessThanOrEqual(4);

@@ -1,4 +1,5 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { CallbackKind, CallbackSchema, CallbackState } from "../../gen/dcm/v1/callback_pb.ts";
 import {
   PaymentMessageSchema,
   PaymentMessageStatus,
@@ -6,7 +7,6 @@ import {
   SenderAccountType,
 } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { RegisterPaymentSchema, RegisterSchema, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
-import type { CallbackView } from "../../src/core/review.ts";
 import { jwkText } from "../../src/wire/participant.ts";
 import { money } from "../../src/wire/values.ts";
 import { whole } from "../../src/wire/whole.ts";
@@ -88,21 +88,21 @@ export const exampleRegisterPayment = whole(RegisterPaymentSchema, {
   receivedAt: timestampFromDate(NOW),
 });
 
-export const missedCallback: CallbackView = {
+export const missedCallback = whole(CallbackSchema, {
   guid: "f5401ac1-e6c8-436b-b311-991f57e0934b",
-  kind: "credit",
-  state: "review",
+  kind: CallbackKind.CREDIT,
+  state: CallbackState.REVIEW,
   receiverGuid: BANK_GUID,
   paymentMessageGuid: "8af3c3f5-7543-4bc2-8a0f-2e27f4d16972",
-  orderGuid: "a38c4e9a-ee54-4e3c-90a4-d6af5e39cfc7",
-  registerId: null,
+  orderId: "a38c4e9a-ee54-4e3c-90a4-d6af5e39cfc7",
+  registerId: "",
   series: 1,
   attempts: 2,
-  dueAt: NOW,
-  createdAt: NOW,
-  updatedAt: new Date("2023-12-10T10:13:00Z"),
+  dueAt: undefined,
+  createdAt: timestampFromDate(NOW),
+  updatedAt: timestampFromDate(new Date("2023-12-10T10:13:00Z")),
   lastOutcome: "refused",
-  lastAttemptAt: new Date("2023-12-10T10:12:14Z"),
-  resolvedBy: null,
-  resolutionNote: null,
-};
+  lastAttemptAt: timestampFromDate(new Date("2023-12-10T10:12:14Z")),
+  resolvedBy: "",
+  resolutionNote: "",
+});

@@ -182,7 +182,12 @@ export function startCore(
 ): Core {
   const platformKeys = { ...fakePlatformKeys, jwks: () => [{ kty: "RSA", kid: "platform", alg: "RS256" }] };
   const context = fakeContext(registered, { statements, now, publicUrl: () => publicUrl, platformKeys });
-  return { ...createCore(context), ...core };
+  return {
+    ...createCore(context),
+    listParticipants: async ({ kind, role }) =>
+      registered.filter((party) => party.kind === kind && role !== undefined && party.roles.includes(role)),
+    ...core,
+  };
 }
 
 function servicesOf(core: Core, { orders, paymentMessages, callbacks, settlements }: Fakes) {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { type OperationId, operations } from "../../gen/rest/operations.ts";
 import type { OrderRequest } from "../../src/domain/order.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
-import { startOpsServer } from "../../src/opsServer.ts";
+import { startOpsServer } from "../../src/observe/opsServer.ts";
 import { bodyDigest, createAccessToken } from "../../src/sdk/access.ts";
 import { signJws } from "../../src/sdk/jws.ts";
 import {

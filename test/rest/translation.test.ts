@@ -1,12 +1,13 @@
 import { create } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { type Callback, CallbackKind } from "../../gen/dcm/v1/callback_pb.ts";
 import { ListCallbacksRequestSchema } from "../../gen/dcm/v1/callback_service_pb.ts";
 import { MoneySchema } from "../../gen/dcm/v1/money_pb.ts";
 import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
 import type { Core } from "../../src/core/core.ts";
 import type { BankStatement } from "../../src/core/registerStatements.ts";
-import type { CallbackView } from "../../src/core/review.ts";
 import type { OrderRequest } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
@@ -59,7 +60,7 @@ const seen: {
   listed?: Parameters<Core["listRegisters"]>;
   missed?: Parameters<Core["listCallbacks"]>;
   /** Listed in place of the bank's. */
-  answer?: CallbackView;
+  answer?: Callback;
   register?: Parameters<Core["getRegister"]>;
   stated?: BankStatement;
 } = {};
@@ -395,12 +396,12 @@ test("listMissedCallbacks: the documented answer, and only the caller's own call
 });
 
 test("listMerchantMissedCallbacks: the documented answer, of the merchant that the token names", async () => {
-  const expiration: Partial<CallbackView> = {
-    kind: "expiration",
+  const expiration: Partial<Callback> = {
+    kind: CallbackKind.EXPIRATION,
     receiverGuid: MERCHANT_GUID,
-    paymentMessageGuid: null,
+    paymentMessageGuid: "",
     attempts: 11,
-    lastAttemptAt: new Date("2023-12-10T10:17:15Z"),
+    lastAttemptAt: timestampFromDate(new Date("2023-12-10T10:17:15Z")),
     lastOutcome: "timeout",
   };
   seen.answer = { ...missedCallback, ...expiration };

@@ -3,11 +3,13 @@ import { connect } from "node:http2";
 import { resolve } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import { fromBinary } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
+import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { AuditAct, AuditEntrySchema } from "../../gen/dcm/v1/audit_service_pb.ts";
 import { ErrorDetailSchema } from "../../gen/dcm/v1/error_pb.ts";
 import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
@@ -44,16 +46,16 @@ async function credential(name: string, ...scopes: Scope[]): Promise<string> {
 beforeAll(async () => {
   platform = await openPlatformOfSigners();
   token = await credential("reader-of-tests", "reader");
-  const entry = {
-    number: 1,
-    at: new Date(),
+  const entry = create(AuditEntrySchema, {
+    number: 1n,
+    at: timestampNow(),
     actor: "somebody",
-    act: "credential_added",
+    act: AuditAct.CREDENTIAL_ADDED,
     object: "of-somebody",
-  } as const;
+  });
   const core = {
     ...platform.core,
-    listAuditEntries: async () => Array(500).fill({ ...entry, digestBefore: null, digestAfter: null }),
+    listAuditEntries: async () => Array(500).fill(entry),
     getParticipant: (key: never) => getParticipant?.() ?? platform.core.getParticipant(key),
   } as unknown as Core;
   server = await start(core);

@@ -75,7 +75,7 @@ test("sandbox --once that is stopped ends soon, without a result", async () => {
 test.each([
   [["sandbox", "--payments", "none"], /--payments/],
   [["start", "--role", "cook"], /cook/],
-  [["fly"], /fly is not a command/],
+  [["fly"], /unknown command 'fly'/],
 ])("a wrong call, %j, is told what is wrong and ends with 2", async (args, told) => {
   await using run = runGatewayProcess(args, {});
   expect(await run.ended).toBe(2);

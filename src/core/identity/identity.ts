@@ -16,7 +16,7 @@ import { merchantOfToken } from "./merchantToken.ts";
 import { createParties } from "./parties.ts";
 import { keyWish, orderCancellation, orderContent, paymentMessageContent, settlementPayment } from "./requests.ts";
 import { createSeenKeys } from "./seenKeys.ts";
-import { refusedToken, signedByBank, signedByMerchant } from "./signed.ts";
+import { refusedToken, signedByBank, signedByMerchant, type Verification } from "./signed.ts";
 
 /**
  * Who asks, and what they have signed. Every use-case of a bank or a merchant gets its request from here, made from the
@@ -55,17 +55,6 @@ export function createIdentity(context: CoreContext): Identity {
   const { secret } = context.platformKeys;
   const seenKeys = createSeenKeys(context);
   const verification = () => ({ parties, now: context.now(), seen: seenKeys.note });
-
-  /** What the bank says in a body, and what of the request it has signed: the body itself, or only that it is the caller. */
-  async function stated(actor: BankActor, body: Uint8Array): Promise<{ claims: Claims; jws: string } | Refusal> {
-    const said = objectIn(body);
-    if (isRefusal(said)) return said;
-    const { jwt } = said.claims;
-    if (typeof jwt !== "string") return { claims: said.claims, jws: actor.token };
-    const signed = await signedByBank(actor.bank, jwt, verification());
-    return isRefusal(signed) ? signed : { claims: signed.claims, jws: jwt };
-  }
-
   return {
     bankOf(presented) {
       const { token, isChange, continuation } = presented;
@@ -80,31 +69,53 @@ export function createIdentity(context: CoreContext): Identity {
 
     continuationOf: ({ token, judgedAt }) => continuationOf(secret, token, judgedAt),
 
-    async orderOf(jws) {
-      const signed = await signedByMerchant(jws, verification());
-      if (isRefusal(signed)) return signed;
-      const valid = validClaims("OrderClaims", signed.claims);
-      if (isRefusal(valid)) return valid;
-      const content = orderContent(valid.claims);
-      if (isRefusal(content)) return content;
-      const { guid: merchantGuid, version: merchantVersion } = signed.merchant;
-      return { ...content, merchantGuid, merchantVersion, jws };
-    },
+    ...saidByMerchants(verification),
+    ...saidByBanks(verification),
+    forget: parties.forget,
+    keepSeenKeys: seenKeys.keep,
+  };
+}
 
-    async cancellationOf(jws) {
-      const signed = await signedByMerchant(jws, verification());
-      if (isRefusal(signed)) return signed;
-      const { claims, kid, merchant } = signed;
-      // An order may say anything beside its claims, and stands in logs: it must never cancel one.
-      if (isOfKind(claims, "order"))
-        return refusedToken({ tokenProblem: "kind", kid, party: merchant.uid ?? undefined });
-      const valid = validClaims("OrderCancellationClaims", claims);
-      if (isRefusal(valid)) return valid;
-      const content = orderCancellation(valid.claims);
-      if (isRefusal(content)) return content;
-      return { ...content, merchantGuid: merchant.guid, merchantVersion: merchant.version, jws };
-    },
+const saidByMerchants = (verification: () => Verification): Pick<Identity, "orderOf" | "cancellationOf"> => ({
+  async orderOf(jws) {
+    const signed = await signedByMerchant(jws, verification());
+    if (isRefusal(signed)) return signed;
+    const valid = validClaims("OrderClaims", signed.claims);
+    if (isRefusal(valid)) return valid;
+    const content = orderContent(valid.claims);
+    if (isRefusal(content)) return content;
+    const { guid: merchantGuid, version: merchantVersion } = signed.merchant;
+    return { ...content, merchantGuid, merchantVersion, jws };
+  },
 
+  async cancellationOf(jws) {
+    const signed = await signedByMerchant(jws, verification());
+    if (isRefusal(signed)) return signed;
+    const { claims, kid, merchant } = signed;
+    // An order may say anything beside its claims, and stands in logs: it must never cancel one.
+    if (isOfKind(claims, "order")) return refusedToken({ tokenProblem: "kind", kid, party: merchant.uid ?? undefined });
+    const valid = validClaims("OrderCancellationClaims", claims);
+    if (isRefusal(valid)) return valid;
+    const content = orderCancellation(valid.claims);
+    if (isRefusal(content)) return content;
+    return { ...content, merchantGuid: merchant.guid, merchantVersion: merchant.version, jws };
+  },
+});
+
+type SaidByBanks = Pick<Identity, "paymentMessageOf" | "payStatementOf" | "confirmStatementOf" | "ownKeyOf">;
+
+function saidByBanks(verification: () => Verification): SaidByBanks {
+  /** What the bank says in a body, and what of the request it has signed: the body itself, or only that it is the caller. */
+  async function stated(actor: BankActor, body: Uint8Array): Promise<{ claims: Claims; jws: string } | Refusal> {
+    const said = objectIn(body);
+    if (isRefusal(said)) return said;
+    const { jwt } = said.claims;
+    if (typeof jwt !== "string") return { claims: said.claims, jws: actor.token };
+    const signed = await signedByBank(actor.bank, jwt, verification());
+    return isRefusal(signed) ? signed : { claims: signed.claims, jws: jwt };
+  }
+
+  return {
     async paymentMessageOf(actor, jws, body) {
       const elsewhere = actor.bindsBody ? outsideOf(body, jws) : undefined;
       if (elsewhere !== undefined) return elsewhere;
@@ -152,9 +163,6 @@ export function createIdentity(context: CoreContext): Identity {
       const wish = keyWish(valid.claims);
       return isRefusal(wish) ? wish : { ...wish, signedWith: signed.kid };
     },
-
-    forget: parties.forget,
-    keepSeenKeys: seenKeys.keep,
   };
 }
 

@@ -1,5 +1,7 @@
+import { LRUCache } from "lru-cache";
 import { isRefusal } from "../../domain/errors.ts";
 import { isGood, type Participant, type ParticipantKey } from "../../domain/participant.ts";
+import { recall, rememberedAnswers } from "../../recall.ts";
 import { importPublicKey, type VerificationKey } from "../../sdk/keys.ts";
 import type { CoreContext } from "../context.ts";
 import { hurryKeySet, rereadOnDemandMs } from "../keySets.ts";
@@ -29,12 +31,11 @@ export type Parties = {
 const lookUpMs = 2_000;
 const maxCached = 10_000;
 
-type Aged<T> = { value: Promise<T>; at: number };
-
 export function createParties(context: CoreContext): Parties {
-  const parties = new Map<string, Aged<Party | undefined>>();
-  const imported = new Map<string, { version: number; keys: Promise<PartyKey[]> }>();
-  const hurried = new Map<string, Aged<void>>();
+  const parties = rememberedAnswers<Party | undefined>(lookUpMs, maxCached);
+  const imported = new LRUCache<string, { version: number; keys: Promise<PartyKey[]> }>({ max: maxCached });
+  const hurried = rememberedAnswers<void>(rereadOnDemandMs, maxCached);
+  // Not remembered: one that is asked and one that asks for each party, and both leave when they have their answer.
   const asked = new Map<string, Promise<Party | undefined>>();
   const asking = new Map<string, Promise<Party | undefined>>();
 
@@ -42,7 +43,7 @@ export function createParties(context: CoreContext): Parties {
     const known = imported.get(participant.guid);
     if (known?.version === participant.version) return known.keys;
     const keys = importAll(participant.keys.filter(({ use }) => use === "sig"));
-    remember(imported, participant.guid, { version: participant.version, keys });
+    imported.set(participant.guid, { version: participant.version, keys });
     return keys;
   }
 
@@ -74,7 +75,7 @@ export function createParties(context: CoreContext): Parties {
     async find(by) {
       const [[name, value] = []] = Object.entries(by);
       const key = `${name} ${value}`;
-      const party = await aged(parties, key, lookUpMs, () => lookUp(by));
+      const party = await recall(parties, key, () => lookUp(by));
       // Whoever is unknown now may be registered in the next moment.
       if (party === undefined) parties.delete(key);
       return party;
@@ -86,8 +87,7 @@ export function createParties(context: CoreContext): Parties {
         return party;
       }
       // Whoever sends unknown kids all day costs one statement in this time.
-      if (jwksUrl !== null)
-        aged(hurried, guid, rereadOnDemandMs, () => hurryKeySet(context, guid)).catch(() => undefined);
+      if (jwksUrl !== null) recall(hurried, guid, () => hurryKeySet(context, guid)).catch(() => undefined);
       return undefined;
     },
     forget: () => parties.clear(),
@@ -102,22 +102,4 @@ async function importAll(keys: readonly ParticipantKey[]): Promise<PartyKey[]> {
     keys.map(async ({ id, jwk, retireAt }) => ({ result: await importPublicKey(jwk), id, retireAt })),
   );
   return results.flatMap(({ result, ...about }) => (result.ok ? [{ ...result.key, ...about }] : []));
-}
-
-/** The remembered value while it is young, otherwise a new one; concurrent askers share one question. */
-function aged<T>(cache: Map<string, Aged<T>>, key: string, maxAgeMs: number, ask: () => Promise<T>): Promise<T> {
-  const known = cache.get(key);
-  const now = performance.now();
-  if (known && now - known.at < maxAgeMs) return known.value;
-  const value = ask();
-  remember(cache, key, { value, at: now });
-  value.catch(() => cache.delete(key));
-  return value;
-}
-
-function remember<T>(cache: Map<string, T>, key: string, value: T): void {
-  cache.delete(key);
-  cache.set(key, value);
-  // A map keeps the order of insertion, so the first key is the oldest.
-  if (cache.size > maxCached) for (const oldest of cache.keys()) return void cache.delete(oldest);
 }

@@ -10,7 +10,8 @@ const keepStatement = {
 
 /**
  * Which keys were used, for people who wonder whether an old one can go. Noted in memory and written down together: a signature
- * costs no statement, and what a crash loses is a minute.
+ * costs no statement, and what a crash loses is a minute. This is no cache: nothing may be forgotten before it is written down,
+ * and there are never more of them than registered keys.
  */
 export function createSeenKeys(context: CoreContext) {
   const seen = new Map<number, Date>();

@@ -45,7 +45,8 @@ function pairsOf(table: keyof Rows): [property: string, column: string][] {
   return Object.keys(properties).map((property) => [property, columnOf(property)]);
 }
 
-const columnOf = (property: string) => property.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+/** The column of a property, which is also its name in the documents. */
+export const columnOf = (property: string) => property.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /**
  * SQL: the columns of a table, each under the name of its property: `only` these, or all `but` those that a reader has no use for.

@@ -8,7 +8,6 @@ import type { Core } from "../../core/core.ts";
 import { isGuid } from "../../core/guid.ts";
 import { auditActs } from "../../wire/enums.ts";
 import type { WholeAnswers } from "../../wire/whole.ts";
-import * as answers from "../answers.ts";
 import { named, optionalInstant } from "../fields.ts";
 import { askedPage, cutPage, keys } from "../pages.ts";
 
@@ -18,7 +17,7 @@ export const auditHandlers = (core: Core): WholeAnswers<typeof AuditService> => 
     const before = asked.after && Number(asked.after[0]);
     const found = await core.listAuditEntries(auditFilter(request), { limit: asked.limit + 1, before });
     const { page, nextPageToken } = cutPage(found, asked, ({ number }) => [String(number)]);
-    return { entries: page.map(answers.toAuditEntry), nextPageToken };
+    return { entries: page, nextPageToken };
   },
 });
 

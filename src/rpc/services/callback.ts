@@ -8,7 +8,6 @@ import type { CallbackFilter } from "../../core/review.ts";
 import type { Participant } from "../../domain/participant.ts";
 import { callbackKinds, callbackStates } from "../../wire/enums.ts";
 import type { WholeAnswers } from "../../wire/whole.ts";
-import * as answers from "../answers.ts";
 import { actorOf, ofReader, readingParty } from "../caller.ts";
 import { unlessRefused } from "../errors.ts";
 import { named, optionalInstant } from "../fields.ts";
@@ -21,14 +20,13 @@ export const callbackHandlers = (core: Core): WholeAnswers<typeof CallbackServic
     const asked = askedPage({ schema: ListCallbacksRequestSchema, isKey: keys.guid, whenZero: 50 }, request, reader);
     const found = await core.listCallbacks(filter, { limit: asked.limit + 1, after: asked.after?.[0] });
     const { page, nextPageToken } = cutPage(found, asked, ({ guid }) => [guid]);
-    return { callbacks: page.map(answers.toCallback), nextPageToken };
+    return { callbacks: page, nextPageToken };
   },
   async getCallback(request) {
-    const { callback, attempts } = unlessRefused(await core.getCallback(request.guid));
-    return { callback: answers.toCallback(callback), attempts: attempts.map(answers.toCallbackAttempt) };
+    return unlessRefused(await core.getCallback(request.guid));
   },
   async replayCallback(request, context) {
-    return { callback: answers.toCallback(unlessRefused(await core.replayCallback(actorOf(context), request.guid))) };
+    return { callback: unlessRefused(await core.replayCallback(actorOf(context), request.guid)) };
   },
   async replayCallbacks(request, context) {
     return { replayed: await core.replayCallbacks(actorOf(context), callbackFilter(request.filter)) };
@@ -38,8 +36,7 @@ export const callbackHandlers = (core: Core): WholeAnswers<typeof CallbackServic
     return { redriven: await core.redriveDeadLetters(actorOf(context), atMost) };
   },
   async resolveCallback({ guid, note }, context) {
-    const resolved = await core.resolveCallback(actorOf(context), guid, note);
-    return { callback: answers.toCallback(unlessRefused(resolved)) };
+    return { callback: unlessRefused(await core.resolveCallback(actorOf(context), guid, note)) };
   },
 });
 

@@ -8,7 +8,6 @@ import type { Core } from "../../core/core.ts";
 import type { WantedCredential } from "../../core/credentials.ts";
 import { scopes } from "../../wire/enums.ts";
 import type { WholeAnswers } from "../../wire/whole.ts";
-import * as answers from "../answers.ts";
 import { actorOf } from "../caller.ts";
 import { unlessRefused } from "../errors.ts";
 import { named, required } from "../fields.ts";
@@ -16,17 +15,16 @@ import { askedPage, cutPage, keys } from "../pages.ts";
 
 export const credentialHandlers = (core: Core): WholeAnswers<typeof CredentialService> => ({
   async addCredential(request, context) {
-    const { credential, secret } = unlessRefused(await core.addCredential(actorOf(context), wantedCredential(request)));
-    return { credential: answers.toCredential(credential), secret };
+    return unlessRefused(await core.addCredential(actorOf(context), wantedCredential(request)));
   },
   async listCredentials(request) {
     const asked = askedPage({ schema: ListCredentialsRequestSchema, isKey: keys.text, whenZero: 100 }, request);
     const found = await core.listCredentials({ limit: asked.limit + 1, after: asked.after?.[0] });
     const { page, nextPageToken } = cutPage(found, asked, ({ name }) => [name]);
-    return { credentials: page.map(answers.toCredential), nextPageToken };
+    return { credentials: page, nextPageToken };
   },
   async revokeCredential({ name }, context) {
-    return { credential: answers.toCredential(unlessRefused(await core.revokeCredential(actorOf(context), name))) };
+    return { credential: unlessRefused(await core.revokeCredential(actorOf(context), name)) };
   },
 });
 

@@ -21,7 +21,6 @@ import type { CallbackUrls, ParticipantKind } from "../../domain/participant.ts"
 import { bankRoles, callbackAlgs, callbackBodyFormats, deepLinkContents, participantKinds } from "../../wire/enums.ts";
 import { toParticipant, toParticipantKey } from "../../wire/participant.ts";
 import type { WholeAnswers } from "../../wire/whole.ts";
-import * as answers from "../answers.ts";
 import { actorOf, bankOf } from "../caller.ts";
 import { invalidRequest, toConnectError, unlessRefused } from "../errors.ts";
 import { named, optionalInstant, optionalNamed, required, textOrNull } from "../fields.ts";
@@ -74,7 +73,7 @@ export const participantHandlers = (core: Core): WholeAnswers<typeof Participant
     const { page, nextPageToken } = cutPage(found, asked, ({ id }) => [String(id)]);
     return {
       keys: page.map(toParticipantKey),
-      keySet: keySet && answers.toKeySet(keySet),
+      keySet,
       nextPageToken,
     };
   },
@@ -88,7 +87,7 @@ export const participantHandlers = (core: Core): WholeAnswers<typeof Participant
     return { participant: toParticipant(unlessRefused(retired)) };
   },
   async pingParticipant({ guid }) {
-    return { results: unlessRefused(await core.pingParticipant(guid)).map(answers.toPingResult) };
+    return { results: unlessRefused(await core.pingParticipant(guid)) };
   },
   async addOwnKey({ body }, context) {
     const bank = bankOf(context);

@@ -7,7 +7,6 @@ import type { Core } from "../../core/core.ts";
 import type { RotationWish } from "../../domain/platformKey.ts";
 import { callbackAlgs } from "../../wire/enums.ts";
 import type { WholeAnswers } from "../../wire/whole.ts";
-import * as answers from "../answers.ts";
 import { actorOf } from "../caller.ts";
 import { unlessRefused } from "../errors.ts";
 import { optionalNamed } from "../fields.ts";
@@ -22,12 +21,10 @@ export const platformHandlers = (core: Core): WholeAnswers<typeof PlatformServic
     const asked = askedPage({ schema: ListPlatformKeysRequestSchema, isKey: keys.text, whenZero: 100 }, request);
     const found = await core.listPlatformKeys({ limit: asked.limit + 1, after: asked.after?.[0] });
     const { page, nextPageToken } = cutPage(found, asked, ({ kid }) => [kid]);
-    return { keys: page.map(answers.toPlatformKey), nextPageToken };
+    return { keys: page, nextPageToken };
   },
   async rotatePlatformKey(request, context) {
-    const rotated = await core.rotatePlatformKey(actorOf(context), rotationWish(request));
-    const { key, retired } = unlessRefused(rotated);
-    return { key: answers.toPlatformKey(key), retired: retired.map(answers.toPlatformKey) };
+    return unlessRefused(await core.rotatePlatformKey(actorOf(context), rotationWish(request)));
   },
 });
 

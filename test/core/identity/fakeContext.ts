@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { JWK } from "jose";
 import type { CoreContext, PlatformKeys } from "../../../src/core/context.ts";
-import { participantPage, selectBanksWithKid, selectParticipants } from "../../../src/core/participantRows.ts";
+import { selectBanksWithKid, selectParticipants } from "../../../src/core/participantRows.ts";
 import type { Database } from "../../../src/db/database.ts";
 import type { Sql } from "../../../src/db/pool.ts";
 import { defaultRetryPolicy } from "../../../src/domain/callback.ts";
@@ -99,6 +99,4 @@ const lookUps = (parties: readonly Participant[]): Statements => ({
   [selectBanksWithKid.name]: ([wanted]) => {
     return parties.filter(({ kind, keys }) => kind === "bank" && keys.some(({ kid }) => kid === wanted));
   },
-  [participantPage({ kind: "bank", role: "initiator" }, { limit: 1 }).statement.name]: ([, kind, role]) =>
-    parties.filter((party) => party.kind === kind && party.roles.some((own) => own === role)),
 });

@@ -1,0 +1,139 @@
+import { v7 as uuidV7 } from "uuid";
+import { limits } from "../../gen/rest/limits.ts";
+import { createCallbackClient } from "../callbacks/client.ts";
+import { createPing } from "../callbacks/ping.ts";
+import type { Config } from "../config.ts";
+import type { CoreContext, DueCallback, PlatformKeys } from "../core/context.ts";
+import { type Core, createCore } from "../core/core.ts";
+import { createGuids } from "../core/guid.ts";
+import { followDatabaseClock } from "../db/clock.ts";
+import type { Database } from "../db/database.ts";
+import type { PublicJwk } from "../domain/participant.ts";
+import { masterKeysOf } from "../masterKey.ts";
+import type { Logger } from "../observe/log.ts";
+import { fetchKeySet, keysOf } from "../outbound/keySet.ts";
+import { startPlatformKeys } from "../platformKeys.ts";
+import { publishDue } from "../queue/due.ts";
+import { createLocalQueue } from "../queue/local.ts";
+import type { CallbackQueue } from "../queue/queue.ts";
+import { createRabbitmqQueue } from "../queue/rabbitmq.ts";
+import { buildTopology } from "../queue/topology.ts";
+import { repeat } from "../repeat.ts";
+import { importPublicKey } from "../sdk/keys.ts";
+import { startDatabase } from "./database.ts";
+import { publicUrlOf, type Run, signerOf } from "./run.ts";
+
+export type LocalCore = {
+  core: Core;
+  queue: CallbackQueue;
+  database: Database;
+  clock: () => Date;
+  platformKeys: PlatformKeys;
+};
+
+/** The core with its database and its queue, as the roles core and worker have it in their own process. */
+export async function startLocalCore(run: Run): Promise<LocalCore> {
+  const { config, log, parts, guard, metrics, tracing, started } = run;
+  const masterKeys = await masterKeysOf(config);
+  const database = await startDatabase(run);
+  const clock = await followDatabaseClock(database.sql);
+  started.defer(() => clock.stop());
+  const platformKeys = await startPlatformKeys(config, log, { database, masterKeys, now: clock.now });
+  started.defer(() => platformKeys.stop());
+  const queue = createQueue(config, log);
+  started.defer(() => queue.close());
+  metrics.watchBacklog(database, queue);
+  const context: CoreContext = {
+    db: database,
+    newGuid: parts.newGuid ?? createGuids(clock.now),
+    supportedCurrencies: config.supportedCurrencies,
+    maxOrderLifeDays: config.maxOrderLifeDays,
+    retryPolicy: config.retryPolicy,
+    republishAfterMs: config.republishAfterMs,
+    onCallbacksDue: (callbacks) => handToQueue(queue, callbacks, log),
+    redriveDeadLetters: (limit) => queue.redriveDead(limit),
+    observer: metrics.core,
+    now: clock.now,
+    publicUrl: () => publicUrlOf(run),
+    platformKeys,
+    jwksMaxAgeSeconds: config.jwksMaxAgeSeconds,
+    currentTrace: tracing.current,
+    callbackUrlProblem: async (target) => {
+      const check = await guard.check(target);
+      return check.ok ? undefined : check.problem;
+    },
+    publicKey: registeredKey,
+    ping: startPing(run, platformKeys, clock.now),
+    fetchJwks: async (target) => {
+      try {
+        return keysOf(await fetchKeySet(guard, target));
+      } catch (error) {
+        return { problem: (error as Error).message };
+      }
+    },
+  };
+  const core = createCore(context);
+  started.defer(() => core.drain());
+  keepSeenKeys(core, log, started);
+  return { core, queue, database, clock: clock.now, platformKeys };
+}
+
+/** A test is answered with up to eight signatures, which are kept whole. */
+const keptPingBytes = limits.callbackAnswerBytes;
+
+function startPing({ config, guard, parts, started }: Run, platformKeys: PlatformKeys, now: () => Date) {
+  const { attemptTimeoutMs } = config.retryPolicy;
+  // Here the body is what was asked for, so it has the whole time of an attempt.
+  const body = { keptAnswerBytes: keptPingBytes, bodyTimeMs: attemptTimeoutMs };
+  const client = createCallbackClient({ guard, attemptTimeoutMs, ...body });
+  started.defer(() => client.close());
+  return createPing({ client, signer: signerOf(config, platformKeys), now, newGuid: parts.newGuid ?? uuidV7 });
+}
+
+/** So old may be what operators read of when a key was used last. */
+const seenKeysEveryMs = 60_000;
+
+/** What was noted in the last minute is written down at the stop as well. */
+function keepSeenKeys({ identity }: Core, log: Logger, started: AsyncDisposableStack): void {
+  const failed = (problem: string) => log.warn({ problem }, "when keys were used last could not be written down");
+  const keeping = repeat({ everyMs: seenKeysEveryMs, round: identity.keepSeenKeys, failed, pausesFirst: true });
+  started.defer(async () => {
+    await keeping.stop();
+    await identity.keepSeenKeys().catch((error: Error) => failed(error.message));
+  });
+}
+
+function createQueue(config: Config, log: Logger): CallbackQueue {
+  const rungDelaysMs = [...new Set(config.retryPolicy.waitsMs)];
+  if (config.amqpUrl === undefined) return createLocalQueue({ log, rungDelaysMs });
+  return createRabbitmqQueue({
+    url: config.amqpUrl,
+    topology: buildTopology({ prefix: config.amqpPrefix, rungDelaysMs }),
+    log,
+  });
+}
+
+/** After a commit: whatever the queue does not take, the relay finds again in the database. */
+function handToQueue(queue: CallbackQueue, callbacks: readonly DueCallback[], log: Logger): void {
+  if (callbacks.length === 0 || !queue.isReady()) return;
+  publishDue(queue, callbacks).catch((error: Error) => {
+    log.warn(
+      { callbacks: callbacks.length, problem: error.message },
+      "the queue is not available; callbacks will be late",
+    );
+  });
+}
+
+/** A separate encryption key names an algorithm that signs nothing; it is checked as the RSA key that it is. */
+async function registeredKey(jwk: unknown): Promise<PublicJwk | { problem: string }> {
+  const given = jwk as { use?: unknown; alg?: unknown; kty?: unknown } | null;
+  // EdDSA is for what the platform signs; nothing that a participant signs is verified with it.
+  if (given?.kty === "OKP")
+    return { problem: "kty must be RSA or EC: a participant's key is for RS256, PS256 or ES256" };
+  const isForEncryption = given?.use === "enc";
+  const checked = isForEncryption ? { ...given, alg: undefined } : jwk;
+  const imported = await importPublicKey(checked);
+  if (!imported.ok) return { problem: imported.message };
+  const alg = isForEncryption ? "RSA-OAEP-256" : imported.key.alg;
+  return { ...imported.publicJwk, alg, kid: imported.key.kid } as PublicJwk;
+}

@@ -1,0 +1,51 @@
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { metricsReaders } from "../observe/metrics.ts";
+import type { DependencyState } from "../rest/context.ts";
+import { createRestServer } from "../rest/httpServer.ts";
+import { createRestApp } from "../rest/server.ts";
+import type { CoreClients } from "../rpc/clients.ts";
+import { publicUrlOf, type Run } from "./run.ts";
+
+/** Linux keeps no more; with fewer a burst of new connections has some of them reset. */
+const connectionBacklog = 4_096;
+
+type RestNeeds = { clients: CoreClients; ready: () => Promise<DependencyState[]>; clock: () => Date };
+
+/** The role rest; from then on the process knows its public address. */
+export async function startRest(run: Run, { clients, ready, clock }: RestNeeds): Promise<void> {
+  const { config, log, metrics, tracing, edges, urls } = run;
+  const app = createRestApp({
+    clients,
+    // Asked per request: the port may be known only once the server listens.
+    get publicUrl() {
+      return publicUrlOf(run);
+    },
+    log,
+    clock,
+    readiness: ready,
+    metricsText: metrics.text,
+    mayReadMetrics: metricsReaders(config.metricsAllowCidrs),
+    requestDone: metrics.requestDone,
+    tracing,
+    openapi: {
+      yaml: join(import.meta.dirname, "../../openapi/dcm.v1.yaml"),
+      json: join(import.meta.dirname, "../../gen/rest/openapi.json"),
+    },
+  });
+  const server = createRestServer(app, log);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ port: config.restPort, host: config.restHost, backlog: connectionBacklog }, () => resolve());
+  });
+  urls.rest = `http://localhost:${(server.address() as AddressInfo).port}`;
+  edges.push(
+    () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeIdleConnections();
+        // A caller that keeps its request open longer than any of ours takes is not waited for.
+        setTimeout(() => server.closeAllConnections(), 15_000).unref();
+      }),
+  );
+}

@@ -1,0 +1,32 @@
+import { v7 as uuidV7 } from "uuid";
+import { createCallbackClient } from "../callbacks/client.ts";
+import { attemptsAtOnce, startWorker } from "../callbacks/worker.ts";
+import { startChores } from "../chores.ts";
+import type { LocalCore } from "./localCore.ts";
+import { publicUrlOf, type Run, signerOf } from "./run.ts";
+
+/** The role worker: delivers callbacks and does what the clock asks for. */
+export async function startWork(run: Run, { core, queue, platformKeys }: LocalCore): Promise<void> {
+  const { config, log, parts, guard, metrics, tracing, edges } = run;
+  const { attemptTimeoutMs } = config.retryPolicy;
+  const client = createCallbackClient({ guard, attemptTimeoutMs, connectionsPerOrigin: attemptsAtOnce });
+  const worker = await startWorker({
+    core,
+    queue,
+    client,
+    signer: signerOf(config, platformKeys),
+    publicUrl: () => publicUrlOf(run),
+    newGuid: parts.newGuid ?? uuidV7,
+    republishAfterMs: config.republishAfterMs,
+    log,
+    observer: metrics.delivery,
+    tracing,
+  });
+  edges.push(async () => {
+    await worker.stop();
+    await client.close();
+  });
+  metrics.watchInFlight(worker.inFlight);
+  const chores = startChores({ core, queue, log, reconciled: metrics.reconciled });
+  edges.push(chores.stop);
+}

@@ -1,0 +1,119 @@
+import type { Core } from "./core/core.ts";
+import { platformActor } from "./domain/actor.ts";
+import { publishDue } from "./queue/due.ts";
+import type { CallbackQueue } from "./queue/queue.ts";
+import { repeat } from "./repeat.ts";
+
+export type ChoreParts = {
+  core: Core;
+  queue: CallbackQueue;
+  log: Record<"info" | "warn" | "error", (fields: object, message: string) => void>;
+  /** Told after each reconciliation how much does not add up; it must not throw. */
+  reconciled?: (discrepancies: number) => void;
+};
+
+/** `run` answers true when there is probably more: then it is asked again without a pause. */
+type Chore = { name: string; everyMs: number; run: () => Promise<unknown> };
+
+/** Callbacks that one look takes. */
+const callbacksAtOnce = 500;
+
+/**
+ * While this much waits in the queue, the relay adds nothing: a backlog waits in PostgreSQL, where it costs nothing, and
+ * is not published again and again while the workers are behind. A second of work where each ticket counts, ten where a
+ * message of many does.
+ */
+const queueHighWater = 1_000;
+
+const keySetsAtOnce = 8;
+const expiredAtOnce = 500;
+const forgottenAtOnce = 5_000;
+const reconciledDays = 8;
+
+/**
+ * What the clock asks for. Every process with the role worker does all of it, and none waits for another: rows that one process
+ * has taken the others skip (`for update skip locked`). Only the closing has an advisory lock.
+ */
+function choresOf({ core, queue, log, reconciled }: ChoreParts): Chore[] {
+  return [
+    // By itself, so that neither a broker that is down nor a backlog keeps a lost attempt from its retry.
+    { name: "lost attempts", everyMs: 1_000, run: () => countLost(core, log) },
+    { name: "relay", everyMs: 1_000, run: () => relayOnce(core, queue, log) },
+    {
+      name: "expire orders",
+      everyMs: 1_000,
+      run: async () => (await core.expireOrders(expiredAtOnce)) === expiredAtOnce,
+    },
+    // Under `advisoryLocks.closing`: one process at a time.
+    { name: "close registers", everyMs: 30_000, run: closing(core, log, reconciled) },
+    { name: "key sets", everyMs: 1_000, run: () => readKeySets(core, log) },
+    { name: "forget access tokens", everyMs: 1_000, run: () => core.forgetAccessTokens(forgottenAtOnce) },
+  ];
+}
+
+/** Begins all chores at once; the end waits for those under way. */
+export function startChores(parts: ChoreParts): { stop(): Promise<void> } {
+  const running = choresOf(parts).map(({ name, everyMs, run }) =>
+    repeat({
+      everyMs,
+      round: run,
+      failed: (problem) => parts.log.warn({ chore: name, problem }, "a chore failed; it is tried again"),
+    }),
+  );
+  return {
+    async stop() {
+      await Promise.all(running.map((chore) => chore.stop()));
+    },
+  };
+}
+
+/**
+ * One look for waiting callbacks that nobody looks after (never published, or lost with the broker). Answers true when there
+ * is probably more.
+ */
+async function relayOnce(core: Core, queue: CallbackQueue, log: ChoreParts["log"]): Promise<boolean> {
+  if (!queue.isReady()) return false;
+  const depths = await queue.depths();
+  if (depths.first + depths.retry > queueHighWater) return false;
+  const waiting = await core.takeOverdueCallbacks(callbacksAtOnce);
+  if (waiting.length === 0) return false;
+  log.info({ callbacks: waiting.length }, "overdue callbacks are published again");
+  await publishDue(queue, waiting);
+  return waiting.length === callbacksAtOnce;
+}
+
+/** One look for attempts whose process ended before it recorded them. Answers true when there is probably more. */
+async function countLost(core: Core, log: ChoreParts["log"]): Promise<boolean> {
+  const lost = await core.recordLostAttempts(callbacksAtOnce);
+  if (lost > 0) log.warn({ lost }, "attempts whose process ended are counted as lost");
+  return lost === callbacksAtOnce;
+}
+
+/** Answers whether there may be more. Each set that fails or changes is said: a merchant's orders hang on it. */
+async function readKeySets(core: Core, log: ChoreParts["log"]): Promise<boolean> {
+  const read = await core.readKeySets(keySetsAtOnce, Math.random);
+  for (const { guid, changed, problem } of read) {
+    if (problem !== undefined)
+      log.warn({ party: guid, problem }, "a published key set is not as it should be; what was read last counts");
+    if (changed) log.info({ party: guid }, "a participant's keys are now those that it publishes");
+  }
+  return read.length === keySetsAtOnce;
+}
+
+/** Closes what is over and reconciles it; a reconciliation that failed is made up for the next time. */
+function closing(core: Core, log: ChoreParts["log"], reconciled: ChoreParts["reconciled"]): () => Promise<void> {
+  let isReconciled = true;
+  return async () => {
+    const { days, failures } = await core.closeOverdueDays(platformActor);
+    if (days.length > 0) {
+      log.info({ days }, "registers closed");
+      isReconciled = false;
+    }
+    for (const failure of failures) log.error(failure, "a day could not be closed; it is tried again");
+    if (isReconciled) return;
+    const discrepancies = await core.reconcileRegisters(reconciledDays);
+    isReconciled = true;
+    reconciled?.(discrepancies.length);
+    if (discrepancies.length > 0) log.error({ discrepancies }, "registers and payments do not agree");
+  };
+}

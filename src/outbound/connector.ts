@@ -1,0 +1,39 @@
+import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
+import { buildConnector } from "undici";
+import { ADDRESS_REFUSED_CODE, type AddressGuard } from "./address.ts";
+import { passOverInterim } from "./interim.ts";
+
+/** Of several addresses each but the last gets this long: Node's own 250 ms would give up on a far endpoint. */
+const ADDRESS_TRY_TIMEOUT_MS = 2_000;
+
+/**
+ * undici derives SNI and Host from the URL's name while the connection goes to the vetted address. Literal addresses
+ * never pass through a lookup, so the peer of the open socket is held against the guard as well.
+ */
+export function guardedConnector(guard: AddressGuard, timeoutMs: number, extraCa?: string): buildConnector.connector {
+  const autoSelectFamilyAttemptTimeout = ADDRESS_TRY_TIMEOUT_MS;
+  const trust = extraCa === undefined ? {} : trustAlso(extraCa);
+  const common = { allowH2: false, timeout: timeoutMs, autoSelectFamilyAttemptTimeout, ...trust };
+  const connectTls = buildConnector({ ...common, lookup: guard.lookup } as buildConnector.BuildOptions);
+  const connectPlain = buildConnector({ ...common, lookup: guard.plainLookup } as buildConnector.BuildOptions);
+  return (target, callback) => {
+    const isTls = target.protocol === "https:";
+    const permits = isTls ? guard.allows : guard.isAllowListed;
+    const connect = isTls ? connectTls : connectPlain;
+    connect(target, (...[error, socket]) => {
+      if (error) return callback(error, null);
+      if (permits(socket.remoteAddress ?? "")) {
+        passOverInterim(socket);
+        return callback(null, socket);
+      }
+      socket.destroy();
+      const refusal = new Error(`${target.hostname} is an address that callbacks must not reach`);
+      callback(Object.assign(refusal, { code: ADDRESS_REFUSED_CODE }), null);
+    });
+  };
+}
+
+/** Made once: parsing the authorities of the system anew for every connection would cost more than the handshake. */
+function trustAlso(extraCa: string): { secureContext: SecureContext } {
+  return { secureContext: createSecureContext({ ca: [...getCACertificates("default"), extraCa] }) };
+}
