@@ -227,7 +227,7 @@ describe("an older database", () => {
       expect(found[0]?.keys.map(({ kid }) => kid)).toEqual(["first", "same", "enc"]);
       const shown = await db.sql({
         name: "",
-        text: `select m.jti, (messages.creditor_agent_jwk)->>'n' as n from payment_message m join lateral (
+        text: `select m.jti, (messages."creditorAgentJwk")->>'n' as n from payment_message m join lateral (
           select ${messageColumns} from (select m.*) m ${messageJoins}) messages on true order by m.jti desc`,
       });
       expect(shown).toEqual([
