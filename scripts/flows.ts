@@ -8,11 +8,12 @@ import { startApp } from "../src/app.ts";
 import { readConfig, roles } from "../src/config.ts";
 import { createLog } from "../src/observe/log.ts";
 import { operatorTokenFile, readToken } from "../src/operatorToken.ts";
-import { createClients, remoteTransport } from "../src/rpc/clients.ts";
+import { remoteTransport } from "../src/rpc/clients.ts";
 import { registerBank, registerMerchant } from "../src/sandbox/onboarding.ts";
 import { SANDBOX_MASTER_KEY } from "../src/sandbox/options.ts";
 import { startBank, startMerchant } from "../src/sandbox/participants.ts";
 import { closeDays } from "../src/sandbox/settlement.ts";
+import { createClients } from "../src/wire/coreClients.ts";
 import { runRespect } from "./flows/respect.ts";
 import { startSigner } from "./flows/signer.ts";
 

@@ -11,7 +11,7 @@ import { startOpsServer } from "./observe/opsServer.ts";
 import { noTracing, type Tracing } from "./observe/tracing.ts";
 import { createAddressGuard } from "./outbound/address.ts";
 import type { DependencyState } from "./rest/context.ts";
-import { createClients } from "./rpc/clients.ts";
+import { createClients } from "./wire/coreClients.ts";
 
 export type App = {
   urls: Run["urls"];
@@ -52,9 +52,7 @@ async function startRoles(config: Config, log: Logger, parts: AppParts, started:
   const ready = () => readiness(local, clients);
   if (runs("core") && local !== undefined) await startRpc(run, local, ready);
   if (runs("worker") && local !== undefined) await startWork(run, local);
-  // A REST that runs apart has no database to ask; the core judges its clock's mistakes.
-  const clock = local?.clock ?? (() => new Date());
-  if (runs("rest")) await startRest(run, { clients, ready, clock });
+  if (runs("rest")) await startRest(run, { clients, ready });
   if (config.opsPort !== undefined) await startOps(run, config.opsPort, ready);
   return urls;
 }

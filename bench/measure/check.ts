@@ -1,5 +1,6 @@
-import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
+import { remoteTransport } from "../../src/rpc/clients.ts";
 import { kyivTime } from "../../src/sandbox/samples.ts";
+import { createClients } from "../../src/wire/coreClients.ts";
 import { type Bench, say } from "../bench.ts";
 import type { Gateway } from "../gateway.ts";
 import { query } from "../services.ts";

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
+import { remoteTransport } from "../../src/rpc/clients.ts";
+import { createClients } from "../../src/wire/coreClients.ts";
 import { type Bench, say } from "../bench.ts";
 import type { Gateway } from "../gateway.ts";
 import { type Print, printTable, rounded } from "../report.ts";

@@ -1,6 +1,7 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Scope } from "../../gen/dcm/v1/scope_pb.ts";
-import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
+import { remoteTransport } from "../../src/rpc/clients.ts";
+import { createClients } from "../../src/wire/coreClients.ts";
 import { type Bench, expectAllAccepted } from "../bench.ts";
 import type { Gateway } from "../gateway.ts";
 import { cpuText, printTable } from "../report.ts";

@@ -27,7 +27,6 @@ export type LocalCore = {
   core: Core;
   queue: CallbackQueue;
   database: Database;
-  clock: () => Date;
   platformKeys: PlatformKeys;
 };
 
@@ -75,7 +74,7 @@ export async function startLocalCore(run: Run): Promise<LocalCore> {
   const core = createCore(context);
   started.defer(() => core.drain());
   keepSeenKeys(core, log, started);
-  return { core, queue, database, clock: clock.now, platformKeys };
+  return { core, queue, database, platformKeys };
 }
 
 /** A test is answered with up to eight signatures, which are kept whole. */

@@ -1,6 +1,6 @@
 import { Code } from "@connectrpc/connect";
 import type { DependencyState } from "../rest/context.ts";
-import type { CoreClients } from "../rpc/clients.ts";
+import type { CoreClients } from "../wire/coreClients.ts";
 import type { LocalCore } from "./localCore.ts";
 
 const probeTimeoutMs = 2_000;

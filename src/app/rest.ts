@@ -4,16 +4,16 @@ import { metricsReaders } from "../observe/metrics.ts";
 import type { DependencyState } from "../rest/context.ts";
 import { createRestServer } from "../rest/httpServer.ts";
 import { createRestApp } from "../rest/server.ts";
-import type { CoreClients } from "../rpc/clients.ts";
+import type { CoreClients } from "../wire/coreClients.ts";
 import { publicUrlOf, type Run } from "./run.ts";
 
 /** Linux keeps no more; with fewer a burst of new connections has some of them reset. */
 const connectionBacklog = 4_096;
 
-type RestNeeds = { clients: CoreClients; ready: () => Promise<DependencyState[]>; clock: () => Date };
+type RestNeeds = { clients: CoreClients; ready: () => Promise<DependencyState[]> };
 
 /** The role rest; from then on the process knows its public address. */
-export async function startRest(run: Run, { clients, ready, clock }: RestNeeds): Promise<void> {
+export async function startRest(run: Run, { clients, ready }: RestNeeds): Promise<void> {
   const { config, log, metrics, tracing, edges, urls } = run;
   const app = createRestApp({
     clients,
@@ -22,7 +22,6 @@ export async function startRest(run: Run, { clients, ready, clock }: RestNeeds):
       return publicUrlOf(run);
     },
     log,
-    clock,
     readiness: ready,
     metricsText: metrics.text,
     mayReadMetrics: metricsReaders(config.metricsAllowCidrs),

@@ -3,7 +3,8 @@ import type { Config } from "../config.ts";
 import type { Action } from "../operator/action.ts";
 import { runAction } from "../operator/operator.ts";
 import { callersCa, operatorsToken } from "../operatorToken.ts";
-import { createClients, remoteTransport } from "../rpc/clients.ts";
+import { remoteTransport } from "../rpc/clients.ts";
+import { createClients } from "../wire/coreClients.ts";
 import { configOf } from "./configuration.ts";
 
 /** A command of the operators: it speaks to the core of a gateway that runs elsewhere. */

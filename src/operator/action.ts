@@ -1,6 +1,6 @@
 import type { Writable } from "node:stream";
 import type { CommandSpec, Given } from "../commandLine.ts";
-import type { CoreClients } from "../rpc/clients.ts";
+import type { CoreClients } from "../wire/coreClients.ts";
 
 /**
  * What a command answers: the same content for programs and for people. Lines that are too many to be held are made as

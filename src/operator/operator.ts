@@ -4,7 +4,7 @@ import { text as readAll } from "node:stream/consumers";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorDetailSchema, ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
 import { type Given, printable, type Terminal } from "../commandLine.ts";
-import type { CoreClients } from "../rpc/clients.ts";
+import type { CoreClients } from "../wire/coreClients.ts";
 import { nameOf } from "../wire/enums.ts";
 import { type Action, type Call, NotDone, type RecoveredKeys } from "./action.ts";
 import { writeTo } from "./output.ts";

@@ -2,9 +2,10 @@ import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Logger } from "pino";
 import type { components } from "../../gen/rest/types.ts";
 import type { Tracing } from "../observe/tracing.ts";
-import type { CoreClients, rpcOptions } from "./coreClients.ts";
+import type { CoreClients } from "../wire/coreClients.ts";
 import type { Initiators } from "./initiators.ts";
 import type { RequestObserver } from "./requestLog.ts";
+import type { rpcOptions } from "./rpcOptions.ts";
 
 export type DependencyState = components["schemas"]["Readiness"]["dependencies"][number];
 
@@ -13,7 +14,6 @@ export type RestDeps = {
   /** Where payers and merchants reach this deployment, without a slash at the end. */
   publicUrl: string;
   log: Logger;
-  clock: () => Date;
   readiness: () => Promise<DependencyState[]>;
   metricsText?: () => Promise<string>;
   /** Whether a caller may read the metrics; for everybody else they do not exist. */

@@ -1,6 +1,7 @@
 import { BankRole, type Participant, ParticipantKind, ParticipantStatus } from "../../gen/dcm/v1/participant_pb.ts";
 import { isDeepLinkPrefix } from "../domain/participant.ts";
-import { type CoreClients, rpcOptions } from "./coreClients.ts";
+import type { CoreClients } from "../wire/coreClients.ts";
+import { rpcOptions } from "./rpcOptions.ts";
 
 /** The banks that payers can pay with, by name. */
 export type Initiators = () => Promise<readonly Participant[]>;

@@ -1,9 +1,9 @@
 import type { Request } from "express";
 import { accessTokenHeader, counterpartyHeader, requestDigestHeader, requestIdHeader } from "../wire/metadata.ts";
 import type { CallMetadata } from "./context.ts";
-import { rpcOptions } from "./coreClients.ts";
 import { RestRefusal } from "./errors.ts";
 import { requestDigest } from "./requestBytes.ts";
+import { rpcOptions } from "./rpcOptions.ts";
 
 /** What shows the core whose request it is. Nothing of it is verified here: the core does that. */
 export function partyCall(

@@ -1,38 +1,6 @@
-import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
-import { AuditService } from "../../gen/dcm/v1/audit_service_pb.ts";
-import { CallbackService } from "../../gen/dcm/v1/callback_service_pb.ts";
-import { CredentialService } from "../../gen/dcm/v1/credential_service_pb.ts";
-import { OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
-import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
-import { PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
-import { PlatformService } from "../../gen/dcm/v1/platform_service_pb.ts";
-import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import { noTracing, type Tracing } from "../observe/tracing.ts";
-
-export type CoreClients = {
-  orders: Client<typeof OrderService>;
-  paymentMessages: Client<typeof PaymentMessageService>;
-  callbacks: Client<typeof CallbackService>;
-  settlements: Client<typeof SettlementService>;
-  participants: Client<typeof ParticipantService>;
-  credentials: Client<typeof CredentialService>;
-  audit: Client<typeof AuditService>;
-  platform: Client<typeof PlatformService>;
-};
-
-export function createClients(transport: Transport): CoreClients {
-  return {
-    orders: createClient(OrderService, transport),
-    paymentMessages: createClient(PaymentMessageService, transport),
-    callbacks: createClient(CallbackService, transport),
-    settlements: createClient(SettlementService, transport),
-    participants: createClient(ParticipantService, transport),
-    credentials: createClient(CredentialService, transport),
-    audit: createClient(AuditService, transport),
-    platform: createClient(PlatformService, transport),
-  };
-}
 
 /** Longer than any statement may run, so that the core's own answer comes first. */
 const callTimeoutMs = 35_000;

@@ -8,7 +8,6 @@ import {
   type OrderRequest,
   orderLifeMs,
   orderProblem,
-  orderStatuses,
   orderTimeProblem,
   orderTransitions,
   suspendedSideProblem,

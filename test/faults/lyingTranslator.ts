@@ -2,9 +2,10 @@ import { create } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { Code } from "@connectrpc/connect";
 import { SubmitPaymentMessageRequestSchema } from "../../gen/dcm/v1/payment_message_service_pb.ts";
-import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
+import { remoteTransport } from "../../src/rpc/clients.ts";
 import { type Claims, peekJws, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
+import { createClients } from "../../src/wire/coreClients.ts";
 import { errorOf } from "../rpc/errorOf.ts";
 
 // A captured translator: a process of its own that has a gateway's credential and whatever banks and merchants sent through it,

@@ -9,9 +9,10 @@ import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
 import { printable } from "../../src/commandLine.ts";
 import { variables } from "../../src/config/variables.ts";
 import { groups } from "../../src/operator/groups.ts";
-import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
+import { remoteTransport } from "../../src/rpc/clients.ts";
 import { SANDBOX_COMMAND } from "../../src/sandbox/options.ts";
 import { SCENARIO_NAMES } from "../../src/sandbox/scenarios.ts";
+import { createClients } from "../../src/wire/coreClients.ts";
 import {
   auditActs,
   bankRoles,

@@ -6,7 +6,7 @@ import { Writable } from "node:stream";
 import { openCommandLine } from "../../src/commandLine.ts";
 import { addOperatorCommands } from "../../src/operator/groups.ts";
 import { runAction, type Surroundings } from "../../src/operator/operator.ts";
-import type { CoreClients } from "../../src/rpc/clients.ts";
+import type { CoreClients } from "../../src/wire/coreClients.ts";
 
 /** An argument; an object stands for a file that holds it as JSON. */
 type Argument = string | object;

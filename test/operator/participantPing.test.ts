@@ -1,7 +1,7 @@
 import { createRouterTransport, type ServiceImpl } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
-import { createClients } from "../../src/rpc/clients.ts";
+import { createClients } from "../../src/wire/coreClients.ts";
 import { startPlatform } from "../support/platform.ts";
 import { openConsole } from "./console.ts";
 

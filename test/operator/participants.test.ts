@@ -3,8 +3,8 @@ import { createRouterTransport, type ServiceImpl } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DeepLinkContent, KeyUse, ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
 import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
-import { createClients } from "../../src/rpc/clients.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
+import { createClients } from "../../src/wire/coreClients.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 import { openConsole } from "./console.ts";
 

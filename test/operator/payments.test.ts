@@ -5,7 +5,7 @@ import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import { type ListOrdersRequest, OrderService } from "../../gen/dcm/v1/order_service_pb.ts";
 import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { type ListPaymentMessagesRequest, PaymentMessageService } from "../../gen/dcm/v1/payment_message_service_pb.ts";
-import { createClients } from "../../src/rpc/clients.ts";
+import { createClients } from "../../src/wire/coreClients.ts";
 import { openConsole } from "./console.ts";
 
 const guid = "3aa202bc-6b20-445d-8969-8274b11c66d0";

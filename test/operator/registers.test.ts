@@ -14,7 +14,7 @@ import {
   RegisterStatus,
 } from "../../gen/dcm/v1/settlement_pb.ts";
 import { SettlementService } from "../../gen/dcm/v1/settlement_service_pb.ts";
-import { createClients } from "../../src/rpc/clients.ts";
+import { createClients } from "../../src/wire/coreClients.ts";
 import { openConsole } from "./console.ts";
 
 type Init<Schema extends DescMessage> = Exclude<MessageInitShape<Schema>, MessageShape<Schema>>;

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
+import { remoteTransport } from "../../src/rpc/clients.ts";
 import { registerBank } from "../../src/sandbox/onboarding.ts";
 import { SAMPLE_PAYER } from "../../src/sandbox/samples.ts";
 import { signJws } from "../../src/sdk/jws.ts";
+import { createClients } from "../../src/wire/coreClients.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 import { acceptedClaims, access, forged, messagesUrl, orderClaims, ordersUrl, post, withMember } from "./forge.ts";
 

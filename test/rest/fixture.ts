@@ -18,13 +18,13 @@ import type { Participant, PublicJwk } from "../../src/domain/participant.ts";
 import type { RestDeps } from "../../src/rest/context.ts";
 import { createRestServer } from "../../src/rest/httpServer.ts";
 import { createRestApp } from "../../src/rest/server.ts";
-import { createClients } from "../../src/rpc/clients.ts";
 import { ourselves } from "../../src/rpc/identify.ts";
 import { createInProcessTransport } from "../../src/rpc/inProcess.ts";
 import { serverInterceptors } from "../../src/rpc/interceptors.ts";
 import { coreServices } from "../../src/rpc/routes.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
+import { createClients } from "../../src/wire/coreClients.ts";
 import type { complete } from "../../src/wire/order.ts";
 import { jwkText, toParticipant } from "../../src/wire/participant.ts";
 import { money } from "../../src/wire/values.ts";
@@ -214,7 +214,6 @@ export async function startRest(keys: Keys, fakes: Fakes, change: Partial<RestDe
     clients: createClients(createInProcessTransport(servicesOf(core, fakes), interceptors)),
     publicUrl,
     log,
-    clock: () => NOW,
     readiness: async () => [{ dependency: "postgresql", ok: true }],
     mayReadMetrics: () => true,
     openapi: { yaml: "openapi/dcm.v1.yaml", json: "gen/rest/openapi.json" },

@@ -137,18 +137,3 @@ test.each([
   // A link that leads nowhere is not signed.
   expect(signatures).toBe(0);
 });
-
-test("an order whose time is up by the clock of the page is over as well", async () => {
-  order = exampleOrder(keys, { expiresAt: timestampFromDate(NOW) });
-  const { text } = await pageOf("&mobile=1");
-  expect(text).not.toContain("tpnbank://");
-  expect(text).toContain("строк його дії минув");
-});
-
-test("what the core takes for over is over, whatever the clock of the page says", async () => {
-  order = exampleOrder(keys, { status: OrderStatus.CANCELED, expiresAt: timestampFromDate(NOW) });
-  const early = await restOf({ clock: () => new Date(NOW.getTime() - 1_000) });
-  const { text } = await ask(early, `/api/v1/merchants/order?id=${ORDER_ID}&mobile=1`);
-  expect(text).not.toContain("tpnbank://");
-  expect(text).toContain("строк його дії минув");
-});

@@ -3,9 +3,10 @@ import { type IncomingMessage, request } from "node:http";
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { refuse } from "../../src/domain/errors.ts";
-import { createClients, remoteTransport } from "../../src/rpc/clients.ts";
+import { remoteTransport } from "../../src/rpc/clients.ts";
 import { startRpcServer } from "../../src/rpc/server.ts";
 import { signJws } from "../../src/sdk/jws.ts";
+import { createClients } from "../../src/wire/coreClients.ts";
 import {
   access,
   ask,

@@ -2,10 +2,10 @@ import { createHmac } from "node:crypto";
 import { SignJWT } from "jose";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { operations } from "../../gen/rest/operations.ts";
-import { createClients } from "../../src/rpc/clients.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import type { KeyPair } from "../../src/sdk/keys.ts";
+import { createClients } from "../../src/wire/coreClients.ts";
 import { examplePaymentMessage } from "./examples.ts";
 import {
   access,

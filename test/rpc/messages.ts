@@ -2,10 +2,10 @@ import { randomBytes } from "node:crypto";
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { BankRole, type Participant, type ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
 import type { PublicJwk } from "../../src/domain/participant.ts";
-import type { CoreClients } from "../../src/rpc/clients.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import { generateKeyPair, importPublicKey, type KeyPair, type SigningKey } from "../../src/sdk/keys.ts";
+import type { CoreClients } from "../../src/wire/coreClients.ts";
 import { accessTokenHeader, counterpartyHeader, requestDigestHeader } from "../../src/wire/metadata.ts";
 import { iban, openPlatform, secondsFrom, serial } from "../core/platform.ts";
 

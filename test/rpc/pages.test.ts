@@ -6,7 +6,7 @@ import { ParticipantKind } from "../../gen/dcm/v1/participant_pb.ts";
 import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { Scope } from "../../gen/dcm/v1/scope_pb.ts";
 import { RegisterRole } from "../../gen/dcm/v1/settlement_pb.ts";
-import { type CoreClients, createClients } from "../../src/rpc/clients.ts";
+import { type CoreClients, createClients } from "../../src/wire/coreClients.ts";
 import { accepted, deliver, operator, type Platform } from "../core/platform.ts";
 import { errorOf } from "./errorOf.ts";
 import { transportOfAnybody } from "./inProcess.ts";

@@ -5,9 +5,9 @@ import { BankRole, type Participant, ParticipantKind } from "../../gen/dcm/v1/pa
 import { ParticipantService } from "../../gen/dcm/v1/participant_service_pb.ts";
 import type { Core } from "../../src/core/core.ts";
 import { type RefusalReason, refusalReasons, refuse } from "../../src/domain/errors.ts";
-import { type CoreClients, createClients } from "../../src/rpc/clients.ts";
 import { codeOfReason } from "../../src/rpc/errors.ts";
 import type { Claims } from "../../src/sdk/jws.ts";
+import { type CoreClients, createClients } from "../../src/wire/coreClients.ts";
 import { requestDigestHeader } from "../../src/wire/metadata.ts";
 import type { Platform } from "../core/platform.ts";
 import { errorOf } from "./errorOf.ts";

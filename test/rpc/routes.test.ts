@@ -13,8 +13,8 @@ import {
 import { PaymentMessageStatus, PaymentType, SenderAccountType } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { RegisterRole, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import type { Core } from "../../src/core/core.ts";
-import { type CoreClients, createClients } from "../../src/rpc/clients.ts";
 import { signJws } from "../../src/sdk/jws.ts";
+import { type CoreClients, createClients } from "../../src/wire/coreClients.ts";
 import { accessTokenHeader } from "../../src/wire/metadata.ts";
 import { attempt, callbackOf, deliver, type Platform } from "../core/platform.ts";
 import { errorOf } from "./errorOf.ts";

@@ -5,10 +5,10 @@ import type { components } from "../../../gen/rest/types.ts";
 import { requestIdHeader } from "../../wire/metadata.ts";
 import { orderForBank, orderLinks, orderStatus } from "../../wire/order.ts";
 import { asParty, type RequestContext } from "../context.ts";
-import { rpcOptions } from "../coreClients.ts";
 import { asRefusal, RestRefusal } from "../errors.ts";
 import { pageHeaders } from "../pages/html.ts";
 import { notFoundPage, paymentPage, takesSigned } from "../pages/paymentPage.ts";
+import { rpcOptions } from "../rpcOptions.ts";
 
 type Schemas = components["schemas"];
 
@@ -50,8 +50,7 @@ export const orderHandlers: OrderHandlers = {
     const found = await findOrder({ id: query.id, signedDetails: banks.some(takesSigned) }, context);
     if (!found) return { status: 404, type: "text/html", headers: pageHeaders, body: notFoundPage() };
     const links = orderLinks(query.id.toLowerCase(), context.deps.publicUrl);
-    const now = context.deps.clock();
-    const body = await paymentPage({ found, now, banks, link: links.link_deeplinks, isMobile });
+    const body = await paymentPage({ found, banks, link: links.link_deeplinks, isMobile });
     // Whoever keeps the page must not show a phone's to a computer.
     const vary = query.mobile === undefined ? { Vary: "Sec-CH-UA-Mobile, User-Agent" as const } : {};
     return { status: 200, type: "text/html", headers: { ...pageHeaders, ...vary }, body };

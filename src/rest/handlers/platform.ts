@@ -3,9 +3,9 @@ import { readFileSync } from "node:fs";
 import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import type { OpenapiPaths, RequestContext } from "../context.ts";
-import { rpcOptions } from "../coreClients.ts";
 import { docsPage, type OpenapiPage } from "../pages/docsPage.ts";
 import { pageHeaders } from "../pages/html.ts";
+import { rpcOptions } from "../rpcOptions.ts";
 
 type Schemas = components["schemas"];
 

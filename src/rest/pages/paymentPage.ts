@@ -1,6 +1,5 @@
-import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { toString as qrCode } from "qrcode";
-import { type Order, OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
+import { OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
 import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import { DeepLinkContent, type Participant } from "../../../gen/dcm/v1/participant_pb.ts";
 import { complete } from "../../wire/order.ts";
@@ -10,7 +9,6 @@ import { escaped, page } from "./html.ts";
 export type PaymentPage = {
   /** With its signed details where one of the banks takes them. */
   found: GetOrderResponse;
-  now: Date;
   banks: readonly Participant[];
   /** The order's link for phones: what the QR code holds. */
   link: string;
@@ -18,12 +16,10 @@ export type PaymentPage = {
 };
 
 /** What the payer's browser shows: the order, and a way to pay it as long as it can be paid. */
-export async function paymentPage({ found, now, banks, link, isMobile }: PaymentPage): Promise<string> {
+export async function paymentPage({ found, banks, link, isMobile }: PaymentPage): Promise<string> {
   const { order, merchant } = complete(found);
   const amount = `${amountText(order.amount?.amountMinor ?? 0n)} ${order.amount?.currency ?? ""}`;
-  // The core signs nothing for an order that is over, and its clock is the one that counts.
-  const isUnsigned = isMobile && banks.some(takesSigned) && found.signedDetails === "";
-  const state = stateSentence(order, now) ?? (isUnsigned ? isOverSentence : undefined);
+  const state = stateSentence[order.status];
   const way = isMobile ? bankLinks(banks, found) : await qr(link);
   const content = [
     `<h1>${escaped(merchant.name)}</h1>`,
@@ -43,16 +39,12 @@ export function notFoundPage(): string {
 /** Whether the links to a bank hold what the platform signs of the order. */
 export const takesSigned = ({ deepLinkContent }: Participant) => deepLinkContent === DeepLinkContent.SIGNED_ORDER;
 
-const isOverSentence = "Замовлення скасовано або строк його дії минув.";
-
-/** Why the order cannot be paid any more; undefined while it can. */
-function stateSentence(order: Order, now: Date): string | undefined {
-  if (order.status === OrderStatus.SUCCESS) return "Замовлення сплачено.";
-  if (order.status === OrderStatus.IN_PROGRESS) return "Платіж обробляється.";
-  const isOver = order.expiresAt !== undefined && timestampMs(order.expiresAt) <= now.getTime();
-  if (order.status === OrderStatus.CANCELED || isOver) return isOverSentence;
-  return undefined;
-}
+/** Why the order cannot be paid any more; none while it can. By the core's clock, which is the database's. */
+const stateSentence: { readonly [status: number]: string } = {
+  [OrderStatus.SUCCESS]: "Замовлення сплачено.",
+  [OrderStatus.IN_PROGRESS]: "Платіж обробляється.",
+  [OrderStatus.CANCELED]: "Замовлення скасовано або строк його дії минув.",
+};
 
 async function qr(link: string): Promise<string> {
   const svg = await qrCode(link, { type: "svg", margin: 1 });
