@@ -17,7 +17,7 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   recall: [],
   db: ["domain", "repeat"],
   core: ["domain", "db", "sdk", "gen", "wire", "repeat", "recall"],
-  rpc: ["core", "domain", "gen", "observe/tracing", "wire"],
+  rpc: ["core", "domain", "gen", "observe/tracing", "recall", "wire"],
   rest: ["domain", "gen", "observe/tracing", "wire"],
   wire: ["gen", "domain"],
   queue: ["gen/rest"],
