@@ -47,45 +47,70 @@ function ultimateCreditorOf(fri: Schemas["UltimateBeneficiary"]): UltimateCredit
 export type SignedPaymentMessage = Omit<SubmittedMessage, "callerGuid" | "callerVersion" | "accessToken" | "jws">;
 
 export function paymentMessageContent(claims: Schemas["PaymentMessageClaims"]): SignedPaymentMessage | Refusal {
-  const money = moneyOf(claims.amount, claims.currency, "amount");
+  const {
+    jti,
+    payment_message_external_id: externalId,
+    amount,
+    currency,
+    debtor_agent_bic: debtorAgentBic,
+    debtor: {
+      debtor_name: debtorName,
+      debtor_id: debtorTaxNumber,
+      debtor_account: debtorAccount,
+      debtor_phone: debtorPhone = "",
+      ...ofDebtor
+    },
+    creditor_agent_bic: creditorAgentBic,
+    creditor: {
+      creditor_name: creditorName,
+      creditor_id: creditorTaxNumber,
+      creditor_account: creditorAccount,
+      ...ofCreditor
+    },
+    order_id: orderId,
+    purpose,
+    msg_creation_date: msgCreationDate,
+    msg_creation_time: msgCreationTime,
+    pm_type: pmType,
+    sender_account_type: senderAccountType,
+    encryption: { nonce, encrypted_key: encryptedKey, kid: encryptionKid, ...ofEncryption },
+    ...others
+  } = claims;
+  for (const unknown of [others, ofDebtor, ofCreditor, ofEncryption]) noneIsDocumented(unknown);
+  const money = moneyOf(amount, currency, "amount");
   if (isRefusal(money)) return money;
-  const { debtor, creditor, encryption } = claims;
   return {
-    jti: claims.jti,
-    externalId: claims.payment_message_external_id,
+    jti,
+    externalId,
     ...money,
-    debtorAgentBic: claims.debtor_agent_bic,
-    debtorName: debtor.debtor_name,
-    debtorTaxNumber: debtor.debtor_id,
-    debtorAccount: debtor.debtor_account,
-    debtorPhone: debtor.debtor_phone ?? "",
-    creditorAgentBic: claims.creditor_agent_bic,
-    creditorName: creditor.creditor_name,
-    creditorTaxNumber: creditor.creditor_id,
-    creditorAccount: creditor.creditor_account,
-    orderGuid: claims.order_id.toLowerCase(),
-    purpose: claims.purpose,
-    msgCreationDate: claims.msg_creation_date,
-    msgCreationTime: claims.msg_creation_time,
-    pmType: claims.pm_type,
-    senderAccountType: claims.sender_account_type,
-    nonce: encryption.nonce,
-    encryptedKey: encryption.encrypted_key,
-    encryptionKid: encryption.kid,
+    debtorAgentBic,
+    debtorName,
+    debtorTaxNumber,
+    debtorAccount,
+    debtorPhone,
+    creditorAgentBic,
+    creditorName,
+    creditorTaxNumber,
+    creditorAccount,
+    orderGuid: orderId.toLowerCase(),
+    purpose,
+    msgCreationDate,
+    msgCreationTime,
+    pmType,
+    senderAccountType,
+    nonce,
+    encryptedKey,
+    encryptionKid,
   };
 }
 
 /** What a bank states about a register's payment; a confirmation has the same members and more. */
 export function settlementPayment(claims: Schemas["GrossSettlementPaymentClaims"]): SettlementPayment | Refusal {
-  const money = moneyOf(claims.amount, claims.currency, "amount", total);
-  if (isRefusal(money)) return money;
-  return {
-    externalId: claims.payment_message_external_id,
-    creditorIban: claims.creditor_iban,
-    ...money,
-    purpose: claims.purpose,
-    creationDate: claims.creation_date,
-  };
+  const { payment_message_external_id: externalId, creditor_iban: creditorIban, amount, currency, ...rest } = claims;
+  const { purpose, creation_date: creationDate, ...others } = rest;
+  noneIsDocumented(others);
+  const money = moneyOf(amount, currency, "amount", total);
+  return isRefusal(money) ? money : { externalId, creditorIban, ...money, purpose, creationDate };
 }
 
 /** A new key of a bank, as it was signed. */
