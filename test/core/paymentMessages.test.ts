@@ -3,9 +3,9 @@ import { type Order, OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
+import type { SubmittedMessage } from "../../src/core/paymentMessages.ts";
 import type { Sql } from "../../src/db/pool.ts";
 import { jwksOf, type Participant } from "../../src/domain/participant.ts";
-import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import { jwkText } from "../../src/wire/participant.ts";
 import {
   accepted,
@@ -43,7 +43,7 @@ afterAll(() => platform.close());
 /** The first of a bank's keys, as answers show it. */
 const keyText = (bank: Participant) => jwkText(jwksOf(bank, "sig")[0] ?? null);
 
-const submit = (request: PaymentMessageRequest, core = platform.core) => core.submitPaymentMessage(request);
+const submit = (request: SubmittedMessage, core = platform.core) => core.submitPaymentMessage(request);
 
 describe("submitPaymentMessage", () => {
   test("an accepted message is pending, its order in progress, and the recipient bank's Pay-in is announced", async () => {
@@ -87,9 +87,7 @@ describe("submitPaymentMessage", () => {
     expect(reasonOf(await submit(request))).toBe("accepted");
   });
 
-  const refusals: ReadonlyArray<
-    [what: string, changes: Partial<PaymentMessageRequest>, reason: string, field: string]
-  > = [
+  const refusals: ReadonlyArray<[what: string, changes: Partial<SubmittedMessage>, reason: string, field: string]> = [
     ["an amount of 0", { amountMinor: 0 }, "INVALID_AMOUNT", "amount"],
     ["an amount above the largest", { amountMinor: 100_000_000_000 }, "INVALID_AMOUNT", "amount"],
     ["an unknown currency", { currency: "ZZZ" }, "INVALID_CURRENCY", "currency"],
@@ -358,7 +356,7 @@ describe("submitPaymentMessage: a bank that is changed after its signature was v
   const change = async (guid: string) =>
     accepted(await platform.core.updateParticipant(operator, guid, { signingJwks: [{ kid: `next-${serial()}` }] }));
   const changed = { status: "rejected", reason: expect.any(PartyChanged) };
-  const stored = async ({ jti }: PaymentMessageRequest) =>
+  const stored = async ({ jti }: SubmittedMessage) =>
     (await platform.rows("select from payment_message where jti = $1", jti)).length;
 
   /** Both at once: what came of the first bank's, and of its neighbour. */

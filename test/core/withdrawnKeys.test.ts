@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
+import type { SubmittedMessage } from "../../src/core/paymentMessages.ts";
 import type { Sql } from "../../src/db/pool.ts";
 import type { Participant } from "../../src/domain/participant.ts";
-import type { PaymentMessageRequest } from "../../src/domain/paymentMessage.ts";
 import {
   accepted,
   bankActor,
@@ -96,7 +96,7 @@ const changed = { status: "rejected", reason: expect.any(PartyChanged) };
 const outcome = (settled: PromiseSettledResult<unknown>) =>
   settled.status === "fulfilled" ? reasonOf(settled.value) : settled.reason;
 
-const storedMessages = async (...requests: PaymentMessageRequest[]) => {
+const storedMessages = async (...requests: SubmittedMessage[]) => {
   const jtis = requests.map(({ jti }) => jti);
   const rows = await platform.rows<{ jti: string }>("select jti from payment_message where jti = any($1)", jtis);
   return rows.map(({ jti }) => jti);

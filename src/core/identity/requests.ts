@@ -29,7 +29,7 @@ export function orderContent(claims: Schemas["OrderClaims"]): OrderContent | Ref
 }
 
 /** Claims that the contract does not know are ignored; one that it knows and nobody reads does not compile. */
-function noneIsDocumented(_others: { [claim: string]: never }): void {}
+function noneIsDocumented(..._others: { [claim: string]: never }[]): void {}
 
 /** What a cancellation says, but for who signed it. */
 export function orderCancellation(
@@ -76,7 +76,7 @@ export function paymentMessageContent(claims: Schemas["PaymentMessageClaims"]): 
     encryption: { nonce, encrypted_key: encryptedKey, kid: encryptionKid, ...ofEncryption },
     ...others
   } = claims;
-  for (const unknown of [others, ofDebtor, ofCreditor, ofEncryption]) noneIsDocumented(unknown);
+  noneIsDocumented(others, ofDebtor, ofCreditor, ofEncryption);
   const money = moneyOf(amount, currency, "amount");
   if (isRefusal(money)) return money;
   return {
