@@ -71,6 +71,7 @@ function runStryker(files: readonly string[], withStatic: boolean): Promise<Resu
     coverageAnalysis: "perTest",
     ignoreStatic: !withStatic,
     concurrency: CONCURRENCY,
+    dryRunTimeoutMinutes: 30,
     // Types are the compiler's business, and comments in the sources are read by tests.
     disableTypeChecks: false,
     ignorePatterns: ["data", OUTPUT],
