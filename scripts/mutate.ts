@@ -2,7 +2,7 @@
 // Use: npm run mutate -- ROOM [--sample N] [--seed N] [--files GLOB] [--quick]; mutate/rooms.ts says what judges each room, and
 // --quick leaves out what runs only while a module is loaded, which costs a whole run of the tests for each mutant.
 
-import { globSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
@@ -56,6 +56,7 @@ async function main(args: readonly string[]): Promise<number> {
     [...new Set(tried.map(({ fileName }) => fileName))],
     room.withStatic && !values.quick,
   );
+  mkdirSync(OUTPUT, { recursive: true });
   writeFileSync(join(OUTPUT, `${name}.json`), JSON.stringify(results));
   report(results, tried);
   return 0;
@@ -71,6 +72,7 @@ function runStryker(files: readonly string[], withStatic: boolean): Promise<Resu
     coverageAnalysis: "perTest",
     ignoreStatic: !withStatic,
     concurrency: CONCURRENCY,
+    dryRunTimeoutMinutes: 30,
     // Types are the compiler's business, and comments in the sources are read by tests.
     disableTypeChecks: false,
     ignorePatterns: ["data", OUTPUT],
@@ -89,10 +91,8 @@ function report(results: readonly Result[], tried: readonly Mutant[]): void {
   for (const result of alive) console.log(line(result));
   const dead = judged.filter(({ status }) => killed.includes(status)).length;
   const all = dead + alive.length;
-  for (const [status, { length }] of Object.entries(Object.groupBy(judged, (result) => result.status)).map(
-    ([status, found]) => [status, found ?? []] as const,
-  )) {
-    console.log(`${status}: ${length}`);
+  for (const [status, found] of Map.groupBy(judged, (result) => result.status)) {
+    console.log(`${status}: ${found.length}`);
   }
   console.log(`killed ÷ all: ${dead} / ${all} = ${(dead / all).toFixed(3)}`);
 }

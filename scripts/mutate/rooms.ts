@@ -52,7 +52,7 @@ const rooms = {
     sources: ["src/rest/**/!(streams).ts"],
     // Those in which the translator stands before a core that the test controls; whole platforms take too long.
     tests: [
-      "test/rest/{generatedClient,httpServer,inboundForms,overload,paymentPage,refusals}.test.ts",
+      "test/rest/{answersAndLog,docsPage,generatedClient,httpServer,inboundForms,overload,paymentPage,refusals}.test.ts",
       "test/rest/{signed,tokens,translation}.test.ts",
     ],
     needsPostgres: false,

@@ -29,8 +29,7 @@ export function initialRegisterStatus(kind: RegisterKind, amountToPayMinor: numb
 
 /** ddmmyy of the day, then the increment of that day, counted from 1 (wire-contract section 7). */
 export function registerId(day: string, increment: number): string {
-  const [year = "", month = "", dayOfMonth = ""] = day.split("-");
-  return `${dayOfMonth}${month}${year.slice(2)}${increment}`;
+  return `${day.slice(8)}${day.slice(5, 7)}${day.slice(2, 4)}${increment}`;
 }
 
 /** The purpose that a register's settlement payment must have. */
@@ -144,7 +143,6 @@ export function isCreationDate(text: string): boolean {
     /^(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,]\d{1,9})?)?(?:[Zz]|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?)?$/.exec(
       text,
     );
-  if (parts === null || !isCalendarDay(parts[1] ?? "")) return false;
-  const [hours, minutes, seconds] = [parts[2], parts[3], parts[4]].map((digits) => Number(digits ?? "0"));
-  return (hours ?? 0) <= 23 && (minutes ?? 0) <= 59 && (seconds ?? 0) <= 60;
+  const [, day = "", hours = "0", minutes = "0", seconds = "0"] = parts ?? [];
+  return isCalendarDay(day) && Number(hours) <= 23 && Number(minutes) <= 59 && Number(seconds) <= 60;
 }

@@ -1,0 +1,77 @@
+import { expect, test } from "vitest";
+import { docsPage, type OpenapiPage } from "../../src/rest/pages/docsPage.ts";
+
+const contract: OpenapiPage = {
+  info: { title: "A <platform>", version: "1.2.3", description: "First.\n\nSecond with `code` and **weight**." },
+  paths: {
+    "/order": {
+      post: {
+        operationId: "createOrder",
+        summary: "Create",
+        deprecated: true,
+        description: "Makes an order.",
+        parameters: [{ $ref: "#/components/parameters/Id" }, { name: "limit", in: "query", description: "How many." }],
+        requestBody: { description: "A token." },
+        responses: { "201": { description: "Made." }, "400": { $ref: "#/components/responses/Refused" } },
+      },
+      get: { operationId: "readOrder" },
+    },
+  },
+  webhooks: { payIn: { post: { operationId: "payIn", summary: "Pay-in" } } },
+  components: {
+    parameters: { Id: { name: "id", in: "path", required: true, description: "Its name." } as never },
+    responses: { Refused: { description: "Refused." } },
+    schemas: {
+      Order: {
+        description: "An order.",
+        required: ["amt"],
+        properties: { amt: { description: "How much." }, ref: { $ref: "#/components/schemas/Ref" } },
+      },
+      Ref: { description: "A number." },
+    },
+  },
+};
+
+test("docsPage: the whole contract on one page, whatever stands in it shown as text", () => {
+  const html = docsPage(contract);
+  // What stands before it is the same for every page.
+  expect(html.slice(html.indexOf("<main>"))).toMatchInlineSnapshot(`
+    "<main><h1>A &lt;platform&gt; 1.2.3</h1>
+    <p>First.</p>
+    <p>Second with <code>code</code> and <strong>weight</strong>.</p>
+    <p>For tools: <a href="/openapi.yaml">openapi.yaml</a>, <a href="/openapi.json">openapi.json</a>.</p>
+    <h2>Operations</h2>
+    <section id="createOrder"><h3>Create</h3>
+    <p><code>POST /order</code> (deprecated)</p>
+    <p>Makes an order.</p>
+    <table><thead><tr><th>Parameter</th><th>Where</th><th>Meaning</th></tr></thead><tbody><tr><td>id</td><td>path, required</td><td>Its name.</td></tr><tr><td>limit</td><td>query</td><td>How many.</td></tr></tbody></table>
+    <p><strong>Body.</strong> A token.</p>
+    <table><thead><tr><th>Status</th><th>Meaning</th></tr></thead><tbody><tr><td>201</td><td>Made.</td></tr><tr><td>400</td><td>Refused.</td></tr></tbody></table>
+    </section>
+    <section id="readOrder"><h3>readOrder</h3>
+    <p><code>GET /order</code></p>
+
+
+
+
+    </section>
+    <h2>Callbacks</h2>
+    <section id="payIn"><h3>Pay-in</h3>
+    <p><code>POST payIn</code></p>
+
+
+
+
+    </section>
+    <h2>Schemas</h2>
+    <section id="schema-Order"><h3><code>Order</code></h3>
+    <p>An order.</p>
+    <table><thead><tr><th>Field</th><th></th><th>Meaning</th></tr></thead><tbody><tr><td>amt</td><td>required</td><td>How much.</td></tr><tr><td>ref</td><td></td><td>A number.</td></tr></tbody></table>
+    </section>
+    <section id="schema-Ref"><h3><code>Ref</code></h3>
+    <p>A number.</p>
+
+    </section></main></body>
+    </html>"
+  `);
+});
