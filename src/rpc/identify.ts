@@ -2,16 +2,16 @@ import { createHash } from "node:crypto";
 import type { Service } from "../domain/credential.ts";
 import type { Identify } from "./authorize.ts";
 
-/** So long a credential that was revoked may still be taken for a good one. */
+/** How long a revoked credential may still be accepted (TTL of the cache). */
 const believedMs = 2_000;
 const mostBelieved = 1_000;
 
-/** Whoever calls from within this process is its own REST edge. */
+/** Calls from within this process come from its own REST edge. */
 export const ourselves: Identify = async () => ({ name: "this process", scopes: ["gateway"] });
 
 /**
- * Identifies services by `authorization: Bearer SECRET`. Good ones are remembered for two seconds, by their digest: secrets
- * are kept nowhere. `serviceOf` answers whose secret it is.
+ * Authenticates services by `authorization: Bearer SECRET`. Valid secrets are cached for two seconds under their digest; the secret
+ * itself is stored nowhere. `serviceOf` looks a secret up.
  */
 export function identifyBearer(serviceOf: (secret: string) => Promise<Service | undefined>): Identify {
   const believed = new Map<string, { service: Promise<Service | undefined>; since: number }>();
@@ -28,7 +28,7 @@ export function identifyBearer(serviceOf: (secret: string) => Promise<Service | 
     // A map keeps the order of insertion, so the first is the oldest.
     if (believed.size > mostBelieved) believed.delete(believed.keys().next().value ?? "");
     const forget = () => believed.delete(digest);
-    // Whoever is nobody now may be somebody in the next moment.
+    // A miss is not cached: the credential may be made in the next moment.
     service.then((found) => found === undefined && forget(), forget);
     return service;
   };
