@@ -15,13 +15,13 @@ import { createClients } from "./wire/coreClients.ts";
 
 export type App = {
   urls: Run["urls"];
-  /** Drains: accepted work finishes, or is safely left in the database for the next start. */
+  /** Drains: accepted work is finished, or left in the database, where the next start finds it. */
   stop(): Promise<void>;
 };
 
 /** The composition root: starts the roles of this process. `main` and the tests both call it. */
 export async function startApp(config: Config, log: Logger, parts: AppParts = {}): Promise<App> {
-  // What was started is stopped in the opposite order, also when the start fails half-way.
+  // Everything is stopped in the opposite order of its start, also when the start fails half-way.
   const started = new AsyncDisposableStack();
   try {
     const urls = await startRoles(config, log, parts, started);
@@ -57,7 +57,7 @@ async function startRoles(config: Config, log: Logger, parts: AppParts, started:
   return urls;
 }
 
-/** The exporter is loaded only where there is a collector: without one nobody pays for OpenTelemetry's SDK. */
+/** Loads the exporter only where a collector is configured, so that others do not pay for OpenTelemetry's SDK. */
 async function startTracing({ otlpEndpoint }: Config): Promise<Tracing> {
   if (otlpEndpoint === undefined) return noTracing;
   const { startOtlpTracing } = await import("./observe/otlpTracing.ts");

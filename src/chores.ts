@@ -8,20 +8,20 @@ export type ChoreParts = {
   core: Core;
   queue: CallbackQueue;
   log: Record<"info" | "warn" | "error", (fields: object, message: string) => void>;
-  /** Told after each reconciliation how much does not add up; it must not throw. */
+  /** Called after each reconciliation with the number of discrepancies; it must not throw. */
   reconciled?: (discrepancies: number) => void;
 };
 
-/** `run` answers true when there is probably more: then it is asked again without a pause. */
+/** `run` answers true when there is probably more to do; then the next round comes without a pause. */
 type Chore = { name: string; everyMs: number; run: () => Promise<unknown> };
 
-/** Callbacks that one look takes. */
+/** The most callbacks per round of the relay. */
 const callbacksAtOnce = 500;
 
 /**
- * While this much waits in the queue, the relay adds nothing: a backlog waits in PostgreSQL, where it costs nothing, and
- * is not published again and again while the workers are behind. A second of work where each ticket counts, ten where a
- * message of many does.
+ * Back-pressure: while so much waits in the queue the relay adds nothing. A backlog waits in PostgreSQL, where it costs nothing,
+ * and is not published again and again while the workers are behind. It is a second of work in the embedded queue, which counts
+ * tickets, and up to ten in RabbitMQ, which counts messages of many tickets.
  */
 const queueHighWater = 1_000;
 
@@ -31,12 +31,12 @@ const forgottenAtOnce = 5_000;
 const reconciledDays = 8;
 
 /**
- * What the clock asks for. Every process with the role worker does all of it, and none waits for another: rows that one process
- * has taken the others skip (`for update skip locked`). Only the closing has an advisory lock.
+ * The scheduled chores. Every process with the role worker runs all of them, and none waits for another: rows that one process has
+ * locked are skipped by the others (`for update skip locked`). Only the closing takes an advisory lock.
  */
 function choresOf({ core, queue, log, reconciled }: ChoreParts): Chore[] {
   return [
-    // By itself, so that neither a broker that is down nor a backlog keeps a lost attempt from its retry.
+    // A chore of its own, so that neither a broker that is down nor a backlog delays the retry of a lost attempt.
     { name: "lost attempts", everyMs: 1_000, run: () => countLost(core, log) },
     { name: "relay", everyMs: 1_000, run: () => relayOnce(core, queue, log) },
     {
@@ -51,7 +51,7 @@ function choresOf({ core, queue, log, reconciled }: ChoreParts): Chore[] {
   ];
 }
 
-/** Begins all chores at once; the end waits for those under way. */
+/** Starts all chores at once; `stop` waits for running rounds. */
 export function startChores(parts: ChoreParts): { stop(): Promise<void> } {
   const running = choresOf(parts).map(({ name, everyMs, run }) =>
     repeat({
@@ -68,8 +68,8 @@ export function startChores(parts: ChoreParts): { stop(): Promise<void> } {
 }
 
 /**
- * One look for waiting callbacks that nobody looks after (never published, or lost with the broker). Answers true when there
- * is probably more.
+ * One round of the relay (outbox): publishes waiting callbacks whose ticket was never published, or lost with the broker. Answers
+ * true when there is probably more.
  */
 async function relayOnce(core: Core, queue: CallbackQueue, log: ChoreParts["log"]): Promise<boolean> {
   if (!queue.isReady()) return false;
@@ -82,14 +82,17 @@ async function relayOnce(core: Core, queue: CallbackQueue, log: ChoreParts["log"
   return waiting.length === callbacksAtOnce;
 }
 
-/** One look for attempts whose process ended before it recorded them. Answers true when there is probably more. */
+/** One round of counting attempts as lost whose process ended before it recorded them. Answers true when there is probably more. */
 async function countLost(core: Core, log: ChoreParts["log"]): Promise<boolean> {
   const lost = await core.recordLostAttempts(callbacksAtOnce);
   if (lost > 0) log.warn({ lost }, "attempts whose process ended are counted as lost");
   return lost === callbacksAtOnce;
 }
 
-/** Answers whether there may be more. Each set that fails or changes is said: a merchant's orders hang on it. */
+/**
+ * One round of reading key sets; answers true when there may be more. Changes and failures are logged, because orders depend on the
+ * keys.
+ */
 async function readKeySets(core: Core, log: ChoreParts["log"]): Promise<boolean> {
   const read = await core.readKeySets(keySetsAtOnce, Math.random);
   for (const { guid, changed, problem } of read) {
@@ -100,7 +103,7 @@ async function readKeySets(core: Core, log: ChoreParts["log"]): Promise<boolean>
   return read.length === keySetsAtOnce;
 }
 
-/** Closes what is over and reconciles it; a reconciliation that failed is made up for the next time. */
+/** Closes the days that are over and reconciles them; a reconciliation that failed is repeated in the next round. */
 function closing(core: Core, log: ChoreParts["log"], reconciled: ChoreParts["reconciled"]): () => Promise<void> {
   let isReconciled = true;
   return async () => {

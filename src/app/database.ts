@@ -8,7 +8,7 @@ import { databaseFailure } from "../db/failure.ts";
 import type { Logger } from "../observe/log.ts";
 import type { Run } from "./run.ts";
 
-/** The database at DATABASE_URL or the embedded one, with the schema of this version. */
+/** Opens the database at DATABASE_URL or the embedded one, and migrates its schema to this version. */
 export async function startDatabase({ config, log, started }: Run): Promise<Database> {
   const url = config.databaseUrl ?? (await startOwnDatabase(config, log, started));
   const limit = await whenThere(log, async () => {
@@ -24,14 +24,14 @@ export async function startDatabase({ config, log, started }: Run): Promise<Data
   return database;
 }
 
-/** What is configured, but never more than the server gives: the pools would be refused the rest again and again. */
+/** The configured number of connections, but not more than the server allows: further ones would be refused again and again. */
 function connectionsWithin(limit: number, configured: number, log: Logger): number {
   if (configured <= limit) return configured;
   log.warn({ configured, used: limit }, "PostgreSQL allows fewer connections than DATABASE_CONNECTIONS asks for");
   return limit;
 }
 
-/** A database that starts at the same time as the gateway is waited for; one that is not there then is a wrong address. */
+/** How long the start waits for a database that starts at the same time; after that its address is taken for wrong. */
 const databasePatienceMs = 60_000;
 
 async function whenThere<T>(log: Logger, work: () => Promise<T>): Promise<T> {
@@ -54,9 +54,9 @@ async function startOwnDatabase(config: Config, log: Logger, started: AsyncDispo
   const embedded = await startEmbeddedPostgres({
     dataDir,
     log: (line) => log.debug({ line }, "embedded PostgreSQL"),
-    // Its own default is 100; this server is here for this process and a few people.
+    // PostgreSQL's default is 100; the embedded server has to serve this process and a few people.
     settings: { max_connections: String(Math.max(100, config.databaseConnections + 20)) },
-    // Its database is another gateway's now. Nobody awaits this: the process ends as after any error that nobody handles.
+    // Another gateway owns the data folder now. The rejection is not handled on purpose, so that the process ends as after a bug.
     onTakenOver: (problem) =>
       setImmediate(() => {
         throw problem;

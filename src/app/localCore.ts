@@ -30,7 +30,7 @@ export type LocalCore = {
   platformKeys: PlatformKeys;
 };
 
-/** The core with its database and its queue, as the roles core and worker have it in their own process. */
+/** Starts the core with its database and queue, for the roles core and worker, which have it in their own process. */
 export async function startLocalCore(run: Run): Promise<LocalCore> {
   const { config, log, parts, guard, metrics, tracing, started } = run;
   const masterKeys = await masterKeysOf(config);
@@ -77,22 +77,22 @@ export async function startLocalCore(run: Run): Promise<LocalCore> {
   return { core, queue, database, platformKeys };
 }
 
-/** A test is answered with up to eight signatures, which are kept whole. */
+/** The answer to a ping carries up to eight signatures, and is kept whole to verify them. */
 const keptPingBytes = limits.callbackAnswerBytes;
 
 function startPing({ config, guard, parts, started }: Run, platformKeys: PlatformKeys, now: () => Date) {
   const { attemptTimeoutMs } = config.retryPolicy;
-  // Here the body is what was asked for, so it has the whole time of an attempt.
+  // Unlike for callbacks the body is what matters, so it may take the whole time of an attempt.
   const body = { keptAnswerBytes: keptPingBytes, bodyTimeMs: attemptTimeoutMs };
   const client = createCallbackClient({ guard, attemptTimeoutMs, ...body });
   started.defer(() => client.close());
   return createPing({ client, signer: signerOf(config, platformKeys), now, newGuid: parts.newGuid ?? uuidV7 });
 }
 
-/** So old may be what operators read of when a key was used last. */
+/** How often the times of last use of keys are written, and so how old they may be when operators read them. */
 const seenKeysEveryMs = 60_000;
 
-/** What was noted in the last minute is written down at the stop as well. */
+/** Writes the times of last use of keys once a minute, and once more at the stop. */
 function keepSeenKeys({ identity }: Core, log: Logger, started: AsyncDisposableStack): void {
   const failed = (problem: string) => log.warn({ problem }, "when keys were used last could not be written down");
   const keeping = repeat({ everyMs: seenKeysEveryMs, round: identity.keepSeenKeys, failed, pausesFirst: true });
@@ -112,7 +112,7 @@ function createQueue(config: Config, log: Logger): CallbackQueue {
   });
 }
 
-/** After a commit: whatever the queue does not take, the relay finds again in the database. */
+/** Hands tickets to the queue after a commit. Those that the queue does not take are published later by the relay (outbox). */
 function handToQueue(queue: CallbackQueue, callbacks: readonly DueCallback[], log: Logger): void {
   if (callbacks.length === 0 || !queue.isReady()) return;
   publishDue(queue, callbacks).catch((error: Error) => {
@@ -123,10 +123,13 @@ function handToQueue(queue: CallbackQueue, callbacks: readonly DueCallback[], lo
   });
 }
 
-/** A separate encryption key names an algorithm that signs nothing; it is checked as the RSA key that it is. */
+/**
+ * Checks and normalises a participant's key. An encryption key names an algorithm that signs nothing, so it is checked as an RSA
+ * key.
+ */
 async function registeredKey(jwk: unknown): Promise<PublicJwk | { problem: string }> {
   const given = jwk as { use?: unknown; alg?: unknown; kty?: unknown } | null;
-  // EdDSA is for what the platform signs; nothing that a participant signs is verified with it.
+  // EdDSA is for the platform's own signatures; participants cannot sign with it.
   if (given?.kty === "OKP")
     return { problem: "kty must be RSA or EC: a participant's key is for RS256, PS256 or ES256" };
   const isForEncryption = given?.use === "enc";

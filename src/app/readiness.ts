@@ -5,7 +5,7 @@ import type { LocalCore } from "./localCore.ts";
 
 const probeTimeoutMs = 2_000;
 
-/** What this process needs, and whether it is there; a missing queue delays callbacks but stops nothing. */
+/** The dependencies of this process and whether they are available. Without the queue callbacks are late, but nothing stops. */
 export async function readiness(local: LocalCore | undefined, clients: CoreClients): Promise<DependencyState[]> {
   if (local === undefined) {
     return [await probe("core", clients.participants.listParticipants({ pageSize: 1 }, { timeoutMs: probeTimeoutMs }))];
@@ -24,7 +24,7 @@ async function probe(dependency: string, answer: Promise<unknown>): Promise<Depe
     await answer;
     return { dependency, ok: true };
   } catch (error) {
-    // Addresses and credentials can stand in such messages; the code says enough.
+    // The message may contain addresses and credentials, so only the error code is shown.
     const code = (error as { code?: unknown }).code;
     if (code === Code.Unauthenticated || code === Code.PermissionDenied) {
       return { dependency, ok: false, problem: "does not take this process's credential (RPC_TOKEN)" };

@@ -7,17 +7,17 @@ import { createRestApp } from "../rest/server.ts";
 import type { CoreClients } from "../wire/coreClients.ts";
 import { publicUrlOf, type Run } from "./run.ts";
 
-/** Linux keeps no more; with fewer a burst of new connections has some of them reset. */
+/** The listen backlog: the most that Linux allows. With a shorter one, a burst of new connections has some of them reset. */
 const connectionBacklog = 4_096;
 
 type RestNeeds = { clients: CoreClients; ready: () => Promise<DependencyState[]> };
 
-/** The role rest; from then on the process knows its public address. */
+/** Starts the role rest; from then on the process knows its public address. */
 export async function startRest(run: Run, { clients, ready }: RestNeeds): Promise<void> {
   const { config, log, metrics, tracing, edges, urls } = run;
   const app = createRestApp({
     clients,
-    // Asked per request: the port may be known only once the server listens.
+    // A getter, because with port 0 the address is known only once the server listens.
     get publicUrl() {
       return publicUrlOf(run);
     },
@@ -43,7 +43,7 @@ export async function startRest(run: Run, { clients, ready }: RestNeeds): Promis
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeIdleConnections();
-        // A caller that keeps its request open longer than any of ours takes is not waited for.
+        // The stop does not wait for callers that keep a request open longer than any of ours takes.
         setTimeout(() => server.closeAllConnections(), 15_000).unref();
       }),
   );

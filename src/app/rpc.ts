@@ -9,7 +9,7 @@ import { startRpcServer } from "../rpc/server.ts";
 import type { LocalCore } from "./localCore.ts";
 import type { Run } from "./run.ts";
 
-/** RPC and what stands behind it from the start: the operator's credential, the participants of the file. */
+/** Starts RPC, and before it what must exist by then: the first operator's credential, and the participants of the file. */
 export async function startRpc(
   { config, log, tracing, edges, urls }: Run,
   { core }: LocalCore,
@@ -36,7 +36,7 @@ export async function startRpc(
   await loadParticipants(core, config.participantsFile, log);
 }
 
-/** The core of this process, or the one at CORE_URL. */
+/** The transport to the core: in this process, or at CORE_URL. */
 export async function transportTo(
   { config, log, tracing, started }: Run,
   local: LocalCore | undefined,

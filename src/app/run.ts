@@ -5,10 +5,10 @@ import type { Metrics } from "../observe/metrics.ts";
 import type { Tracing } from "../observe/tracing.ts";
 import type { AddressGuard } from "../outbound/address.ts";
 
-/** What tests replace; everything else is real. */
+/** What tests replace. */
 export type AppParts = { newGuid?: () => string };
 
-/** What every part of this process shares; whoever starts something hands its end to `started`. */
+/** What all parts of this process share. Each part that is started registers its end in `started`. */
 export type Run = {
   config: Config;
   log: Logger;
@@ -17,9 +17,9 @@ export type Run = {
   metrics: Metrics;
   tracing: Tracing;
   started: AsyncDisposableStack;
-  /** Ends of what takes work in. They drain side by side, before anything that the work needs is stopped. */
+  /** The ends of the parts that take work in. They drain side by side, before anything that the work needs is stopped. */
   edges: (() => Promise<void>)[];
-  /** Where the parts of this process listen, once they do. */
+  /** The addresses on which the parts of this process listen, once they do. */
   readonly urls: { rest: string; rpc: string; ops: string };
 };
 
@@ -27,7 +27,7 @@ function configuredUrlOf(config: Config): string {
   return config.publicUrl ?? `http://localhost:${config.restPort}`;
 }
 
-/** Where this deployment is reached; of a port that the system chose only once the server listens. */
+/** The public address of this deployment; with port 0 it is known only once the server listens. */
 export function publicUrlOf({ config, urls }: Pick<Run, "config" | "urls">): string {
   return config.publicUrl ?? (urls.rest || configuredUrlOf(config));
 }

@@ -5,7 +5,7 @@ import { startChores } from "../chores.ts";
 import type { LocalCore } from "./localCore.ts";
 import { publicUrlOf, type Run, signerOf } from "./run.ts";
 
-/** The role worker: delivers callbacks and does what the clock asks for. */
+/** Starts the role worker: delivers callbacks and runs the scheduled chores. */
 export async function startWork(run: Run, { core, queue, platformKeys }: LocalCore): Promise<void> {
   const { config, log, parts, guard, metrics, tracing, edges } = run;
   const { attemptTimeoutMs } = config.retryPolicy;

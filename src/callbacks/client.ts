@@ -14,10 +14,10 @@ import { retryAfterMs } from "./retryAfter.ts";
 export type AttemptResult = {
   outcome: Outcome;
   httpStatus?: number;
-  /** What the endpoint asked for, not yet capped: the retry policy decides how much of it to believe. */
+  /** The wait that the endpoint asked for, not yet capped: the retry policy does that. */
   retryAfterMs?: number;
   durationMs: number;
-  /** The beginning of the answer, safe to store and to show. */
+  /** The beginning of the answer's body, safe to store and to show. */
   answer?: string;
   problem?: string;
 };
@@ -26,31 +26,31 @@ export type CallbackRequest = { headers: Record<string, string>; body: string };
 
 export type CallbackClient = {
   post(url: string, request: CallbackRequest): Promise<AttemptResult>;
-  /** Origins with open pools, for metrics. */
+  /** The number of origins with open pools, for metrics. */
   openOrigins(): number;
-  /** Waits for attempts under way (each ends within its deadline) and closes every connection. */
+  /** Waits for running attempts (each ends within its deadline) and closes every connection. */
   close(): Promise<void>;
 };
 
 export type CallbackClientOptions = {
   guard: AddressGuard;
-  /** Connection, status line, headers and what is read of the body together. */
+  /** The deadline for connection, status line, headers and body together. */
   attemptTimeoutMs?: number;
   /** A body up to this size is read to its end, so that its connection can be used again; of a larger one the rest is left. */
   maxAnswerBytes?: number;
-  /** How much of a body is kept to be shown. */
+  /** How much of a body is kept for people to see. */
   keptAnswerBytes?: number;
-  /** How long a body may take after the headers, as the record of the outcome, and so the cascade, waits for it. */
+  /** How long a body may take after the headers. The outcome, and so the cascade, waits for it. */
   bodyTimeMs?: number;
   /**
-   * As many attempts may be under way to one origin; a caller that starts more makes them wait on their own deadline,
-   * so it is at least what the caller starts at once.
+   * The most concurrent attempts to one origin. Further ones would wait for a connection on their own deadline, so this is at least
+   * what the caller starts at once.
    */
   connectionsPerOrigin?: number;
-  /** Above this the pool that was idle the longest is closed first. */
+  /** The most pools; beyond it the one that was idle the longest is closed. */
   maxOrigins?: number;
   idleOriginMs?: number;
-  /** PEM of further certificate authorities for this client alone. */
+  /** PEM of further certificate authorities, for this client alone. */
   extraCa?: string | undefined;
 };
 
@@ -105,8 +105,8 @@ type OriginPoolOptions = Required<
 };
 
 /**
- * Pools of keep-alive connections in the order of last use: the first idle one is the longest idle one. A cache would also close
- * a pool that is in use, so this map is kept by hand.
+ * Pools of keep-alive connections, ordered by last use, so the first idle one has been idle the longest. An LRU cache would also
+ * evict pools in use, hence this map.
  */
 function originPools({ connect, connectionsPerOrigin, maxOrigins, idleOriginMs }: OriginPoolOptions) {
   const pools = new Map<string, OriginPool>();
@@ -121,14 +121,14 @@ function originPools({ connect, connectionsPerOrigin, maxOrigins, idleOriginMs }
       connections: connectionsPerOrigin,
       pipelining: 1,
       allowH2: false,
-      // The attempt's own deadline covers both; undici's timers are coarse and would only blur the outcome.
+      // The attempt's deadline covers both. undici's timers are coarse, and would only make it unclear which one ended the attempt.
       headersTimeout: 0,
       bodyTimeout: 0,
     });
     return { origin, pool, underWay: 0, idleSinceMs: 0 };
   }
 
-  /** With no attempt under way there is nothing to wait for: what a destroyed pool still held was given up before. */
+  /** Destroys a pool at once: no attempt is running on it, so there is nothing to wait for. */
   function evict(entry: OriginPool): Promise<void> {
     if (pools.get(entry.origin) === entry) pools.delete(entry.origin);
     return entry.pool.destroy().catch(() => {});
@@ -170,7 +170,7 @@ async function attempt(pool: Pool, url: URL, request: CallbackRequest, bounds: B
   const timer = setTimeout(() => deadline.abort(), bounds.attemptTimeoutMs);
   try {
     const path = url.pathname + url.search;
-    // A request that still waits for its connection does not hear the signal, so the deadline is raced as well.
+    // A request that still waits for its connection ignores the abort signal, so the deadline is raced as well.
     const head = await Promise.race([pool.request({ ...request, path, method: "POST", signal }), aborted(signal)]);
     const { statusCode, headers } = head;
     const answer = await beginningOf(head.body, bounds);
@@ -195,8 +195,8 @@ function aborted(signal: AbortSignal): Promise<never> {
 }
 
 /**
- * What can be shown of a body. One that is too long, too slow or breaks off is given up where it is, and its connection with it;
- * the attempt's deadline, which its request still hears, ends it as well.
+ * The beginning of a body that can be shown. A body that is too long, too slow or breaks off is abandoned together with its
+ * connection; the deadline of the attempt, whose signal the request still has, also ends it.
  */
 async function beginningOf(
   body: Dispatcher.ResponseData["body"],
@@ -209,11 +209,11 @@ async function beginningOf(
     for await (const chunk of body) {
       kept.add(chunk);
       readBytes += chunk.length;
-      // Leaving the loop destroys the stream and with it the connection.
+      // Leaving the loop destroys the stream, and its connection with it.
       if (readBytes > maxAnswerBytes) break;
     }
   } catch {
-    // The answer was in the status line.
+    // A failing body changes nothing: the answer was the status line.
   } finally {
     clearTimeout(timer);
   }
@@ -222,9 +222,9 @@ async function beginningOf(
 
 type Keeper = { add(chunk: Buffer): void; text(): string };
 
-/** Keeps the first bytes of an answer as text. */
+/** Collects the first bytes of an answer as text. */
 function keeper(maxBytes: number): Keeper {
-  // As a stream, the decoder holds back a character that the cut went through.
+  // In stream mode, the decoder drops a character that was cut in two by the limit.
   const decoder = new TextDecoder();
   let leftBytes = maxBytes;
   let text = "";

@@ -17,7 +17,7 @@ import type { Slot, Slots } from "./slots.ts";
 
 export type DeliveryLog = Record<"debug" | "info" | "warn" | "error", (fields: object, message: string) => void>;
 
-/** What the metrics want to know; each is called once per event. */
+/** Events for the metrics; each is called once per event. */
 export type DeliveryObserver = {
   attempted(kind: CallbackKind, outcome: Outcome, durationMs: number): void;
   parked(): void;
@@ -29,10 +29,10 @@ export type DeliveryContext = {
   client: CallbackClient;
   receivers: Receivers;
   slots: Slots;
-  /** A ticket that was parked more often is let go: its row waits in the database for the relay. */
+  /** A ticket that has been parked more often is dropped; the relay publishes its row again later. */
   maxParks: number;
   signer: Signer;
-  /** Where banks reach REST; asked for each callback, because the port may be known only once REST listens. */
+  /** The public address of REST, asked per callback, because with port 0 it is known only once REST listens. */
   publicUrl: () => string;
   newGuid: () => string;
   log: DeliveryLog;
@@ -40,20 +40,21 @@ export type DeliveryContext = {
   tracing: Tracing;
 };
 
-/** Nothing goes to a receiver that takes part no more for now, or ever. */
+/** The request to make, or that the receiver is suspended or closed and nothing is sent. */
 type Prepared = { url: string; request: CallbackRequest } | "suspended";
 
 /**
- * Handles one ticket: at most one attempt, from the claim to the record (design, flow 2). The verdict is the answer to the
- * queue; whatever goes wrong on the way leaves the row to the relay, so a ticket can always be let go.
+ * Handles one ticket: at most one attempt, from the claim to the record (design, flow 2). The result is the verdict for the queue.
+ * If anything fails on the way, the relay finds the row in the database and publishes it again, so a ticket can always be dropped.
  */
 export async function deliver(context: DeliveryContext, lane: Lane, ticket: Ticket): Promise<Verdict> {
   const slot = await context.slots.acquire(ticket.receiverGuid);
   if (slot === undefined) {
     context.observer.parked();
     const parks = (ticket.parks ?? 0) + 1;
-    // By now the relay has published the row again; two tickets that both came back for ever would become three. Tickets
-    // of an endpoint that does not move only turn in circles: once is enough to bridge a hiccup.
+    // A ticket that was parked too often is dropped. By that time the relay has published a second one for the same callback; if
+    // both were parked without end, their number would grow with every further one. A stalled endpoint's tickets are parked once,
+    // to bridge a hiccup.
     const maxParks = context.slots.isStalled(ticket.receiverGuid) ? 1 : context.maxParks;
     if (parks > maxParks) return "ack";
     await handBack(context, ticket, () => context.queue.park(lane, [{ ...ticket, parks }]));
@@ -87,12 +88,12 @@ async function attemptIn(context: DeliveryContext, slot: Slot, ticket: Ticket, s
       return "dead";
     }
     if (performance.now() - askedMs > beginWithinMs) {
-      // The lease could lapse under the attempt, and its payment be decided without its answer.
+      // The lease could lapse during the attempt, and the payment be decided without its answer.
       context.log.warn(logFields(claimed), "an attempt began too late and is not made; it counts as lost");
       return "ack";
     }
     const result = prepared === "suspended" ? notSent : await post(context, claimed, prepared);
-    // Where nothing was asked, nothing was learnt: whoever is resumed has its full share.
+    // Nothing was asked, so nothing is learnt about the endpoint: its share of slots stays as it is.
     if (prepared !== "suspended")
       answered = outcomeClasses[result.outcome] !== "unanswered" || result.httpStatus !== undefined;
     slot.release(answered);
@@ -103,10 +104,13 @@ async function attemptIn(context: DeliveryContext, slot: Slot, ticket: Ticket, s
   }
 }
 
-/** A ticket comes from its rung at most a few milliseconds early; going round once more would cost it a second. */
+/**
+ * The delay queues deliver a ticket at most a few milliseconds early. Waiting here is cheaper than another second on the first
+ * rung.
+ */
 const waitedForMs = 50;
 
-/** `askedMs` is when the claim was asked for, from which its lease is counted. */
+/** `askedMs` is when the claim was requested; the lease is counted from there. */
 async function claimWhenDue({ core }: DeliveryContext, ticket: Ticket) {
   for (let turns = 3; ; turns -= 1) {
     const askedMs = performance.now();
@@ -119,7 +123,7 @@ async function claimWhenDue({ core }: DeliveryContext, ticket: Ticket) {
 
 const paymentOf = (claimed: ClaimedCallback) => ({ "dcm.payment_message_guid": claimed.paymentMessage?.guid });
 
-/** As if the receiver had answered nothing: what then follows is in the outcome table. */
+/** The result for a suspended receiver, as if it had not answered; the outcome table says what follows. */
 const notSent: AttemptResult = {
   outcome: "suspended",
   durationMs: 0,
@@ -140,9 +144,12 @@ function post(
   });
 }
 
-/** Building and signing are ours: what fails here is put aside as dead, with its reason, and never blames the receiver. */
+/**
+ * Builds and signs the request. A failure here is our own fault: the callback becomes dead, with the reason, and no attempt is used
+ * up.
+ */
 async function prepare(context: DeliveryContext, claimed: ClaimedCallback): Promise<Prepared | undefined> {
-  // A read that fails is the database's trouble, which passes: the lease lapses and the relay finds the callback again.
+  // A failing read is temporary trouble of the database: the lease lapses, and the relay publishes the callback again.
   const receiver = await context.receivers.find(claimed.receiverGuid);
   const settlement =
     claimed.registerId === null ? undefined : await readSettlement(context, claimed, claimed.registerId);
@@ -157,14 +164,14 @@ async function prepare(context: DeliveryContext, claimed: ClaimedCallback): Prom
       { ...logFields(claimed), problem },
       "a callback cannot be prepared; it is dead until it is redriven",
     );
-    // Whoever repairs the receiver and redrives at once must not meet what was read before.
+    // Evicts the receiver from the cache, so that an operator who corrects it and redrives at once is not met by the old data.
     context.receivers.forget(claimed.receiverGuid);
     await context.core.buryCallback(claimed, problem);
     return undefined;
   }
 }
 
-/** An attempt reads no more than it sends: a register may have a million payments, and every retry would read them again. */
+/** Reads no more payments than the callback can carry: a register may have a million, and every retry would read them again. */
 async function readSettlement({ core, publicUrl }: DeliveryContext, { receiverGuid }: ClaimedCallback, id: string) {
   const alone = await core.getRegister(undefined, id, { limit: 0 });
   const isLarge = !isRefusal(alone) && alone.register.paymentCount > maxCallbackPayments;
@@ -235,7 +242,7 @@ async function record(
 /** 0.1 + 0.4 + 1.6 + 6.4 = 8.5 s of trying, inside the 10 s that a lease leaves for recording (`recordWithinMs`). */
 export const recordWaitsMs = [100, 400, 1_600, 6_400];
 
-/** The receiver has answered: a database that stumbles must not cost that answer, so recording is tried for a while. */
+/** The receiver has answered, and a short failure of the database must not lose the answer, so recording is retried for a while. */
 async function recordStubbornly(context: DeliveryContext, attempt: AttemptRecord): Promise<RecordAnswer | undefined> {
   for (const waitMs of [...recordWaitsMs, undefined]) {
     try {
@@ -252,7 +259,7 @@ async function recordStubbornly(context: DeliveryContext, attempt: AttemptRecord
   return undefined;
 }
 
-/** A ticket that the queue does not take is not lost: the relay finds its row when it is overdue. */
+/** If the queue does not take the ticket nothing is lost: the relay publishes its row when it is overdue. */
 async function handBack(context: DeliveryContext, ticket: Ticket, publish: () => Promise<void>): Promise<void> {
   try {
     await publish();

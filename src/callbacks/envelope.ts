@@ -9,7 +9,7 @@ import type { CallbackRequest } from "./client.ts";
 
 type Schemas = components["schemas"];
 
-/** How the token of a signed body is written for each format that a receiver can be registered for. */
+/** How the token of a signed body is written in each format that a receiver can choose at registration. */
 const bodyOfFormat = {
   json: {
     type: callbackBodies.envelope.type,
@@ -18,7 +18,7 @@ const bodyOfFormat = {
   text: { type: callbackBodies.bare.type, write: (jws) => jws },
 } as const satisfies Record<CallbackBodyFormat, { type: string; write: (jws: string) => string }>;
 
-/** What an envelope says beside its content: which callback it is, and by the database's clock when. */
+/** What the envelope adds to the content: the callback's guid and kind, and the instant by the database's clock. */
 export type Marked = { guid: string; kind: Schemas["CallbackKind"]; at: Date };
 
 export const markedAs = ({ guid, kind, claimedAt }: ClaimedCallback): Marked => ({
@@ -27,7 +27,7 @@ export const markedAs = ({ guid, kind, claimedAt }: ClaimedCallback): Marked => 
   at: claimedAt,
 });
 
-/** The URL that a callback goes to, or undefined when the participant has none for it. */
+/** The URL for a kind of callback, or undefined if the participant has none for it. */
 export function callbackUrl(kind: CallbackKind, { callbackUrls }: Participant): string | undefined {
   const names: readonly CallbackUrlName[] = webhooks[webhookOf[kind]].urls;
   return names.map((name) => callbackUrls[name]).find((url) => url !== undefined);
@@ -66,18 +66,18 @@ export async function sealEnvelope(
     return { headers: headers(callbackBodies.open.type, access, marked), body };
   }
   const [access, jws] = await Promise.all([
-    // A jti of its own: a receiver that remembers them must not take a retry for a replay.
+    // Each attempt has its own `jti`: a receiver that remembers them must not take a retry for a replay.
     sign({ iat, jti: newGuid() }),
     sign({ ...content.claims, ...binding }),
   ]);
   const { type, write } = bodyOfFormat[receiver.callbackBodyFormat];
-  // Receivers need not take more, and would refuse it again and again: the fault is ours.
+  // Receivers need not accept a longer token, so sending it would fail every time; that is our own fault.
   if (jws.length > callbackBodies.envelope.maxChars) throw new Error(`the token would have ${jws.length} characters`);
   return { headers: headers(type, access, marked), body: write(jws) };
 }
 
 function headers(contentType: string, access: string, { guid, kind }: Marked): Record<string, string> {
-  // By the contract's name of each: one that is added there is missing here.
+  // The contract's headers by name; one that is added to the contract and missing here does not compile.
   const values = {
     CallbackAuthorizationHeader: access,
     CallbackGuidHeader: guid,

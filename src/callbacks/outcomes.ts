@@ -1,4 +1,4 @@
-/** Status codes, error codes and headers of an attempt, each brought to the closed list of outcomes by a table. */
+/** Tables that map status codes, error codes and headers of an attempt to the closed list of outcomes. */
 import type { Outcome } from "../domain/callback.ts";
 import { ADDRESS_REFUSED_CODE, DNS_FAILURE_CODE } from "../outbound/address.ts";
 import { INTERIM_REFUSED_CODE } from "../outbound/interim.ts";
@@ -15,7 +15,7 @@ export function statusOutcome(status: number): Outcome {
   return statusOutcomes[status] ?? statusClassOutcomes[Math.floor(status / 100)] ?? "server_error";
 }
 
-/** Error codes of Node, OpenSSL and undici. What none of these rows knows is a connection that broke. */
+/** Error codes of Node, OpenSSL and undici. A code that no row knows counts as a broken connection. */
 const failureOutcomes: readonly (readonly [code: RegExp, outcome: Outcome])[] = [
   [new RegExp(`^${ADDRESS_REFUSED_CODE}$`), "address_refused"],
   [new RegExp(`^(${DNS_FAILURE_CODE}|ENOTFOUND|EAI_\\w+)$`), "dns_failure"],
@@ -38,7 +38,9 @@ export function failureOutcome(error: unknown, isPastDeadline: boolean): Outcome
   return failureOutcomes.find(([pattern]) => pattern.test(code))?.[1] ?? "connection_reset";
 }
 
-/** Of several addresses that all failed, the first one's error speaks for them; undici's parser error has only a name. */
+/**
+ * The code of an error. If all addresses of a host failed, the first one's error counts; undici's parser errors only have a name.
+ */
 function errorCode(error: unknown): string {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if ("code" in cause && typeof cause.code === "string") return cause.code;
@@ -51,14 +53,14 @@ const MAX_PROBLEM_LENGTH = 300;
 
 export function describeFailure(error: unknown): string {
   const text = error instanceof Error ? `${errorCode(error)}: ${error.message}` : String(error);
-  // The cut can go through a character of two halves; half of one is no JSON that PostgreSQL reads.
+  // The cut may halve a surrogate pair, and PostgreSQL reads no JSON with half of one.
   return safeText(text).slice(0, MAX_PROBLEM_LENGTH).toWellFormed();
 }
 
-/** Control characters but tab and line ends, line separators, and the marks that change the direction of writing. */
+/** Control characters except tab and line ends, line separators, and marks that change the writing direction. */
 const UNSAFE_CHARACTERS = /[^\P{Cc}\t\r\n]|[\u2028\u2029\u200E\u200F\u202A-\u202E\u2066-\u2069]/gu;
 
-/** What an endpoint wrote, with nothing in it that could move a cursor, reverse a line or break a database's text type. */
+/** A stranger's text without anything that could move a cursor, reverse a line or break a database's text type. */
 export function safeText(text: string): string {
   return text.replace(UNSAFE_CHARACTERS, "\uFFFD");
 }

@@ -6,7 +6,7 @@ import { type Signer, sealEnvelope } from "./envelope.ts";
 
 type PingParts = { client: CallbackClient; signer: Signer; now: () => Date; newGuid: () => string };
 
-/** Sends a test as a callback is sent: the same envelope, the same guard, the same time. */
+/** Sends a ping exactly as a callback is sent: same envelope, same address guard, same deadline. */
 export function createPing({ client, signer, now, newGuid }: PingParts): CoreContext["ping"] {
   return async (receiver, url, challenge) => {
     const marked = { guid: newGuid(), kind: PING_KIND, at: now() };

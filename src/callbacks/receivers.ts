@@ -5,17 +5,17 @@ import { recall, rememberedAnswers } from "../recall.ts";
 
 export type Receivers = {
   find(guid: string): Promise<Participant | Refusal>;
-  /** Read it anew the next time. */
+  /** Evicts it from the cache. */
   forget(guid: string): void;
 };
 
-/** So soon a changed URL or format takes effect; a busy receiver is read once in this time, not once a callback. */
+/** TTL of the cache: a changed URL or format takes effect after it, and a busy receiver is read once per TTL, not per callback. */
 const lookUpMs = 2_000;
 
-/** A few KB each, so some tens of MB at the most. */
+/** The most cached participants, at a few KB each: some tens of MB. */
 const maxKept = 10_000;
 
-/** Remembers participants for a moment. */
+/** A cache of participants. */
 export function createReceivers(core: Pick<Core, "getParticipant">): Receivers {
   const kept = rememberedAnswers<Participant | Refusal>(lookUpMs, maxKept);
   return {

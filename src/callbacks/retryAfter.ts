@@ -31,7 +31,7 @@ export function parseHttpDate(text: string, nowMs: number): number | undefined {
   ];
   const year = wholeYear(found.year ?? "", nowMs);
   const atMidnight = new Date(0);
-  // Not Date.UTC, which takes the years 0 to 99 for others.
+  // `Date.UTC` would take the years 0 to 99 for 1900 to 1999.
   atMidnight.setUTCFullYear(year, MONTHS.indexOf(found.month ?? ""), day);
   // 60 is a leap second.
   if (atMidnight.getUTCDate() !== day || hour > 23 || minute > 59 || second > 60) return undefined;
@@ -48,14 +48,14 @@ function wholeYear(text: string, nowMs: number): number {
 }
 
 /**
- * The wait that an answer asks for, not capped, or undefined where it asks for none that can be read. A date is an instant of the
- * endpoint's clock, which may differ from ours: counted from now and from the answer's own `Date`, whichever is longer, so that
- * no difference of clocks shortens what was asked.
+ * The wait in milliseconds that an answer asks for, not capped; undefined if it asks for none that can be read. A date is by the
+ * endpoint's clock, which may differ from ours, so the wait is counted both from our clock and from the answer's own `Date`; the
+ * longer one counts, and the wait is never shortened by a difference of clocks.
  */
 export function retryAfterMs(headers: AnswerHeaders, nowMs: number): number | undefined {
   const answeredMs = parseHttpDate(valuesOf(headers.date)[0] ?? "", nowMs) ?? nowMs;
   const waits = valuesOf(headers["retry-after"]).flatMap((value) => {
-    // As many digits as may be: beyond what a number can hold, it is longer than anybody waits.
+    // Any number of digits is accepted; what a number cannot hold is longer than any cap.
     if (/^\d+$/.test(value)) return Math.min(Number(value) * 1_000, Number.MAX_SAFE_INTEGER);
     const atMs = parseHttpDate(value, nowMs);
     return atMs === undefined ? [] : Math.max(0, atMs - Math.min(nowMs, answeredMs));

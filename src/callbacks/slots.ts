@@ -1,25 +1,25 @@
 /**
- * How many attempts one endpoint may hold at the same time. An endpoint that answers has its full share; one that does
- * not answer loses half of it with every silence and wins it back answer by answer, down to one probing attempt, so
- * hundreds of hanging endpoints together cannot take the room of those that work.
+ * The bulkhead of delivery: how many attempts to one endpoint may run at the same time. An endpoint that answers has its full
+ * share. Each missing answer halves the share, down to one probing attempt, and each answer wins one slot back, so hundreds of
+ * hanging endpoints together cannot take the capacity of those that work.
  */
 export type SlotLimits = {
   /** The full share of an endpoint. */
   perEndpoint: number;
-  /** A busy endpoint that has freed no slot for this long is not moving: more work for it is parked at once. */
+  /** A busy endpoint that has freed no slot for this long counts as stalled: more work for it is parked at once. */
   stalledAfterMs: number;
-  /** How long work may wait in memory for a slot of an endpoint that is moving. */
+  /** How long work may wait in memory for a slot of an endpoint that is not stalled. */
   maxWaitMs: number;
 };
 
-/** 16 in flight saturate an endpoint that answers within 10 ms at 1 600 a second. */
+/** With 10 ms per answer, 16 concurrent attempts make 1 600 a second. */
 const defaultSlotLimits: SlotLimits = { perEndpoint: 16, stalledAfterMs: 500, maxWaitMs: 1_000 };
 
-/** Undefined: nothing was asked of the endpoint, so nothing was learnt about it. */
+/** `answered` undefined: no request was made, so the share of the endpoint stays as it is. */
 export type Slot = { release(answered?: boolean): void };
 
 export type Slots = {
-  /** A slot, or undefined when the work is better parked. */
+  /** A slot, or undefined if the work should be parked. */
   acquire(endpoint: string): Promise<Slot | undefined>;
   /** Whether an endpoint's slots are all taken and it has answered nothing for a while. */
   isStalled(endpoint: string): boolean;
@@ -30,14 +30,14 @@ export type Slots = {
 type Endpoint = {
   held: number;
   share: number;
-  /** When it last answered, or got work after it had had none: an endpoint that was asked nothing does not stand still. */
+  /** When it last answered, or got work after it had none: an endpoint without requests does not count as stalled. */
   movedAtMs: number;
-  /** The time from one answer to the next while there is work, smoothed. */
+  /** The smoothed time between two answers while there is work. */
   paceMs: number;
   waiting: Set<(slot: Slot | undefined) => void>;
 };
 
-/** How much the latest answer weighs in the pace. */
+/** The weight of the latest answer in the smoothed pace. */
 const paceWeight = 0.2;
 
 export function createSlots(
@@ -85,7 +85,7 @@ export function createSlots(
       if (endpoint.held === 0) endpoint.movedAtMs = nowMs();
       if (endpoint.held < endpoint.share) return take(name, endpoint);
       if (standsStill(endpoint)) return undefined;
-      // What cannot have its turn in time must not hold a place that other endpoints need.
+      // Work that cannot get its turn in time is parked at once, so that it does not take up the worker's concurrency.
       if ((endpoint.waiting.size + 1) * endpoint.paceMs > limits.maxWaitMs) return undefined;
       return turnAt(endpoint, limits.maxWaitMs);
     },
@@ -97,7 +97,7 @@ export function createSlots(
   };
 }
 
-/** An answer wins one slot back and tells the pace; a silence costs half of the share. */
+/** Adapts the share: an answer wins one slot back and updates the pace, a missing answer halves the share. */
 function learn(endpoint: Endpoint, answered: boolean, fullShare: number, atMs: number): void {
   if (!answered) {
     endpoint.share = Math.max(1, Math.floor(endpoint.share / 2));
@@ -108,11 +108,11 @@ function learn(endpoint: Endpoint, answered: boolean, fullShare: number, atMs: n
   endpoint.movedAtMs = atMs;
 }
 
-/** Waits in order for a slot of the endpoint; undefined when none was free in time. */
+/** Waits, in order of arrival, for a slot of the endpoint; undefined when none came free in time. */
 function turnAt(endpoint: Endpoint, maxWaitMs: number): Promise<Slot | undefined> {
   return new Promise((resolve) => {
-    // An endpoint that has answered nothing yet gets a quarter of the patience: if it hangs, that is known only after a while,
-    // and what waits for it until then must not hold the places of others for long.
+    // An endpoint that has not answered yet gets a quarter of the time: if it hangs, that is known only after a while, and until
+    // then its waiting work must not take up the worker's concurrency for long.
     const patienceMs = endpoint.paceMs === 0 ? maxWaitMs / 4 : maxWaitMs;
     const timer = setTimeout(() => {
       endpoint.waiting.delete(grant);

@@ -15,7 +15,7 @@ export type WorkerOptions = {
   signer: Signer;
   publicUrl: () => string;
   newGuid: () => string;
-  /** When the relay publishes what nobody has claimed again. Default 30 s. */
+  /** After how many milliseconds the relay publishes an unclaimed callback again. Default 30 s. */
   republishAfterMs?: number;
   log: DeliveryLog;
   observer?: DeliveryObserver;
@@ -23,14 +23,15 @@ export type WorkerOptions = {
 };
 
 /**
- * Tickets in the hands of this process. Most wait for an answer over the network and cost only memory (a few KB each);
- * the numbers are far above what endpoints hold (`slots.ts`), so that some that hang leave room for all others.
+ * The most tickets of each lane that this process handles at a time. Most wait for an answer over the network and cost only memory
+ * (a few KB each). The numbers are far above the share of one endpoint (`slots.ts`), so that some hanging ones leave room for all
+ * others.
  */
 const concurrency = { first: 256, retry: 128 };
 
 /**
- * Receivers that share an address have slots of their own, so together they may need more connections to it than one of
- * them may hold; what waited for a connection would wait on its own deadline and look like a silent receiver.
+ * The most attempts at a time, and so the most connections to one address. Slots are per receiver; several receivers may share an
+ * address and need more connections than one may use, and an attempt that waits for a connection would look like a silent receiver.
  */
 export const attemptsAtOnce = concurrency.first + concurrency.retry;
 

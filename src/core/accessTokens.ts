@@ -4,11 +4,13 @@ import type { Refusal } from "../domain/errors.ts";
 import type { CoreContext } from "./context.ts";
 import { PartyChanged } from "./identity/partyChanged.ts";
 
-/** A token with the party that signed it, as which version it was verified: two parties may use the same jti. */
+/**
+ * An access token with its signer and the version that it was verified as. Two parties may use the same `jti`, so the key is both.
+ */
 export type PartyToken = AccessToken & { participantGuid: string };
 type VerifiedToken = PartyToken & { participantVersion: number };
 
-/** Until when a used token is remembered: a younger one could be accepted. */
+/** Until when a used token is remembered against replay; after that it is too old to be accepted anyway. */
 export const rememberedUntil = ({ issuedAt }: AccessToken) => new Date(issuedAt.getTime() + accessTokenMemoryMs);
 
 const selectToken = {
@@ -20,8 +22,8 @@ const selectToken = {
 };
 
 /**
- * Why a request with this token is refused by the database's clock and memory, or undefined. Throws `PartyChanged` when the
- * party is not what its signature was verified against.
+ * Why a request with this token is refused (too old, from the future, or a replay), or undefined; judged by the database's clock.
+ * Throws `PartyChanged` when the party no longer has the version that its signature was verified against.
  */
 export async function tokenProblem(sql: Sql, token: VerifiedToken): Promise<Refusal | undefined> {
   type Found = { judged_at: Date; version: number; is_used: boolean; request_digest: Buffer | null };
@@ -30,8 +32,8 @@ export async function tokenProblem(sql: Sql, token: VerifiedToken): Promise<Refu
   return accessTokenProblem(token, found.is_used ? found.request_digest : undefined, found.judged_at);
 }
 
-// What was kept meanwhile for the same request stays; for another one the race is lost, and whoever decides again hears of it
-// from `tokenProblem`. The insert waits for a concurrent one of the same token to end.
+// A row that the same request stored meanwhile stays as it is. A row of another request makes this insert fail as a lost race; the
+// caller decides again, and `tokenProblem` then reports the replay. The insert waits for a concurrent one of the same token.
 const insertToken = {
   name: "keep_access_token",
   text: `
@@ -41,8 +43,8 @@ const insertToken = {
 };
 
 /**
- * Uses a token up for its request, in the transaction that stores what the request changes. Fails as a lost race when another
- * request has used it up since `tokenProblem` looked.
+ * Marks a token as used by its request, in the transaction that stores what the request changes. Fails as a lost race when another
+ * request has used it since `tokenProblem` looked.
  */
 export async function keepToken(sql: Sql, token: PartyToken): Promise<void> {
   await sql(insertToken, [token.participantGuid, token.jti, rememberedUntil(token), token.requestDigest]);

@@ -4,7 +4,7 @@ import { firstTickets, type Inserted, insertFollowingText, type PaymentEffect, p
 import type { CoreContext, Traced } from "./context.ts";
 import { stateOf } from "./delivery.ts";
 
-/** What one attempt came to. Durations are milliseconds; `answer` holds at most 4 KiB. */
+/** The result of one delivery attempt. Durations are milliseconds; `answer` holds at most 4 KiB. */
 export type AttemptRecord = Traced & {
   callbackGuid: string;
   kind: CallbackKind;
@@ -22,16 +22,16 @@ export type AttemptRecord = Traced & {
 };
 
 /**
- * `applied`: the record decided about its callback. `late`: it came after its attempt had been counted as lost, so it
- * stands in the history and decides nothing. Neither: somebody has recorded this attempt already.
+ * `applied`: the record decided about its callback. `late`: the attempt had already been counted as lost, so the record corrects
+ * the history and decides nothing. Neither: this attempt has been recorded already.
  */
 export type RecordAnswer = { applied: boolean; late: boolean; decision: Decision };
 
-// All that follows from a group of attempts, in one statement, so one transaction. The fence: only the attempt that holds
-// the lease may say what came of it (`applied`). Whatever came of it is kept; what is known late replaces that the attempt was
-// lost. Nobody holds a ticket for the retry of a lost attempt, so the relay publishes it as soon as it is due. Messages are
-// locked in the order of their guids; an effect without a status (the cascade goes on) only needs the payment to be pending
-// still.
+// One statement, and so one transaction, for a group of attempts and everything that follows from them. The lease is the fencing
+// token: only the attempt that still holds it decides about its callback (`applied`). Every result is kept in the history, and a
+// late one replaces the outcome `lost`. No ticket exists for the retry of a lost attempt, so its `wake_at` makes the relay publish
+// it as soon as it is due. Messages are locked in the order of their guids, against deadlocks. An effect without a status (the
+// cascade goes on) has only one condition: its payment is still pending.
 const recordStatement = {
   name: "record_attempts",
   text: `
@@ -94,17 +94,17 @@ type Recorded = {
 };
 
 /**
- * Records attempts and everything that follows from them (callback state, payment, order, next callbacks) in one
- * transaction; one answer per record in the same order. A record that comes after its attempt was counted as lost replaces
- * that in the history and changes nothing else. A payment that is decided already is left alone, so a repeat can neither
- * revive nor undo it.
+ * Records attempts and everything that follows from them (callback state, payment, order, next callbacks) in one transaction; one
+ * answer per record in the same order. A late record of an attempt that was counted as lost replaces that in the history and
+ * changes nothing else. A payment that is already decided is left alone, so recording is idempotent: a repeat can neither revive
+ * nor undo it.
  */
 export async function recordAttempts(context: CoreContext, records: readonly AttemptRecord[]): Promise<RecordAnswer[]> {
   const decided = records.map((record) => {
     const decision = afterAttempt({ ...record, policy: context.retryPolicy });
     return { record, decision, effect: paymentEffect(context, decision.effect, record) };
   });
-  // By the place of their record: of two records of one payment in a group, only what the applied one causes may follow.
+  // Joined by the place of the record: if a group holds two records of one payment, only the applied one may cause callbacks.
   const following = decided.flatMap(({ effect }, place) =>
     (effect?.following ?? []).map((next) => ({ ...next, place })),
   );

@@ -8,12 +8,12 @@ import { whole } from "../wire/whole.ts";
 import type { CoreContext } from "./context.ts";
 
 /**
- * SQL for the digest of a row: SHA-256 over the UTF-8 text of `to_jsonb(row)`, instants in UTC. PostgreSQL writes the members
- * of a jsonb in one order and in one way, so whoever has a copy of the row comes to the same bytes.
+ * SQL for the digest of a row: SHA-256 over the UTF-8 text of `to_jsonb(row)`, instants in UTC. PostgreSQL writes jsonb in one
+ * canonical form, so anyone with a copy of the row can compute the same digest.
  */
 export const digestOf = (row: string): string => `audit_digest(${row})`;
 
-/** An entry in SQL: `actor` and `object` are texts, the digests are columns of `from`, or null. */
+/** An audit entry in SQL: `actor` and `object` are expressions of type text, the digests are columns of `from`, or null. */
 type NewEntry = {
   act: AuditAct;
   actor: string;
@@ -23,8 +23,8 @@ type NewEntry = {
 };
 
 /**
- * The insert of an entry, to be put into the statement that makes the change. What left everything as it was adds none. One
- * statement is one instant, whatever the number of its entries.
+ * The SQL that inserts an audit entry, to be a part of the statement that makes the change. A row that the statement left as it was
+ * adds no entry. All entries of one statement have the same instant.
  */
 export function insertEntry({ act, actor, object, digests, from }: NewEntry): string {
   const { before = "null::bytea", after } = digests ?? { after: "null::bytea" };
@@ -43,7 +43,7 @@ export type AuditFilter = {
   until?: Date | undefined;
 };
 
-/** What somebody did; entries are only ever added, in the transaction of the change. */
+/** An entry as the contract describes it. Entries are append-only and written in the transaction of the change. */
 function toAuditEntry({ number, at, act, digestBefore, digestAfter, ...same }: Row<"audit_entry">): AuditEntry {
   return whole(AuditEntrySchema, {
     ...same,

@@ -2,9 +2,9 @@ import { databaseFailure } from "../db/failure.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 
 export type GroupLimits = {
-  /** Calls that share one transaction at most. */
+  /** The most calls that share one transaction. */
   maxGroup: number;
-  /** Calls that may wait; one more is refused as OVERLOADED, so that memory and waiting stay bounded. */
+  /** The most calls that wait; one more is refused as OVERLOADED (back-pressure), so that memory and waiting time stay bounded. */
   maxWaiting: number;
   /** Groups that run at the same time. */
   concurrency: number;
@@ -18,15 +18,15 @@ export type GroupedCall<In, Out> = {
 
 type Waiting<In, Out> = { input: In; resolve: (output: Out) => void; reject: (error: unknown) => void };
 
-/** A lost race (serialisation, uniqueness) is decided again; after this many times something else is wrong. */
+/** A group that lost a race (serialisation, uniqueness) is decided again; after this many tries the cause must be another. */
 const maxTries = 4;
 
-/** So many members of a failed group run at the same time: one that is held up must not hold up those behind it. */
+/** How many members of a failed group run at the same time: a bulkhead, so that a blocked one does not hold up those behind it. */
 const aloneAtOnce = 4;
 
 /**
- * Members of a failed group that have not begun by then are given up: callers wait no longer, and the next groups need the
- * place. A hundred members take a few hundred milliseconds; only a database that is hardly there takes this long.
+ * Members of a failed group that have not begun after this time are given up: their callers have stopped waiting, and the next
+ * groups need the place. A hundred members take a few hundred milliseconds; only a database that hardly answers takes this long.
  */
 const alonePatienceMs = 10_000;
 
@@ -92,7 +92,7 @@ export function groupCalls<In, Out>(run: Run<In, Out>, limits: GroupLimits): Gro
   };
 }
 
-/** Runs until no other group is in the way, at most `maxTries` times. */
+/** Runs the group until it loses no race, at most `maxTries` times. */
 async function runUntilWon<In, Out>(run: Run<In, Out>, inputs: readonly In[]): Promise<readonly Out[]> {
   for (let tries = 1; ; tries += 1) {
     try {
@@ -103,10 +103,10 @@ async function runUntilWon<In, Out>(run: Run<In, Out>, inputs: readonly In[]): P
   }
 }
 
-/** Each member of a failed group for itself, so that one member never fails its neighbours. */
+/** Runs each member of a failed group alone, so that a failing member does not fail the others. */
 async function runEachAlone<In, Out>(run: Run<In, Out>, group: Waiting<In, Out>[], groupError: unknown): Promise<void> {
-  // A database that is gone is gone for every member; asking it once per member would only take longer. And one that ran
-  // alone already would only fail again.
+  // A database that cannot be reached fails every member, so asking once per member only takes longer. A group of one was alone
+  // already.
   if (group.length === 1 || databaseFailure(groupError) === "unavailable") {
     for (const member of group) member.reject(groupError);
     return;

@@ -8,8 +8,8 @@ import { PartyChanged } from "./identity/partyChanged.ts";
 import { type OrderRow, orderColumns, toOrder } from "./orders.ts";
 import { findPaymentMessage } from "./paymentMessages.ts";
 
-// A payment message that comes at the same moment waits for this row, or this statement for that one: whoever comes second finds
-// the order not open any more. The expiry job takes only orders whose time is up, and this only others.
+// A concurrent payment message and this statement lock the same row, so the second of them finds the order no longer open. The
+// expiry job takes only orders whose time is up, and this statement only the others.
 const cancelStatement = {
   name: "cancel_order",
   text: `
@@ -30,9 +30,9 @@ const selectStatement = {
 export type CanceledOrder = { order: Order; paymentMessage: PaymentMessage | undefined };
 
 /**
- * Cancels an order that nobody has begun to pay, in the name of its merchant (wire-contract section 2); no callback tells of it.
- * Retry-safe: an order that is over already is answered as it stands. Throws `PartyChanged` when the merchant is not what its
- * signature was verified against.
+ * Cancels an order that is not being paid, for its merchant (wire-contract section 2); no callback is sent. Idempotent: an order
+ * that has ended already is answered as it is. Throws `PartyChanged` when the merchant no longer has the version that its signature
+ * was verified against.
  */
 export async function cancelOrder(
   context: CoreContext,
@@ -54,10 +54,10 @@ export async function cancelOrder(
   if (found.status === "in_progress" || found.status === "success") {
     return refuse("ORDER_IS_BEING_PAID", "the order is being paid, or is paid", { field: "order_id" });
   }
-  // Also one whose time is up: the expiry job cancels it, and tells its merchant, in a moment.
+  // Reads as canceled also when only its time is up; the expiry job is about to cancel it and to send the Expiration callback.
   if (found.status === "canceled") {
     return { order: toOrder(found), paymentMessage: await findPaymentMessage(context, { orderGuid: found.guid }) };
   }
-  // Between the two statements its merchant became what it was verified as.
+  // Between the two statements the merchant came to the version that the signature was verified against.
   throw new PartyChanged();
 }

@@ -5,9 +5,9 @@ import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
 import type { CoreContext, DueCallback, Traced } from "./context.ts";
 
 /**
- * The text that inserts the callbacks of the query `source` as due now and answers those that are new; the relay leaves
- * them alone for the milliseconds of parameter `wakeMs`. A callback that exists already is passed over: what it tells
- * happens once, whatever is repeated.
+ * SQL that inserts the callbacks of the query `source` as due now and returns the new ones. The relay (outbox) leaves them alone
+ * for the milliseconds of parameter `wakeMs`, because they are published right after the commit. A unique constraint makes it
+ * idempotent: a callback that exists already is skipped.
  */
 export const insertText = (source: string, wakeMs: string) => `
       insert into callback (guid, kind, payment_message_guid, order_guid, register_id, receiver_guid, reason, state,
@@ -50,10 +50,10 @@ export async function insertCallbacks(
   return firstTickets(await sql<Inserted>(insertCallbacksStatement, values), rows);
 }
 
-/** A callback that is new. */
+/** A callback that was inserted now. */
 export type Inserted = { guid: string; receiver_guid: string };
 
-/** What the queue has to know of callbacks that were inserted just now. */
+/** The queue tickets of callbacks that were inserted just now. */
 export function firstTickets(
   inserted: readonly Inserted[],
   asked: ReadonlyArray<{ guid: string } & Traced>,
@@ -68,7 +68,9 @@ export function firstTickets(
 
 // ------------------------------------------------------------------------------------------- the cascade of a payment
 
-/** A callback that follows from an event of the cascade; the database knows who has the role. */
+/**
+ * A callback that follows from an event of the cascade, addressed to a role; the insert looks up which participant has the role.
+ */
 export type Following = Traced & {
   guid: string;
   payment_message_guid: string;
@@ -95,8 +97,8 @@ export function followingCallbacks(
 }
 
 /**
- * The text that inserts the callbacks in the JSON of parameter `rows` where the condition `on` finds their `cause` in the
- * table `causes`, which has the sides of the payment; otherwise as `insertText`.
+ * SQL that inserts callbacks given as the JSON of parameter `rows`. Each is joined by the condition `on` to its row `cause` in
+ * `causes`, a table of payment messages, which says who initiator bank, recipient bank and merchant are. Otherwise as `insertText`.
  */
 export const insertFollowingText = (rows: string, causes: string, on: string, wakeMs: string) =>
   insertText(
@@ -112,7 +114,10 @@ export const insertFollowingText = (rows: string, causes: string, on: string, wa
     wakeMs,
   );
 
-/** What the end of a callback does to its payment: columns of the statement that records it, and what follows. */
+/**
+ * The effect that the end of a callback has on its payment: columns for the statement that records the attempt, and the next
+ * callbacks.
+ */
 export type PaymentEffect = {
   columns: {
     payment_message_guid: string;

@@ -23,14 +23,14 @@ const lockClosing = { name: "lock_closing", text: "select pg_advisory_xact_lock(
 
 const dayIsOver = { name: "day_is_over", text: `select $1::date < ${firstOpenDay} as over` };
 
-/** A day stays closed: what it owes has been made, empty registers too. */
+/** A day stays closed from now on: all its registers have been made, the empty ones too. */
 const markClosed = {
   name: "mark_day_closed",
   text: `insert into closed_day (day, closed_at) select $1::date, now() where $1::date < ${firstOpenDay}
     on conflict (day) do nothing returning day`,
 };
 
-/** In the name of whoever brought the closing to its end, over the registers that it made seen, by day and increment. */
+/** The audit entry of a finished closing: its actor, and the registers that it published, by day and increment. */
 const insertClosing = {
   name: "insert_closing",
   text: insertEntry({
@@ -44,7 +44,7 @@ const insertClosing = {
   }),
 };
 
-/** The registers that a day still needs: of a pair with payments of that day in none, unless one was begun already. */
+/** The pairs of banks (and currency) that have unsettled payments of that day and no register that was begun already. */
 const selectPairs = {
   name: "select_pairs_without_register",
   text: `
@@ -57,7 +57,7 @@ const selectPairs = {
           and r.creditor_agent_guid = pair.creditor_agent_guid and r.currency = pair.currency)`,
 };
 
-/** Initiator banks that were registered on a day and have no register of it. */
+/** Initiator banks that were registered on a day and have no register of it; each gets an empty one. */
 const selectIdleBanks = {
   name: "select_banks_without_register",
   text: `
@@ -68,7 +68,7 @@ const selectIdleBanks = {
     order by p.guid`,
 };
 
-/** Of which day the ids are: an adjustment is of the day on which it is made, in Kyiv. */
+/** The day whose date the register ids carry: an adjustment gets that of the day on which it is made, in Kyiv. */
 const selectNumbering = {
   name: "select_register_numbering",
   text: `
@@ -82,7 +82,7 @@ const selectNumbering = {
     from numbered`,
 };
 
-/** What a register says of its banks is what they are now, and stays so. */
+/** A register copies the data of its banks as it is now, and keeps it. */
 const insertRegisters = {
   name: "insert_registers",
   text: `
@@ -99,7 +99,7 @@ const insertRegisters = {
     left join participant creditor on creditor.guid = new.creditor_agent_guid`,
 };
 
-/** Plans of what follows depend on how many registers there are, which this very transaction may have changed. */
+/** The plans of the next statements depend on the number of registers, which this very transaction may have changed. */
 const analyzeRegisters = { name: "", text: "analyze settlement_register" };
 
 const selectBegun = {
@@ -108,7 +108,7 @@ const selectBegun = {
     from settlement_register where status = '${CLOSING}' and period_start = ${dayStart} order by day, increment`,
 };
 
-/** From now on the registers are seen, and count from this instant: a closing may have waited for another since it began. */
+/** Makes registers visible, dated now and not at the start of the transaction, which may have waited for another closing. */
 const publishRegisters = {
   name: "publish_registers",
   text: `
@@ -122,16 +122,16 @@ const publishRegisters = {
 };
 
 type Pair = { debtor_agent_guid: string; creditor_agent_guid: string | null; currency: string };
-/** The registers that are seen now, and the callbacks that tell of them. */
+/** The registers that were made visible, and the callbacks that announce them. */
 type Published = { ids: string[]; due: DueCallback[] };
 type Begun = { id: string; debtor_agent_guid: string; creditor_agent_guid: string | null; to_pay_minor: number };
 
 /**
- * Collects every successful payment message of a Kyiv day that is in no register yet, and makes the empty registers of banks
- * that initiated nothing (wire-contract section 7). It works in slices, each a transaction of its own: registers are begun,
- * unseen; filled, hour by hour; and seen and announced together when all are whole. Whatever interrupts it, the next closing
- * goes on where this one stopped; of several at once each slice is done by one. Answers the registers that it made seen.
- * What surfaced for a day that is closed goes into adjustments.
+ * Collects every successful payment message of a Kyiv day that is in no register yet, and makes the empty registers of banks that
+ * initiated nothing (wire-contract section 7). The work is done in slices, each a transaction of its own: registers are begun
+ * (invisible), then filled hour by hour, then all published and announced together. An interrupted closing is continued by the next
+ * one, and an advisory lock lets one of several concurrent closings do each slice. Answers the registers that it published.
+ * Payments that turn up for a day that is already closed go into adjustments.
  */
 export async function closeRegisters(
   context: CoreContext,
@@ -179,7 +179,7 @@ async function insert(
   return rows.map((row) => row.id);
 }
 
-/** Registers take their payments in slices, so that no transaction grows with the day. */
+/** Fills registers in slices, so that no transaction grows with the number of the day's payments. */
 async function fillAndPublish(context: CoreContext, actor: Actor, day: string): Promise<Published> {
   for (let from: Date | null = null; ; ) {
     const step = await fillOrPublish(context, actor, day, from);
@@ -189,8 +189,8 @@ async function fillAndPublish(context: CoreContext, actor: Actor, day: string): 
 }
 
 /**
- * One slice. Whoever looks from the start of the day and finds nothing left publishes at once: between that look and a
- * publishing apart another closing could begin registers, which would be seen before they are filled.
+ * One slice. A look from the start of the day that finds nothing left publishes in the same transaction: if publishing had one of
+ * its own, another closing could begin registers in between, and they would be visible before they are filled.
  */
 function fillOrPublish(
   context: CoreContext,
@@ -240,7 +240,7 @@ const selectAudience = {
     order by r.id, p.guid`,
 };
 
-/** Gross_Settlement is optional: only banks with a URL of its own for it are told. */
+/** Gross_Settlement is optional: only banks that have a URL for it get the callback. */
 async function announce(context: CoreContext, sql: Sql, ids: readonly string[]) {
   const audience = await sql<{ id: string; guid: string }>(selectAudience, [ids]);
   const callbacks = audience.map(

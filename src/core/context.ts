@@ -4,35 +4,37 @@ import type { CallbackKind, Outcome, RetryPolicy } from "../domain/callback.ts";
 import type { CallbackAlg, PublicJwk, StatedParticipant } from "../domain/participant.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
 
-/** What the queue needs to know of a callback that is due; `attempt` counts those already made in the series. */
+/** A queue ticket: a callback that is due. `attempt` counts the attempts already made in the series. */
 export type DueCallback = {
   callbackGuid: string;
   series: number;
   attempt: number;
   receiverGuid: string;
-  /** The trace that led here, as W3C traceparent; nothing depends on it. */
+  /** The trace that led to it, as W3C traceparent; for observation only. */
   trace?: string;
 };
 
-/** Work that says which trace it belongs to: calls are grouped, so the running span is not theirs any more. */
+/** Something that carries its own trace: calls are grouped, so the running span is not the one of this call. */
 export type Traced = { trace?: string | undefined };
 
-/** What the metrics want to know; each is called once per event and must not throw. */
+/** Events for the metrics; each is called once per event and must not throw. */
 export type CoreObserver = {
-  /** So many calls of one use-case shared a transaction. */
+  /** This many calls of one use-case shared a transaction. */
   grouped(useCase: string, size: number): void;
   /** An attempt whose process ended before it recorded the answer. */
   lost(kind: CallbackKind): void;
-  /** A payment message got its result so long after it was received. */
+  /** A payment message was decided, this many seconds after it was received. */
   decided(result: PaymentMessageStatus, seconds: number): void;
 };
 
-/** What is wrong with a URL. `ofHost`: not with its text but with what DNS says about its host, which is its owner's. */
+/**
+ * What is wrong with a URL. `ofHost`: the text is right, but what its host resolves to is not, which is in the host owner's hands.
+ */
 export type UrlProblem = { text: string; ofHost: boolean };
 
 /**
- * Everything the core needs from outside. Whatever the database keeps is judged by the database's clock, in the statement
- * that decides, so that processes whose clocks differ cannot disagree.
+ * Everything the core needs from outside. Whatever is stored is judged by the database's clock, in the statement that decides, so
+ * that processes whose clocks differ cannot disagree.
  */
 export type CoreContext = {
   db: Database;
@@ -42,40 +44,42 @@ export type CoreContext = {
   /** How far ahead an order may expire. */
   maxOrderLifeDays: number;
   retryPolicy: RetryPolicy;
-  /** How long after its publication a callback that nobody claimed is published again. */
+  /** After how many milliseconds the relay publishes a callback again that no worker has claimed. */
   republishAfterMs: number;
-  /** Called after a commit. It must not throw; whatever it loses, the relay finds again. */
+  /** Called after a commit. It must not throw; tickets that it loses are published again by the relay. */
   onCallbacksDue: (callbacks: readonly DueCallback[]) => void;
   /** Moves tickets of the system dead-letter queue back to the workers; answers how many. */
   redriveDeadLetters?: (limit: number) => Promise<number>;
   observer?: CoreObserver;
-  /** The database's clock as this process knows it, for what is judged before a statement: the claims of access tokens. */
+  /** The database's clock as this process estimates it, for what is judged without a statement: the claims of access tokens. */
   now: () => Date;
   /** The platform's public address, which access tokens may name as their audience. */
   publicUrl: () => string;
   /** The keys that the platform signs with. */
   platformKeys: PlatformKeys;
-  /** How long whoever reads the public ones may remember them. */
+  /** For how long readers may cache the platform's public keys. */
   jwksMaxAgeSeconds: number;
   /** The running span as W3C traceparent. */
   currentTrace?: () => string | undefined;
-  /** What is wrong with a callback URL, or undefined: the address guard. */
+  /** What is wrong with a callback URL, or undefined: the address guard against SSRF. */
   callbackUrlProblem: (url: string) => Promise<UrlProblem | undefined>;
-  /** Turns a JWK into what is stored (public members, kid and alg always there), or says what is wrong. */
+  /**
+   * Checks a JWK and turns it into what is stored (public members only; kid and alg always there), or says what is wrong with it.
+   */
   publicKey: (jwk: unknown) => Promise<PublicJwk | { problem: string }>;
-  /** Sends a test to an address of a participant. */
+  /** Sends a test call (ping) to an address of a participant. */
   ping: (receiver: PingedParticipant, url: string, challenge: string) => Promise<PingAnswer>;
-  /** The keys that a merchant publishes. */
+  /** Fetches the key set that a merchant publishes. */
   fetchJwks: (url: string) => Promise<unknown[] | { problem: string }>;
 };
 
-/** What a test needs to know of its receiver, which need not be registered yet. */
+/** What a ping needs to know of its receiver, which need not be registered yet. */
 export type PingedParticipant = Pick<
   StatedParticipant,
   "guid" | "uid" | "callbackUrls" | "callbackBodyFormat" | "callbackAlg"
 >;
 
-/** What came of a test, as of an attempt to deliver a callback; `body` is what was answered, safe to show. */
+/** The result of a ping, in the terms of a delivery attempt; `body` is the answer, cleaned so that it can be shown. */
 export type PingAnswer = {
   outcome: Outcome;
   durationMs: number;
@@ -84,34 +88,33 @@ export type PingAnswer = {
   body?: string;
 };
 
-/** A private key as the database has it. */
+/** A private key as the database stores it, encrypted. */
 export type SealedKey = Pick<Row<"platform_key">, "privateKey" | "masterKeyId">;
 
 export type PlatformKeys = {
-  /** The public ones, as everybody may read them: announced, active and retiring, RS256 first. */
+  /** The published keys (announced, active and retiring), RS256 first. */
   jwks: () => readonly PublicJwk[];
-  /** Signs claims as a compact JWS, with the active key of the algorithm; of RS256 where none is named. */
+  /** Signs claims as a compact JWS with the active key of the algorithm; RS256 when none is named. */
   sign: (claims: Record<string, unknown>, alg?: CallbackAlg) => Promise<string>;
-  /** Whether the key of this name signs now, here or in another process. */
+  /** Whether the key with this kid signs now, in this process or another. */
   isActive: (kid: string) => boolean;
   /**
-   * What every process of this platform knows and nobody else does, for what the platform tells itself. The same whatever keys
-   * come and go.
+   * A secret that every process of this platform derives from the master key and nobody else knows, for tokens that the platform
+   * issues to itself. It does not depend on the signing keys.
    */
   secret: Uint8Array;
-  /** Encrypts a private key, as the database keeps it. */
+  /** Encrypts a private key for storage. */
   seal: (kid: string, text: string) => SealedKey;
-  /** Learns at once what was changed. */
+  /** Reads the keys again at once. */
   refresh: () => Promise<void>;
 };
 
 /**
- * A lease is as long as it takes to begin an attempt, to make it and to record it, each at its slowest. An attempt that
- * could not begin in the first of these times is not made: its lease could lapse under it, and its payment be decided
- * without its answer.
+ * The lease of an attempt covers the time to begin it, to make it and to record it, each at its slowest. An attempt that cannot
+ * begin within this time is not made at all: its lease could lapse while it runs, and its payment be decided without its answer.
  */
 export const beginWithinMs = 10_000;
-/** 8.5 s of trying (`deliver.ts`), and what the last try itself takes. */
+/** 8.5 s of trying (`deliver.ts`), plus the time that the last try itself takes. */
 export const recordWithinMs = 10_000;
 
 export function leaseMs({ attemptTimeoutMs }: RetryPolicy): number {

@@ -36,7 +36,7 @@ import { getRegister, listRegisters } from "./settlements.ts";
 import { signedDetails } from "./signedOrders.ts";
 import { submitPaymentMessages } from "./submission.ts";
 
-/** What runs as it is called, by its name. */
+/** The use-cases that run as they are called, ungrouped. */
 const useCases = {
   listSigningKeys,
   listPlatformKeys,
@@ -92,7 +92,7 @@ const useCases = {
 
 type UseCases = Readonly<Record<string, (context: CoreContext, ...rest: never[]) => unknown>>;
 
-/** The use-cases as their callers see them: without the context. */
+/** The use-cases as their callers see them: without the parameter `context`. */
 type Bound<Cases extends UseCases> = {
   [Name in keyof Cases]: Cases[Name] extends (context: CoreContext, ...rest: infer Arguments) => infer Answer
     ? (...rest: Arguments) => Answer
@@ -105,8 +105,8 @@ function bound<Cases extends UseCases>(context: CoreContext, cases: Cases): Boun
 }
 
 /**
- * Two groups at a time keep one on its way to the disk while the next one fills; a hundred calls a group is where the
- * cost per call stops falling. 2 000 waiting calls are about half a second of work: more would only wait in vain.
+ * With two groups at a time one is being committed while the next one fills; beyond a hundred calls a group the cost per call falls
+ * no further. 2 000 waiting calls are about half a second of work; callers of more would time out anyway.
  */
 const defaultLimits: GroupLimits = { maxGroup: 100, maxWaiting: 2_000, concurrency: 2 };
 
@@ -129,11 +129,14 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
 
   return {
     ...bound(context, useCases),
-    /** Who asks, and what they have signed. */
+    /** Authentication: who makes a request, and what they have signed. */
     identity: createIdentity(context),
-    /** The database's clock, as this process knows it. */
+    /** The database's clock, as this process estimates it. */
     now: context.now,
-    /** Throws `PartyChanged` when the merchant is not what its signature was verified against; so does the next. */
+    /**
+     * This and the next one throw `PartyChanged` when the merchant no longer has the version that its signature was verified
+     * against.
+     */
     createOrder: async (request: OrderRequest) => unlessChanged(await orders.call(request)),
     submitPaymentMessage: async (request: SubmittedMessage) =>
       unlessChanged(await submissions.call({ ...request, trace: context.currentTrace?.() })),

@@ -28,7 +28,7 @@ function toCredential({ scopes, expiresAt, createdAt, revokedAt, ...same }: Cred
   });
 }
 
-// Processes that start together on one folder come with the same name and the same secret: either can be the one found taken.
+// Processes that start together on one folder bring the same name and the same secret, so either of the two may conflict.
 const insertCredential = {
   name: "insert_credential",
   text: `
@@ -80,14 +80,14 @@ const selectService = {
     where secret_sha256 = $1 and revoked_at is null and expires_at > now()`,
 };
 
-/** Nobody guesses 32 random bytes, so a plain digest of them tells nothing. */
+/** A secret of 32 random bytes cannot be guessed, so a plain digest of it (no salt, no slow hash) gives nothing away. */
 export const newSecret = () => `dcm_${randomBytes(32).toString("base64url")}`;
 
 const secretDigest = (secret: string) => createHash("sha256").update(secret).digest();
 
 export type WantedCredential = { name: string; scopes: readonly Scope[]; expiresAt: Date };
 
-/** Makes a credential and answers its secret, which is not kept. `secret`: one that is there already. */
+/** Makes a credential and answers its secret, which is not stored. `secret`: use this one instead of a new one. */
 export async function addCredential(
   context: CoreContext,
   actor: Actor,
@@ -105,7 +105,7 @@ export async function addCredential(
     : refuse("CREDENTIAL_EXISTS", "name is in use; a revoked credential keeps its name", { field: "name" });
 }
 
-/** Whether a credential of this name was made, also one that is revoked or has expired. */
+/** Whether a credential of this name exists, revoked and expired ones included. */
 export async function isCredentialName(context: CoreContext, name: string): Promise<boolean> {
   return (await context.db.sql(selectNamed, [name])).length > 0;
 }
@@ -124,7 +124,7 @@ export async function listCredentials(
   return (await rowsOf(db.sql, page)).map(toCredential);
 }
 
-/** Makes a credential useless; again changes nothing. */
+/** Revokes a credential; idempotent. */
 export async function revokeCredential(
   context: CoreContext,
   actor: Actor,
@@ -135,7 +135,7 @@ export async function revokeCredential(
   return refuse("CREDENTIAL_NOT_FOUND", "there is no credential of this name", { field: "name" });
 }
 
-/** Whose secret it is, as long as it is good by the database's clock. */
+/** The service that a secret belongs to, if its credential is valid by the database's clock. */
 export async function serviceOf(context: CoreContext, secret: string): Promise<Service | undefined> {
   const [service] = await context.db.hot<Service>(selectService, [secretDigest(secret)]);
   return service;

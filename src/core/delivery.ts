@@ -16,13 +16,13 @@ export type ClaimedCallback = {
   receiverGuid: string;
   reason: string;
   registerId: string | null;
-  /** PostgreSQL's instant of the claim: signatures take it, so a wrong clock of this process does no harm. */
+  /** The instant of the claim by PostgreSQL's clock: signatures take it, so a wrong clock of this process does no harm. */
   claimedAt: Date;
   order: { id: string; ref: string; purpose: string; amount: Amount } | undefined;
   paymentMessage: PaymentMessage | undefined;
 };
 
-/** What the queue has to know of a callback's row. */
+/** The queue ticket of a callback's row. */
 export function toDue(row: { guid: string; series: number; attempts: number; receiverGuid: string }): DueCallback {
   return { callbackGuid: row.guid, series: row.series, attempt: row.attempts, receiverGuid: row.receiverGuid };
 }
@@ -34,13 +34,13 @@ export type ClaimAnswer =
   /** Delivered, leased by somebody else, or overtaken: nothing to do for this ticket. */
   | "obsolete";
 
-/** To the instant: neither a documented wait nor one that the receiver asked for is ever shortened. */
+/** Exact to the instant: neither a documented wait nor a Retry-After is ever shortened. */
 const isDue = "c.due_at <= now()";
 
 /**
- * A state in a form that PostgreSQL cannot match with the relay's partial index. Until the tables are analyzed for the
- * first time it takes them for tiny and would read that whole index, the backlog and all dead entries, for every group;
- * for the same reason the statements below name the guids twice, in the join and as a list for the primary key.
+ * The state as an expression that the planner cannot match with the relay's partial index. Before the first ANALYZE the planner
+ * takes the tables for tiny and would read that whole index (the backlog and all dead callbacks) for every group. For the same
+ * reason the statements below name the guids twice, in the join and as a list for the primary key.
  */
 export const stateOf = (callback: string) => `${callback}.state || ''`;
 
@@ -81,7 +81,7 @@ const notDueStatement = {
     where c.guid = any($1::uuid[]) and ${stateOf("c")} = 'waiting' and not (${isDue})`,
 };
 
-/** What a left join found, or nothing of it. */
+/** The columns of a left join: all of them, or all null. */
 type Joined<Columns> = Columns | { [Name in keyof Columns]: null };
 
 type ClaimRow = Pick<Row<"callback">, "kind" | "series" | "attempts" | "refusals" | "receiverGuid" | "registerId"> & {
@@ -113,14 +113,14 @@ export async function claimCallbacks(context: CoreContext, tickets: readonly Due
   }
   return tickets.map((ticket) => {
     const callback = claimed.get(ticket.callbackGuid);
-    // A duplicate ticket in the same group must not be answered with the same claim.
+    // A second ticket of the same callback in the group must not get the same claim.
     if (callback !== undefined && claimed.delete(ticket.callbackGuid)) return { claimed: callback };
     const notDueForMs = waits.get(ticket.callbackGuid);
     return notDueForMs === undefined ? "obsolete" : { notDueForMs };
   });
 }
 
-/** What is claimed is claimed, and its attempt counted: it must not be given up because this second look fails. */
+/** Says why the other tickets were not claimed. It must not fail the group: the claims are committed and their attempts counted. */
 async function readNotDue(context: CoreContext, keys: ReturnType<typeof ticketArrays>, claimed: number) {
   try {
     return await context.db.hot<{ guid: string; wait_ms: number }>(notDueStatement, [...keys]);
@@ -171,8 +171,8 @@ const buryStatement = {
 };
 
 /**
- * Puts a callback that we ourselves could not prepare aside, as dead, with the problem in one sentence. Nothing was sent,
- * so the attempt is given back: the receiver must not lose one of its attempts to a fault of ours.
+ * Marks a callback that the platform itself could not prepare as dead, with the problem in one sentence. Nothing was sent, so the
+ * attempt is given back: the receiver must not lose one of its attempts to a fault of ours.
  */
 export async function buryCallback(context: CoreContext, claimed: ClaimedCallback, problem: string): Promise<void> {
   await context.db.hot(buryStatement, [claimed.guid, claimed.series, claimed.attempt, problem]);

@@ -1,16 +1,19 @@
 import { v7 as uuidV7 } from "uuid";
 import { guidPattern } from "../../gen/rest/limits.ts";
 
-/** Whether PostgreSQL would read the text as the canonical form of a uuid; anything else names nothing we know. */
+/** Whether the text is a uuid in canonical form; PostgreSQL would read other forms as well, but we give out none. */
 export const isGuid = (text: string): boolean => guidPattern.test(text);
 
-/** A clock that is set back by more is followed; by less, it only corrects itself. */
+/**
+ * If the clock is set back by more than this, new guids follow it; a smaller step is a correction, and their time stands still
+ * meanwhile.
+ */
 const setBackMs = 10_000;
 const mostSeq = 2 ** 32;
 
 /**
- * Makes UUIDs of version 7 whose time is that of `now`, the database's clock, on whichever node they are made; each is above the one
- * before. So a row's identifier tells when it was made, to the time that its statement waits, and lists find rows by it.
+ * Makes UUIDs of version 7 from `now`, the database's clock, on whichever node they are made; each is above the one before. So a
+ * guid tells when its row was made, apart from the time that the statement waits, and lists use it as their order.
  */
 export function createGuids(now: () => Date): () => string {
   let msecs = 0;
@@ -19,7 +22,7 @@ export function createGuids(now: () => Date): () => string {
     const nowMs = Math.floor(now().getTime());
     if (nowMs > msecs || nowMs < msecs - setBackMs) {
       msecs = nowMs;
-      // Half of the sequence is left for those of the same millisecond.
+      // The sequence starts in its lower half, so that the upper half is left for further guids of the same millisecond.
       seq = Math.floor(Math.random() * (mostSeq / 2));
     } else {
       seq += 1;

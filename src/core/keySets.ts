@@ -11,19 +11,24 @@ import { sharedKeysProblem, storableKey } from "./participantChecks.ts";
 import { addKeys, keyDifference, keysChanged, retireKeys } from "./participantKeys.ts";
 import { changingParticipants, storedParticipant } from "./participantLock.ts";
 
-// The key sets that merchants publish (wire contract, sections 3 and 8). They are read by the clock, never while somebody waits
-// for an answer, and what was read last is what counts, for every process: an address that is down brings nothing back.
+// The key sets that merchants publish (wire contract, sections 3 and 8). They are polled by a chore and never fetched while a
+// request waits. The last set that was read counts in every process: an address that is down neither withdraws a key nor brings one
+// back.
 
-/** So old what was read may become, give or take a tenth, so that sets that came together do not stay together. */
+/**
+ * How often a set is read again, give or take a tenth (jitter), so that sets that were registered together do not stay together.
+ */
 const rereadMs = 5 * 60_000;
-/** An unknown key has a set read again no sooner than this after its last reading: a stranger could send unknown kids all day. */
+/** The least time between two readings caused by an unknown key: otherwise a stranger could cause one with every unknown kid. */
 export const rereadOnDemandMs = 30_000;
-/** The waits after failures: doubled each time, up to an hour. */
+/** The wait after the first failure; doubled each time, up to an hour. */
 const firstRetryMs = 30_000;
 const lastRetryMs = 60 * 60_000;
-/** Longer than the reading of one set takes; a process that died in the middle keeps the set no longer. */
+/**
+ * The lease of a reading: longer than one takes. After a process died in the middle, another one takes the set when it has lapsed.
+ */
 const leaseMs = 60_000;
-/** Of a larger set only the first keys are looked at: nobody's signature is tried against more than a handful anyway. */
+/** The most keys of a set that are looked at: each unknown signature costs a try per key. */
 const maxPublishedKeys = 16;
 
 const follow = {
@@ -36,7 +41,7 @@ const follow = {
 
 const unfollow = { name: "unfollow_key_set", text: "delete from published_key_set where participant_guid = $1" };
 
-/** From now on the participant's keys are those that it publishes; of one that publishes none, those that it is given. */
+/** Begins to follow the key set that the participant publishes, or stops where it publishes none and its keys are registered. */
 export async function followKeySet(sql: Sql, { guid, jwksUrl }: Pick<Participant, "guid" | "jwksUrl">): Promise<void> {
   if (jwksUrl === null) await sql(unfollow, [guid]);
   else await sql(follow, [guid, jwksUrl]);
@@ -50,7 +55,7 @@ const hurry = {
     where participant_guid = $1 and failures = 0 and next_at > now()`,
 };
 
-/** Has a set read soon, because its party may have changed it. While its address fails, its waits count. */
+/** Has a set read soon, because its party may have changed it. While its address fails, the waits of the back-off stay. */
 export async function hurryKeySet({ db }: CoreContext, guid: string): Promise<void> {
   await db.hot(hurry, [guid, rereadOnDemandMs]);
 }
@@ -76,12 +81,12 @@ const keep = {
 
 type DueSet = Pick<Row<"published_key_set">, "url" | "failures"> & { guid: string };
 
-/** What came of a reading, for the log. */
+/** The result of a reading, for the log. */
 export type ReadKeySet = { guid: string; changed: boolean; problem?: string };
 
 /**
- * Reads the sets whose time has come, at most `limit`, all at once; each by one process alone. `random`, 0 to 1, spreads the
- * next readings.
+ * Reads the key sets that are due, at most `limit`, all at once; a lease lets one process alone read each. `random`, 0 to 1,
+ * spreads the next readings.
  */
 export async function readKeySets(context: CoreContext, limit: number, random: () => number): Promise<ReadKeySet[]> {
   const due = await context.db.sql<DueSet>(take, [limit, leaseMs]);
@@ -110,7 +115,7 @@ async function readKeySet(context: CoreContext, set: DueSet, random: number): Pr
   });
 }
 
-/** Keys that verify nothing here, or too many of them, are left out; the others count. */
+/** The keys that can be used. Unsuitable keys, and those beyond the limit, are left out with a problem; the others count. */
 async function usableKeys(context: CoreContext, jwks: readonly unknown[]) {
   const keys: PublicJwk[] = [];
   let problem = jwks.length > maxPublishedKeys ? `has more than ${maxPublishedKeys} keys` : undefined;
@@ -123,7 +128,7 @@ async function usableKeys(context: CoreContext, jwks: readonly unknown[]) {
   return { keys, problem };
 }
 
-/** Without the keys that another party has. */
+/** Leaves out the keys that another party has already. */
 async function ownKeys(sql: Sql, holder: Participant, keys: readonly PublicJwk[]) {
   const own: PublicJwk[] = [];
   let problem: string | undefined;
@@ -135,7 +140,7 @@ async function ownKeys(sql: Sql, holder: Participant, keys: readonly PublicJwk[]
   return { own, problem };
 }
 
-/** A set may well be empty: then its party has withdrawn every key. */
+/** Makes the set the participant's keys. An empty set is taken as it is: its party has withdrawn every key. */
 async function replaceKeys(sql: Sql, holder: Participant, keys: readonly PublicJwk[]): Promise<boolean> {
   const { missing, superfluous } = keyDifference(holder, "sig", keys);
   if (missing.length === 0 && superfluous.length === 0) return false;
@@ -146,7 +151,7 @@ async function replaceKeys(sql: Sql, holder: Participant, keys: readonly PublicJ
   return true;
 }
 
-/** What an answer does not show: whose set it is, and who reads it now. */
+/** Columns that an answer does not show: whose set it is, and when it was leased. */
 const notShown = ["participantGuid", "askedAt"] as const satisfies (keyof Row<"published_key_set">)[];
 
 type KeySetRow = Omit<Row<"published_key_set">, (typeof notShown)[number]>;
@@ -167,7 +172,7 @@ const selectKeySet = {
     from published_key_set s where s.participant_guid = $1`,
 };
 
-/** What is known of the key set that a participant publishes; undefined for whoever publishes none. */
+/** The state of the key set that a participant publishes; undefined if it publishes none. */
 export async function getKeySet({ db }: CoreContext, guid: string): Promise<PublishedKeySet | undefined> {
   const [found] = await db.sql<KeySetRow>(selectKeySet, [guid]);
   return found && toKeySet(found);

@@ -1,17 +1,17 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from "node:crypto";
 
-/** Under what the platform's private keys are encrypted. */
+/** The master key that the platform's private keys are encrypted under. */
 export type MasterKey = {
-  /** Its fingerprint: tells two apart, and nothing of either. */
+  /** Its fingerprint: tells two master keys apart and gives nothing else away. */
   id: string;
   encryptionKey: Uint8Array;
-  /** What every process with this master key knows and nobody else does, for what the platform tells itself. */
+  /** A secret that is derived from it, for tokens that the platform issues to itself. */
   secret: Uint8Array;
 };
 
 export const masterKeyBytes = 32;
 
-/** One key a purpose, so that none of them tells another. */
+/** One derived key per purpose, so that none of them reveals another. */
 const derived = (key: Uint8Array, purpose: string) => createHmac("sha256", key).update(`dcm ${purpose}`).digest();
 
 export function masterKeyOf(key: Uint8Array): MasterKey {
@@ -27,14 +27,14 @@ const cipher = "aes-256-gcm";
 const nonceBytes = 12;
 const tagBytes = 16;
 
-/** Nonce, cipher text and tag. The kid is bound to it: in the row of another key it opens nothing. */
+/** Nonce, cipher text and tag. The kid is authenticated as well, so the cipher text cannot be moved to the row of another key. */
 export function sealed({ encryptionKey }: MasterKey, kid: string, text: string): Buffer {
   const nonce = randomBytes(nonceBytes);
   const encrypting = createCipheriv(cipher, encryptionKey, nonce).setAAD(Buffer.from(kid));
   return Buffer.concat([nonce, encrypting.update(text, "utf8"), encrypting.final(), encrypting.getAuthTag()]);
 }
 
-/** The text; undefined for what another master key has sealed, or what was changed since. */
+/** The text; undefined if it was sealed under another master key, or was altered. */
 export function opened({ encryptionKey }: MasterKey, kid: string, bytes: Uint8Array): string | undefined {
   if (bytes.length < nonceBytes + tagBytes) return undefined;
   const decrypting = createDecipheriv(cipher, encryptionKey, bytes.subarray(0, nonceBytes), { authTagLength: tagBytes })

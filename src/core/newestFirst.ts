@@ -2,39 +2,39 @@ import { type RawBuilder, sql } from "kysely";
 import { whenGiven } from "../db/query.ts";
 import { firstGuidOf } from "./guid.ts";
 
-// Pages of the two tables that grow with every payment. Identifiers are time-ordered (`createGuids`), so the newest row is the last of
-// every index that ends with the guid, a page continues where the one before has ended, and a period is a range of such an index.
+// Keyset pages of the two tables that grow with every payment. Guids are time-ordered (`createGuids`), so an index that ends with
+// the guid has the newest row last, the next page continues after the last guid, and a period is a range of the same index.
 
 /** `after`: the guid of the last row of the page before. */
 export type Page = { limit: number; after?: string | undefined };
 
 export type ListedTable<Status extends string> = {
   name: string;
-  /** When a row was made, by the database's clock. */
+  /** The column that holds when a row was made, by the database's clock. */
   madeAt: string;
   statuses: readonly Status[];
 };
 
 export type ListFilter<Status extends string> = {
-  /** A column that has an index with the status and the guid behind it, and its value. */
+  /** A column and its value; it has an index on (column, status, guid). */
   party?: readonly [column: string, guid: string] | undefined;
-  /** What an index finds one row by, or few; the rest need not be found by one. */
+  /** Columns of which at least one has an index that finds one row or few; the others are compared in those. */
   exactly?: readonly (readonly [column: string, value: string, type: "uuid" | "text"])[] | undefined;
-  /** None: all. */
+  /** Empty: all. */
   statuses: readonly Status[];
   since?: Date | undefined;
   until?: Date | undefined;
 };
 
 /**
- * A row is made this much after its guid at most: its statement waits for its turn, for a connection and for locks, half of this in
- * all, and what a process knows of the database's clock is exact to some milliseconds.
+ * The most that a row's instant is later than its guid's: its statement waits for its turn, for a connection and for locks
+ * (together half of this at most), and a process knows the database's clock to a few milliseconds.
  */
 const latenessMs = 60_000;
 
 /**
- * The guids of a page, newest first. A branch for each status reads its own end of an index, so that no page reads what stands
- * otherwise; their limits and statuses are written out, because the planner has to know them.
+ * The guids of a page, newest first. One branch per status reads the end of its own index range, so no page reads rows of other
+ * statuses. Limits and statuses are literals, because the planner has to see them (a generic plan does not know parameters).
  */
 export function newestFirst<Status extends string>(
   table: ListedTable<Status>,
@@ -55,7 +55,7 @@ export function newestFirst<Status extends string>(
     }),
   ];
   const found = exactly.map(([column, given, type]) => sql`${sql.ref(column)} = ${given}::${sql.raw(type)}`);
-  // The fence keeps the planner from looking for these few rows along the whole of another index.
+  // `offset 0` is an optimisation fence: without it the planner may look for these few rows by walking the whole of another index.
   const from =
     found.length === 0
       ? sql.table(table.name)
@@ -63,7 +63,7 @@ export function newestFirst<Status extends string>(
   const rows = sql.lit(Math.trunc(limit));
   const branch = (ofStatus: RawBuilder<unknown>[]) =>
     sql`(select guid from ${from} where ${all([...conditions, ...ofStatus])} order by guid desc limit ${rows})`;
-  // Without a party the primary key has them all in order; where so few are looked at, any order will do.
+  // Without a party the primary key gives the order over all statuses; where only a few rows are found, the order costs nothing.
   const isOrdered = party === undefined || found.length > 0;
   const wanted = statuses.length === 0 && !isOrdered ? table.statuses : [...new Set(statuses)];
   const branches =

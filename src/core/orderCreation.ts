@@ -14,10 +14,10 @@ import { PartyChanged } from "./identity/partyChanged.ts";
 import { type OrderRow, orderColumns, toOrder } from "./orders.ts";
 import { currentEncryptionKey } from "./participantRows.ts";
 
-/** What the statement adds: two instants by the database's clock, and what the order is paid to. */
+/** The columns that the statement itself fills: two instants by the database's clock, and what the order is paid to. */
 const addedColumns = ["created_at", "updated_at", "creditor_account", "creditor_agent_guid", "encryption_key_id"];
 
-/** What the caller hands in; a cancellation comes later, if it comes. */
+/** The columns that the caller fills. A cancellation is stored later, if it comes. */
 const givenColumns = insertedColumns("payment_order", [
   "createdAt",
   "updatedAt",
@@ -27,9 +27,10 @@ const givenColumns = insertedColumns("payment_order", [
   "cancelJws",
 ]);
 
-// Orders come in the order of their unique key, so that of two nodes with the same ones one waits for the other. An order
-// whose times are wrong as of now is not inserted, nor one whose merchant was changed since its signature was verified;
-// `judged_at` and `unchanged` tell the caller why, also when none was. What an order is paid to, and encrypted for, is what it is now.
+// Rows are inserted in the order of their unique key, so that two nodes with the same orders wait for each other and cannot
+// deadlock. An order whose times are wrong as of now is not inserted, nor one whose merchant was changed since its signature was
+// verified; `judged_at` and `unchanged` tell the caller which, even if no row was inserted. Account, bank and encryption key are
+// copied as they are now.
 const insertOrders = {
   name: "insert_orders",
   text: `
@@ -63,12 +64,12 @@ const selectByRef = {
 
 export type CreatedOrder = { order: Order; alreadyExisted: boolean };
 
-/** What stands under a merchant's `ref`. */
+/** The order that is stored under a merchant's `ref`. */
 type Found = { row: OrderRow; alreadyExisted: boolean };
 
 /**
- * Creates orders, one answer per request in the same order. The same `ref` with the same content answers the order that
- * exists; with other content it is refused (wire-contract section 3; retry-safe by the table's unique constraint).
+ * Creates orders, one answer per request in the same order. Idempotent by the unique `ref` of the merchant: the same content again
+ * answers the order that exists; other content under the same `ref` is refused (wire-contract section 3).
  */
 export async function createOrders(
   context: CoreContext,
@@ -88,13 +89,17 @@ export async function createOrders(
     const isNew = found !== undefined && !found.alreadyExisted;
     const problem =
       problems[index] ?? (isNew ? undefined : orderTimeProblem(request, judgedAt, context.maxOrderLifeDays));
-    // An order that was accepted in time and has expired since may be repeated: its merchant never heard the answer.
+    // An order that was accepted in time and has expired since can still be retried: its merchant may never have received the
+    // answer.
     const isRepeat = problem?.refused === "ORDER_IS_EXPIRED" && found !== undefined && isSameOrder(found.row, request);
     return problem === undefined || isRepeat ? answerFor(request, known, answered) : problem;
   });
 }
 
-/** As which version each merchant's signature was verified; of several the newest, which alone can be the merchant's. */
+/**
+ * The version that each merchant's signature was verified as. If they differ within the group only the newest can be the stored
+ * one.
+ */
 function newestVersions(requests: readonly OrderRequest[]): Map<string, number> {
   const versions = new Map<string, number>();
   for (const { merchantGuid, merchantVersion } of requests) {
@@ -104,8 +109,8 @@ function newestVersions(requests: readonly OrderRequest[]): Map<string, number> 
 }
 
 /**
- * Stores what is new and in time, and finds what was there; `judgedAt` is the database's clock at that, and `unchanged` says
- * which merchants are still what they were verified as.
+ * Inserts orders that are new and in time, and reads those that exist. `judgedAt` is the database's clock then, and `unchanged`
+ * names the merchants that still have the version that their signature was verified against.
  */
 async function insertAndRead(
   context: CoreContext,

@@ -12,7 +12,7 @@ export type OrderFilter = {
   statuses: readonly OrderStatus[];
   since?: Date | undefined;
   until?: Date | undefined;
-  /** Of the merchant's own; with a merchant only. */
+  /** Unique for one merchant only, so it needs the merchant beside it. */
   ref?: string | undefined;
 };
 
@@ -33,7 +33,7 @@ export async function listOrders(context: CoreContext, filter: OrderFilter, aske
     {
       ...others,
       party: column,
-      // The merchant as well: the numbers of all merchants have no index.
+      // Together with the merchant: an index on `ref` alone does not exist.
       ...(ref !== undefined && column && { exactly: [[...column, "uuid"] as const, ["ref", ref, "text"] as const] }),
     },
     asked,

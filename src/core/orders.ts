@@ -16,7 +16,7 @@ import { orderEncryptionKey } from "./participantRows.ts";
 import { getParticipant } from "./participants.ts";
 import { findPaymentMessage } from "./paymentMessages.ts";
 
-/** What an answer does not show: its evidence, what it is paid to (see `PaidTo`), and when it changed. */
+/** Columns that an answer does not show: the signed evidence, what the order is paid to (see `PaidTo`), and when it changed. */
 const notShown = [
   "updatedAt",
   "jws",
@@ -30,8 +30,8 @@ const notShown = [
 export type OrderRow = Omit<Row<"payment_order">, (typeof notShown)[number]> & { canceledByMerchant: boolean };
 
 /**
- * SQL: the columns of `OrderRow`. Nobody may begin to pay once the time is up, though the order is canceled a little later: whoever
- * reads it must not take it for open.
+ * SQL: the columns of `OrderRow`. An order whose time is up reads as canceled at once, although the expiry job cancels it a little
+ * later: a reader must not take it for one that can be paid.
  */
 export const orderColumns = (
   order: string,
@@ -68,10 +68,13 @@ const selectByGuid = {
     where o.guid = $1`,
 };
 
-/** What an order is paid to, and encrypted for: as of its creation, whatever its merchant and its bank change later. */
+/**
+ * Where an order is paid to, and the key to encrypt for: copied at its creation, whatever its merchant and its bank change later.
+ */
 type PaidTo = { creditorAccount: string; creditorAgentGuid: string; encryptionJwk: PublicJwk | null };
 
-// One statement, so that no process can freeze between canceling orders and making their callbacks, with both locked.
+// One statement, so that no process can stall between canceling orders and inserting their callbacks while it holds the locks of
+// both.
 const expireOrdersStatement = {
   name: "expire_orders",
   text: `
@@ -96,9 +99,9 @@ const expireOrdersStatement = {
 };
 
 /**
- * Reads an order with its merchant, the servicing bank and its payment message; one whose time is up is canceled from that
- * instant on. `reader`: the bank that reads it; undefined for a service. An order that cannot be paid for now is not shown to a bank
- * that would pay it. `signedDetails` is empty: signing is a use-case of its own (`signedOrders.ts`).
+ * Reads an order with its merchant, the servicing bank and its payment message; one whose time is up reads as canceled. `reader`:
+ * the bank that reads it; undefined for a service. A bank that would pay the order does not see one that cannot be paid now.
+ * `signedDetails` is empty: signing them is a use-case of its own (`signedOrders.ts`).
  */
 export async function getOrder(
   context: CoreContext,
@@ -113,7 +116,7 @@ export async function getOrder(
   const creditorAgent = await getParticipant(context, { guid: row.creditorAgentGuid });
   if (isRefusal(creditorAgent)) return creditorAgent;
   const mayPay = reader !== undefined && reader.guid !== creditorAgent.guid;
-  // Whoever may pay the order, or services its merchant; no other bank can ever be a side of it.
+  // Shown to banks that may pay the order, and to the one that services its merchant; no other bank can have a part in it.
   if (mayPay && !reader.roles.includes("initiator")) return notFound();
   const suspended = suspendedSideProblem({ merchant: merchant.status, creditorAgent: creditorAgent.status });
   if (mayPay && row.status === "created" && suspended !== undefined) return suspended;

@@ -6,7 +6,7 @@ import { toDue } from "./delivery.ts";
 
 const ofOverdue = ["guid", "kind", "series", "attempts", "refusals", "receiverGuid", "paymentMessageGuid"] as const;
 
-/** Takes at most `$1` callbacks in one state whose time to look again has come, and leaves them alone for `$2` milliseconds. */
+/** Takes at most `$1` callbacks in one state whose `wake_at` has passed, and postpones it by `$2` milliseconds. */
 const takeOverdue = (state: "waiting" | "in_flight") => `
     with overdue as (
       select guid from callback
@@ -24,17 +24,17 @@ const lapsedLeases = { name: "lapsed_leases", text: takeOverdue("in_flight") };
 type OverdueRow = Pick<Row<"callback">, (typeof ofOverdue)[number]>;
 
 /**
- * Finds at most `limit` waiting callbacks that nobody looks after: never published, or lost with the broker. Each is left
- * alone for a while, whatever comes of it.
+ * Takes at most `limit` waiting callbacks whose ticket was never published, or was lost with the broker. Their `wake_at` is
+ * postponed, so the relay tries again only later even if publishing fails now.
  */
 export async function takeOverdueCallbacks(context: CoreContext, limit: number): Promise<DueCallback[]> {
   return (await context.db.hot<OverdueRow>(overdueCallbacks, [limit, context.republishAfterMs])).map(toDue);
 }
 
 /**
- * Records at most `limit` attempts whose lease has lapsed because their process died: lost, but counted. Answers how many.
- * This needs the database alone, so nothing else that is in trouble can delay it; and `record` groups them, so that one
- * whose payment is locked does not keep the others waiting.
+ * Records at most `limit` attempts whose lease has lapsed, because their process died, as lost but counted; answers how many. It
+ * needs the database alone, so trouble of the broker cannot delay it. `record` groups calls, so one whose payment is locked does
+ * not block the others.
  */
 export async function recordLostAttempts(
   context: CoreContext,

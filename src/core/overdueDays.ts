@@ -5,8 +5,9 @@ import type { CoreContext } from "./context.ts";
 import { firstOpenDay, ofPair, unsettled, unsettledPairs } from "./unsettled.ts";
 
 /**
- * Days that are over and owe registers: every day since the first bank was registered that was never closed, and any day
- * with a payment in no register. A platform that stood still owes the days on which nobody paid, too.
+ * Days that are over and have no complete set of registers: every day since the first bank was registered that was never closed,
+ * and any day with an unsettled payment. After an outage this includes the days on which nobody paid, because they have empty
+ * registers.
  */
 const owedDays = {
   name: "owed_days",
@@ -26,19 +27,19 @@ const owedDays = {
     select to_char(day, 'YYYY-MM-DD') as day from owed order by day`,
 };
 
-/** How long a database may take to show that it is there. */
+/** How long the database may take to answer a ping. */
 const pingMs = 5_000;
 
 export type OverdueClosing = {
-  /** The days that are closed now. */
+  /** The days that this call closed. */
   days: string[];
-  /** Days that could not be closed, with the problem; they are tried again the next time. */
+  /** Days that could not be closed, with the problem; the next call tries them again. */
   failures: { day: string; problem: string }[];
 };
 
 /**
- * Closes every Kyiv day that is over and not closed, oldest first, above all after the platform stood still. A day that
- * fails stops no other; only a database that is gone does.
+ * Closes every Kyiv day that is over and not closed, oldest first; usually one, after an outage several. A day that fails does not
+ * stop the others, unless the database cannot be reached.
  */
 export async function closeOverdueDays(context: CoreContext, actor: Actor): Promise<OverdueClosing> {
   const closing: OverdueClosing = { days: [], failures: [] };
@@ -48,7 +49,7 @@ export async function closeOverdueDays(context: CoreContext, actor: Actor): Prom
       closing.days.push(day);
     } catch (error) {
       closing.failures.push({ day, problem: (error as Error).message });
-      // Whatever this day failed of, its own time-out included, the next one is tried, unless the database is gone for all.
+      // Whatever made this day fail, its own time-out included, the next day is tried, unless the database cannot be reached.
       await context.db.ping(pingMs);
     }
   }

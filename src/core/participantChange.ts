@@ -24,13 +24,15 @@ import { changeParticipant } from "./participantLock.ts";
 import { replaceParticipant, rowOf } from "./participantRows.ts";
 import { servicingBankProblem } from "./participants.ts";
 
-/** Fields that change as they are given; members that are absent stay as they are. */
+/** Fields that are stored as given; absent members stay as they are. */
 type PlainChange = Partial<Omit<StatedParticipant, "guid" | "kind" | "version" | "status">>;
 
-/** What can change. Keys that are given replace all of their use; `encryptionJwk: null` leaves the signing keys to encrypt for. */
+/**
+ * A change. Given keys replace all keys of their use; `encryptionJwk: null` removes that key, and a signing key is encrypted for.
+ */
 export type ParticipantChange = PlainChange & { signingJwks?: unknown[]; encryptionJwk?: unknown | null };
 
-/** Changes a participant by name, in an operator's name. */
+/** Changes fields and keys of a participant, for an operator. `expectedVersion`: optimistic locking; another version is refused. */
 export async function updateParticipant(
   context: CoreContext,
   actor: Actor,
@@ -59,7 +61,7 @@ export async function updateParticipant(
     const problem =
       statedProblem(changed, found) ??
       (plain.deepLinkContent === undefined ? undefined : deepLinkContentProblem(changed)) ??
-      // A merchant that publishes its keys may have withdrawn all of them.
+      // A merchant that publishes its keys may have withdrawn all of them, which is no error.
       (bearsOnKeys && changed.jwksUrl === null ? keysProblem(changed, wanted) : undefined) ??
       (bearsOnKeys ? lastingProblem(changed, differences) : undefined) ??
       (plain.servicingBankGuid === undefined ? undefined : await servicingBankProblem(sql, changed)) ??
@@ -69,7 +71,7 @@ export async function updateParticipant(
     if (Object.keys(plain).length === 0) await keysChanged(sql, found);
     else {
       const replaced = await sql(replaceParticipant("participant_updated"), [rowOf(changed), by.name]);
-      // Only a node of the version before changes participants without the lock.
+      // Only a node of an older version changes participants without the lock.
       if (replaced.length === 0) return refuse("OVERLOADED", "the participant is being changed; try again");
       await followKeySet(sql, changed);
     }
@@ -81,7 +83,7 @@ export async function updateParticipant(
   });
 }
 
-/** Of the keys that stay, some may be planned to go. */
+/** Refuses a change after which no key to encrypt for is left once all planned retirements have taken place. */
 function lastingProblem(changed: Participant, differences: readonly KeyDifference[]): Refusal | undefined {
   const going = differences.flatMap(({ superfluous }) => superfluous);
   const staying = lastingKeys(changed).filter((key) => !going.includes(key));
@@ -92,7 +94,7 @@ function lastingProblem(changed: Participant, differences: readonly KeyDifferenc
   return lacking === undefined ? undefined : refuse("INVALID_KEY", lacking, { field: "encryption_jwk" });
 }
 
-/** A change whose parts that need cryptography and name resolution have been looked at. */
+/** A change whose keys and URLs have been checked (that takes cryptography and name resolution). */
 type CheckedChange = PlainChange & { signingJwks?: PublicJwk[]; encryptionJwk?: PublicJwk | null };
 
 async function checkedChange(context: CoreContext, change: ParticipantChange): Promise<CheckedChange | Refusal> {

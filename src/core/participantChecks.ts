@@ -12,7 +12,10 @@ import { lengthOf } from "../domain/text.ts";
 import type { CoreContext, UrlProblem } from "./context.ts";
 import { isNotRetired } from "./participantRows.ts";
 
-/** Keys as they are stored, or what is wrong with the first one that cannot be. Of two with one kid nobody knew which is meant. */
+/**
+ * The keys in the form in which they are stored, or the first problem. Two keys with one kid are refused: the kid would be
+ * ambiguous.
+ */
 export async function publicKeys(context: CoreContext, given: readonly unknown[]): Promise<PublicJwk[] | Refusal> {
   const field = "signing_jwks";
   const keys: PublicJwk[] = [];
@@ -37,7 +40,7 @@ export async function storableKey(context: CoreContext, jwk: unknown, field: str
 
 const publishedKeys = new Set(Object.values(exampleKeys).map(numbersJson));
 
-/** The keys of the contract's examples are for tests: with their published private halves everybody could sign. */
+/** The private halves of the contract's example keys are published, so anyone could sign with them; they are for tests only. */
 function exampleKeyProblem(key: PublicJwk): string | undefined {
   return publishedKeys.has(numbersJson(key))
     ? "is a key of the contract's examples, whose private half is published"
@@ -57,8 +60,8 @@ const selectOtherHolders = {
 };
 
 /**
- * What is wrong with keys of a participant beside those of others, or undefined. A key that two parties have proves neither.
- * Without a guid in its path a request names its bank by the kid alone, so a second holder would shut the first one out.
+ * Refuses keys that another participant has, and answers the problem, or undefined. A key of two parties proves neither of them. A
+ * request without a guid in its path names its bank by the kid alone, so a second holder of a kid would lock the first one out.
  */
 export async function sharedKeyProblem(
   sql: Sql,
@@ -72,7 +75,7 @@ export async function sharedKeyProblem(
   );
 }
 
-/** The same of keys of either use; `field` is what they were given as. */
+/** `sharedKeyProblem` for keys of either use; `field` is the name in the request. */
 export async function sharedKeysProblem(
   sql: Sql,
   { guid, kind }: Pick<Participant, "guid" | "kind">,
@@ -87,12 +90,12 @@ export async function sharedKeysProblem(
   return others?.haveKid ? problem("the kid of another bank's key") : undefined;
 }
 
-/** The key without what it is called. */
+/** The key material alone, without kid, alg and use. */
 function numbersJson({ kid: _kid, alg: _alg, use: _use, ...numbers }: PublicJwk): string {
   return JSON.stringify(numbers, Object.keys(numbers).sort());
 }
 
-/** What is wrong with the URLs; a text that can never be right is told before a host that may be right tomorrow. */
+/** What is wrong with the URLs. A text that can never be right comes before a host that may resolve differently tomorrow. */
 export async function callbackUrlsProblem(context: CoreContext, urls: CallbackUrls): Promise<Refusal | undefined> {
   const checked = await Promise.all(callbackUrlNames.map((name) => callbackUrlProblem(context, name, urls[name])));
   const problems = checked.filter((problem) => problem !== undefined);
@@ -112,7 +115,7 @@ async function callbackUrlProblem(
   return problem && ofUrl("INVALID_CALLBACK_URL", `callback_urls.${name}`, problem);
 }
 
-/** What is wrong with the address of a key set, or undefined: it must lie where callbacks may go as well. */
+/** What is wrong with the address of a key set, or undefined; the address guard (SSRF) applies to it as to callbacks. */
 export async function keySetUrlProblem(context: CoreContext, url: string | null): Promise<Refusal | undefined> {
   const problem = url === null ? undefined : await context.callbackUrlProblem(url);
   return problem && ofUrl("INVALID_REQUEST", "jwks_url", problem);

@@ -11,7 +11,7 @@ export function listParticipantKeys(
   { limit = 100, after }: { limit?: number; after?: number | undefined } = {},
 ): Promise<ParticipantKey[]> {
   const keys = query.selectFrom("participant_key as k").where("k.participant_guid", "=", guid);
-  // What comes later in the order of `newestKeyFirst`.
+  // The rows after the given one in the order of `newestKeyFirst`.
   const from = sql<boolean>`(k.active_from, -k.id) < (
     select last.active_from, -last.id from participant_key last where last.id = ${after} and last.participant_guid = ${guid})`;
   const page = (after === undefined ? keys : keys.where(from))

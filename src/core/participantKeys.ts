@@ -17,16 +17,16 @@ import { sharedKeysProblem, storableKey } from "./participantChecks.ts";
 import { changeParticipant, storedParticipant, unknownParticipant } from "./participantLock.ts";
 import { proofProblem } from "./ping.ts";
 
-// The keys of participants: added, retired, never changed. Whatever they are good for counts from the version of their
-// participant, which grows with each of these changes: what was verified against an older one is decided again.
+// The keys of participants: added, retired, never changed. Each of these increments the version of the participant, so whatever was
+// verified against an older one is verified and decided again (optimistic locking).
 
-/** A key to be added to a participant, for a use. */
+/** A key to be added, and its use. */
 export type NewKey = { use: KeyUse; jwk: PublicJwk };
 
-/** Whose keys they are. */
+/** The participant that has the keys. */
 type Holder = Pick<Participant, "guid" | "kind">;
 
-/** In whose name keys change; `with`: the kid of the key that signed the wish. */
+/** Who changes keys, for the audit trail; `with`: the kid of the key that signed the request. */
 export type KeyChanger = { name: string; with?: string | undefined };
 
 const insertKeys = {
@@ -75,7 +75,7 @@ const retireKeysStatement = {
     select from retired`,
 };
 
-/** Retires keys of a participant, at once or at an instant that is to come. */
+/** Retires keys of a participant, now (null) or at a future instant. */
 export async function retireKeys(
   sql: Sql,
   { guid }: Holder,
@@ -92,23 +92,23 @@ const countVersion = {
   text: "update participant set version = version + 1, updated_at = now() where guid = $1",
 };
 
-/** Whatever was verified against the keys as they were is decided again. */
+/** Increments the version, so that whatever was verified against the old keys is decided again. */
 export async function keysChanged(sql: Sql, { guid }: Holder): Promise<void> {
   await sql(countVersion, [guid]);
 }
 
-/** What it is called, what it is good for, and the key itself. */
+/** Same name, algorithm and key material. */
 const isSameKey = (one: PublicJwk, other: PublicJwk) =>
   one.kid === other.kid && one.alg === other.alg && numbersOf(one) === numbersOf(other);
 
-/** What a key is beside its name: jsonb does not keep the order of members. */
+/** The key material with sorted members, because jsonb does not keep their order. */
 function numbersOf({ kid: _kid, alg: _alg, use: _use, ...numbers }: PublicJwk): string {
   return JSON.stringify(Object.entries(numbers).sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
 export type KeyDifference = ReturnType<typeof keyDifference>;
 
-/** What has to be done so that a participant has these keys of one use and no others. */
+/** The keys to add and to retire so that a participant has exactly the wanted ones of a use. */
 export function keyDifference(participant: Participant, use: KeyUse, wanted: readonly PublicJwk[]) {
   const held = participant.keys.filter((key) => key.use === use);
   const once = wanted.filter((jwk, place) => wanted.findIndex((other) => isSameKey(other, jwk)) === place);
@@ -121,15 +121,15 @@ export function keyDifference(participant: Participant, use: KeyUse, wanted: rea
 // ---------------------------------------------------------------------------------------------------- one key at a time
 
 /**
- * A key to be added. `retireOthersAt`: when those of the same use that are there already stop being good. `prove`: the addresses of
- * its participant must prove it first.
+ * A key to be added. `retireOthersAt`: when the present keys of the same use are retired; null: never. `prove`: each callback
+ * address of the participant must first sign a challenge with it.
  */
 export type KeyWish = { jwk: unknown; retireOthersAt: Date | null; prove?: boolean };
 
-/** Whose wish it is, and what makes it his. */
+/** Who adds the key; `token`: the access token with which a bank does it itself. */
 type AddedBy = KeyChanger & { token?: PartyToken & { participantVersion: number } };
 
-/** Adds a key in an operator's name. A key that is there already is answered as it is, so a retry is safe. */
+/** Adds a key, for an operator. Idempotent: a key that is there already is answered as it is. */
 export async function addParticipantKey(
   context: CoreContext,
   actor: Actor,
@@ -140,8 +140,8 @@ export async function addParticipantKey(
 }
 
 /**
- * Adds a key that a bank has signed with one of its keys (wire contract, section 2). Uses its access token up. Throws
- * `PartyChanged` when the bank is not what its signatures were verified against.
+ * Adds a key that a bank has signed with one of its keys (wire contract, section 2), and marks its access token as used. Throws
+ * `PartyChanged` when the bank no longer has the version that its signatures were verified against.
  */
 export function addOwnKey(
   context: CoreContext,
@@ -186,7 +186,7 @@ async function addKey(
       await keysChanged(sql, holder);
       return undefined;
     });
-  // The token was used up for another request at the same moment: the second try sees for which.
+  // The token was used by another request at the same moment; the second try reports the replay.
   const changed = await add().catch((error: unknown) => {
     if (databaseFailure(error) !== "lost_race") throw error;
     return add();
@@ -194,17 +194,17 @@ async function addKey(
   return isRefusal(changed) ? changed : { kid: jwk.kid };
 }
 
-/** A retirement that is planned is never moved to later by another key. */
+/** Adding a key only ever moves a planned retirement forward. */
 const isSooner = (at: Date | null, { retireAt }: ParticipantKey) =>
   at !== null && (retireAt === null || retireAt.getTime() > at.getTime());
 
-/** Before the change: nothing slow happens under its lock. */
+/** Runs before the change, because a ping is slow and the change holds a lock. */
 async function unprovenProblem(context: CoreContext, guid: string, jwk: PublicJwk): Promise<Refusal | undefined> {
   const holder = await storedParticipant(context.db.sql, guid);
   return holder === undefined ? unknownParticipant() : proofProblem(context, holder, [jwk]);
 }
 
-/** Why a participant may not have this key beside, or instead of, its others, or undefined. */
+/** Why a participant may not have this key in addition to, or instead of, its others, or undefined. */
 function additionProblem(
   context: CoreContext,
   holder: Participant,
@@ -215,19 +215,19 @@ function additionProblem(
   const staying = retireOthersAt === null || retireOthersAt > context.now() ? holder.keys : [];
   const tooMany = numberOfKeysProblem(jwksWith(staying.filter((key) => key.use === use)));
   if (tooMany !== undefined) return refuse("INVALID_KEY", `with jwk the participant ${tooMany}`, { field: "jwk" });
-  // Beside those that stay, a key takes nothing away.
+  // As no key goes, the participant cannot lose one that it needs.
   if (retireOthersAt === null) return undefined;
   const lacking = encryptionProblem(holder, jwksWith(lastingKeys(holder).filter((key) => key.use !== use)));
   return lacking === undefined ? undefined : refuse("INVALID_KEY", lacking, { field: "retire_others_at" });
 }
 
-/** Those whose end is not planned: all that is left once every plan has come true. */
+/** The keys without a planned retirement: those that are left when all plans have been carried out. */
 export const lastingKeys = ({ keys }: Participant) => keys.filter(({ retireAt }) => retireAt === null);
 
-/** Which key of a participant is retired; the number tells keys of one kid apart. */
+/** The key to retire; `id` tells keys of the same kid apart, `at` null is now. */
 export type RetiredKey = { kid: string; id?: number | undefined; at: Date | null };
 
-/** Retires a key of a participant, at once or at an instant that is to come; one that is retired already stays as it is. */
+/** Retires a key of a participant, now or at a future instant. Idempotent: one that is retired already stays as it is. */
 export function retireParticipantKey(
   context: CoreContext,
   actor: Actor,
@@ -263,7 +263,7 @@ const selectKey = {
   text: "select from participant_key where participant_guid = $1 and kid = $2 and id = coalesce($3, id)",
 };
 
-/** Whether the participant has, or has had, such a key. */
+/** Whether the participant has or has had such a key. */
 async function hasHad(sql: Sql, guid: string, { kid, id }: Omit<RetiredKey, "at">): Promise<boolean> {
   return (await sql(selectKey, [guid, kid, id ?? null])).length > 0;
 }

@@ -13,7 +13,7 @@ export async function listParticipants(
   { limit, after }: { limit: number; after?: { name: string; guid: string } | undefined },
 ): Promise<Participant[]> {
   let asked = query.selectFrom("participant").select(selected<ParticipantRow>(participantColumns));
-  // Banks are few among merchants, and only they have roles.
+  // Only banks have roles, and they are few among many merchants, so the kind narrows the search.
   const ofKind = kind ?? (role === undefined ? undefined : "bank");
   if (ofKind) asked = asked.where("kind", "=", ofKind);
   if (role) asked = asked.where(({ eb, val, fn }) => eb(val(role), "=", fn.any("roles")));

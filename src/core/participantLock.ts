@@ -8,17 +8,17 @@ import { isGuid } from "./guid.ts";
 import { readParticipants, selectParticipants } from "./participantRows.ts";
 
 /**
- * One change of participants at a time, whatever the process: no two of them may take the same key or kid, and each decides
- * over what it reads. Changes are rare; nothing slow happens under the lock.
+ * An advisory lock that lets one transaction at a time change participants, in all processes: no two of them may take the same key
+ * or kid, and each decides by what it reads. Changes are rare, and nothing slow happens under the lock.
  */
 const lockParticipants = { name: "lock_participants", text: "select pg_advisory_xact_lock($1)" };
 
-/** The last change that this process was asked for. */
+/** The end of the queue of changes in this process. */
 const lastChange = new WeakMap<Database, Promise<unknown>>();
 
 /**
- * Runs a change of participants, alone. Those of one process wait here, without a connection: however many are asked for, they
- * hold one in all. A statement of its own takes the lock: what follows sees what others have done.
+ * Runs a change of participants alone. Changes of one process queue here without a connection, so that however many are asked for,
+ * they hold one connection in all. The lock has a statement of its own: the next ones then see what others have committed.
  */
 export function changingParticipants<T>({ db }: CoreContext, work: (sql: Sql) => Promise<T>): Promise<T> {
   const change = () =>
@@ -31,7 +31,7 @@ export function changingParticipants<T>({ db }: CoreContext, work: (sql: Sql) =>
   return mine;
 }
 
-/** The participant as it stands. */
+/** The participant as it is stored now. */
 export async function storedParticipant(sql: Sql, guid: string): Promise<Participant | undefined> {
   if (!isGuid(guid)) return undefined;
   const [found] = await readParticipants(sql, selectParticipants, [guid, null, null]);
@@ -41,8 +41,8 @@ export async function storedParticipant(sql: Sql, guid: string): Promise<Partici
 export const unknownParticipant = () => refuse("PARTICIPANT_NOT_FOUND", "no such participant", { field: "guid" });
 
 /**
- * One change of a participant, decided over what stands, as long as that has the expected version (undefined: any); answers what
- * stands then. `change` refuses before it writes anything.
+ * Changes a participant under the lock, if it has the expected version (optimistic locking; undefined: any); answers it as it is
+ * stored afterwards. If `change` refuses, it must do so before it writes anything.
  */
 export async function changeParticipant(
   context: CoreContext,

@@ -4,30 +4,30 @@ import type { Participant, ParticipantKey, StatedParticipant } from "../domain/p
 import { digestOf, insertEntry } from "./audit.ts";
 
 /**
- * SQL: the key of this alias is not retired. As of this statement, not of its transaction: whoever has waited for the lock began
- * before others retired what they retired.
+ * SQL: the key of this alias is not retired, as of this statement. `now()` would be the start of the transaction, which may have
+ * waited for the lock while others retired keys.
  */
 export const isNotRetired = (key: string) => `(${key}.retire_at is null or ${key}.retire_at > statement_timestamp())`;
 
-/** What a key of a participant does not say again: whose it is. */
+/** Columns that a key does not show: the participant that it belongs to. */
 const notShown = ["participantGuid", "participantKind"] as const satisfies (keyof Row<"participant_key">)[];
 
 /** SQL: the columns of a key, as `ParticipantKey` has them. */
 export const keyColumns = (key: string) => columns("participant_key", { of: key, but: notShown });
 
-/** The newest first; those of one moment as they were given. */
+/** Newest first; keys added together keep the order in which they were given. */
 export const newestKeyFirst = (key: string) => `${key}.active_from desc, ${key}.id`;
 
 /**
- * SQL: the number of the key that personal data is encrypted for now, of the bank with this guid: one that is for that alone, or
- * else its newest signing key (wire contract, section 8). The only place that says so.
+ * SQL: the id of the key that personal data is now encrypted for, of the bank with this guid: its encryption key, or else its
+ * newest signing key (wire contract, section 8). This is the only place that says so.
  */
 export const currentEncryptionKey = (bankGuid: string) => `(
     select k.id from participant_key k
     where k.participant_guid = ${bankGuid} and k.jwk->>'kty' = 'RSA' and ${isNotRetired("k")}
     order by k.use = 'enc' desc, ${newestKeyFirst("k")} limit 1)`;
 
-/** SQL: the same of an order, whose own key stays as long as it is not retired (wire contract, section 3). */
+/** SQL: the key to encrypt an order's personal data for: the order's own until that is retired (wire contract, section 3). */
 export const orderEncryptionKey = (order: string, bankGuid: string) => `coalesce(
     (select k.id from participant_key k where k.id = ${order}.encryption_key_id and ${isNotRetired("k")}),
     ${currentEncryptionKey(bankGuid)})`;
@@ -39,8 +39,8 @@ export const participantColumns = `${columns("participant", { of: "participant" 
     where k.participant_guid = participant.guid and ${isNotRetired("k")}
   ) as keys`;
 
-// These statements run alone (`Database.sql`) and not through MikroORM. Its transactions keep a connection for ever that
-// died inside one, and even its single statements hand one that has died, or that answers nothing, to the next caller.
+// These statements run by `Database.sql` and not through MikroORM: its transactions keep a connection for ever that died within
+// one, and even its single statements hand a connection that is dead or hangs to the next caller.
 
 /** By guid, bank code or uid. */
 export const selectParticipants = {
@@ -48,7 +48,7 @@ export const selectParticipants = {
   text: `select ${participantColumns} from participant where guid = $1::uuid or bic = $2 or uid = $3`,
 };
 
-/** Two at most: of a kid that two banks hold nobody is the holder. */
+/** Two at most: a kid that two banks have identifies neither. */
 export const selectBanksWithKid = {
   name: "select_banks_with_kid",
   text: `
@@ -58,10 +58,10 @@ export const selectBanksWithKid = {
     ) limit 2`,
 };
 
-/** The columns that somebody states; the database adds two instants by its own clock. */
+/** The columns that a registration states; the database adds two instants by its own clock. */
 const statedColumns = insertedColumns("participant", ["createdAt", "updatedAt"]).join(", ");
 
-/** `$2` is who registers. Fails as a lost race when the guid, the bank code or the uid is known. */
+/** `$2` is the actor. Fails as a lost race when the guid, the bank code or the uid exists already. */
 export const insertParticipant = {
   name: "insert_participant",
   text: `
@@ -83,14 +83,14 @@ export const insertParticipant = {
     select guid from inserted`,
 };
 
-/** What changes never: who it is, when it came, and when the database changed it last. */
+/** The columns that can change: all but identity, kind and the two instants. */
 const changing = insertedColumns("participant", ["guid", "kind", "createdAt", "updatedAt"]);
 
 /**
- * Replaces the version before this one, in the name of `$2`, by what happened to it; answers its guid, nothing when somebody else
- * has replaced it already. What was is read under the lock, so that it is what the update replaces. A bank's new fee counts from
- * now on: what was accepted before keeps the rate of its instant. (A bank that a node of the version before registered has no
- * rate yet.)
+ * Replaces the version before this one, with actor `$2` and the act for the audit trail; answers the guid, or no row when another
+ * process has replaced that version already. The digest of the old row is read under the row lock, so it is of what the update
+ * replaces. A new fee of a bank counts from now on: messages accepted before keep the rate of their instant. (A bank that an older
+ * node registered has no rate row yet.)
  */
 export const replaceParticipant = (act: ChangeOfParticipant): Statement => ({
   name: act,
@@ -126,7 +126,7 @@ export const replaceParticipant = (act: ChangeOfParticipant): Statement => ({
 
 type Instant = "activeFrom" | "retireAt" | "seenAt";
 
-/** A key as JSON, which has its instants as texts. */
+/** A key as JSON, whose instants are texts. */
 type KeyJson = Omit<ParticipantKey, Instant> &
   Record<"activeFrom", string> &
   Record<Exclude<Instant, "activeFrom">, string | null>;
@@ -150,14 +150,14 @@ const toKey = ({ activeFrom, retireAt, seenAt, ...same }: KeyJson): ParticipantK
 
 const dateOrNull = (text: string | null) => (text === null ? null : new Date(text));
 
-/** What can happen to the row of a participant; each is an act of the audit trail. */
+/** The acts of the audit trail that change the row of a participant. */
 export type ChangeOfParticipant =
   | "participant_updated"
   | "participant_suspended"
   | "participant_resumed"
   | "participant_closed";
 
-/** A participant as the statements above take it: every column of it but those that the database adds. */
+/** A participant as the parameter of the statements above: all columns but those that the database adds. */
 export function rowOf(participant: StatedParticipant): string {
   return JSON.stringify(
     jsonRow("participant", participant satisfies Omit<Row<"participant">, "createdAt" | "updatedAt">),

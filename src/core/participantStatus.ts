@@ -8,22 +8,22 @@ import { retireKeys } from "./participantKeys.ts";
 import { changeParticipant, storedParticipant } from "./participantLock.ts";
 import { type ChangeOfParticipant, replaceParticipant, rowOf } from "./participantRows.ts";
 
-/** Whom, and as which version; undefined: as any. */
+/** A participant, and the version that it must have (optimistic locking; undefined: any). */
 export type ParticipantVersion = { guid: string; version: number | undefined };
 
-/** Suspends a participant (wire contract, section 8); again changes nothing. */
+/** Suspends a participant (wire contract, section 8); idempotent. */
 export function suspendParticipant(context: CoreContext, actor: Actor, whom: ParticipantVersion) {
   return changeStatus(context, actor, whom, { act: "participant_suspended", from: "active", to: "suspended" });
 }
 
-/** Lets a suspended participant take part again; again changes nothing. */
+/** Lifts a suspension; idempotent. */
 export function resumeParticipant(context: CoreContext, actor: Actor, whom: ParticipantVersion) {
   return changeStatus(context, actor, whom, { act: "participant_resumed", from: "suspended", to: "active" });
 }
 
 /**
- * Closes a suspended participant for ever, with all its keys; again changes nothing. Refused while anything waits for it: since it
- * was suspended nothing new can have begun, so what is looked for here can only become less.
+ * Closes a suspended participant for ever and retires all its keys; idempotent. Refused while payments, registers or merchants
+ * still depend on it. Nothing new can begin for a suspended participant, so what this looks for can only become less meanwhile.
  */
 export async function closeParticipant(
   context: CoreContext,
@@ -66,7 +66,7 @@ function changeStatus(
   });
 }
 
-// Each by an index: payments that are not decided have a callback that is not finished, of which there are few.
+// Each count uses an index. Pending payments are found by their unfinished callbacks, of which there are few.
 const selectUses = {
   name: "select_participant_uses",
   text: `

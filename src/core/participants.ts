@@ -36,24 +36,24 @@ import {
 } from "./participantRows.ts";
 import { proofProblem } from "./ping.ts";
 
-/** What a registration does not state. */
+/** Members of a participant that the platform sets, not the registration. */
 type PlatformsOwn = "keys" | "version" | "createdAt" | "updatedAt" | "status";
 
-/** What an operator gives to register a participant; keys are JSON Web Keys as parsed JSON. */
+/** A registration by an operator; keys are JSON Web Keys as parsed JSON. */
 export type Registration = Omit<Participant, PlatformsOwn | "guid" | "deepLinkContent"> & {
   guid: string | null;
-  /** Null: what a new bank gets, or what a known one has. */
+  /** Null: the default for a new bank; a known one keeps what it has. */
   deepLinkContent: DeepLinkContent | null;
   signingJwks: unknown[];
   encryptionJwk: unknown | null;
 };
 
-/** The same, looked at. */
+/** A registration whose members have been checked. */
 type Stated = { participant: StatedParticipant; keys: StatedKeys };
 
 /**
- * Registers a bank or a merchant (wire-contract section 8). The same content again answers what is stored, so a retry is
- * safe; other content under a known guid, bank code or uid is refused.
+ * Registers a bank or a merchant (wire-contract section 8). Idempotent: the same content again answers what is stored; other
+ * content under a known guid, bank code or uid is refused.
  */
 export async function registerParticipant(
   context: CoreContext,
@@ -65,12 +65,12 @@ export async function registerParticipant(
   return isRefusal(answer) ? answer : answer.participant;
 }
 
-/** `prove`: a new participant's addresses must prove its signing keys first. */
+/** `prove`: the callback addresses of a new participant must first sign a challenge with its signing keys. */
 export type RegistrationOptions = { prove?: boolean };
 
 /**
- * The same, and tells whether the participant was known before. What the party itself publishes, its key set and the
- * addresses of its hosts, is asked for only when it is new: no stranger decides whether a retry succeeds.
+ * `registerParticipant` that also tells whether the participant existed. What the party itself publishes (key set, DNS records) is
+ * fetched only when it is new, so that the success of a retry does not depend on a stranger's host.
  */
 export async function ensureParticipant(
   context: CoreContext,
@@ -95,7 +95,7 @@ export async function ensureParticipant(
     const problem = await insert(context, actor, { participant, keys });
     if (problem !== undefined) return keysToCome && problem.refused === "INVALID_KEY" ? ofPublisher(problem) : problem;
   } catch (error) {
-    // Somebody registered the same participant at the same moment; now it can be compared.
+    // Another process registered the same participant at the same moment; the second try compares with what it stored.
     if (databaseFailure(error) === "lost_race") return ensureParticipant(context, actor, registration, { prove });
     throw error;
   }
@@ -104,14 +104,14 @@ export async function ensureParticipant(
   return { participant: stored, alreadyExisted: false };
 }
 
-/** Stores a new participant; answers what is wrong with it beside others. */
+/** Stores a new participant, unless it conflicts with other participants; answers that problem. */
 function insert(context: CoreContext, actor: Actor, { participant, keys }: Stated): Promise<Refusal | undefined> {
   const by = { name: actorName(actor) };
   const newKeys: NewKey[] = keys.signingJwks.map((jwk) => ({ use: "sig", jwk }));
   if (keys.encryptionJwk !== null) newKeys.push({ use: "enc", jwk: keys.encryptionJwk });
   return changingParticipants(context, async (sql) => {
     const sought = [participant.guid, participant.bic, participant.uid];
-    // Known since a moment ago: the insert tells whether it is the same participant.
+    // Registered a moment ago: the insert fails as a lost race, and the caller compares.
     const isKnown = (await readParticipants(sql, selectParticipants, sought)).length > 0;
     const problem = isKnown
       ? undefined
@@ -126,7 +126,7 @@ function insert(context: CoreContext, actor: Actor, { participant, keys }: State
 
 const publishesKeys = ({ signingJwks, jwksUrl }: Registration) => signingJwks.length === 0 && jwksUrl !== null;
 
-/** What the registration says, once everything in it is right that can be judged from it alone. */
+/** The checked content of a registration, as far as it can be judged without looking at others. */
 async function statedParticipant(context: CoreContext, registration: Registration): Promise<Stated | Refusal> {
   const { signingJwks: givenKeys, encryptionJwk: givenKey, ...given } = registration;
   const signingJwks = await publicKeys(context, givenKeys);
@@ -152,7 +152,7 @@ async function statedParticipant(context: CoreContext, registration: Registratio
   return problem ?? { participant, keys };
 }
 
-/** The members that a registration states; the rest (guid, version, times) is the platform's. */
+/** The members that a registration states and that are compared with a known participant; the platform sets the others. */
 const statedMembers = [
   "kind",
   "name",
@@ -177,13 +177,12 @@ const statedMembers = [
 ] as const satisfies ReadonlyArray<keyof StatedParticipant>;
 
 /**
- * Which fields of a known participant differ from what is wanted. Keys that it publishes are not asked for again, so they are
- * not compared either.
+ * Which fields of a known participant differ from the registration. Published keys are not fetched again, so they are not compared.
  */
 function differenceFrom(found: Participant, wanted: Stated, registration: Registration): Refusal | undefined {
   const isOtherGuid = registration.guid !== null && registration.guid.toLowerCase() !== found.guid;
-  // A uid that the platform made at the first registration is not stated by the second one; nor is, by a bank of before there was
-  // a choice, what its links hold.
+  // The second registration states neither a uid that the platform made at the first one, nor, for a bank of before that choice
+  // existed, the content of its deep links.
   const expected = {
     ...wanted.participant,
     ...(registration.uid === null && { uid: found.uid }),
@@ -218,7 +217,7 @@ function canonical(value: unknown): string {
   );
 }
 
-/** The keys of a new participant, also those that it publishes; whatever others can have got wrong is told last. */
+/** The keys of a new participant, fetched where it publishes them; problems at the publisher's end are reported last. */
 async function keysOfNew(
   context: CoreContext,
   { participant, keys }: Stated,
@@ -238,7 +237,7 @@ async function keysOfNew(
   return wrong === undefined ? all : ofPublisher(wrong);
 }
 
-/** What a party publishes may hold keys for encryption as well; they are no keys to sign with. */
+/** A published set may hold encryption keys as well, which are left out here. */
 async function publishedKeys(context: CoreContext, url: string): Promise<PublicJwk[] | Refusal> {
   const jwks = await context.fetchJwks(url);
   if ("problem" in jwks) return ofPublisher(refuse("INVALID_KEY", jwks.problem));
@@ -264,7 +263,7 @@ export async function servicingBankProblem(sql: Sql, merchant: StatedParticipant
 
 export type ParticipantName = { guid: string } | { bic: string } | { uid: string } | { kid: string };
 
-/** Finds one participant. A kid that two banks share finds nobody: it proves nothing. */
+/** Finds one participant. A kid that two banks have finds none, because it identifies neither. */
 export async function getParticipant(context: CoreContext, key: ParticipantName): Promise<Participant | Refusal> {
   const found = await findByKey(context, key);
   const [only] = found;

@@ -12,7 +12,7 @@ export type PaymentMessageFilter = {
   statuses: readonly PaymentMessageStatus[];
   since?: Date | undefined;
   until?: Date | undefined;
-  /** Of a debtor agent's own. */
+  /** Unique for one debtor agent only, so it needs the debtor agent beside it. */
   externalId?: string | undefined;
 };
 
@@ -45,7 +45,7 @@ export async function listPaymentMessages(
     },
     asked,
   );
-  // As `messageJoins`, but for the page's rows and no others, however small the planner takes the tables for.
+  // The same as `messageJoins`, but forced to the page's rows: with bad statistics the planner would join the whole tables.
   const found = sql<PaymentMessageRow>`
     with page as materialized (${page})
     select ${sql.raw(messageColumns)} from page
@@ -58,7 +58,7 @@ export async function listPaymentMessages(
   return (await rowsOf(context.db.sql, found)).map(toListed);
 }
 
-/** As one of many: without what is encrypted for the recipient bank alone, which is most of its bytes. */
+/** A message as an item of a list, without the ciphertexts for the recipient bank, which are most of its bytes. */
 function toListed(row: PaymentMessageRow): PaymentMessage {
   const hidden = {
     debtorName: "",

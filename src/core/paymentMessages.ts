@@ -14,7 +14,7 @@ import { whole } from "../wire/whole.ts";
 import type { CoreContext } from "./context.ts";
 import { isGuid } from "./guid.ts";
 
-/** What an answer does not show: whose order it pays, what settlement knows of it, and which row the recipient bank's key is. */
+/** Columns that an answer does not show: the paid order, the state of settlement, and the row of the recipient bank's key. */
 const notShown = [
   "merchantGuid",
   "creditorAgentKid",
@@ -24,7 +24,7 @@ const notShown = [
   "feeMinor",
 ] as const satisfies (keyof Row<"payment_message">)[];
 
-/** What the platform itself says of a message when it accepts it, or later. */
+/** Columns that the platform fills when it accepts a message, or later. */
 type SaidByPlatform =
   | "guid"
   | "merchantGuid"
@@ -39,10 +39,10 @@ type SaidByPlatform =
   | "registerId"
   | "feeMinor";
 
-/** What a bank submits: what is judged, and all the columns that are not the platform's. */
+/** A submitted message: the members that the decision needs, and all columns that the platform does not fill itself. */
 export type SubmittedMessage = PaymentMessageRequest & Omit<Row<"payment_message">, SaidByPlatform>;
 
-/** A payment message with the names of its sides, as `messageColumns` reads it. */
+/** A payment message with the names of its parties, as `messageColumns` reads it. */
 export type PaymentMessageRow = Omit<Row<"payment_message">, (typeof notShown)[number]> & {
   ultimateCreditor: UltimateCreditor | null;
   creditorUid: string;
@@ -50,7 +50,7 @@ export type PaymentMessageRow = Omit<Row<"payment_message">, (typeof notShown)[n
   debtorAgentBic: string;
   creditorAgentName: string;
   creditorAgentBic: string;
-  /** The recipient bank's key when the message was submitted. */
+  /** The recipient bank's key at the time of submission. */
   creditorAgentJwk: PublicJwk | null;
 };
 
@@ -60,7 +60,7 @@ export const messageColumns = `
   o.ultimate_creditor as "ultimateCreditor", merchant.uid as "creditorUid",
   debtor_agent.name as "debtorAgentName", debtor_agent.bic as "debtorAgentBic",
   creditor_agent.name as "creditorAgentName", creditor_agent.bic as "creditorAgentBic",
-  -- Of a message that a node of the version before stored, only the name of the key is known: it is none that came later.
+  -- A message that an older node stored has only the kid of its key, which cannot be a key that was added later.
   (select k.jwk from participant_key k where k.participant_guid = m.creditor_agent_guid and k.kid = m.creditor_agent_kid
     order by k.id = m.creditor_agent_key_id desc nulls last, k.active_from <= m.received_at desc, k.id desc limit 1) as "creditorAgentJwk"`;
 
@@ -118,7 +118,7 @@ export function toPaymentMessage({
   });
 }
 
-/** What whoever knows an order's id sees of its payment: neither who paid, nor from where to where. */
+/** The part that anyone with the order's id may see: neither who paid, nor the accounts. */
 export function publicPartOf({ guid, amount, orderId, status, reason }: PaymentMessage): PaymentMessage {
   return create(PaymentMessageSchema, { guid, amount, orderId, status, reason });
 }
@@ -133,7 +133,7 @@ const selectMessageByOrder = {
   text: `select ${messageColumns} from payment_message m ${messageJoins} where m.order_guid = $1`,
 };
 
-/** Finds a payment message by one of its two keys, whoever asks. */
+/** Finds a payment message by its guid or its order's, without regard to who asks. */
 export async function findPaymentMessage(
   context: CoreContext,
   by: { guid: string } | { orderGuid: string },
@@ -146,8 +146,8 @@ export async function findPaymentMessage(
 }
 
 /**
- * Reads a payment message. `bankGuid`: for this bank, which learns nothing of messages that it is no side of, not even that
- * they exist; undefined for a service.
+ * Reads a payment message. `bankGuid`: the bank that reads it. To a bank that is not a party to the message it is not found, so
+ * that not even its existence is disclosed. Undefined for a service.
  */
 export async function getPaymentMessage(
   context: CoreContext,

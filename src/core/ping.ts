@@ -9,21 +9,21 @@ import { whole } from "../wire/whole.ts";
 import type { CoreContext, PingAnswer, PingedParticipant } from "./context.ts";
 import { storedParticipant, unknownParticipant } from "./participantLock.ts";
 
-/** What came of the test of one address, which several kinds of callbacks may go to. */
+/** The result of a ping of one address, which may serve several kinds of callbacks. */
 type PingedAddress = Omit<PingAnswer, "body"> & {
   urlNames: CallbackUrlName[];
   url: string;
   answer: string;
-  /** The keys that the answer has proven. */
+  /** The kids of the keys that the answer has signed the challenge with. */
   provenKids: string[];
 };
 
-/** Of an answer no more is shown. */
+/** The most of an answer that is shown. */
 const shownChars = 4_096;
-/** As many proofs are looked at: one for each key that a participant can have. */
+/** The most proofs of an answer that are verified: one for each key that a participant can have. */
 const maxProofs = limits.pingProofs;
 
-/** Tests every callback URL of a participant; each address once. */
+/** Pings every callback URL of a participant, each address once. */
 export async function pingParticipant(context: CoreContext, guid: string): Promise<PingResult[] | Refusal> {
   const participant = await storedParticipant(context.db.sql, guid);
   if (participant === undefined) return unknownParticipant();
@@ -41,8 +41,8 @@ function toPingResult({ httpStatus, durationMs, problem, ...same }: PingedAddres
 }
 
 /**
- * What is wrong with a participant that must prove that its addresses and its keys belong together, or undefined. Each address
- * must have the challenge signed by each key.
+ * What is wrong with the proof that a participant's addresses and keys belong together, or undefined. Each address must answer a
+ * ping with the challenge signed by each key.
  */
 export async function proofProblem(
   context: CoreContext,
@@ -70,7 +70,7 @@ function pingAddresses(
   const addresses = Map.groupBy(named, (name) => callbackUrls[name] ?? "");
   return Promise.all(
     [...addresses].map(async ([url, urlNames]): Promise<PingedAddress> => {
-      // One challenge an address: nobody can answer with what another has signed.
+      // A challenge of its own for each address, so that none can answer with what another one has signed.
       const challenge = randomBytes(32).toString("base64url");
       const { body = "", ...answer } = await context.ping(participant, url, challenge);
       const provenKids = answer.outcome === "accepted" ? await provenBy(body, challenge, jwks) : [];

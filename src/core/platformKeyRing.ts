@@ -8,7 +8,7 @@ import type { PlatformKeys } from "./context.ts";
 import { type MasterKey, opened, sealed } from "./masterKey.ts";
 import { type PlatformKeyRow, publishedPlatformKeys } from "./platformKeyRows.ts";
 
-/** How soon a process learns what another one has changed; three rows by their number cost nothing. */
+/** How soon a process learns of a change by another one. It polls: reading a few rows by their ids costs next to nothing. */
 const readEveryMs = 2_000;
 
 export type KeyRing = PlatformKeys & { stop(): Promise<void> };
@@ -22,13 +22,12 @@ export type RingOptions = {
 };
 
 /**
- * The platform's signing keys as this process knows them. Rows are read again and again; what their instants bring about,
- * a key that begins to sign or is not published any more, happens by the clock without any read. Rejects where they cannot
- * be read for the first time.
+ * The platform's signing keys as this process knows them, polled from the database. What their instants bring about (a key begins
+ * to sign, or is no longer published) follows from the clock without a read. Rejects when the first read fails.
  */
 export async function followPlatformKeys({ sql, now, masterKey, log }: RingOptions): Promise<KeyRing> {
   let rows: PlatformKeyRow[] = [];
-  /** Importing a private key costs more than signing with it. */
+  /** Key pairs by kid, because importing a private key costs more than signing with it. */
   const pairs = new Map<string, KeyPair>();
   const unreadable = new Set<string>();
 
@@ -53,7 +52,7 @@ export async function followPlatformKeys({ sql, now, masterKey, log }: RingOptio
     rows = read;
   }
 
-  // One after the other: an older answer that comes later would undo a newer one.
+  // Reads are serialised, so that an older answer that arrives late cannot undo a newer one.
   let reading = Promise.resolve();
   function refresh(): Promise<void> {
     reading = reading.catch(() => undefined).then(readOnce);
@@ -74,7 +73,7 @@ export async function followPlatformKeys({ sql, now, masterKey, log }: RingOptio
     round: refresh,
     pausesFirst: true,
     failed(problem, inARow) {
-      // Told once of a row of failures: the database's silence is told by everybody who needs it.
+      // Logged once per series of failures: that the database is down is reported by everything that needs it.
       if (inARow === 1) log.warn({ problem }, "the signing keys cannot be read; those known go on");
     },
   });

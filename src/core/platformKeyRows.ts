@@ -10,15 +10,15 @@ import type { SealedKey } from "./context.ts";
 
 export type PlatformKeyRow = Row<"platform_key">;
 
-/** Of the key itself and not of what it is encrypted under, so that it stays the same under another master key. */
+/** The digest of a key row without its ciphertext, so that it stays the same when the key is encrypted under another master key. */
 const digest = (row: string) => digestOf(`to_jsonb(${row}) - 'private_key' - 'master_key_id'`);
 
 const lock = { name: "", text: "select pg_advisory_xact_lock($1)" };
 const selectNow = { name: "", text: "select clock_timestamp() as now" };
 
 /**
- * Lets one transaction at a time decide about the keys; answers the instant by which it decides. A statement of its own: what
- * a statement sees is older than the lock that it waits for.
+ * Takes the advisory lock, so that one transaction at a time decides about the keys; answers the instant to decide by. The lock has
+ * a statement of its own, because the snapshot of a statement is older than a lock that it waits for.
  */
 export async function lockPlatformKeys(sql: Sql): Promise<Date> {
   await sql(lock, [advisoryLocks.platformKeys]);
@@ -39,10 +39,10 @@ const selectPublished = {
     where unpublish_at is null or unpublish_at > now() order by created_at desc, kid`,
 };
 
-/** Every key that ever was, newest first. */
+/** All keys, retired ones included, newest first. */
 export const allPlatformKeys = (sql: Sql) => sql<PlatformKeyRow>(selectAll);
 
-/** Those that are published. */
+/** The keys that are published now. */
 export const publishedPlatformKeys = (sql: Sql) => sql<PlatformKeyRow>(selectPublished);
 
 const insert = {
@@ -91,7 +91,7 @@ const retire = {
     select ${columns("platform_key", { of: "retired" })} from retired`,
 };
 
-/** Sets the end of keys; answers them as they are since then. */
+/** Sets when keys retire and are no longer published; answers the rows as they are then. */
 export async function retirePlatformKeys(sql: Sql, actor: Actor, retirements: readonly Retirement[]) {
   const retired: PlatformKeyRow[] = [];
   for (const { kid, retireAt, unpublishAt } of retirements) {
@@ -110,7 +110,7 @@ const noteReencryption = {
   text: insertEntry({ act: "platform_keys_reencrypted", actor: "$1", object: "$2" }),
 };
 
-/** Keeps the same keys under another master key. */
+/** Stores the same keys, encrypted under another master key. */
 export async function replaceSealed(
   sql: Sql,
   actor: Actor,

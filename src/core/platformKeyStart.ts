@@ -16,19 +16,21 @@ import {
 
 export type MasterKeys = {
   current: MasterKey;
-  /** What the keys may still be encrypted under. */
+  /** The master key that stored keys may still be encrypted under, while it is being replaced. */
   previous?: MasterKey | undefined;
 };
 
 type Storage = Pick<Database, "transaction">;
 
-/** What a start has done about the keys. */
+/**
+ * What the start changed: kids that it made, the kid that it imported from an older version, and how many keys it encrypted anew.
+ */
 export type KeysAtStart = { made: string[]; imported: string | undefined; reencrypted: number };
 
 /**
- * Sees to it that there are signing keys and that this process can open those that sign: makes them at the first start of a
- * database, keeps them under a new master key, and throws where the master key does not fit. Processes that start together come
- * to the same keys. `older` reads the key of a version that kept it in a file; asked only where there are no keys yet.
+ * Ensures that there are signing keys that this process can decrypt: makes them when a database is new, encrypts them under a new
+ * master key, and throws when the master key does not fit. A lock makes processes that start together come to the same keys.
+ * `older` reads the key file of an older version; it is called only where there are no keys yet.
  */
 export async function ensurePlatformKeys(
   db: Storage,
@@ -51,8 +53,8 @@ export async function ensurePlatformKeys(
 }
 
 /**
- * New keys sign at once: nobody remembers others. But where receivers know a key of the version before, they may remember for
- * a while that it is the only one.
+ * The first keys sign at once, because no receiver has cached a key set. With a key imported from an older version, receivers may
+ * have cached that one alone, so the others are announced first.
  */
 async function makeFirstKeys(
   sql: Sql,
@@ -72,7 +74,7 @@ function newKey(masterKey: MasterKey, pair: KeyPair, createdAt: Date, activeFrom
   return { pair, sealed: { privateKey, masterKeyId: masterKey.id }, createdAt, activeFrom };
 }
 
-/** Keeps whatever the previous master key opens under the current one. */
+/** Encrypts all keys that the previous master key decrypts under the current one. */
 async function reencrypt(sql: Sql, { current, previous }: MasterKeys, keys: readonly PlatformKeyRow[]) {
   const found = keys.flatMap(({ kid, privateKey, masterKeyId }) => {
     const text = previous?.id === masterKeyId ? opened(previous, kid, privateKey) : undefined;
@@ -83,7 +85,7 @@ async function reencrypt(sql: Sql, { current, previous }: MasterKeys, keys: read
   return { keys: await allPlatformKeys(sql), count: found.length };
 }
 
-/** Of those that sign or will sign, the ones that a master key does not open; what is only verified needs no private key. */
+/** The keys that sign or will sign and that a master key does not decrypt. Retiring keys only verify, and need no private key. */
 function unopened(masterKey: MasterKey, keys: readonly PlatformKeyRow[], now: Date): PlatformKeyRow[] {
   return keys.filter(
     ({ kid, privateKey, retireAt }) =>
@@ -104,8 +106,8 @@ function doesNotFit({ id }: MasterKey, foreign: readonly PlatformKeyRow[]): stri
 export type RecoveredKey = { kid: string; alg: CallbackAlg; masterKeyId: string };
 
 /**
- * For a master key that is lost: new keys take the place of those that cannot be opened, at once. What those signed can be
- * verified for as long as after a rotation. Throws where every key can be opened.
+ * Recovery from a lost master key: replaces the keys that cannot be decrypted by new ones, at once. Signatures of the old keys can
+ * be verified for as long as after a rotation. Throws if every key can be decrypted.
  */
 export async function recoverPlatformKeys(
   db: Storage,
@@ -119,7 +121,7 @@ export async function recoverPlatformKeys(
     if (lost.length === 0) throw new Error("Nothing is to be recovered: this master key opens every signing key.");
     const unpublishAt = unpublishAfter(now, maxAgeSeconds);
     const ends = lost.map(({ kid, activeFrom }) =>
-      // What was only announced has signed nothing that could be verified.
+      // A key that was only announced has signed nothing, so it need not stay published.
       ({ kid, retireAt: now, unpublishAt: activeFrom > now ? now : unpublishAt }),
     );
     await retirePlatformKeys(sql, platformActor, ends);

@@ -17,7 +17,7 @@ import {
   retirePlatformKeys,
 } from "./platformKeyRows.ts";
 
-/** What is published, and how long it may be remembered. */
+/** The published keys, and for how long readers may cache them. */
 export function listSigningKeys({ platformKeys, jwksMaxAgeSeconds }: CoreContext): {
   jwks: readonly PublicJwk[];
   maxAgeSeconds: number;
@@ -26,8 +26,8 @@ export function listSigningKeys({ platformKeys, jwksMaxAgeSeconds }: CoreContext
 }
 
 /**
- * Lists the keys that ever were, newest first; `after` is the last kid of the previous page. There are some hundreds in a lifetime,
- * and where one stands depends on the others.
+ * Lists all keys, newest first; `after` is the last kid of the previous page. All rows are read, some hundreds in a lifetime,
+ * because the state of one depends on the others.
  */
 export async function listPlatformKeys(
   context: CoreContext,
@@ -39,7 +39,7 @@ export async function listPlatformKeys(
   return keys.slice(from, from + limit).map((key) => toPlatformKey(key, keys, context.now()));
 }
 
-/** A key as people see it, where it stands among all `keys` now: nothing of its private part. */
+/** A key as the contract shows it, without its private part; its state depends on all `keys`. */
 function toPlatformKey(key: PlatformKeyRow, keys: readonly PlatformKeyRow[], now: Date): PlatformKey {
   const { publicJwk, privateKey, masterKeyId, alg, createdAt, activeFrom, retireAt, unpublishAt, ...same } = key;
   return whole(PlatformKeySchema, {
@@ -53,7 +53,7 @@ function toPlatformKey(key: PlatformKeyRow, keys: readonly PlatformKeyRow[], now
   });
 }
 
-/** Makes a new key of an algorithm in the place of the one that signs: announced first, or at once. */
+/** Makes a new key of an algorithm that replaces the one that signs: announced first, or at once. */
 export async function rotatePlatformKey(
   context: CoreContext,
   actor: Actor,
@@ -62,14 +62,14 @@ export async function rotatePlatformKey(
   const { db, platformKeys, jwksMaxAgeSeconds: maxAgeSeconds } = context;
   const problem = rotationProblem(wish, maxAgeSeconds);
   if (problem !== undefined) return problem;
-  // Before the lock: finding the primes of an RSA key takes a while.
+  // Before the lock, because finding the primes of an RSA key takes a while.
   const pair = await generateKeyPair(wish.alg);
   const sealed = platformKeys.seal(pair.kid, JSON.stringify(pair.privateJwk));
   const answer = await db.transaction(async (sql) => {
     const now = await lockPlatformKeys(sql);
     const keys = await allPlatformKeys(sql);
     if (keys.some(({ retireAt, masterKeyId }) => retireAt === null && masterKeyId !== sealed.masterKeyId)) {
-      // What this process encrypts, the others could not open.
+      // A key encrypted under the master key of this process could not be decrypted by the others.
       throw new Error("the signing keys are under another master key than this process has: start it with that one");
     }
     const ofAlg = keys.filter(({ alg }) => alg === wish.alg);
@@ -82,7 +82,7 @@ export async function rotatePlatformKey(
     const shown = (key: PlatformKeyRow) => toPlatformKey(key, since, now);
     return { key: shown(made), retired: retired.map(shown) };
   });
-  // The others follow within seconds; who asks this process next finds it done. A read that fails undoes nothing.
+  // Other processes follow within seconds (polling); this one reads at once. A failed read undoes nothing.
   if (!isRefusal(answer)) await platformKeys.refresh().catch(() => undefined);
   return answer;
 }

@@ -5,7 +5,7 @@ import type { CoreContext } from "./context.ts";
 import { type EventRow, eventColumns, toEvent } from "./registerActs.ts";
 import { firstOpenDay, ofPair, unsettled, unsettledPairs } from "./unsettled.ts";
 
-/** Enough to see what is wrong; a fault that shows everywhere would fill any list. */
+/** Enough to see what is wrong; a systematic fault would fill a list of any length. */
 const maxDiscrepancies = 100;
 
 const selectUnsettled = {
@@ -56,17 +56,17 @@ type WithActs = {
   acts: EventRow[] | null;
 };
 
-/** Something that does not add up, about a payment message or a register. */
+/** An inconsistency of a payment message or a register. */
 export type Discrepancy = { problem: string; id: string };
 
 /**
- * What must be empty at any time: successful payments of past days in no register; registers, of the last days, whose
- * totals are not their payments', that were paid with another amount than they had to be, or whose status their acts do
- * not explain. At most a hundred.
+ * Looks for inconsistencies; at any time there should be none: successful payments of past days in no register; and, of the last
+ * days, registers whose totals are not those of their payments, that were paid with another amount than was due, or whose status
+ * does not follow from their acts. Answers at most a hundred.
  */
 export async function reconcileRegisters(context: CoreContext, lastDays: number): Promise<Discrepancy[]> {
   return context.db.transaction(async (sql) => {
-    // A closing must not be taken for a difference: all is as of one instant.
+    // One snapshot for all queries, so that a concurrent closing is not taken for a difference.
     await sql({ name: "", text: "set transaction isolation level repeatable read, read only" });
     const found = [
       ...named("payment in no register", await sql<{ id: string }>(selectUnsettled)),

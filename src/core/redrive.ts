@@ -13,8 +13,9 @@ const insertDone = {
 };
 
 /**
- * Moves tickets of the system dead-letter queue back to the workers; 0 where no queue is known. The queue is in no transaction
- * with the audit trail, so that somebody asked is written down before anything moves, and how much moved afterwards.
+ * Moves tickets of the system dead-letter queue back to the workers; 0 where no queue is configured. The queue cannot share a
+ * transaction with the audit trail, so the request is written down before anything moves, and the number of moved tickets
+ * afterwards.
  */
 export async function redriveDeadLetters(context: CoreContext, actor: Actor, limit: number): Promise<number> {
   if (context.redriveDeadLetters === undefined) return 0;

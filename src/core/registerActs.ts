@@ -15,13 +15,13 @@ const ofPayment = ["paymentExternalId", "creditorIban", "amountMinor", "currency
 type ActColumns = Row<"register_act">;
 type OfPayment = (typeof ofPayment)[number];
 
-/** What an act says of a payment: all or nothing, as the schema sees to. */
+/** The payment columns of an act: all set or all null, which a check constraint enforces. */
 type StatedRow = { [Column in OfPayment]: NonNullable<ActColumns[Column]> } | { [Column in OfPayment]: null };
 
-/** As much of an act as the state of its register depends on. */
+/** The columns of an act that the state of its register depends on. */
 export type EventRow = Pick<ActColumns, "kind"> & StatedRow;
 
-/** Something that happened to a register; acts are only ever added. */
+/** An act: something that happened to a register. Acts are append-only. */
 type ActRow = Omit<ActColumns, "registerId" | OfPayment> & StatedRow;
 
 /** SQL: the columns of `EventRow`, of `register_act a`. */
@@ -29,7 +29,7 @@ export const eventColumns = columns("register_act", { of: "a", only: ["kind", ..
 
 export const toEvent = (row: EventRow): RegisterEvent => ({ kind: row.kind, payment: paymentOf(row) });
 
-/** What a bank stated; null: the act is not about a payment. */
+/** The payment that a bank stated; null: the act has none. */
 function paymentOf(row: StatedRow): SettlementPayment | null {
   if (row.paymentExternalId === null) return null;
   const { paymentExternalId: externalId, creditorIban, amountMinor, currency, purpose, creationDate } = row;
@@ -58,10 +58,10 @@ const selectActs = {
     from register_act a where a.register_id = $1 and a.number > $2 order by a.number limit $3`,
 };
 
-/** As many acts as a call may answer: each may carry a signed body of 64 KiB, and all of them have to fit into 4 MiB. */
+/** The most acts per page: each may carry a signed body of 64 KiB, and a page must fit into 4 MiB. */
 export const maxActs = 50;
 
-/** A page of what happened to a register, oldest first: the acts after a number, at most 50. */
+/** A page of a register's acts, oldest first: those after a number, at most 50. */
 export async function listRegisterActs(
   context: CoreContext,
   registerId: string,

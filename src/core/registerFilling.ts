@@ -2,12 +2,12 @@ import { CLOSING } from "../db/entities/settlement.ts";
 import type { Sql } from "../db/pool.ts";
 import { dayEnd, dayStart, unsettled } from "./unsettled.ts";
 
-/** Far below what one statement may take, and enough that a commit costs nothing beside it. */
+/** The most payments of a slice: far below what one statement can take, and enough to make the cost of the commit negligible. */
 const sliceSize = 100_000;
 
 /**
- * The planner takes the places of a slice for a reason to read the whole table: it knows neither how few they are beside the
- * table nor that they are sorted.
+ * Forces the planner to fetch the rows of a slice by their `ctid` (place in the table). By itself it would read the whole table,
+ * because it knows neither how few the places are nor that they are sorted.
  */
 const followPlaces = {
   name: "follow_places",
@@ -18,12 +18,12 @@ const followPlaces = {
 const ofRegister = `${unsettled} and m.debtor_agent_guid = register.debtor_agent_guid
           and m.creditor_agent_guid = register.creditor_agent_guid and m.currency = register.currency`;
 
-// A slice is an hour of the day, of all registers together, from the first payment on that is in none: payments of one hour
-// lie side by side in the table, those of one pair all over it, and pair by pair each page would be read and written once
-// for every pair. For the same reason rows are taken in the order of their places.
-// Membership and totals come from the same rows in the same statement, so they cannot differ. Fees are at the rate of the
-// instant at which each message was accepted, half a unit rounded up; what was accepted before a bank's first rate is at
-// that one (a bank that a node of the version before registered has no rates yet, only its fee).
+// A slice is an hour of the day, of all registers together, beginning with the first unsettled payment. Payments of one hour lie
+// side by side in the table, those of one pair of banks are scattered over it; pair by pair, each page of the table would be read
+// and written once per pair. For the same reason rows are taken in the order of their `ctid`. Membership and totals come from the
+// same rows in the same statement, so they cannot differ. A fee is at the rate of the instant at which its message was accepted,
+// half a unit rounded up; messages from before a bank's first rate take that first one (a bank that an older node registered has no
+// rates yet, only its current fee).
 const fillRegisters = {
   name: "fill_registers",
   text: `
@@ -36,7 +36,7 @@ const fillRegisters = {
         where ${ofRegister} and m.decided_at >= coalesce($3::timestamptz, ${dayStart}) and m.decided_at < ${dayEnd}
         order by m.decided_at limit 1) earliest
     ), slice as materialized (
-      -- Told to each register, or a plan might read all that a pair has before it looks at the hour.
+      -- The hour stands beside each register; otherwise a plan might read all payments of a pair before it compares the hour.
       select register.*, since.instant as starts_at, least(since.instant + interval '1 hour', ${dayEnd}) as ends_at
       from register, since
     ), place as materialized (
@@ -66,10 +66,10 @@ const fillRegisters = {
       case when count(*) < $2 then interval '1 hour' else interval '0' end as next from member`,
 };
 
-/** `next`: from where the look for the next slice goes on. */
+/** `next`: the instant from which the next slice is looked for. */
 type Slice = { payments: number; next: Date | null };
 
-/** Puts the payments of the day's next hour into their registers, from the instant `from` on; answers how many. */
+/** Puts the payments of the day's next hour, from the instant `from` on, into their registers; answers how many. */
 export async function fillSlice(sql: Sql, day: string, from: Date | null): Promise<Slice> {
   await sql(followPlaces);
   const [slice] = await sql<Slice>(fillRegisters, [day, sliceSize, from]);

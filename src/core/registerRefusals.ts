@@ -13,7 +13,7 @@ import {
 
 export const registerNotFound = () => refuse("REGISTER_NOT_FOUND", "register not found", { field: "register_id" });
 
-/** One sentence for each way in which a statement can be wrong; it names the field where there is one. */
+/** The sentence for each way in which a statement can be refused; it names the field where there is one. */
 export function registerRefusal(
   reason: RegisterRefusal,
   { asked, state: { status } }: { asked: RegisterContent; state: RegisterState },
@@ -51,7 +51,7 @@ export function registerRefusal(
   }
 }
 
-/** What each field has to be: the register's own field and its value. */
+/** What the value of each field has to be, for the text of the refusal: the name in the documents and the register's value. */
 const askedFor: Record<ContentField, (asked: RegisterContent) => string> = {
   amount: ({ amountMinor }) => `total_amount_to_pay, which is ${formatAmountText(amountMinor)}`,
   creditor_iban: ({ creditorIban }) => `charging_account, which is ${creditorIban}`,
@@ -61,7 +61,7 @@ const askedFor: Record<ContentField, (asked: RegisterContent) => string> = {
 
 function wrongData(asked: RegisterContent, payment: SettlementPayment | undefined, match: PaymentMatch): Refusal {
   const field = payment && contentDifference(asked, payment);
-  // A confirmation of another payment is wrong whatever it says beside; of the right one, or of a new one, the content is.
+  // If the payment's id is not the expected one, that is what is wrong, whatever the content. Otherwise the content is.
   if (field !== undefined && (match === "current_other_content" || match === "new_other_content")) {
     const text = `${field} differs from the register's ${askedFor[field](asked)}`;
     return refuse("WRONG_DATA", text, { field });
@@ -70,7 +70,7 @@ function wrongData(asked: RegisterContent, payment: SettlementPayment | undefine
   return refuse("WRONG_DATA", `${id} is not that of the payment that the register was paid with`, { field: id });
 }
 
-/** A confirmation whose status leaves open how the payment ended. */
+/** Refuses a confirmation whose status is not final, that is, does not say how the payment ended. */
 export function notFinalRefusal(status: string): Refusal {
   const known = Object.keys(finalStatuses).join(", ");
   const text = `status ${JSON.stringify(status.slice(0, 35))} does not say how the payment ended; final are ${known}`;

@@ -27,13 +27,13 @@ import { type EventRow, eventColumns, toEvent } from "./registerActs.ts";
 import { notFinalRefusal, registerNotFound, registerRefusal } from "./registerRefusals.ts";
 import { type RegisterRow, readRegisters, toRegister } from "./settlements.ts";
 
-// Told says nothing of the state; and of what was signed nothing is read under the lock.
+// Acts of kind `told` do not bear on the state; and signed bodies are left out, to keep the time under the lock short.
 const selectEvents = {
   name: "select_register_events",
   text: `select ${eventColumns} from register_act a where a.register_id = $1 and a.kind <> 'told' order by a.number`,
 };
 
-/** Until the commit nobody else can act on the register; being told of it (a foreign key) does not wait. */
+/** A row lock until the commit, so that nobody else can act on the register; a foreign key to it (a `told` act) does not wait. */
 const lockRegister = {
   name: "lock_register",
   text: "select from settlement_register where id = $1 for no key update",
@@ -58,31 +58,33 @@ const updateStatus = {
   text: "update settlement_register set status = $2, updated_at = clock_timestamp() where id = $1 and status <> $2",
 };
 
-/** A register that somebody keeps locked must not keep the connections of all others; whoever asked comes again. */
+/**
+ * A short lock time-out: callers of one locked register must not hold the connections that all others need. The caller tries again.
+ */
 const patience = { name: "", text: "set local lock_timeout = '2s'" };
 
-/** What a bank states about a register, with the proof of who it is. */
+/** A bank's statement about a register, with its proof. */
 export type BankStatement = {
   callerGuid: string;
-  /** Of the bank whose keys verified it. */
+  /** The version of the bank whose keys verified it (optimistic locking). */
   callerVersion: number;
   registerId: string;
-  /** What the bank signed: the signed body, or the access token. */
+  /** The evidence: the signed body, or else the access token. */
   jws: string;
   accessToken: AccessToken;
 };
 export type PayStatement = BankStatement & { payment: SettlementPayment };
 export type ConfirmStatement = PayStatement & { paymentStatus: string };
 
-/** `repeated`: it had been stated before. */
+/** `repeated`: it had been stated before, and changed nothing now. */
 export type Stated = { repeated: boolean };
 
-/** The initiator bank has paid the register (wire-contract section 7). Of equal calls at once one acts, the others repeat it. */
+/** States that the initiator bank has paid the register (wire-contract section 7). Idempotent, also for equal concurrent calls. */
 export async function payRegister(context: CoreContext, statement: PayStatement): Promise<Stated | Refusal> {
   return paymentProblem(statement.payment) ?? state(context, "pay", statement);
 }
 
-/** How the initiator bank's payment of the register ended. */
+/** States how the initiator bank's payment of the register ended. */
 export async function confirmRegister(context: CoreContext, statement: ConfirmStatement): Promise<Stated | Refusal> {
   const { payment, paymentStatus } = statement;
   const problem = paymentProblem(payment);
@@ -90,7 +92,7 @@ export async function confirmRegister(context: CoreContext, statement: ConfirmSt
   return state(context, confirmationOf(paymentStatus) ?? "not_final", statement);
 }
 
-/** The institution that is both banks of the register has settled it. */
+/** States that an institution has settled its internal register, of which it is both banks. */
 export async function confirmInternalRegister(
   context: CoreContext,
   statement: BankStatement,
@@ -114,7 +116,7 @@ const insertReopening = {
   }),
 };
 
-/** The money of a paid register came back: it is what it was made as. The note says why. */
+/** Sets a paid register back to its first status, because its money came back; the note says why. */
 export async function reopenRegister(
   context: CoreContext,
   actor: Actor,
@@ -135,7 +137,7 @@ export async function reopenRegister(
   });
 }
 
-/** A register as its acts say, and what a payment of it has to state. */
+/** A register with the state that follows from its acts, and what a payment of it must contain. */
 type Known = {
   register: RegisterRow;
   kind: ReturnType<typeof registerKind>;
@@ -145,10 +147,10 @@ type Known = {
   asked: RegisterContent;
 };
 
-/** The last one of each register that is being acted on in this process. */
+/** The end of the queue of each register that is being acted on in this process. */
 const turns = new Map<string, Promise<unknown>>();
 
-/** Whoever waits for a register waits here, without a connection: however many want the same one, they hold one in all. */
+/** Calls about one register queue here without a connection, so that however many there are, they hold one in all. */
 function inTurn<Answer>(id: string, work: () => Promise<Answer>): Promise<Answer> {
   const previous = turns.get(id) ?? Promise.resolve();
   const mine = previous.then(work, work);
@@ -172,7 +174,7 @@ async function onRegister<Answer>(
       const [register] = await readRegisters(sql, [id]);
       return work(sql, register && (await knownOf(sql, register)));
     });
-  // One id for two registers, or one token for two requests, at the same moment: the second try sees what the first one lost to.
+  // Two concurrent statements used one payment id for two registers, or one token twice; the second try sees what won.
   return inTurn(id, () =>
     attempt().catch((error: unknown) => {
       if (databaseFailure(error) !== "lost_race") throw error;
@@ -198,7 +200,7 @@ function callerOf({ debtorAgentGuid, creditorAgentGuid }: RegisterRow, guid: str
   return creditorAgentGuid === guid ? "recipient" : "stranger";
 }
 
-/** One statement of a bank: judged and, where it says something new, kept, while nobody else acts on the register. */
+/** Handles one statement of a bank under the register's lock: decides, and stores an act if it says something new. */
 async function state(
   context: CoreContext,
   call: Exclude<RegisterCall, "reopen"> | "not_final",
@@ -206,7 +208,7 @@ async function state(
 ): Promise<Stated | Refusal> {
   const { callerGuid, callerVersion, registerId, jws, payment, paymentStatus } = statement;
   const token = { participantGuid: callerGuid, participantVersion: callerVersion, ...statement.accessToken };
-  // Whom the register does not concern waits for nobody's lock, and keeps nobody waiting. Its sides never change.
+  // Before the lock, so that a bank without a part in the register neither waits nor blocks others. Its two banks never change.
   const [register] = await readRegisters(context.db.sql, [registerId]);
   if (register === undefined || callerOf(register, callerGuid) === "stranger") return registerNotFound();
   return onRegister(context, registerId, async (sql, known) => {
@@ -216,7 +218,7 @@ async function state(
     const caller = callerOf(known.register, callerGuid);
     const match = payment === undefined ? "new" : await matchOf(sql, callerGuid, known, payment);
     const outcome = registerOutcome(caller, call === "not_final" ? "confirm_final" : call, positionOf(known), match);
-    // A status that is not final is told to whoever may confirm the register at all.
+    // A status that is not final is refused as such only to a bank that may confirm the register at all.
     const mayConfirm = !("refused" in outcome) || !refusedBeforeStatus.has(outcome.refused);
     if (call === "not_final" && mayConfirm) return notFinalRefusal(paymentStatus ?? "");
     if ("refused" in outcome) return registerRefusal(outcome.refused, known, payment, match);
@@ -245,11 +247,11 @@ async function matchOf(sql: Sql, callerGuid: string, known: Known, payment: Sett
   return paymentMatch(known.asked, known.state, payment, uses.length > 0);
 }
 
-/** What is kept of an act beside its payment. */
+/** The columns of an act apart from its payment. */
 type NewAct = Pick<Row<"register_act">, "kind" | "actor"> &
   Partial<Pick<Row<"register_act">, "paymentStatus" | "note" | "jws">>;
 
-/** Adds the act, and makes the register's status what its acts say now. */
+/** Adds an act, and sets the register's status to what its acts say then. */
 async function keep(sql: Sql, known: Known, act: NewAct, payment: SettlementPayment | null = null): Promise<void> {
   const registerId = known.register.id;
   const row = { ...act, ...payment, registerId, paymentExternalId: payment?.externalId ?? null };

@@ -20,7 +20,7 @@ import type { CoreContext } from "./context.ts";
 import { toDue } from "./delivery.ts";
 import { isGuid } from "./guid.ts";
 
-/** What an answer does not show: what the callback says, and what the relay and the retry policy know of it. */
+/** Columns that an answer does not show: the text sent, and what only the relay and the retry policy use. */
 const notShown = ["reason", "refusals", "wakeAt"] as const satisfies (keyof Row<"callback">)[];
 
 /** A callback as `callbackColumns` reads it. */
@@ -70,11 +70,11 @@ export type CallbackFilter = {
   paymentMessageGuid?: string | undefined;
   since?: Date | undefined;
   until?: Date | undefined;
-  /** Only callbacks that failed at least once, or died of our fault, and are not delivered. */
+  /** Only callbacks that failed at least once, or are dead, and are not delivered. */
   missed?: boolean | undefined;
 };
 
-/** The callbacks of a filter. */
+/** The query of the callbacks that match a filter. */
 function matching({ states, kinds, receiverGuid, paymentMessageGuid, since, until, missed }: CallbackFilter) {
   let found = query.selectFrom("callback as c");
   if (kinds?.length) found = found.where("c.kind", "in", kinds);
@@ -82,7 +82,7 @@ function matching({ states, kinds, receiverGuid, paymentMessageGuid, since, unti
   if (paymentMessageGuid) found = found.where("c.payment_message_guid", "=", paymentMessageGuid);
   if (since) found = found.where("c.created_at", ">=", since);
   if (until) found = found.where("c.created_at", "<", until);
-  // Written out, because a partial index is used only for states that the planner can read; they come from a closed list.
+  // Written as literals, because the planner uses a partial index only for states that it can see; they come from a closed list.
   if (states?.length) {
     found = found.where(
       "c.state",
@@ -95,7 +95,7 @@ function matching({ states, kinds, receiverGuid, paymentMessageGuid, since, unti
   return found;
 }
 
-/** A filter that no row can match because a guid in it is none. */
+/** Whether a guid in the filter is malformed, so that no row can match. */
 function matchesNothing(filter: CallbackFilter): boolean {
   return [filter.receiverGuid, filter.paymentMessageGuid].some((guid) => guid && !isGuid(guid));
 }
@@ -137,17 +137,17 @@ export async function getCallback(
   return { callback: toCallback(found), attempts: attempts.map(toAttempt) };
 }
 
-/** What one call replays at most. */
+/** The most callbacks that one call replays. */
 const replayLimit = 1000;
 
-/** What `change` begins with: the callbacks that it is about, and what they are before it. */
+/** The beginning of a query for `change`: callbacks, and their digest before the change for the audit trail. */
 const before = `select c.guid, ${digestOf("c")} as digest from callback c`;
 
 type Change = { act: "callback_replayed" | "callback_resolved"; actor: string; chosen: string; assignments: string };
 
 /**
- * Changes the callbacks that were chosen by `before`, which locks them, in the name of the parameter `actor`. Each has an audit
- * entry of its own, so that whoever looks at one sees what was done with it.
+ * SQL that changes the callbacks that the query `chosen` selects and locks, and adds an audit entry for each one, so that the
+ * history of a callback can be read by its guid. `actor` is a parameter.
  */
 const change = ({ act, actor, chosen, assignments }: Change) => `
   with before as (${chosen}
@@ -166,8 +166,8 @@ const change = ({ act, actor, chosen, assignments }: Change) => `
   select * from changed`;
 
 /**
- * The parameter `wakeMs` is how long the relay leaves the new tickets alone, in milliseconds. A dead callback goes on where we failed
- * it instead of beginning a new series: only the first series has effects, and its payment may still wait for them.
+ * SQL for a replay. The relay leaves the new tickets alone for the milliseconds of parameter `wakeMs`. A dead callback continues
+ * its series, because its failure was our fault: only the first series has effects, and the payment may still be pending for it.
  */
 const newSeries = ({ wakeMs, ...which }: Pick<Change, "actor" | "chosen"> & { wakeMs: string }) =>
   change({
@@ -181,8 +181,8 @@ const newSeries = ({ wakeMs, ...which }: Pick<Change, "actor" | "chosen"> & { wa
   });
 
 /**
- * A Pay-in that ended is over: its payment was rejected with it, and telling its receiver `success` afterwards would be a lie
- * that nothing corrects (wire-contract section 5). A dead Pay-in has not ended; its payment waits for it.
+ * A Pay-in that ended cannot be replayed: its payment was rejected with it, and telling the receiver `success` later would be
+ * false, with nothing to correct it (wire-contract section 5). A dead Pay-in has not ended; its payment is still pending.
  */
 const isReplayable =
   "(c.state = 'dead' or c.state in ('review', 'resolved') and c.kind not in ('pay_in_bank', 'pay_in_merchant'))";
@@ -193,8 +193,8 @@ const replayOne = {
 };
 
 /**
- * Starts a new series of attempts under the same guid, or lets a dead callback go on. What the payment came to stays as it
- * is: only the first series has effects (see `afterAttempt`).
+ * Starts a new series of attempts under the same guid, or continues the series of a dead callback. A new series never changes the
+ * payment (see `afterAttempt`). Refused for callbacks that must not be repeated.
  */
 export async function replayCallback(context: CoreContext, actor: Actor, guid: string): Promise<Callback | Refusal> {
   const found = await findCallback(context, guid);
@@ -215,7 +215,7 @@ export async function replayCallback(context: CoreContext, actor: Actor, guid: s
 
 const replayableInBulk: readonly CallbackState[] = ["review", "dead"];
 
-/** Replays what is in review or dead and matches the filter, at most `replayLimit`; answers how many. */
+/** Replays callbacks in review or dead that match the filter, at most `replayLimit`; answers how many. */
 export async function replayCallbacks(context: CoreContext, actor: Actor, filter: CallbackFilter): Promise<number> {
   const states = filter.states?.length
     ? filter.states.filter((state) => replayableInBulk.includes(state))
@@ -238,7 +238,7 @@ export async function replayCallbacks(context: CoreContext, actor: Actor, filter
   return rows.length;
 }
 
-/** The same said again by the same leaves the row as it is. */
+/** Idempotent: the same actor and note again leave `updated_at` as it is. */
 const resolveStatement = {
   name: "resolve_callback",
   text: change({
@@ -253,8 +253,8 @@ const resolveStatement = {
 };
 
 /**
- * Closes a review in the name of whoever does it. A dead Pay-in cannot be closed: its payment would stay undecided for ever,
- * so it has to be replayed.
+ * Closes a review, with the actor and a note. A dead Pay-in cannot be closed, because its payment would stay pending for ever; it
+ * has to be replayed.
  */
 export async function resolveCallback(
   context: CoreContext,

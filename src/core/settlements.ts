@@ -18,10 +18,10 @@ import { whole } from "../wire/whole.ts";
 import type { CoreContext } from "./context.ts";
 import { registerNotFound } from "./registerRefusals.ts";
 
-/** A gross settlement register (wire-contract section 7) that is made; one without payments has no creditor agent. */
+/** A gross settlement register (wire-contract section 7) that is visible; one without payments has no creditor agent. */
 export type RegisterRow = Omit<Row<"settlement_register">, "increment"> & { status: RegisterStatus };
 
-// PostgreSQL's days would become instants.
+// Days are selected as text, because the driver would turn a date into an instant.
 const registerColumns = `
   ${columns("settlement_register", { of: "r", but: ["increment", "day", "adjustsDay"] })},
   to_char(r.day, 'YYYY-MM-DD') as day, to_char(r.adjusts_day, 'YYYY-MM-DD') as "adjustsDay"`;
@@ -33,7 +33,7 @@ const selectRegisters = {
     where r.id = any($1::text[]) and r.status <> '${CLOSING}' order by r.day, r.increment`,
 };
 
-/** Reads registers by id, by day and increment. Nobody sees one before its closing is done. */
+/** Reads registers by id, ordered by day and increment. A register is invisible until its closing has published it. */
 export const readRegisters = (run: Sql, ids: readonly string[]) => run<RegisterRow>(selectRegisters, [ids]);
 
 export function toRegister({
@@ -71,19 +71,19 @@ export function toRegister({
 
 export type RegisterFilter = {
   bankGuid: string;
-  /** False: only registers that the caller has to pay. */
+  /** False: only registers that the bank has to pay, as their debtor agent. */
   anySide: boolean;
   from?: Date | undefined;
   to?: Date | undefined;
-  /** None: whatever they stand at. */
+  /** Empty: all. */
   statuses: readonly RegisterStatus[];
   updatedFrom?: Date | undefined;
 };
 
-/** `after`: the id of the last register of the page before. `offset`: how many come before, which are read again for it. */
+/** `after`: the id of the last register of the previous page. `offset`: how many to skip; they are read again for every page. */
 export type RegisterPage = { limit: number; offset?: number; after?: string };
 
-/** Lists a bank's registers, newest first, and says with a first page, or one by offset, how many match in all. */
+/** Lists a bank's registers, newest first; the first page, and every page by offset, also says how many match in all. */
 export async function listRegisters(
   { db }: CoreContext,
   filter: RegisterFilter & RegisterPage,
@@ -100,10 +100,10 @@ export async function listRegisters(
   return { registers: rows.map(toRegister), total: count?.total ?? 0 };
 }
 
-/** Which side of the registers: what a bank has with itself belongs to the first. Each reads its own end of an index. */
+/** The two roles of a bank in a register; an internal register counts as the debtor's. Each role reads the end of its own index. */
 const sides = ["debtor", "creditor"] as const;
 
-/** Without `from`, the last seven days, unless it is asked for what changed since an instant. */
+/** Without `from` the last seven days, unless `updatedFrom` is given. */
 function matching(
   { bankGuid, anySide, from, to, statuses, updatedFrom }: RegisterFilter,
   side?: (typeof sides)[number],
@@ -126,7 +126,7 @@ function matching(
 
 const newestFirst = sql`r.created_at desc, r.day desc, r.increment desc`;
 
-/** Every side gives as many as the page may need of it, so that a page by offset is right, and one by id short. */
+/** Each role contributes as many rows as the whole page may need, and the page is cut from both together. */
 function pageOf(filter: RegisterFilter & RegisterPage) {
   const { limit, offset = 0, after } = filter;
   const beforeLast = sql<boolean>`(r.created_at, r.day, r.increment) <
@@ -143,7 +143,7 @@ function pageOf(filter: RegisterFilter & RegisterPage) {
     order by ${newestFirst} limit ${limit} offset ${offset}`;
 }
 
-/** A payment as settlement sees it; its banks are the register's. A register may have very many, so they are kept small. */
+/** A payment as a register shows it; its banks are the register's. Few columns, because a register may have very many payments. */
 const shownOfPayment = [
   "guid",
   "externalId",
@@ -180,21 +180,27 @@ function toRegisterPayment(
   });
 }
 
-/** Before every guid. A condition that may be missing would keep a prepared plan from seeking to its page. */
+/**
+ * Below every guid: the start of the first page. A condition that can be absent would keep a generic plan from seeking in the
+ * index.
+ */
 const nilGuid = "00000000-0000-0000-0000-000000000000";
 
-/** A register has the same payments for ever, so pages that are read one after the other are one answer. */
+/** A page of a register's payments. They never change, so pages that are read one after the other are consistent. */
 export type PaymentsPage = { limit: number; after?: string | undefined };
 
 export type RegisterWithPayments = {
   register: Register;
-  /** By guid. */
+  /** In the order of their guids. */
   payments: RegisterPayment[];
-  /** More follow after the last. */
+  /** Whether more payments follow. */
   hasMore: boolean;
 };
 
-/** Reads a register with a page of its payments. `bankGuid`: for this bank, which must be a side of it; undefined for a service. */
+/**
+ * Reads a register with a page of its payments. `bankGuid`: the bank that reads it, which must be one of its two; undefined for a
+ * service.
+ */
 export async function getRegister(
   { db }: CoreContext,
   bankGuid: string | undefined,
@@ -206,7 +212,7 @@ export async function getRegister(
   const { debtorAgentGuid, creditorAgentGuid, currency } = register;
   if (bankGuid !== undefined && bankGuid !== debtorAgentGuid && bankGuid !== creditorAgentGuid)
     return registerNotFound();
-  // One more than asked for tells whether any follow; where none are asked for, nothing is read.
+  // One row more than the page tells whether any follow. With a limit of 0 no payments are read.
   const asked = [id, page.after ?? nilGuid, page.limit + 1];
   const rows = page.limit === 0 ? [] : await db.sql<PaymentRow>(selectPayments, asked);
   return {

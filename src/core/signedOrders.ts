@@ -10,8 +10,8 @@ const selectSigned = {
   text: "select kid, jws from signed_order where order_guid = $1",
 };
 
-// Stored only in the place of what the caller found, nothing or a token of the key `$4`. Of several that sign at the same moment
-// the first one's token is everybody's answer.
+// Stored only if the token is still what the caller has read: none, or one of the key `$4`. If several callers sign at the same
+// moment, all of them answer the first token.
 const storeSigned = {
   name: "store_signed_order",
   text: `
@@ -23,10 +23,10 @@ const storeSigned = {
 };
 
 /**
- * An order's details under the platform's signature, for deep links. Signed when somebody asks first, and stored: one signature
- * serves all banks and all views. An order may outlive the key that signed it: once that key signs no more, the details are signed
- * anew. A key stays published for a day after its last signature at least (`domain/platformKey.ts`), so whatever is answered can be
- * verified for that long, unless somebody takes its key away at once.
+ * An order's details signed by the platform, for deep links. Signed when first asked for, and stored: one signature serves all
+ * banks and all views. When the key of the stored token no longer signs, the details are signed anew. A key stays published for at
+ * least a day after its last signature (`domain/platformKey.ts`), so an answered token can be verified for that long, unless an
+ * operator withdraws its key at once.
  */
 export async function signedDetails({ db, platformKeys, now }: CoreContext, found: GetOrderResponse): Promise<string> {
   const orderGuid = complete(found).order.id;

@@ -18,10 +18,11 @@ import {
 
 const messageColumnNames = insertedColumns("payment_message").join(", ");
 
-// Whatever has changed since the facts were read makes this fail as a whole and be decided again: tokens, orders and
-// identifiers are unique, and an order that is not open any more (it expired) is a lost race as well, as is a participant that was
-// changed: its key may have been withdrawn, or it was suspended. Orders come first, so that of two groups with the same orders one
-// waits for the other. Columns are named, because a newer node may have added one that this node does not know.
+// If anything has changed since the facts were read, this statement fails as a whole (a lost race) and the group is decided again:
+// tokens, orders and identifiers are unique; an order that is no longer open (it expired), or a participant that was changed (its
+// key may have been withdrawn, or it was suspended), fails it, too. Orders are locked in a fixed order, so that two groups with the
+// same orders wait for each other and do not deadlock. Columns are named, because a newer node may have added one that this node
+// does not know.
 const storeStatement = {
   name: "store_submissions",
   text: `
@@ -50,10 +51,10 @@ const storeStatement = {
 };
 
 /**
- * Submits payment messages: reads what they are judged by, decides, and stores what was accepted in one statement, so one
- * transaction; one answer per request in the same order. A request that is refused does not touch its neighbours. Of
- * concurrent submissions for one order exactly one wins: the others fail to store, are decided again (`batch.ts`) and
- * hear its guid (wire-contract section 4). Retry-safe: a repeat is refused with the guid of the first.
+ * Submits payment messages: reads the facts, decides, and stores what was accepted in one statement, so one transaction; one answer
+ * per request in the same order. A refused request does not affect its neighbours. Of concurrent submissions for one order exactly
+ * one wins: the others fail to store, are decided again (`batch.ts`) and refused with the guid of the winner (wire-contract section
+ * 4). Retry-safe: a repeat is refused with the guid of the first.
  */
 export async function submitPaymentMessages(
   context: CoreContext,
@@ -66,7 +67,7 @@ export async function submitPaymentMessages(
   return decided.map((decision) => ("row" in decision ? { guid: decision.row.guid } : decision.refused));
 }
 
-/** Uses up the token of an accepted request; once, should a translator give two messages one token and one digest. */
+/** Adds the token of an accepted request to the group's new tokens; once, in case two messages of the group have the same one. */
 function useToken(known: KnownFacts, { callerGuid, accessToken }: SubmittedMessage): void {
   const key = keyOf(callerGuid, accessToken.jti);
   if (known.usedTokens.has(key)) return;
@@ -79,7 +80,7 @@ type Accepted = { row: Row<"payment_message">; request: Submission; order: Order
 
 type Refused = { refused: Refusal | PartyChanged };
 
-/** Decides one request and, when it is accepted, adds it to what is known, so that the next of the group meets it. */
+/** Decides one request. An accepted one is added to the facts, so that the later ones of the group are judged with it. */
 function decide(context: CoreContext, request: Submission, known: KnownFacts): Accepted | Refused {
   const { callerGuid, accessToken } = request;
   const order = known.orders.get(request.orderGuid.toLowerCase());
@@ -114,7 +115,7 @@ function decide(context: CoreContext, request: Submission, known: KnownFacts): A
   return { row, request, order };
 }
 
-/** The length of an RSA modulus as a JWK has it. A key of an early version may begin with zeros, which count for nothing. */
+/** The bytes of an RSA modulus in a JWK. Old keys may have leading zeros, which do not count. */
 function modulusBytes(base64url: string): number {
   const bytes = Buffer.from(base64url, "base64url");
   const leading = bytes.findIndex((byte) => byte !== 0);
@@ -123,7 +124,7 @@ function modulusBytes(base64url: string): number {
 
 type PaidTo = { order: OrderFacts; key: KeyRow | undefined };
 
-/** The row of a message when it is accepted. Of what came with it, only what has a column is stored (`jsonRow`). */
+/** The row of an accepted message. Of the request only members that have a column are stored (`jsonRow`). */
 function newMessage(
   guid: string,
   request: SubmittedMessage,
@@ -149,8 +150,8 @@ function newMessage(
 }
 
 /**
- * Everybody by whom it was decided, each once, and as which version: the banks whose signatures were verified, the merchants and
- * their banks, which could be suspended.
+ * The participants that the decisions relied on, each once, with the version: the banks whose signatures were verified, the
+ * merchants and their banks, which may be suspended meanwhile.
  */
 function versionsOf(accepted: readonly Accepted[]): [string[], number[]] {
   const versions = new Map<string, number>();

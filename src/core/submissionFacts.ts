@@ -7,8 +7,7 @@ import type { PartyToken } from "./accessTokens.ts";
 import { isGuid } from "./guid.ts";
 import { orderEncryptionKey } from "./participantRows.ts";
 
-// Everything that a group of submissions is judged by, as of one instant, which is the database's: a few index look-ups a
-// request.
+// Everything that a group of submissions is judged by, as of one instant of the database's clock: a few index look-ups per request.
 const selectFacts = {
   name: "select_submission_facts",
   text: `
@@ -63,11 +62,11 @@ export type OrderFacts = {
   creditor_agent_version: number;
   creditor_agent_status: ParticipantStatus;
   creditor_agent_bic: string;
-  /** What is encrypted for when the message does not say: the order's key. Null: the bank has none. */
+  /** The key to encrypt for when the message names none: the order's. Null: the bank has none. */
   encryption_key_id: number | null;
   created_at_ms: number;
 };
-/** A key that may have been shown as one to encrypt for. */
+/** A key that a sender may have been shown as the one to encrypt for. */
 export type KeyRow = {
   id: number;
   participant_guid: string;
@@ -86,14 +85,14 @@ type FactsRow = {
 };
 
 export type KnownFacts = {
-  /** The database's clock: what is kept there (orders, tokens) is judged by it. */
+  /** The database's clock, which orders and tokens are judged by. */
   now: Date;
   callers: Map<string, CallerRow>;
   usedTokens: Map<string, Exclude<UsedFor, undefined>>;
-  /** Tokens that the accepted requests of this group use up. */
+  /** Tokens that were used by the accepted requests of this group. */
   newTokens: PartyToken[];
   orders: Map<string, OrderFacts>;
-  /** By their bank, the oldest first. */
+  /** By the guid of their bank, oldest first. */
   keys: Map<string, KeyRow[]>;
   byOrder: Map<string, string>;
   byJti: Map<string, string>;
@@ -131,15 +130,15 @@ export async function readFacts(sql: Sql, requests: readonly PaymentMessageReque
 }
 
 /**
- * The key that a message is encrypted for: the one of the kid that it states, of several of that kid the order's and else the
- * newest; without a statement the order's. Undefined: the bank has had no such key since the order was made.
+ * The key that a message is encrypted for. With a stated kid: the key of that kid; if there are several, the order's, or else the
+ * newest. Without one: the order's key. Undefined: the bank has had no such key since the order was made.
  */
 export function encryptionKeyFor(
   stated: string | undefined,
   order: OrderFacts,
   { keys }: KnownFacts,
 ): KeyRow | undefined {
-  // A neighbour in the group may have an older order at the same bank, and so older keys.
+  // The map covers the whole group: an older order at the same bank may have brought in older keys.
   const ofBank = (keys.get(order.creditor_agent_guid) ?? []).filter(
     ({ retire_at_ms }) => retire_at_ms === null || retire_at_ms > order.created_at_ms,
   );

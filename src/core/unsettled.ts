@@ -1,14 +1,14 @@
 /**
- * The first Kyiv day that is not over. Registers are made at 00:01: what succeeded just before midnight has been committed by
- * then. PostgreSQL's clock decides, which says also when a payment succeeded: a process whose clock is ahead must not close a
- * day that still gets payments.
+ * The first Kyiv day that is not over, with a margin of a minute after midnight: payments that succeeded just before it have been
+ * committed by then. PostgreSQL's clock decides, which also dates the success of a payment: a process whose clock is ahead must not
+ * close a day that still gets payments.
  */
 export const firstOpenDay = "((now() - interval '1 minute') at time zone 'Europe/Kyiv')::date";
 
-/** In no register yet. */
+/** Successful and in no register yet. */
 export const unsettled = "m.status = 'success' and m.register_id is null";
 
-/** Every (debtor agent, creditor agent, currency) of payments in no register: an index is read at one place for each. */
+/** Every (debtor agent, creditor agent, currency) with unsettled payments: a loose index scan, one index look-up for each. */
 export const unsettledPairs = `pair as (
       (select m.debtor_agent_guid, m.creditor_agent_guid, m.currency from payment_message m
         where ${unsettled} order by 1, 2, 3 limit 1)

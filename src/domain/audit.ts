@@ -1,8 +1,8 @@
 /**
- * Every change that is not a payment's own course, as the audit trail calls it. What the act was done to is its object: the
- * guid of a participant or of a callback, the name of a credential, the id of a register, a day, the kid of a key. Of the two
- * about dead letters it is a number of tickets: how many were asked for at most, and how many were moved; of an encryption
- * anew it is the fingerprint of the new master key.
+ * The acts of the audit trail: every change apart from the ordinary course of a payment. Each act has an object: the guid of a
+ * participant or of a callback, the name of a credential, the id of a register, a day, or the kid of a key. The two acts about dead
+ * letters have a number of tickets instead (the most that were asked for, and how many were moved), and re-encryption has the
+ * fingerprint of the new master key.
  */
 export const auditActs = [
   "participant_registered",
@@ -27,7 +27,7 @@ export const auditActs = [
 
 export type AuditAct = (typeof auditActs)[number];
 
-/** Acts that make what was not there; the others about a row change one that was. */
+/** Acts that create a row, so that there is no digest of it before; the other acts about a row change one that was there. */
 export const makingActs = [
   "participant_registered",
   "participant_key_added",
@@ -36,7 +36,10 @@ export const makingActs = [
   "platform_key_announced",
 ] as const satisfies readonly AuditAct[];
 
-/** Acts that change no content of the database: tickets lie in the queue, and a key stays the same under another master key. */
+/**
+ * Acts without digests, because no row changes its content: tickets lie in the queue, and a key stays the same under another master
+ * key.
+ */
 export const actsWithoutDigests = [
   "redrive_asked",
   "redrive_done",

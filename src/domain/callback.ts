@@ -29,7 +29,7 @@ export const CALLBACK_STATES = [
 ] as const;
 export type CallbackState = (typeof CALLBACK_STATES)[number];
 
-/** What stands in the history. What no attempt ends with any more stays readable. */
+/** Outcomes as the history stores them, including those that can no longer occur, so that old rows stay readable. */
 export const STORED_OUTCOMES = [
   /** 2xx */
   "accepted",
@@ -50,15 +50,15 @@ export const STORED_OUTCOMES = [
   "tls_failure",
   /** No status line and headers within the time of one attempt. */
   "timeout",
-  /** Past: the headers came, the rest of the answer did not in time. */
+  /** No longer occurs: status line and headers came, but the rest of the answer was late. */
   "body_timeout",
-  /** Past: the answer was larger than what is read. */
+  /** No longer occurs: the answer was larger than what is read. */
   "oversized",
   /** The connection ended before status line and headers. */
   "connection_reset",
   /** What came is not HTTP/1.1, has headers beyond 16 KiB, or switches to a protocol that nobody asked for. */
   "malformed_http",
-  /** The address guard refused where the endpoint's name points to. */
+  /** The address guard (against SSRF) refused the address that the endpoint's name resolves to. */
   "address_refused",
   /** The receiver is suspended or closed: nothing was sent, and it counts as if it had answered nothing. */
   "suspended",
@@ -67,7 +67,7 @@ export const STORED_OUTCOMES = [
 ] as const;
 export type StoredOutcome = (typeof STORED_OUTCOMES)[number];
 
-/** Since the status line alone is the answer, a body ends no attempt. */
+/** The status line alone is the answer now, so the body cannot end an attempt any more. */
 const pastOutcomes = ["body_timeout", "oversized"] as const satisfies readonly StoredOutcome[];
 
 /** What an attempt can end with. */
@@ -127,14 +127,14 @@ export type Effect = (typeof EFFECTS)[number];
 export type OutcomeRow = {
   /** Whether an attempt that ended so is followed by another one while the policy has any left. */
   retry: "never" | "after_first_refusal" | "always";
-  /** What stands when no retry follows. */
+  /** The callback's final state, and the effect on its payment, when no retry follows. */
   end: { state: "delivered" | "failed" | "review"; effect: Effect };
 };
 
-/** Outcomes fall into three classes: the receiver said yes, it said no, or it said nothing that counts. */
+/** Outcomes fall into three classes: the receiver accepted, it refused, or its answer is unknown. */
 export type OutcomeClass = "accepted" | "refused" | "unanswered";
 
-/** The contract's table; a word in it that is none of those above does not compile. */
+/** The contract's table. A word in it that is not one of the types above does not compile. */
 const rowsByClass: Record<CallbackKind, Record<OutcomeClass, OutcomeRow>> = outcomeRows;
 
 export const outcomeClasses = {
@@ -241,11 +241,14 @@ function rejection(reasonText: RejectReason, ...others: FollowingCallback[]): Fo
   };
 }
 
-/** To a recipient bank that accepted the Pay-in, or whose answer is unknown: it may have booked what is rejected now. */
+/**
+ * Tells a recipient bank that accepted the Pay-in, or whose answer is unknown, of the reject: it may have booked the payment
+ * already.
+ */
 const correctionForBank: FollowingCallback = { kind: "pay_in_bank_reject", role: "recipient_bank" };
 /**
- * To every merchant but one whose own no was the reason: an answer of it may have been lost on the way, and where it was not
- * asked at all its order is canceled.
+ * Tells the merchant of the reject, except where its own refusal caused it. Its answer may have been lost on the way, and where it
+ * was not asked at all its order is canceled.
  */
 const correctionForMerchant: FollowingCallback = { kind: "pay_in_merchant_reject", role: "merchant" };
 

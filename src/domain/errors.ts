@@ -1,6 +1,6 @@
 /**
- * Why a request is refused: the closed list of the wire contract, sections 4 and 7, and what ours adds.
- * The names are those of `dcm.v1.ErrorReason` without its prefix; a test holds the two lists together.
+ * Why a request is refused: the closed list of the wire contract, sections 4 and 7, and the reasons that our own operations add.
+ * The names are those of `dcm.v1.ErrorReason` without its prefix; a test keeps the two lists equal.
  */
 export const refusalReasons = [
   "INVALID_DEBTOR_ACCOUNT",
@@ -81,7 +81,7 @@ export type Refusal = {
   field?: string;
   /** Every such name, where several things differ from what is stored; `field` is the first of them. */
   fields?: readonly string[];
-  /** What was asked is right, but what the party itself publishes is not: its key set, the DNS names of its hosts. */
+  /** The request itself is right; what the party publishes elsewhere is not: its key set, or the DNS records of its hosts. */
   elsewhere?: true;
   /** The payment message that exists already, for the reasons that say so. */
   paymentMessageGuid?: string;
@@ -89,7 +89,7 @@ export type Refusal = {
   seen?: TokenSeen;
 };
 
-/** What may be written down of a token that was refused: whose it says it is, and what is wrong with it. */
+/** What may be logged of a refused token: which party it claims to be of, and what is wrong with it. */
 export type TokenSeen = { tokenProblem: string; kid?: string | undefined; party?: string | undefined };
 
 export function refuse(refused: RefusalReason, message: string, details: Omit<Refusal, "refused" | "message"> = {}) {

@@ -5,12 +5,14 @@ const dayMs = 24 * hourMs;
 /** Whether the text is a calendar day YYYY-MM-DD. */
 export function isCalendarDay(text: string): boolean {
   const instant = new Date(`${text}T00:00:00Z`);
-  // Longer years are written otherwise, and February 30 comes back as March 2.
+  // `Date` writes years beyond 9999 with a sign and six digits, and turns February 30 into March 2.
   const isInstant = text.length === 10 && !Number.isNaN(instant.getTime());
   return isInstant && instant.toISOString() === `${text}T00:00:00.000Z`;
 }
 
-/** Kyiv is two or three hours ahead of UTC, and its clocks change at three at night: midnight is always unambiguous. */
+/**
+ * Kyiv is two or three hours ahead of UTC. Its clocks change at three at night, so midnight is never skipped and never comes twice.
+ */
 export function kyivMidnight(date: string): Date {
   const utcMidnight = Date.parse(`${date}T00:00:00Z`);
   if (Number.isNaN(utcMidnight)) return new Date(Number.NaN);

@@ -22,10 +22,10 @@ export const orderTransitions = {
 /** Who finally receives the money, when that is not the merchant (claim `fri`). */
 export type UltimateCreditor = { name: string; taxNumber: string; iban: string; bic: string; mcc: string };
 
-/** An order as a merchant signed it, translated; `jws` is the evidence. */
+/** An order as a merchant signed it, in our own terms; `jws` is the evidence. */
 export type OrderRequest = {
   merchantGuid: string;
-  /** Of the merchant whose keys verified it. */
+  /** The version of the merchant whose keys verified the signature (optimistic locking). */
   merchantVersion: number;
   ref: string;
   amountMinor: number;
@@ -41,7 +41,7 @@ export type OrderRequest = {
 /** That an order is not to be paid any more, as its merchant signed it; `jws` is the evidence. */
 export type OrderCancellation = {
   merchantGuid: string;
-  /** Of the merchant whose keys verified it. */
+  /** The version of the merchant whose keys verified the signature (optimistic locking). */
   merchantVersion: number;
   orderGuid: string;
   issuedAt: Date;
@@ -56,7 +56,9 @@ export const orderLifeMs = (days: number) => days * 24 * 60 * 60 * 1000;
 /** How far the merchant's clock may run ahead of ours. */
 export const clockToleranceMs = limits.clockToleranceSeconds * 1000;
 
-/** Texts, how long they may be, and as what they are refused; undefined where the order has no such text. */
+/**
+ * The texts of an order: their maximum length and the reason of a refusal. The value is undefined where the order has no such text.
+ */
 const texts: ReadonlyArray<
   [field: string, limit: number, reason: RefusalReason, value: (order: OrderRequest) => string | undefined]
 > = [
@@ -67,8 +69,8 @@ const texts: ReadonlyArray<
 ];
 
 /**
- * What is wrong with an order whatever the time, or undefined (wire-contract section 3, "Order"). Amounts are minor units.
- * Its times are judged apart, because that takes the database's clock.
+ * What is wrong with an order apart from its times, or undefined (wire-contract section 3, "Order"). Amounts are minor units.
+ * `orderTimeProblem` judges the times, because that takes the database's clock.
  */
 export function orderProblem(order: OrderRequest, supportedCurrencies: readonly string[]): Refusal | undefined {
   const currency = currencyProblem(order.currency, supportedCurrencies);
@@ -85,7 +87,7 @@ export function orderProblem(order: OrderRequest, supportedCurrencies: readonly 
   if (!isWebUrl(order.redirectUrl)) {
     return refuse("INVALID_REQUEST", "url is not an http or https URL without a user name", { field: "url" });
   }
-  // Milliseconds read as seconds land tens of thousands of years ahead; say what happened.
+  // Milliseconds taken for seconds land tens of thousands of years ahead, so the message names that mistake.
   const inSeconds = "is not in Unix seconds (milliseconds?)";
   if (!isCalendarTime(order.expiresAt)) return refuse("INVALID_EXPIRY", `exp ${inSeconds}`, { field: "exp" });
   if (!isCalendarTime(order.issuedAt)) return refuse("INVALID_ISSUE_TIME", `iat ${inSeconds}`, { field: "iat" });
@@ -99,8 +101,8 @@ function isCalendarTime(instant: Date): boolean {
 }
 
 /**
- * What is wrong with an order's times as of `now`, or undefined. An order is open for `maxLifeDays` at most, not over, and
- * not issued later than `clockToleranceMs` from now: the statement that stores orders holds the same three.
+ * What is wrong with an order's times as of `now`, or undefined: it must not have expired, must expire within `maxLifeDays`, and
+ * must not be issued more than `clockToleranceMs` ahead of now. The statement that inserts orders checks the same three conditions.
  */
 export function orderTimeProblem(order: OrderRequest, now: Date, maxLifeDays: number): Refusal | undefined {
   const leftMs = order.expiresAt.getTime() - now.getTime();
@@ -112,8 +114,8 @@ export function orderTimeProblem(order: OrderRequest, now: Date, maxLifeDays: nu
 }
 
 /**
- * What is wrong with the instant at which something was signed, or undefined. A cancellation of long ago is as good as a new one:
- * whoever sends it again only asks for what its merchant has asked for.
+ * What is wrong with the instant at which something was signed, or undefined. There is no lower limit: a cancellation may be
+ * retried at any later time, because it still says what its merchant wants.
  */
 export function issueTimeProblem({ issuedAt }: { issuedAt: Date }, now: Date): Refusal | undefined {
   return issuedAt.getTime() > now.getTime() + clockToleranceMs
@@ -121,7 +123,10 @@ export function issueTimeProblem({ issuedAt }: { issuedAt: Date }, now: Date): R
     : undefined;
 }
 
-/** Why an order cannot be paid for now, or undefined (wire contract, section 8): neither side of its creditor may be suspended. */
+/**
+ * Why an order cannot be paid now, or undefined (wire contract, section 8): neither its merchant nor its creditor agent may be
+ * suspended.
+ */
 export function suspendedSideProblem(status: {
   merchant: ParticipantStatus;
   creditorAgent: ParticipantStatus;

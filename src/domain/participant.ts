@@ -12,15 +12,15 @@ export type BankRole = (typeof bankRoles)[number];
 export const callbackBodyFormats = ["json", "text"] as const;
 export type CallbackBodyFormat = (typeof callbackBodyFormats)[number];
 
-/** With which algorithms the platform signs what it sends; the first is what everybody gets who asks for nothing. */
+/** The algorithms that the platform can sign callbacks with; a participant that names none gets the first. */
 export const callbackAlgs = ["RS256", "ES256", "EdDSA"] as const;
 export type CallbackAlg = (typeof callbackAlgs)[number];
 
-/** What follows a bank's deep-link prefix in its links; the first is what a new bank gets that asks for nothing. */
+/** What follows a bank's deep-link prefix in its links; a new bank that names neither gets the first. */
 export const deepLinkContents = ["signed_order", "order_id"] as const;
 export type DeepLinkContent = (typeof deepLinkContents)[number];
 
-/** What a participant may do now. Whoever is suspended can be resumed; closed is for ever. */
+/** A suspended participant can be resumed; a closed one is closed for ever. */
 export const participantStatuses = ["active", "suspended", "closed"] as const;
 export type ParticipantStatus = (typeof participantStatuses)[number];
 
@@ -36,30 +36,30 @@ export type PublicJwk = { kty: string; kid: string; alg: string; use?: string; [
 export const keyUses = ["sig", "enc"] as const;
 export type KeyUse = (typeof keyUses)[number];
 
-/** At most so many keys that are good at the same time, of one use: the one in use, the next one, and two by mistake. */
+/** The most keys of one use that may be valid at the same time: the current one, its successor, and two added by mistake. */
 const maxKeysAtOnce = limits.keysAtOnce;
 
-/** Of keys that are good at the same time so many may have one name: the old and the new one of a rotation that keeps it. */
+/** The most valid keys that may share a kid: the old and the new key of a rotation that keeps the kid. */
 export const maxKeysOfOneKid = 2;
 
-/** A key of a participant, from when it was added on; it is good until it is retired. */
+/** A key of a participant; it is valid from when it was added until it is retired. */
 export type ParticipantKey = {
   id: number;
   use: KeyUse;
   kid: string;
   jwk: PublicJwk;
   activeFrom: Date;
-  /** Null: nothing is planned. */
+  /** When it retires; null: no retirement is planned. */
   retireAt: Date | null;
   /** When something that it signs was accepted last, to the minute; null: never. */
   seenAt: Date | null;
-  /** As the audit trail names who acted. */
+  /** The actor, named as in the audit trail. */
   addedBy: string;
-  /** The kid of the key that signed the wish, where the participant added it itself. */
+  /** The kid of the key that signed the request, where the participant added this key itself. */
   addedWith: string | null;
 };
 
-/** Whether a key verifies, or is encrypted for, at this instant. It is good from the moment at which it was added. */
+/** Whether a key is valid at this instant: accepted for signatures, or used to encrypt. It is valid as soon as it was added. */
 export function isGood({ retireAt }: Pick<ParticipantKey, "retireAt">, now: Date): boolean {
   return retireAt === null || retireAt > now;
 }
@@ -81,7 +81,7 @@ export type Participant = {
   servicingBankGuid: string | null;
   callbackUrls: CallbackUrls;
   callbackBodyFormat: CallbackBodyFormat;
-  /** Those that are not retired: the newest first, those of one moment as they were given. */
+  /** The keys that are not retired, newest first; keys added together keep the order in which they were given. */
   keys: ParticipantKey[];
   jwksUrl: string | null;
   email: string;
@@ -94,21 +94,21 @@ export type Participant = {
   updatedAt: Date;
   /** Whether a bank's requests that change something must bind their body; banks only. */
   requiresBodySha256: boolean;
-  /** What the platform signs to it with. */
+  /** The algorithm that the platform signs with when it calls this participant. */
   callbackAlg: CallbackAlg;
   status: ParticipantStatus;
-  /** What its deep links hold; means something only where `hasDeepLinks`. */
+  /** What its deep links contain; of no meaning unless `hasDeepLinks`. */
   deepLinkContent: DeepLinkContent;
 };
 
-/** The keys that somebody states. */
+/** The keys as a registration or a change states them. */
 export type StatedKeys = {
   signingJwks: PublicJwk[];
   /** The key personal data is encrypted for; null: a signing key (wire-contract section 8). */
   encryptionJwk: PublicJwk | null;
 };
 
-/** A participant as somebody states it; the database says when it was registered and changed. */
+/** A participant as a registration or a change states it; the database adds its two instants. */
 export type StatedParticipant = Omit<Participant, "createdAt" | "updatedAt" | "keys">;
 
 /** The JWKs of a participant's keys of one use, the newest first. */
@@ -116,14 +116,14 @@ export function jwksOf({ keys }: Pick<Participant, "keys">, use: KeyUse): Public
   return keys.filter((key) => key.use === use).map(({ jwk }) => jwk);
 }
 
-/** The same as they are stated. */
+/** The participant's keys in the form in which a registration states them. */
 export function statedKeysOf(participant: Pick<Participant, "keys">): StatedKeys {
   return { signingJwks: jwksOf(participant, "sig"), encryptionJwk: jwksOf(participant, "enc")[0] ?? null };
 }
 
 const uidPattern = new RegExp(`^[^\\p{Cc}\\p{Cs}]{1,${limits.uidChars}}$`, "u");
 
-/** An opaque name of a merchant: none of its characters is a control character or half of one. */
+/** The opaque name of a merchant (`uid`): none of its characters is a control character or half of a surrogate pair. */
 export function isUid(value: unknown): value is string {
   return typeof value === "string" && uidPattern.test(value);
 }
@@ -147,9 +147,9 @@ const documentedName: Partial<Record<keyof Participant, string>> = {
 };
 
 /**
- * What is wrong with a participant's own fields, or undefined. `before`: what it has been until now; texts that it keeps are not
- * judged anew, because rules may have been added since. Keys and callback addresses need
- * cryptography and name resolution; they are checked where those are at hand.
+ * What is wrong with a participant's own fields, or undefined. `before`: the participant as it stands; texts that it keeps are not
+ * judged anew, because rules may have been added since. Keys and callback addresses are checked in the core, because that takes
+ * cryptography and name resolution.
  */
 export function statedProblem(participant: StatedParticipant, before?: StatedParticipant): Refusal | undefined {
   if (participant.name === "") return refuse("INVALID_REQUEST", "name is missing", { field: "name" });
@@ -202,7 +202,7 @@ export function encryptionProblem(
     : undefined;
 }
 
-/** What is wrong with keys of one use that are to be good at the same time, or undefined. */
+/** What is wrong with the number of keys of one use that would be valid at the same time, or undefined. */
 export function numberOfKeysProblem(jwks: readonly PublicJwk[]): string | undefined {
   if (jwks.length > maxKeysAtOnce) return `has more than ${maxKeysAtOnce} keys`;
   const ofOneKid = Map.groupBy(jwks, ({ kid }) => kid);
@@ -211,7 +211,7 @@ export function numberOfKeysProblem(jwks: readonly PublicJwk[]): string | undefi
     : undefined;
 }
 
-/** What browsers follow must be what it looks like: no script, no file, no data. */
+/** A link that browsers follow must be a web address: no `javascript:`, `file:` or `data:`. */
 function linkProblem(
   { logoUrl, redirectUrl, deepLinkPrefix }: StatedParticipant,
   before: StatedParticipant | undefined,
@@ -231,10 +231,10 @@ function linkProblem(
 
 type WithDeepLinks = Pick<Participant, "kind" | "deepLinkPrefix">;
 
-/** Whether payers can be sent to it by a link: it is a bank that has registered a prefix. */
+/** Whether deep links can send payers to this participant: it is a bank that has registered a prefix. */
 export const hasDeepLinks = ({ kind, deepLinkPrefix }: WithDeepLinks) => kind === "bank" && deepLinkPrefix !== null;
 
-/** What is wrong with stating what the links of this participant hold, or undefined. */
+/** Why this participant cannot state what its deep links contain, or undefined. */
 export function deepLinkContentProblem(participant: WithDeepLinks): Refusal | undefined {
   if (hasDeepLinks(participant)) return undefined;
   const field = "deep_link_content";
@@ -242,7 +242,9 @@ export function deepLinkContentProblem(participant: WithDeepLinks): Refusal | un
   return refuse("INVALID_REQUEST", `${field} ${why}`, { field });
 }
 
-/** Schemes of applications are their own choice, but these run or show what the link itself contains. */
+/**
+ * Applications choose their own schemes; these few are refused because the browser would run or show what the link itself contains.
+ */
 export const isDeepLinkPrefix = (text: string) =>
   /^[a-z][a-z0-9+.-]*:/i.test(text) && !/^(javascript|data|vbscript|file|blob|about):/i.test(text);
 
@@ -271,14 +273,14 @@ function merchantProblem(merchant: StatedParticipant): Refusal | undefined {
   return undefined;
 }
 
-/** What each role is told, so where it must be reachable; `base` stands in for every one of them. */
+/** The callbacks that each role receives, and so the URLs that it must have; `base` stands in for any of them. */
 const neededUrls = {
   initiator: ["pay_out"],
   recipient: ["pay_in", "credit"],
   merchant: ["pay_in", "expiration"],
 } as const satisfies Record<BankRole | "merchant", readonly CallbackUrlName[]>;
 
-/** A callback without a URL could never be delivered, and whoever waits for its payment would wait for ever. */
+/** Every needed callback must have a URL: without one it could never be delivered, and its payment would stay pending for ever. */
 function callbackUrlsProblem({ kind, roles, callbackUrls }: StatedParticipant): Refusal | undefined {
   if (callbackUrls.base !== undefined) return undefined;
   for (const role of kind === "merchant" ? (["merchant"] as const) : roles) {

@@ -17,8 +17,8 @@ export const senderAccountTypes = ["limit-related", "aid-related"] as const;
 export type SenderAccountType = (typeof senderAccountTypes)[number];
 
 /**
- * A payment message as submitted by an authenticated bank, as far as it is judged. Names and tax numbers are ciphertexts that the
- * platform cannot read.
+ * A payment message as a verified bank submitted it: the members that the decision needs. Names and tax numbers are ciphertexts
+ * that the platform cannot read.
  */
 export type PaymentMessageRequest = {
   jti: string;
@@ -40,21 +40,21 @@ export type PaymentMessageRequest = {
   nonce: string;
   encryptedKey: string;
   callerGuid: string;
-  /** Of the bank whose keys verified it. */
+  /** The version of the bank whose keys verified the signature (optimistic locking). */
   callerVersion: number;
   accessToken: AccessToken;
   debtorAgentBic: string;
   debtorPhone: string;
-  /** Which key of the recipient bank was used; undefined: the order's. */
+  /** The kid of the recipient bank's key that was encrypted for; undefined: the order's key. */
   encryptionKid: string | undefined;
   creditorAgentBic: string;
   jws: string;
 };
 
-/** What the database knows that bears on one submission. */
+/** What the database knows that one submission is judged by. */
 export type SubmissionFacts = {
   caller: { bic: string; isInitiator: boolean };
-  /** What the caller's access token was used for already. */
+  /** The digest of the request that has already used the caller's access token, if any. */
   tokenUsedFor: UsedFor;
   order:
     | {
@@ -63,17 +63,17 @@ export type SubmissionFacts = {
         creditorAccount: string;
         creditorAgentBic: string;
         sides: Parameters<typeof suspendedSideProblem>[0];
-        /** The key of the recipient bank that the message is encrypted for; undefined: the bank has none such. */
+        /** The recipient bank's key that the message is encrypted for; undefined: the bank has no such key. */
         key: { modulusBytes: number } | undefined;
       }
     | undefined;
-  /** Guids of messages that already hold what must be unique. */
+  /** The guids of stored messages that have the same order, `jti` or external id, each of which must be unique. */
   existing: { byOrder?: string | undefined; byJti?: string | undefined; byExternalId?: string | undefined };
 };
 
 /**
- * Decides one submission by the database's clock: undefined accepts it (wire-contract sections 3, 4 and 6). Duplicates are looked at before the
- * order's state and the content, so that a retry of an accepted request always hears the first answer's guid.
+ * Decides one submission by the database's clock: undefined accepts it (wire-contract sections 3, 4 and 6). Duplicates come before
+ * the order's state and the content, so that the retry of an accepted request is always refused with the guid of the first message.
  */
 export function submissionProblem(
   request: PaymentMessageRequest,
@@ -130,7 +130,7 @@ const texts: readonly TextField[] = [
   ["purpose", limits.purposeChars, "INVALID_PURPOSE", (message) => message.purpose],
 ];
 
-/** What must be there, and how long it may be; ciphertexts mean nothing to the platform. */
+/** The ciphertexts that must be there, and their maximum length; the platform cannot look into them. */
 const ciphertexts: readonly TextField[] = [
   ["debtor.debtor_name", limits.ciphertextChars, "INVALID_DEBTOR_NAME", (message) => message.debtorName],
   ["debtor.debtor_id", limits.ciphertextChars, "INVALID_DEBTOR_ID", (message) => message.debtorTaxNumber],
@@ -217,7 +217,10 @@ function orderSideProblem(
   return suspendedSideProblem(order.sides);
 }
 
-/** A message whose key the recipient bank could not decrypt would be worth nothing to it, and known only after the debit. */
+/**
+ * A message that the recipient bank cannot decrypt would be found out only after the debit, so the length of the encrypted key is
+ * checked.
+ */
 function encryptionKeyProblem(
   { encryptionKid, encryptedKey }: PaymentMessageRequest,
   key: { modulusBytes: number } | undefined,

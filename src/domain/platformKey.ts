@@ -2,8 +2,8 @@ import { type Refusal, refuse } from "./errors.ts";
 import { type CallbackAlg, callbackAlgs } from "./participant.ts";
 
 /**
- * Where a signing key of the platform stands. It is published before it signs, so that whoever remembers the keys knows it by
- * then, and after it has signed for the last time, so that what it signed can still be verified.
+ * The states of a platform signing key. It is published for a while before it signs (announced), so that receivers that cache the
+ * key set know it by then, and after its last signature (retiring), so that what it signed can still be verified.
  */
 const platformKeyStates = ["announced", "active", "retiring", "retired"] as const;
 export type PlatformKeyState = (typeof platformKeyStates)[number];
@@ -24,7 +24,10 @@ type Instants = Omit<PlatformKey, "createdAt">;
 
 const isOver = (instant: Date | null, now: Date) => instant !== null && instant <= now;
 
-/** Where a key stands among all keys: of one algorithm only the newest signs, whatever the others say. */
+/**
+ * The state of a key among all keys: of one algorithm only the newest due key signs, even if an older one is not past its
+ * `retireAt`.
+ */
 export function platformKeyState(key: Instants, keys: readonly Instants[], now: Date): PlatformKeyState {
   if (isOver(key.unpublishAt, now)) return "retired";
   if (key.activeFrom > now) return "announced";
@@ -34,7 +37,7 @@ export function platformKeyState(key: Instants, keys: readonly Instants[], now: 
   return isReplaced ? "retiring" : "active";
 }
 
-/** Receivers that take the first key find the one that most is signed with. */
+/** The order of publication. A receiver that takes the first key of a set gets the one that signs most callbacks. */
 const publishedStates = ["active", "announced", "retiring"] as const satisfies readonly PlatformKeyState[];
 
 /** Everything that is published, RS256 first and of each algorithm what signs now. */
@@ -46,21 +49,24 @@ export function publishedKeys<Key extends Instants>(keys: readonly Key[], now: D
 }
 
 /**
- * What signs with an algorithm now. Where none is active, because the first one of its algorithm is still announced, another
- * published one signs: whoever does not know it reads the keys again, and no payment waits for that.
+ * The key that signs with an algorithm now. Where none is active, because the first key of the algorithm is still announced,
+ * another published key signs: a receiver that does not know it fetches the key set again, and payments go on.
  */
 export function signingKey<Key extends Instants>(keys: readonly Key[], alg: CallbackAlg, now: Date): Key | undefined {
   return publishedKeys(keys, now).find((key) => key.alg === alg);
 }
 
-/** A day is enough for everybody who looks once a day, and the longest that a key set may be remembered (JWKS_MAX_AGE_SECONDS). */
+/** A day: enough for a receiver that fetches the key set once a day, and the upper limit of JWKS_MAX_AGE_SECONDS. */
 export const daySeconds = 86_400;
 
 /** How long a key is announced unless somebody says otherwise. */
 const defaultAnnounceSeconds = daySeconds;
 const mostAnnounceSeconds = 30 * daySeconds;
 
-/** Receivers verify what lay in a queue of theirs overnight; a set that is remembered longer than that counts as well. */
+/**
+ * How long a retired key stays published: a day for receivers that verify callbacks later from a queue, or a longer cache time of
+ * the set.
+ */
 const retiringSeconds = (maxAgeSeconds: number) => Math.max(daySeconds, maxAgeSeconds);
 
 export const secondsAfter = (instant: Date, seconds: number) => new Date(instant.getTime() + seconds * 1_000);
@@ -73,14 +79,14 @@ export type RotationWish = {
   alg: CallbackAlg;
   /** 0: the default. */
   announceSeconds: number;
-  /** For a key that somebody else may have: nothing that was published before verifies anything any more. */
+  /** For a key that may be compromised: the keys published before are withdrawn at once, and verify nothing any more. */
   atOnce: boolean;
 };
 
 export type Retirement = { kid: string; retireAt: Date; unpublishAt: Date };
 export type Rotation = { activeFrom: Date; retirements: Retirement[] };
 
-/** What is wrong with what was asked for, or undefined. */
+/** What is wrong with a requested rotation, or undefined. */
 export function rotationProblem({ announceSeconds, atOnce }: RotationWish, maxAgeSeconds: number): Refusal | undefined {
   const field = "announce_seconds";
   if (atOnce) {
@@ -98,7 +104,7 @@ export function rotationProblem({ announceSeconds, atOnce }: RotationWish, maxAg
     : undefined;
 }
 
-/** What a rotation comes to, given every key of the algorithm; the wish has no problem. */
+/** The instants that a rotation sets, given every key of the algorithm. The wish must have no `rotationProblem`. */
 export function rotationOf(
   keys: readonly Instants[],
   { alg, announceSeconds, atOnce }: RotationWish,

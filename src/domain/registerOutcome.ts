@@ -7,10 +7,10 @@ import {
   type RegisterStatus,
 } from "./settlement.ts";
 
-/** Who speaks of a register. */
+/** Who makes a statement about a register. */
 export type RegisterCaller = "initiator" | "recipient" | "stranger" | "operator";
 
-/** What may be said of a register; a confirmation by its outcome. */
+/** The statements that can be made about a register; a confirmation is split by its outcome. */
 export const registerCalls = ["pay", "confirm_final", "confirm_failed", "confirm_internal", "reopen"] as const;
 export type RegisterCall = (typeof registerCalls)[number];
 
@@ -27,7 +27,7 @@ export type RegisterRefusal = Extract<
   | "PAYMENT_ID_USED"
 >;
 
-/** `act`: it happened, and the act is kept. `repeat`: it had happened before; with an act where that is kept, too. */
+/** `act`: the act to store. `repeated`: the call repeats an earlier one and changes nothing; some repeats are stored as acts too. */
 export type RegisterOutcome =
   | { act: RegisterActKind; repeated?: true }
   | { repeated: true; act?: undefined }
@@ -44,7 +44,7 @@ const everyMatch = (outcome: RegisterOutcome, exceptions: Partial<Record<Payment
   ...exceptions,
 });
 
-/** Where a register stands, as far as calls about it are concerned. */
+/** The state of a register, as far as the outcome of a call depends on it. */
 type RegisterPosition =
   | "empty"
   | "sent"
@@ -101,7 +101,7 @@ const internal: Calls = {
 
 const internalPaid: Calls = { ...internal, confirm_internal: repeated, reopen: { act: "reopened" } };
 
-/** Which calls a register takes, by where it stands and by how the stated payment relates to the known ones. */
+/** Which calls a register accepts, by its position and by how the stated payment relates to the known ones. */
 const outcomes: Record<RegisterPosition, Calls> = {
   empty: {
     pay: refused("REGISTER_EMPTY"),
@@ -113,7 +113,7 @@ const outcomes: Record<RegisterPosition, Calls> = {
   sent,
   processing,
   paid,
-  // Nobody ever paid it, so nothing can be confirmed or come back.
+  // There is nothing to pay, so no payment can be confirmed or come back.
   nothing_to_pay: {
     pay: processing.pay,
     confirm_final: refused("REGISTER_ALREADY_PAID"),
@@ -126,7 +126,7 @@ const outcomes: Record<RegisterPosition, Calls> = {
   internal_nothing_to_pay: { ...internalPaid, reopen: refused("REGISTER_NOT_PAID") },
 };
 
-/** Who may say what; the first thing that is looked at. */
+/** Which caller may make which kind of call; this is checked first. */
 const callerProblem: Record<RegisterCaller, Record<"bank" | "operator", RegisterRefusal | undefined>> = {
   initiator: { bank: undefined, operator: "FORBIDDEN" },
   recipient: { bank: "FORBIDDEN", operator: "FORBIDDEN" },
@@ -143,8 +143,8 @@ function registerPosition(kind: RegisterKind, initial: RegisterStatus, status: R
 }
 
 /**
- * What becomes of a call about a register. The checks come in the order of wire-contract section 7: visible, initiator,
- * kind, repeat, state, content. `match` is looked at only where the call states a payment.
+ * What becomes of a call about a register. The checks come in the order of wire-contract section 7: visible, initiator, kind,
+ * repeat, state, content. `match` is used only where the call states a payment.
  */
 export function registerOutcome(
   caller: RegisterCaller,
@@ -166,7 +166,7 @@ export const finalStatuses = {
   CANC: "confirm_failed",
 } as const;
 
-/** The call that a status of a confirmation is; undefined for one that is not final or unknown. */
+/** The call that a confirmation's status stands for; undefined for a status that is unknown or not final. */
 export function confirmationOf(status: string): "confirm_final" | "confirm_failed" | undefined {
   return Object.hasOwn(finalStatuses, status) ? finalStatuses[status as keyof typeof finalStatuses] : undefined;
 }

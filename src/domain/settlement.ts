@@ -12,7 +12,7 @@ export const registerStatusText = {
   paid: "Paid",
 } as const satisfies Record<RegisterStatus, string>;
 
-/** What a register is by its two sides: it says which calls concern it at all. */
+/** The kind of a register, which follows from its two banks and decides which calls it accepts at all. */
 export type RegisterKind = "interbank" | "internal" | "empty";
 
 export function registerKind(debtorAgentGuid: string, creditorAgentGuid: string | null): RegisterKind {
@@ -39,24 +39,24 @@ export function registerPurpose(id: string): string {
 
 /** A transfer on the local rails as the initiator bank states it; the amount is in minor units. */
 export type SettlementPayment = {
-  /** Unique for the bank among its settlement payments, and used for one register, ever. */
+  /** Unique among the bank's settlement payments, and never used for a second register. */
   externalId: string;
   creditorIban: string;
   amountMinor: number;
   currency: string;
   purpose: string;
-  /** Kept as given and compared with nothing. */
+  /** Stored as given and compared with nothing. */
   creationDate: string;
 };
 
-/** What may happen to a register. */
+/** The kinds of acts of a register. `told`: a bank has received the Gross_Settlement callback. */
 export const registerActKinds = ["made", "told", "paid", "confirmed", "rejected", "internal", "reopened"] as const;
 export type RegisterActKind = (typeof registerActKinds)[number];
 
-/** As much of an act as the state of its register depends on. */
+/** The part of an act that the state of its register depends on. */
 export type RegisterEvent = { kind: RegisterActKind; payment: SettlementPayment | null };
 
-/** Where a register stands, and which payments the next statement about it is compared with. */
+/** The state of a register, and the payments that the next statement about it is compared with. */
 export type RegisterState = {
   status: RegisterStatus;
   /** The payment that it was paid with, if that did not fail. */
@@ -65,7 +65,7 @@ export type RegisterState = {
   rejected: SettlementPayment | null;
 };
 
-/** What the acts of a register say, oldest first; its stored status must be the same (wire-contract section 7). */
+/** The state that follows from a register's acts, oldest first; its stored status must equal it (wire-contract section 7). */
 export function registerState(initial: RegisterStatus, acts: readonly RegisterEvent[]): RegisterState {
   return acts.reduce<RegisterState>((state, act) => afterAct(initial, state, act), {
     status: initial,
@@ -81,7 +81,7 @@ function afterAct(initial: RegisterStatus, state: RegisterState, { kind, payment
     case "confirmed":
       return { ...state, status: "paid" };
     case "rejected":
-      // A repeat of an earlier rejection says nothing of the payment that came after it.
+      // A rejection of an earlier payment, stated again, does not concern the payment that came after it.
       if (payment?.externalId !== state.current?.externalId) return state;
       return { status: initial, current: null, rejected: state.current };
     case "internal":
@@ -106,12 +106,12 @@ const contentFields = [
 
 export type ContentField = (typeof contentFields)[number][0];
 
-/** The first field that differs from what the register asks for, by its name in the documents. */
+/** The first field in which a stated payment differs from what the register asks for, by its name in the documents. */
 export function contentDifference(asked: RegisterContent, stated: SettlementPayment): ContentField | undefined {
   return contentFields.find(([, member]) => asked[member] !== stated[member])?.[0];
 }
 
-/** How a stated payment relates to those that are known. The content is amount, account, currency and purpose. */
+/** How a stated payment relates to the known ones. Its content is amount, account, currency and purpose. */
 export const paymentMatches = [
   "current",
   "current_other_content",
@@ -123,7 +123,7 @@ export const paymentMatches = [
 ] as const;
 export type PaymentMatch = (typeof paymentMatches)[number];
 
-/** How a stated payment relates to the register; `isUsed`: the bank paid with this id before, whatever register. */
+/** How a stated payment relates to the register; `isUsed`: the bank has stated a payment with this id before, of any register. */
 export function paymentMatch(
   asked: RegisterContent,
   { current, rejected }: RegisterState,

@@ -3,8 +3,8 @@ import { type Logger, pino } from "pino";
 export type { Logger } from "pino";
 
 /**
- * Members that are cut out of a line and of the objects in it, should anybody ever log them. Not deeper: that would double
- * the cost of every line.
+ * Members that are removed from log lines and from objects in them, as a precaution. One level deep only: more would double the
+ * cost of every line.
  */
 const secretMembers = [
   "jwt",
@@ -26,7 +26,7 @@ const secretMembers = [
   "privateKey",
 ];
 
-/** One structured logger: a JSON line an event on standard error, so that standard output stays the program's answer. */
+/** A structured logger: one JSON line per event on standard error, because standard output is for the program's result. */
 export function createLog(level: string): Logger {
   return pino(
     {
@@ -46,7 +46,7 @@ const pathsOf = (member: string) => {
   return [key, member.includes("-") ? `*${key}` : `*.${key}`];
 };
 
-/** PostgreSQL repeats rows in `detail` and `where`; only what names the fault is kept. */
+/** PostgreSQL quotes rows in `detail` and `where`, which may hold personal data; only what identifies the fault is kept. */
 function errorWithoutRows(error: unknown) {
   if (!(error instanceof Error)) return { message: String(error) };
   const { code, constraint } = error as Error & { code?: unknown; constraint?: unknown };

@@ -7,31 +7,31 @@ import { addressSet } from "../outbound/address.ts";
 import type { CallbackQueue } from "../queue/queue.ts";
 
 /**
- * The metrics of one process in a registry of its own. What happens is counted as it happens; what stands in PostgreSQL
- * and in the queue is read when somebody scrapes, at most once in `snapshotMaxAgeMs`, by statements whose cost is bounded.
+ * The metrics of one process, in a registry of its own. Events are counted as they happen; what waits in PostgreSQL and in the
+ * queue is read on a scrape, at most once in `snapshotMaxAgeMs`, by statements of bounded cost.
  */
 export type Metrics = {
   text(): Promise<string>;
   core: CoreObserver;
   delivery: { attempted(kind: CallbackKind, outcome: Outcome, durationMs: number): void; parked(): void };
   requestDone(operation: string, status: number, durationMs: number): void;
-  /** The reconciliation after a closing found so much that does not add up. */
+  /** The number of discrepancies of the reconciliation after a closing. */
   reconciled(discrepancies: number): void;
-  /** From now on scrapes tell what waits in the database and in the queue. */
+  /** From now on scrapes include what waits in the database and in the queue. */
   watchBacklog(database: Database, queue: CallbackQueue): void;
-  /** From now on scrapes tell how many attempts this process has under way. */
+  /** From now on scrapes include the attempts that this process has in flight. */
   watchInFlight(inFlight: () => number): void;
 };
 
 const snapshotMaxAgeMs = 5_000;
-/** A scrape answers within 10 s or is lost; what has not answered by then is told as unknown. */
+/** Prometheus drops a scrape after 10 s; a source that has not answered after this time is reported as unknown. */
 const sourceTimeoutMs = 2_000;
 
-/** What is counted row by row is counted up to here: a backlog of a million must not make a scrape slow. */
+/** Rows are counted up to this number only: a backlog of a million must not make a scrape slow. */
 export const countedAtMost = 10_000;
 const orMore = `${countedAtMost} stands for that many or more.`;
 
-/** From one callback that is answered at once to eleven attempts of every step: 303 s and more. */
+/** Buckets from a callback that is answered at once to eleven attempts at every step: 303 s and more. */
 const cascadeSeconds = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_200];
 const requestSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const attemptSeconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -116,7 +116,7 @@ function coreMetrics(registers: Registry[]): Omit<CoreObserver, "lost"> {
   });
   return {
     grouped: (useCase, size) => groups.observe({ use_case: useCase }, size),
-    // The acceptance is told by the core's clock and the result by PostgreSQL's.
+    // Acceptance is dated by the core's clock and the result by PostgreSQL's, so the difference may come out negative.
     decided: (result, seconds) => cascade.observe({ result }, Math.max(0, seconds)),
   };
 }
@@ -129,7 +129,7 @@ function reconciliationMetrics(registers: Registry[]): Metrics["reconciled"] {
       "that many or more, NaN for none yet.",
     registers,
   });
-  // 0 would say that all is well before anybody has looked.
+  // NaN until the first reconciliation: 0 would claim that all is well.
   discrepancies.set(Number.NaN);
   const reconciledAt = new Gauge({
     name: "dcm_register_reconciliation_timestamp_seconds",
@@ -145,8 +145,8 @@ function reconciliationMetrics(registers: Registry[]): Metrics["reconciled"] {
 type Backlog = { due: number; oldest_overdue_seconds: number; review: number; dead: number };
 
 /**
- * The first rows by the time the relay looks at them, through the index that the relay uses; those are the oldest, except
- * for the few that the relay has just published. Review and dead are counted in their own index.
+ * The oldest waiting callbacks, by the time at which the relay looks at them and through its partial index (not quite the oldest:
+ * the relay has just postponed a few). Callbacks in review and dead ones are counted in an index of their own.
  */
 const backlogStatement = {
   name: "metrics_backlog",
@@ -220,7 +220,7 @@ function watchBacklog(registers: Registry[], database: Database, queue: Callback
   });
 }
 
-/** Reads at most once in a while, for all gauges and all scrapes; undefined when there was no answer in time. */
+/** Caches a read for all gauges and scrapes, also a failed one; undefined when there was no answer in time. */
 function remembered<T>(read: () => Promise<T | undefined>): () => Promise<T | undefined> {
   let readAtMs = Number.NEGATIVE_INFINITY;
   let kept: Promise<T | undefined> = Promise.resolve(undefined);
@@ -244,18 +244,18 @@ async function withinTime<T>(answer: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** What tells how a caller reaches us: the other end of its connection, and what proxies added. */
+/** How a caller reaches us: the peer of its connection, and headers that proxies add. */
 type Reached = Pick<IncomingMessage, "headers"> & { socket: Pick<IncomingMessage["socket"], "remoteAddress"> };
 
-/** What a proxy adds: behind one on this machine the whole world would look like loopback. */
+/** Headers that proxies add: with a proxy on this machine, all requests come from loopback. */
 const proxyHeaders = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
-/** Metrics tell how much business is done: only direct callers on loopback and in the given networks read them. */
+/** Metrics show the volume of business, so only direct callers on loopback and in the given networks may read them. */
 export function metricsReaders(allowCidrs: readonly string[]): (request: Reached) => boolean {
   const isReader = addressSet(["127.0.0.0/8", "::1/128", ...allowCidrs]);
   return ({ socket: { remoteAddress = "" }, headers }) => {
     if (proxyHeaders.some((name) => headers[name] !== undefined)) return false;
-    // A socket that listens for both families shows IPv4 callers like this.
+    // A dual-stack socket shows IPv4 callers as IPv4-mapped IPv6 addresses.
     return isReader(remoteAddress.replace(/^::ffff:(?=\d+\.)/i, ""));
   };
 }

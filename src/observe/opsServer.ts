@@ -17,7 +17,7 @@ const json = (status: number, body: object): Answer => ({
 });
 const notFound = json(404, { code: "ROUTE_NOT_FOUND", message: "there is only /metrics, /healthz and /readyz" });
 
-/** What operators ask of a process that serves no REST: its metrics and its health, in the same words as REST. */
+/** Serves the metrics and health of a process without REST to operators, in the same form as REST does. */
 export async function startOpsServer(options: OpsServerOptions): Promise<{ port: number; close(): Promise<void> }> {
   const routes: Record<string, (request: IncomingMessage) => Promise<Answer>> = {
     "/metrics": async (request) =>

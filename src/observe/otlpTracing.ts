@@ -20,16 +20,16 @@ const kinds = {
   consumer: OtelSpanKind.CONSUMER,
 } as const satisfies Record<SpanKind, OtelSpanKind>;
 
-/** A collector that is away must not hold the end of the process for long. */
+/** How long the stop waits for a collector that does not answer. */
 const stopTimeoutMs = 3_000;
 const exportTimeoutMs = 5_000;
 
-/** Spans in memory at most; more are dropped, so a collector that is away costs some MB and nothing else. */
+/** The most spans in memory; further ones are dropped, so an absent collector costs some MB and nothing else. */
 const maxQueueSize = 4_096;
 
 /**
- * Traces that go to the OTLP/HTTP collector at this base URL. Nothing is registered globally: every gateway of a process has
- * traces of its own.
+ * Traces that go to the OTLP/HTTP collector at this base URL. Nothing is registered globally, so that several gateways in one
+ * process (tests) have separate traces.
  */
 export function startOtlpTracing(endpoint: string, service: string): Tracing {
   const exporter = new OTLPTraceExporter({ url: `${endpoint}/v1/traces`, timeoutMillis: exportTimeoutMs });
@@ -55,7 +55,7 @@ export function startOtlpTracing(endpoint: string, service: string): Tracing {
         try {
           return await work(spanOf(span));
         } catch (error) {
-          // The message could carry what a request said; the kind of the error is enough to find its log line.
+          // Error messages may quote a request; the error's name is enough to find the log line.
           span.setAttribute("error.type", error instanceof Error ? error.name : "unknown");
           span.setStatus({ code: SpanStatusCode.ERROR });
           throw error;

@@ -1,13 +1,13 @@
 /** Attributes are guids, kinds and outcomes; never tokens, never personal data. */
 export type SpanAttributes = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
-/** What a span means to its neighbours, in the words of OpenTelemetry. */
+/** OpenTelemetry's span kinds. */
 export type SpanKind = "server" | "client" | "consumer";
 
 export type Span = {
   rename(name: string): void;
   set(attributes: SpanAttributes): void;
-  /** The work ended badly by our own fault; a refusal that the contract knows is no fault. */
+  /** Marks the span as failed by our own fault; a refusal that the contract declares is none. */
   fail(): void;
 };
 
@@ -19,13 +19,13 @@ type SpanOptions = {
   parent?: string | null | undefined;
 };
 
-/** Traces of one process. Without a collector everything here does nothing and costs nothing. */
+/** Traces of one process. Without a collector all of this does nothing and costs nothing. */
 export type Tracing = {
-  /** Runs the work inside a span that ends with it; what throws is marked as failed and thrown on. */
+  /** Runs the work in a span that ends with it; if it throws, the span is marked as failed and the error passed on. */
   inSpan<T>(options: SpanOptions, work: (span: Span) => Promise<T>): Promise<T>;
-  /** The running span as W3C traceparent, for whoever works on elsewhere. */
+  /** The running span as W3C traceparent, to be continued elsewhere. */
   current(): string | undefined;
-  /** Sends what is still here and lets go. */
+  /** Exports the remaining spans and stops. */
   stop(): Promise<void>;
 };
 

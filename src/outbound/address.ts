@@ -1,7 +1,7 @@
 /**
- * Where this house may connect to, against SSRF (server-side request forgery). Participants choose the URLs that the platform
- * calls from inside its own network, so every address is checked when a URL is registered and again, on the resolved address,
- * each time a connection is made.
+ * The address guard against SSRF (server-side request forgery). Participants choose the URLs that the platform calls from inside
+ * its own network, so every address is checked when a URL is registered, and again, after DNS resolution, each time a connection is
+ * made.
  */
 import { Resolver, lookup as systemLookup } from "node:dns/promises";
 import { BlockList, isIP, type LookupFunction } from "node:net";
@@ -10,37 +10,40 @@ type ResolvedAddress = { address: string; family: 4 | 6 };
 /** Every address of a host name; rejects when there is none. */
 export type ResolveHost = (hostname: string) => Promise<ResolvedAddress[]>;
 
-/** `ofHost`: what is wrong is not the URL's text but what DNS says about its host, which is its owner's. */
+/** `ofHost`: the text of the URL is right; what its host resolves to is not, which is in the host owner's hands. */
 type UrlProblem = { text: string; ofHost: boolean };
 
 type AddressCheck = { ok: true } | { ok: false; problem: string };
 
 export type AddressGuard = {
-  /** For registration and update: the form of the URL and what its host resolves to now. */
+  /** For registration and update: checks the form of the URL and what its host resolves to now. */
   check(url: string): Promise<{ ok: true } | { ok: false; problem: UrlProblem }>;
-  /** The part of `check` that needs no resolver; for a literal address it is the whole of it. */
+  /** The part of `check` that needs no DNS; for a literal address that is all of it. */
   checkForm(url: string): AddressCheck;
-  /** Public, or in the allow-list. */
+  /** Whether the address is public or in the allow-list. */
   allows(address: string): boolean;
   isAllowListed(address: string): boolean;
-  /** For `connect` of https: gives only allowed addresses, so the vetted address is the one connected to. */
+  /** For `connect` of https: answers only allowed addresses, so the checked address is the one connected to (no DNS rebinding). */
   lookup: LookupFunction;
-  /** For `connect` of plain http: gives only addresses in the allow-list. */
+  /** For `connect` of plain http: answers only addresses in the allow-list. */
   plainLookup: LookupFunction;
 };
 
 export const ADDRESS_REFUSED_CODE = "EADDRREFUSED_BY_GUARD";
-/** One code for every way of not getting an answer from DNS: c-ares says ECONNREFUSED when the name server refuses. */
+/**
+ * One code for all failures of DNS. c-ares reports ECONNREFUSED when the name server refuses, which would look like the endpoint's
+ * refusal.
+ */
 export const DNS_FAILURE_CODE = "EDNSFAILURE";
 
 const MAX_URL_LENGTH = 2_048;
 const HTTPS_PORT = 443;
 const FIRST_UNPRIVILEGED_PORT = 1_024;
-/** Two tries of 2 s leave the better part of an attempt's 10 s to the connection. */
+/** Two tries of 2 s leave most of an attempt's 10 s to the connection. */
 const DNS_TRY_TIMEOUT_MS = 2_000;
 const DNS_TRIES = 2;
 
-/** The IANA special-purpose registry for IPv4, and metadata services that hide behind public addresses. */
+/** The IANA special-purpose registry for IPv4, and cloud metadata services that have public addresses. */
 export const REFUSED_IPV4: readonly (readonly [cidr: string, what: string])[] = [
   ["0.0.0.0/8", "this network"],
   ["10.0.0.0/8", "private"],
@@ -63,7 +66,7 @@ export const REFUSED_IPV4: readonly (readonly [cidr: string, what: string])[] = 
   ["240.0.0.0/4", "reserved, and broadcast"],
 ];
 
-/** The same for IPv6. Only 2000::/3 is handed out for global use, so everything around it goes in two halves. */
+/** The same for IPv6. Only 2000::/3 is assigned for global use, so everything around it is refused, as two ranges. */
 export const REFUSED_IPV6: readonly (readonly [cidr: string, what: string])[] = [
   ["::/128", "unspecified"],
   ["::1/128", "loopback"],
@@ -88,7 +91,7 @@ export const REFUSED_IPV6: readonly (readonly [cidr: string, what: string])[] = 
   ["ff00::/8", "multicast"],
 ];
 
-/** Undefined when the text is an address or an address range; configuration reports the rest. */
+/** Undefined when the text is an address or a range of addresses; otherwise why it is not, for the report on the configuration. */
 export function cidrProblem(text: string): string | undefined {
   return parseCidr(text) ? undefined : `${text} is not an address range like 10.0.0.0/8 or fd00::/8`;
 }
@@ -104,7 +107,7 @@ function parseCidr(text: string): { address: string; prefix: number; family: 4 |
 }
 
 /**
- * A list per family: one BlockList for both would match every IPv4 address against the IPv4-mapped range.
+ * A set of address ranges. One list per family: a single BlockList would match every IPv4 address against the IPv4-mapped range.
  */
 export function addressSet(cidrs: readonly string[]): (address: string) => boolean {
   const lists = { 4: new BlockList(), 6: new BlockList() };
@@ -121,8 +124,9 @@ export function addressSet(cidrs: readonly string[]): (address: string) => boole
 }
 
 /**
- * Names with a dot go to DNS without the thread pool: getaddrinfo has four threads, which signing shares, and a name
- * server that hangs would hold them all. Names without a dot (localhost, a neighbour container) are the operating system's.
+ * Names with a dot are resolved without the thread pool: getaddrinfo occupies one of its four threads, which signing shares, and a
+ * name server that hangs would take all of them. Names without a dot (localhost, a neighbour container) are left to the operating
+ * system.
  */
 const resolveHost: ResolveHost = async (hostname) => {
   if (!hostname.includes(".")) {
@@ -142,7 +146,7 @@ export function createAddressGuard(options: { allowCidrs: readonly string[]; res
   const resolve = options.resolve ?? resolveHost;
   const isAllowListed = addressSet(options.allowCidrs);
   const isRefused = addressSet([...REFUSED_IPV4, ...REFUSED_IPV6].map(([cidr]) => cidr));
-  // A zone ("fe80::1%eth0") only makes sense inside this machine, so it is never public whatever stands before it.
+  // An address with a zone ("fe80::1%eth0") has a meaning only within this machine, so it is never public.
   const isPublic = (address: string) => isIP(address) !== 0 && !address.includes("%") && !isRefused(address);
   const allows = (address: string) => isAllowListed(address) || isPublic(address);
 
@@ -154,7 +158,7 @@ export function createAddressGuard(options: { allowCidrs: readonly string[]; res
     return problem === undefined ? { ok: true } : { ok: false, problem: problem.text };
   }
 
-  /** Enough that one address will do: at connect time the others are left out. */
+  /** One allowed address is enough: when connecting, the others are left out. */
   function addressesProblem(url: URL, addresses: readonly string[]): UrlProblem | undefined {
     if (addresses.some(isAllowListed)) return undefined;
     if (url.protocol !== "https:") return { text: "must begin with https://", ofHost: false };
@@ -194,7 +198,7 @@ export function createAddressGuard(options: { allowCidrs: readonly string[]; res
   };
 }
 
-/** The URL parser also brings odd spellings of an address (0x7f.1, 2130706433) to the usual one. */
+/** The URL parser also normalises odd spellings of an address (0x7f.1, 2130706433). */
 function parseCallbackUrl(text: string): { url: URL } | { problem: string } {
   if (text.length > MAX_URL_LENGTH) return { problem: `is longer than ${MAX_URL_LENGTH} characters` };
   const url = URL.parse(text);
@@ -206,13 +210,13 @@ function parseCallbackUrl(text: string): { url: URL } | { problem: string } {
   return { url };
 }
 
-/** The address when the host is one, without the brackets of IPv6; undefined for a name. */
+/** The address if the host is a literal one, without the brackets of IPv6; undefined for a name. */
 function hostAddress(url: URL): string | undefined {
   const host = url.hostname.startsWith("[") ? url.hostname.slice(1, -1) : url.hostname;
   return isIP(host) === 0 ? undefined : host;
 }
 
-/** node:net asks this for every new connection to a host name, in either of two forms: all addresses, or one. */
+/** The look-up function for node:net, which calls it for every new connection to a host name and expects all addresses or one. */
 function lookupThrough(resolve: ResolveHost, permits: (address: string) => boolean): LookupFunction {
   return (hostname, options, callback) => {
     const wanted = options.family === "IPv4" ? 4 : options.family === "IPv6" ? 6 : (options.family ?? 0);

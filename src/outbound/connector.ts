@@ -3,12 +3,12 @@ import { buildConnector } from "undici";
 import { ADDRESS_REFUSED_CODE, type AddressGuard } from "./address.ts";
 import { passOverInterim } from "./interim.ts";
 
-/** Of several addresses each but the last gets this long: Node's own 250 ms would give up on a far endpoint. */
+/** How long each address of a host is tried, but for the last one: Node's own 250 ms would give up on a distant endpoint. */
 const ADDRESS_TRY_TIMEOUT_MS = 2_000;
 
 /**
- * undici derives SNI and Host from the URL's name while the connection goes to the vetted address. Literal addresses
- * never pass through a lookup, so the peer of the open socket is held against the guard as well.
+ * undici's connector with the address guard. SNI and Host come from the URL's name, while the connection goes to the checked
+ * address. Literal addresses skip the look-up, so the peer address of the open socket is checked as well.
  */
 export function guardedConnector(guard: AddressGuard, timeoutMs: number, extraCa?: string): buildConnector.connector {
   const autoSelectFamilyAttemptTimeout = ADDRESS_TRY_TIMEOUT_MS;
@@ -33,7 +33,7 @@ export function guardedConnector(guard: AddressGuard, timeoutMs: number, extraCa
   };
 }
 
-/** Made once: parsing the authorities of the system anew for every connection would cost more than the handshake. */
+/** Made once: parsing the system's certificate authorities for every connection would cost more than the handshake. */
 function trustAlso(extraCa: string): { secureContext: SecureContext } {
   return { secureContext: createSecureContext({ ca: [...getCACertificates("default"), extraCa] }) };
 }

@@ -1,16 +1,16 @@
 /**
- * Interim answers (1xx, asked for or not) come before the answer and mean nothing to us: RFC 9110 has a client pass over
- * them. undici takes an unasked `100 Continue` for a broken connection, so they are taken out of what it reads.
+ * Interim responses (1xx) come before the answer, asked for or not, and RFC 9110 has a client ignore them. undici takes an
+ * unexpected `100 Continue` for a broken connection, so they are removed from what it reads.
  */
 import type { Socket } from "node:net";
 
-/** The code of the error that ends a connection because of what came before the answer. */
+/** The error code of a connection that was closed because of what came before the answer. */
 export const INTERIM_REFUSED_CODE = "INTERIM_REFUSED";
 
-/** Of all interim answers before one answer together: nobody needs more, and who sends them without end is cut off here. */
+/** The most bytes of interim responses before one answer: nobody needs more, and an endless sequence of them is cut off here. */
 const MAX_INTERIM_BYTES = 65_536;
 
-/** One test for each byte of the beginning of an interim status line: `HTTP/1.1 1xx`, then a blank or the end of the line. */
+/** One test per byte of the beginning of an interim status line: `HTTP/1.1 1xx`, then a blank or the end of the line. */
 const beginning: readonly ((byte: number) => boolean)[] = [
   ...[..."HTTP/"].map(isChar),
   isDigit,
@@ -36,8 +36,8 @@ function isDigit(byte: number): boolean {
 }
 
 /**
- * Takes the interim answers out of what a connection reads, however they are cut into pieces. It holds back no more than the
- * thirteen bytes that may still become an interim status line. A new request begins a new answer; requests do not overlap.
+ * Removes interim responses from what a connection reads, however they are split into chunks. At most the thirteen bytes that may
+ * still become an interim status line are held back. Each request begins a new answer; requests are not pipelined.
  */
 export function passOverInterim(socket: Socket): void {
   const read = socket.read.bind(socket);
@@ -67,17 +67,17 @@ export function passOverInterim(socket: Socket): void {
   };
 }
 
-/** `rest` is where the answer begins, as soon as it is certain that what comes is no interim answer. */
+/** `rest`: the bytes from the beginning of the real answer, once it is certain to be one. */
 type Step = { rest?: Buffer; problem?: string };
 
 function interimReader(): (chunk: Buffer) => Step {
-  /** What has been seen of a line that may become an interim status line. */
+  /** The bytes of a line that may still become an interim status line. */
   let held = Buffer.alloc(0);
   let isInHead = false;
   let isLineEmpty = false;
   let interimBytes = 0;
 
-  /** Skips to the end of the interim answer's head, which is an empty line; answers where that is, or the chunk's length. */
+  /** Skips to the empty line that ends the head of the interim response; answers its position, or the chunk's length. */
   function skipHead(bytes: Buffer, from: number): number {
     for (let at = from; at < bytes.length; at += 1) {
       if (bytes[at] === LF && isLineEmpty) {

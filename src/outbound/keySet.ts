@@ -6,7 +6,7 @@ const timeoutMs = 5_000;
 const maxBytes = 65_536;
 
 /**
- * Reads the JSON Web Key Set that a participant publishes, under the same address guard as callbacks: no redirects, a
+ * Fetches the JSON Web Key Set that a participant publishes, under the same address guard as callbacks (SSRF): no redirects, a
  * deadline, a size limit. Throws with a sentence that says what went wrong.
  */
 export async function fetchKeySet(guard: AddressGuard, url: string): Promise<unknown> {
@@ -30,7 +30,7 @@ export async function fetchKeySet(guard: AddressGuard, url: string): Promise<unk
   }
 }
 
-/** A parser's message would quote what a stranger wrote. */
+/** Replaces the parser's message, which would quote what a stranger wrote. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -39,7 +39,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** The keys of what an address answered, or what is wrong with the answer. */
+/** The keys in an answer, or what is wrong with it. */
 export function keysOf(set: unknown): unknown[] | { problem: string } {
   const keys = (set as { keys?: unknown } | null)?.keys;
   return Array.isArray(keys) ? keys : { problem: "is not a JSON Web Key Set" };

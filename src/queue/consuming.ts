@@ -8,7 +8,10 @@ import { type Lane, type QueueLog, type Ticket, type TicketHandler, type Verdict
 import { encodeTickets, readTickets } from "./ticket.ts";
 import type { Topology } from "./topology.ts";
 
-/** When a message can neither be acknowledged nor moved, it waits this long before the broker hands it out again. */
+/**
+ * If a message can neither be acknowledged nor moved, it waits this long before it is returned to the broker, so that it does not
+ * spin.
+ */
 const RETURN_PAUSE_MS = 1_000;
 
 export type Consuming = {
@@ -23,14 +26,14 @@ export type Consuming = {
 
 export type LaneConsumer = {
   stop(): Promise<void>;
-  /** Listens anew, on a new channel, once the running handlers are done. */
+  /** Subscribes again, on a new channel, once the running handlers are done. */
   restart(): void;
 };
 
-/** "unhandled": the consumer was stopped before it came to this ticket. */
+/** "unhandled": the consumer was stopped before this ticket's turn. */
 type Judgement = Verdict | "unhandled";
 
-/** Starts when the queues are declared and comes back by itself after a lost connection, channel or queue. */
+/** Starts once the queues are declared, and restarts by itself after a lost connection, channel or queue. */
 export function consumeLane(
   consuming: Consuming,
   lane: Lane,
@@ -54,7 +57,7 @@ export function consumeLane(
     return inTurn(async () => (stopped === undefined ? await verdictOf(handler, ticket, log) : "unhandled"));
   }
 
-  /** A connection that breaks meanwhile has ended the subscription as well; the handlers are waited for either way. */
+  /** If the connection breaks meanwhile the subscription is gone as well; running handlers are waited for either way. */
   async function end(): Promise<void> {
     await consumer.close().catch(() => undefined);
     await Promise.all(running);
@@ -70,7 +73,7 @@ export function consumeLane(
     consumer.start();
   }
 
-  // Not before: the consumer's passive declaration must not run ahead of the real one.
+  // Waits, because the consumer's passive declaration fails before the real one has been made.
   void declared.whenDeclared().then(() => {
     if (stopped === undefined) consumer.start();
   });
@@ -93,9 +96,9 @@ function subscribe(
   const consumer = connection.createConsumer(
     {
       queue: topology.lanes[lane],
-      // Declaring has one owner; a consumer that declared its queue too would have to know the same arguments.
+      // Passive: only `declaring.ts` declares queues; another declaration would have to repeat the same arguments.
       queueOptions: { passive: true },
-      // As many messages as handlers: most messages hold one ticket when there is little to do.
+      // As many messages as handlers, because at low load a message holds a single ticket.
       qos: { prefetchCount: concurrency },
       concurrency,
       lazy: true,
@@ -109,7 +112,9 @@ function subscribe(
   return consumer;
 }
 
-/** Has every ticket of a message judged and moves it to where its verdict says; the answer is the broker's. */
+/**
+ * Handles every ticket of a message and moves each to where its verdict says; answers what the broker is told about the message.
+ */
 async function handOn(
   { topology, put, log, signal }: Consuming,
   lane: Lane,
@@ -125,7 +130,8 @@ async function handOn(
     }
     const judgements = await Promise.all(tickets.map(judge));
     const judged = (as: Judgement) => encodeTickets(tickets.filter((_, index) => judgements[index] === as));
-    // The original is acknowledged only after its copies are confirmed: a crash in between duplicates, it never loses.
+    // The original is acknowledged only after its copies are confirmed (at least once): a crash in between duplicates, and never
+    // loses.
     await put(topology.dead, judged("dead"));
     await put(topology.parked[lane], judged("requeue"));
     await put(topology.lanes[lane], judged("unhandled"));
@@ -137,7 +143,7 @@ async function handOn(
   }
 }
 
-/** Runs at most `limit` jobs at once and the others after them, in the order they came. */
+/** A limiter: runs at most `limit` jobs at once, the others in the order in which they came. */
 function atMost(limit: number): <T>(job: () => Promise<T>) => Promise<T> {
   const waiting = createFifo<() => void>();
   let running = 0;

@@ -1,4 +1,4 @@
-/** The work itself goes on after its deadline; only the waiting for it ends. */
+/** Rejects after the deadline; the work itself goes on. */
 export async function withDeadline<T>(work: Promise<T>, deadlineMs: number, message: string): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => late.reject(new Error(message)), deadlineMs);

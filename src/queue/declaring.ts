@@ -7,19 +7,19 @@ const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 5_000;
 
 /**
- * A queue of the same name made while the broker still takes the old one down can swallow the news: a consumer of the
- * old queue is then neither cancelled nor served. So a moment passes first, and the consumers are started anew after it.
+ * If a queue is declared again while the broker is still deleting the old one of the same name, a consumer of the old queue may be
+ * neither cancelled nor served. So declaring waits this long first, and consumers are restarted after it.
  */
 const SETTLE_MS = 250;
 
-/** About a dozen small questions to the broker every half minute. */
+/** How often the queues are declared again, in case one was deleted: about a dozen small requests. */
 const AUDIT_MS = 30_000;
 
 export type DeclaredTopology = {
   isDeclared(): boolean;
-  /** A queue is gone: declares everything until it works; calls made meanwhile share the work. */
+  /** Call when a queue is missing: declares everything until it works. Concurrent calls share the work (single flight). */
   revive(): void;
-  /** Resolves when the queues are declared, at once if they are; never when the queue is closed before. */
+  /** Resolves when the queues are declared, at once if they are; never if the connection is closed before. */
   whenDeclared(): Promise<void>;
 };
 
@@ -29,7 +29,7 @@ type DeclaringOptions = {
   log: QueueLog;
   signal: AbortSignal;
   onDeclared: () => void;
-  /** Queues that were gone are back; what listened to the old ones has to listen again. */
+  /** Called when missing queues have been declared again; their consumers have to subscribe again. */
   onRevived: () => void;
 };
 
@@ -39,7 +39,7 @@ export function keepTopologyDeclared(options: DeclaringOptions): DeclaredTopolog
   let declared = false;
   let declaring = false;
   let reviving = false;
-  /** Counts the requests, so that one made while declaring is not taken for done. */
+  /** Counts the requests, so that one which arrives during a declaration causes a further one. */
   let wanted = 0;
   let next = Promise.withResolvers<void>();
 
@@ -82,7 +82,7 @@ export function keepTopologyDeclared(options: DeclaringOptions): DeclaredTopolog
   }
 
   connection.on("connection", declareAgain);
-  // Nobody tells when a queue is deleted that has no consumer here, for example one that only dead-letters.
+  // The broker does not report the deletion of a queue without consumers here, for example one that only dead-letters.
   const audit = setInterval(() => void run(), AUDIT_MS);
   signal.addEventListener("abort", () => clearInterval(audit));
   return {
@@ -97,7 +97,7 @@ export function keepTopologyDeclared(options: DeclaringOptions): DeclaredTopolog
 
 async function declareAll(connection: Connection, topology: Topology): Promise<void> {
   const channel = await connection.acquire({ emitErrorsFromChannel: true });
-  // A refusal rejects the declaration itself; without a listener this second report would end the process.
+  // The declaration itself rejects on a refusal; the channel's `error` event without a listener would end the process.
   channel.on("error", () => undefined);
   try {
     for (const declaration of topology.declarations) await channel.queueDeclare(declaration);
@@ -108,7 +108,7 @@ async function declareAll(connection: Connection, topology: Topology): Promise<v
 
 function reportRefusal(log: QueueLog, error: unknown): void {
   if (error instanceof Error && "code" in error && error.code === "PRECONDITION_FAILED") {
-    // Arguments of a queue are fixed when it is made; only an operator can decide what becomes of its content.
+    // The arguments of a queue are fixed when it is made; only an operator can decide what becomes of its content.
     log.error({ err: error }, "a queue exists with other settings; delete it once empty, or choose another prefix");
   } else {
     log.warn({ err: error }, "queues could not be declared; trying again");

@@ -42,7 +42,7 @@ export function createDelayLine<T>(
   };
 }
 
-/** First in, first out in constant time: Array.shift moves every element behind it, which a long backlog would feel. */
+/** A first-in-first-out queue in constant time: `Array.shift` moves all later elements, which is slow for a long backlog. */
 export function createFifo<T>(): Fifo<T> {
   let items: T[] = [];
   let head = 0;

@@ -30,7 +30,7 @@ export type Redrive = {
   onChannel<T>(errand: (channel: Channel) => Promise<T>): Promise<T>;
 };
 
-/** Looks only at what is there at the start: what is put back at the tail must not be met again. */
+/** Moves at most as many messages as there were at the start: those that go back to the tail must not be met again. */
 export async function redriveDead(redrive: Redrive, limit: number): Promise<number> {
   let moved = 0;
   let unseen = Number.POSITIVE_INFINITY;
@@ -43,7 +43,7 @@ export async function redriveDead(redrive: Redrive, limit: number): Promise<numb
   return moved;
 }
 
-/** Moves one chunk; what holds no tickets goes back to the tail, so that it cannot hide the tickets behind it. */
+/** Moves one chunk. A message without tickets goes back to the tail, so that it does not block the tickets behind it. */
 async function redriveChunk({ topology, put }: Redrive, channel: Channel, wanted: number) {
   const messages = [];
   let left = 0;
@@ -55,7 +55,7 @@ async function redriveChunk({ topology, put }: Redrive, channel: Channel, wanted
   }
   const tickets = messages.flatMap((message) => message.tickets ?? []);
   const others = messages.filter((message) => message.tickets === undefined);
-  // Copies first, then the acknowledgements: a crash in between duplicates, it never loses.
+  // Copies first, then acknowledgements (at least once): a crash in between duplicates, and never loses.
   await put(topology.lanes.retry, encodeTickets(tickets));
   await put(
     topology.dead,

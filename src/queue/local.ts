@@ -19,10 +19,13 @@ export type LocalQueueOptions = {
   drainTimeoutMs?: number;
 };
 
-/** About 30 MB. What is published beyond it waits in the database for the relay, which keeps the lanes short. */
+/** The bound of a lane, about 30 MB. Tickets beyond it are refused, and wait in the database for the relay (back-pressure). */
 export const MAX_LANE_TICKETS = 100_000;
 
-/** The queue inside one process: same behaviour, nothing kept. After a restart the relay finds the rows in the database. */
+/**
+ * The queue within one process: it behaves like RabbitMQ but stores nothing. After a restart the relay finds the callbacks in the
+ * database.
+ */
 export function createLocalQueue(options: LocalQueueOptions): CallbackQueue {
   const { log, parkMs = DEFAULT_PARK_MS, drainTimeoutMs = 15_000 } = options;
   const dead = createFifo<Ticket>();
@@ -41,7 +44,7 @@ export function createLocalQueue(options: LocalQueueOptions): CallbackQueue {
     const verdict = await verdictOf(handler, ticket, log);
     if (verdict === "dead") dead.push(ticket);
     if (verdict !== "requeue") return;
-    // The relay issues a new ticket when the row is overdue, so one that cannot be parked is not lost.
+    // A ticket that cannot be parked is not lost: the relay makes a new one when the callback is overdue.
     await put([ticket], parked[name].push).catch((error) => log.warn({ err: error, lane: name }, "ticket dropped"));
   }
 
@@ -52,7 +55,7 @@ export function createLocalQueue(options: LocalQueueOptions): CallbackQueue {
 
   async function put(tickets: readonly Ticket[], into: (copies: readonly Ticket[]) => void): Promise<void> {
     if (closed) throw new Error("publishing failed: the queue is closed");
-    // Copies, as a broker would make: what the caller does to its object later is not seen here.
+    // Copies, as with a broker: later changes of the caller's object must not show here.
     into(tickets.map((ticket) => ({ ...ticket })));
   }
 
@@ -115,7 +118,7 @@ function createLane(handle: (ticket: Ticket, handler: TicketHandler) => Promise<
   return {
     enter(entering: readonly Ticket[]): void {
       for (const ticket of entering) tickets.push(ticket);
-      // Never inside the caller's turn: a publisher must not find a handler running before its publish has returned.
+      // Never synchronously: no handler may run before the publish that it comes from has returned.
       setImmediate(dispatch);
     },
     consume(handler: TicketHandler, concurrency: number): { stop(): Promise<void> } {
@@ -129,7 +132,7 @@ function createLane(handle: (ticket: Ticket, handler: TicketHandler) => Promise<
   };
 }
 
-/** The consumer with the fewest running handlers among those that have a slot free. */
+/** Of the consumers with a free slot, the one with the fewest running handlers. */
 function idlest(consumers: ReadonlySet<Consumer>): Consumer | undefined {
   let best: Consumer | undefined;
   for (const consumer of consumers) {

@@ -9,7 +9,7 @@ const CHANNEL_RETRY_MS = 250;
 
 export type MessageBody = Buffer | string | object;
 
-/** Messages of one send; `next` is the first not yet written, `unconfirmed` counts those whose confirm is still open. */
+/** The messages of one send. `next` is the first not yet written; `unconfirmed` counts those whose confirm is still open. */
 type Batch = {
   readonly id: number;
   readonly queue: string;
@@ -17,23 +17,23 @@ type Batch = {
   readonly returned: number[];
   next: number;
   unconfirmed: number;
-  /** With the indexes of what came back, or with why it was given up; only the first end counts. */
+  /** Ends the batch with the indexes of returned messages, or with an error; only the first end counts. */
   end(error?: Error): void;
 };
 
 export type Publisher = {
   /** Resolves with the indexes of messages the broker returned as unroutable (normally none) once all others are confirmed. */
   send(queue: string, bodies: readonly MessageBody[], deadlineMs: number): Promise<number[]>;
-  /** Writes what was held back; call when the gate has opened. */
+  /** Writes the waiting messages; to be called when the gate has opened. */
   flush(): void;
   isOpen(): boolean;
-  /** Refuses further sends and resolves when none is open any more. Every send has a deadline, so this ends. */
+  /** Refuses further sends, and resolves when none is open any more. Every send has a deadline, so this ends. */
   drain(): Promise<void>;
 };
 
 type PublisherOptions = {
   connection: Connection;
-  /** Shut while the topology is not declared: what is published then would only be returned. */
+  /** False while the queues are not declared, because messages would be returned as unroutable. */
   gateIsOpen: () => boolean;
   log: QueueLog;
   signal: AbortSignal;
@@ -69,7 +69,7 @@ export function createPublisher({ connection, gateIsOpen, log, signal }: Publish
       await channel.basicPublish(envelopeOf(batch, index), batch.bodies[index] ?? "");
       batch.unconfirmed -= 1;
       if (batch.unconfirmed === 0) {
-        // An unroutable message is returned just before it is confirmed, but the client tells of the return one turn later.
+        // An unroutable message is returned just before its confirm, but the client library reports the return one turn later.
         await nextTurn();
         batch.end();
       }
@@ -110,7 +110,7 @@ export function createPublisher({ connection, gateIsOpen, log, signal }: Publish
   return { send, flush, isOpen: () => gateIsOpen() && line.channel() !== undefined, drain };
 }
 
-/** `forget` is called the moment it ends: what was not written by then is not written any more. */
+/** `forget` is called as soon as the batch ends; messages that have not been written by then are not written any more. */
 function createBatch(id: number, queue: string, bodies: readonly MessageBody[], forget: () => void) {
   const { promise: ended, resolve, reject } = Promise.withResolvers<number[]>();
   const batch: Batch = {
@@ -129,7 +129,7 @@ function createBatch(id: number, queue: string, bodies: readonly MessageBody[], 
   return { batch, ended };
 }
 
-/** mandatory: a message no queue takes comes back instead of vanishing; the id finds its batch again. */
+/** `mandatory`: a message that no queue takes comes back instead of vanishing; the message id leads to its batch. */
 function envelopeOf({ id, queue }: Batch, index: number) {
   return {
     routingKey: queue,
@@ -141,11 +141,11 @@ function envelopeOf({ id, queue }: Batch, index: number) {
 }
 
 type ConfirmChannel = {
-  /** The channel while something can be written to it. */
+  /** The channel, if it can be written to now. */
   channel(): Channel | undefined;
   /** Why nothing can be written now. */
   trouble(): string | undefined;
-  /** For a channel on which the broker refused a message; a new one takes its place unless that has happened already. */
+  /** Replaces a channel on which the broker refused a message, unless that has been done already. */
   replace(channel: Channel): void;
 };
 
@@ -187,7 +187,7 @@ function keepConfirmChannel(options: {
         onOpen();
         await closed;
       } catch {
-        // The connection reports its own loss; here it only matters to try again, at a bounded pace.
+        // The connection logs its own loss; here it only matters to try again, with a pause.
         await pause(CHANNEL_RETRY_MS, undefined, { signal }).catch(() => undefined);
       }
     }
@@ -200,8 +200,8 @@ function keepConfirmChannel(options: {
       if (blockedBecause !== undefined) return `the broker blocks publishing (${blockedBecause})`;
       return undefined;
     },
-    // A channel that was opened before the queues had a leader again, as right after a restart, has everything refused for as
-    // long as it lives; a new one works.
+    // A channel that was opened before the queues had a leader, as right after the broker's restart, refuses everything as long as
+    // it lives; a new one works.
     replace(channel) {
       if (channel !== current) return;
       current = undefined;

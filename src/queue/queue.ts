@@ -4,7 +4,10 @@
  * in the database decides what a ticket still means. Two implementations behave the same: rabbitmq.ts and local.ts.
  */
 
-/** A reference to a callback row; the row carries the truth. attempt = attempts made before this ticket was issued (fence against duplicates). */
+/**
+ * A reference to a callback row; the row is the truth. `attempt`: attempts made before the ticket was issued (fencing against
+ * duplicates).
+ */
 export type Ticket = {
   callbackGuid: string;
   series: number;
@@ -12,11 +15,11 @@ export type Ticket = {
   receiverGuid: string;
   /** How often it has been parked since it was published. */
   parks?: number;
-  /** The trace that issued the ticket, as W3C traceparent; nothing depends on it. */
+  /** The trace that issued the ticket, as W3C traceparent; for observation only. */
   trace?: string;
 };
 
-/** First attempts and repeated attempts travel apart, so that a wave of repetitions never delays a first attempt. */
+/** First attempts and retries have lanes of their own, so that a wave of retries never delays a first attempt (bulkhead). */
 export type Lane = "first" | "retry";
 
 export const LANES = ["first", "retry"] as const satisfies readonly Lane[];
@@ -32,17 +35,20 @@ export type Verdict = "ack" | "dead" | "requeue";
 export type TicketHandler = (ticket: Ticket) => Promise<Verdict>;
 
 /**
- * What waits, by the role of the queue that holds it; what a consumer has taken is not counted. Tickets in the embedded
- * queue, messages in RabbitMQ, of which one on a lane may hold several tickets.
+ * What waits, by the role of its queue; what a consumer has taken is not counted. The embedded queue counts tickets; RabbitMQ
+ * counts messages, of which one on a lane may hold several tickets.
  */
 export type QueueDepths = { first: number; retry: number; delayed: number; parked: number; dead: number };
 
 export type CallbackQueue = {
   /** Resolves when every ticket is safely queued; rejects when that was not so within the deadline (callers leave the row to the relay). */
   publish(lane: Lane, tickets: readonly Ticket[]): Promise<void>;
-  /** To the delay ladder: the largest rung ≤ delayMs (at least the smallest); comes back on lane "retry". */
+  /** Puts tickets on the longest delay queue whose wait is ≤ `delayMs` (at least the shortest); they come back on lane "retry". */
   publishDelayed(tickets: readonly Ticket[], delayMs: number): Promise<void>;
-  /** An endpoint has no free slot: comes back on the lane it came from after the park time; burns no attempt. */
+  /**
+   * Puts tickets aside because their endpoint has no free slot; they come back on the same lane after the park time. No attempt is
+   * used.
+   */
   park(lane: Lane, tickets: readonly Ticket[]): Promise<void>;
   /** At most `concurrency` handlers run at once. stop() waits for running handlers; tickets not yet handled go to the next consumer. */
   consume(lane: Lane, handler: TicketHandler, options: { concurrency: number }): Promise<{ stop(): Promise<void> }>;
@@ -55,14 +61,14 @@ export type CallbackQueue = {
   redriveDead(limit: number): Promise<number>;
   /** True when a publish made now would be accepted: connected, topology declared, not blocked by the broker. */
   isReady(): boolean;
-  /** Stops consuming, waits for running handlers and open publishes (both bounded), lets go of sockets and timers. */
+  /** Stops consuming, waits for running handlers and open publishes (both bounded), then releases sockets and timers. */
   close(): Promise<void>;
 };
 
 /** The part of a structured logger the queue needs; pino's logger fits as it is. */
 export type QueueLog = Record<"info" | "warn" | "error", (fields: object, message: string) => void>;
 
-/** Runs the handler; a throwing handler is a bug to be seen in the log once per ticket, and its ticket gets another chance later. */
+/** Runs the handler. One that throws is a bug: it is logged once per ticket, and the ticket is tried again later. */
 export async function verdictOf(handler: TicketHandler, ticket: Ticket, log: QueueLog): Promise<Verdict> {
   try {
     return await handler(ticket);

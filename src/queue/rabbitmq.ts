@@ -30,12 +30,12 @@ export type RabbitmqQueueOptions = {
   drainTimeoutMs?: number;
 };
 
-/** Connects in the background and keeps trying: an absent broker delays callbacks, it does not stop the program. */
+/** Connects in the background and retries: without a broker callbacks are late, and the program goes on. */
 export function createRabbitmqQueue(options: RabbitmqQueueOptions): CallbackQueue {
   const { url, topology, log, publishDeadlineMs = 5_000, drainTimeoutMs = 15_000 } = options;
   const ended = new AbortController();
   const { signal } = ended;
-  // Apart, because a broker short of memory stops reading from connections that publish: acks must still get through.
+  // A connection of its own: a broker short of memory stops reading from connections that publish, and acks must still get through.
   const publishing = connect(url, "publish", log);
   const connection = connect(url, "consume", log);
   const consumers = new Set<LaneConsumer>();
@@ -108,7 +108,7 @@ function connect(url: string, role: "publish" | "consume", log: QueueLog): Conne
   return connection;
 }
 
-/** One more try for what came back as unroutable: the publisher holds it until the queues are declared again. */
+/** Publishes, and once more what came back as unroutable: the publisher holds it until the queues are declared again. */
 async function putAll(
   publisher: Publisher,
   queue: string,
@@ -126,10 +126,12 @@ async function putAll(
   if (lost.length > 0) throw new Error(`publishing failed: queue ${queue} does not exist`);
 }
 
-/** A channel of its own for a short errand: what goes wrong on it disturbs nobody, and what it took returns when it closes. */
+/**
+ * Runs a short task on a channel of its own: an error on it affects nobody else, and unacknowledged messages return when it closes.
+ */
 async function runErrand<T>(connection: Connection, errand: (channel: Channel) => Promise<T>): Promise<T> {
   const channel = await connection.acquire({ emitErrorsFromChannel: true });
-  // A refusal rejects the errand itself; without a listener this second report would end the process.
+  // The task itself rejects on a refusal; the channel's `error` event without a listener would end the process.
   channel.on("error", () => undefined);
   try {
     return await errand(channel);
@@ -138,7 +140,7 @@ async function runErrand<T>(connection: Connection, errand: (channel: Channel) =
   }
 }
 
-/** Closing politely needs a broker that reads; one that blocks us or is gone gets the socket cut. */
+/** Closes the connection. An orderly close needs a broker that reads; if it blocks us or is gone, the socket is cut. */
 async function endConnection(connection: Connection): Promise<void> {
   await withDeadline(connection.close(), CLOSE_CONNECTION_MS, "closing takes too long").catch(() => undefined);
   connection.unsafeDestroy();

@@ -2,8 +2,9 @@ import { guidPattern } from "../../gen/rest/limits.ts";
 import type { Ticket } from "./queue.ts";
 
 /**
- * A message costs the broker and both its ends more than its tickets do, so tickets that are published together travel
- * together. A message is acknowledged when all its tickets are handled: as many are handled again after a crash.
+ * The most tickets of a message. A message costs far more than a ticket, for the broker and both ends, so tickets that are
+ * published together travel together. A message is acknowledged when all its tickets are handled: after a crash as many are handled
+ * again.
  */
 export const MAX_TICKETS_PER_MESSAGE = 16;
 
@@ -16,14 +17,14 @@ export function encodeTickets(tickets: readonly Ticket[], atOnce = 1): Buffer[] 
   return bodies;
 }
 
-/** The fields are named one by one, so that what else a caller's object carries never reaches the broker. */
+/** Only the fields of a ticket, so that further members of the caller's object never reach the broker. */
 function fieldsOf({ callbackGuid, series, attempt, receiverGuid, parks, trace }: Ticket) {
   return { callbackGuid, series, attempt, receiverGuid, parks, trace };
 }
 
 /**
- * Anyone with access to the broker can put anything into a queue: what is not exactly a list of tickets is not handled as
- * one. A ticket that PostgreSQL cannot read would fail the look-up of every ticket beside it, and come back for ever.
+ * Reads the tickets of a message, or undefined for anything else: anyone with access to the broker can publish. A ticket that
+ * PostgreSQL cannot read (a poison message) would fail the look-up of every ticket beside it, and come back for ever.
  */
 export function readTickets(body: unknown): Ticket[] | undefined {
   if (!Array.isArray(body) || body.length === 0 || body.length > MAX_TICKETS_PER_MESSAGE) return undefined;
@@ -36,7 +37,7 @@ function readTicket(body: unknown): Ticket | undefined {
   const { callbackGuid, series, attempt, receiverGuid, parks, trace } = body as Partial<Record<keyof Ticket, unknown>>;
   if (!isGuid(callbackGuid) || !isGuid(receiverGuid)) return undefined;
   if (!isCount(series) || !isCount(attempt)) return undefined;
-  // A trace that cannot be read costs the trace and not the ticket.
+  // An invalid trace is dropped, and the ticket kept.
   const isTrace = typeof trace === "string" && /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(trace);
   return {
     callbackGuid,
@@ -52,7 +53,7 @@ function isGuid(value: unknown): value is string {
   return typeof value === "string" && guidPattern.test(value);
 }
 
-/** As PostgreSQL's `int`. */
+/** A number that fits PostgreSQL's `int`. */
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 31;
 }

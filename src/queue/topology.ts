@@ -4,8 +4,8 @@ import type { Lane } from "./queue.ts";
 export const DEFAULT_RUNG_DELAYS_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000];
 
 /**
- * Long enough that the overflow of hanging endpoints costs little (2 000 tickets turn 400 times a second), short enough
- * that a freed slot is used soon.
+ * How long a ticket is parked: long enough that the overflow of hanging endpoints costs little (2 000 tickets come back 400 times a
+ * second), short enough that a freed slot is used soon.
  */
 export const DEFAULT_PARK_MS = 5_000;
 
@@ -17,13 +17,13 @@ export const DEFAULT_PARK_MS = 5_000;
 export const MAX_WAITING_TICKETS = 1_000_000;
 
 /**
- * A ticket that was handed out and came back this often (each time because a process or connection died holding it) is
- * suspected of killing its handlers and goes to the dead queue. Set by name because brokers differ: before 4.0 there is
- * no limit at all, from 4.0 on it is 20 and what exceeds it is dropped.
+ * The delivery limit. A ticket that was delivered and returned this often (each time because a process or connection died with it)
+ * is probably a poison message, and goes to the dead-letter queue. Set explicitly, because brokers differ: before 4.0 there is no
+ * limit at all, from 4.0 on it is 20 and messages beyond it are dropped.
  */
 const DELIVERY_LIMIT = 100;
 
-/** Redriving takes dead tickets out by hand; no number of interrupted redrives may drop one (4.0's default would). */
+/** Redriving takes dead tickets out by hand; the 4.0 default could drop one after some interrupted redrives. */
 const DEAD_DELIVERY_LIMIT = 1_000_000;
 
 export type TopologyOptions = { prefix?: string; rungDelaysMs?: readonly number[]; parkMs?: number };
@@ -47,7 +47,8 @@ export function buildTopology(options: TopologyOptions = {}): Topology {
   const { prefix = "dcm", parkMs = DEFAULT_PARK_MS } = options;
   const base = `${prefix}.callbacks`;
   const lanes = { first: `${base}.first`, retry: `${base}.retry` };
-  // Like the rungs by name: a queue keeps the time it was declared with, so another time is another queue.
+  // The park time is a part of the name, as with the delay queues: a queue keeps the TTL it was declared with, so another time
+  // needs another.
   const parked = { first: `${base}.parked.first.${parkMs}`, retry: `${base}.parked.retry.${parkMs}` };
   const dead = `${base}.dead`;
   const rungs = sortedRungs(options.rungDelaysMs ?? DEFAULT_RUNG_DELAYS_MS).map((delayMs) => ({
@@ -79,7 +80,7 @@ export function sortedRungs(rungDelaysMs: readonly number[]): readonly number[] 
   return rungs;
 }
 
-/** The largest rung that is not longer than the wanted delay, or the smallest there is. Expects ascending rungs. */
+/** The delay queue with the longest wait that is not above the wanted delay, or the shortest one. Expects ascending rungs. */
 export function rungFor<R extends { readonly delayMs: number }>(rungs: readonly R[], delayMs: number): R {
   const rung = rungs.findLast((candidate) => candidate.delayMs <= delayMs) ?? rungs[0];
   if (rung === undefined) throw new RangeError("the delay ladder has no rung");
@@ -90,7 +91,7 @@ function declare(queue: string, args: Record<string, string | number>): QueueDec
   return { queue, durable: true, arguments: { "x-queue-type": "quorum", ...args } };
 }
 
-/** A time to live of the queue, not of the message: with one wait per queue the head is always the next to expire. */
+/** A TTL of the queue, not of each message: with a single wait per queue, its head is always the next to expire. */
 function waiting(ttlMs: number, target: string): Record<string, string | number> {
   return { "x-message-ttl": ttlMs, "x-max-length": MAX_WAITING_TICKETS, ...deadLetterTo(target) };
 }

@@ -5,16 +5,16 @@ import type { RestDeps } from "./context.ts";
 import { errorFamilyOf, RestRefusal, wholeAnswer } from "./errors.ts";
 import { noteArrival, timer } from "./requestLog.ts";
 
-/** Requests that one process works on at a time; at two thousand a second this many take a quarter of a second. */
+/** The most requests that one process works on at a time; at two thousand a second these take a quarter of a second. */
 const defaultMaxInFlight = 512;
 
-/** Requests that wait at the door, unread and at about 10 KiB each. */
+/** The most requests that wait to be admitted, not yet read, at about 10 KiB each. */
 const maxWaiting = 4_096;
 
-/** What has waited this long would not be answered much sooner than when it comes again. */
+/** How long a request waits; after that, a retry would be answered about as soon. */
 const patienceMs = 1_000;
 
-/** For those who look after an overload: never made to wait, never refused. */
+/** Operations by which operators look into an overload: they never wait and are never refused. */
 const alwaysAdmitted = [
   "getOpenapiYaml",
   "getOpenapiJson",
@@ -24,7 +24,9 @@ const alwaysAdmitted = [
   "getMetrics",
 ] as const satisfies readonly OperationId[];
 
-/** What the paths of all other operations begin with, and whole URLs, in capital letters as well: as Express matches them. */
+/**
+ * Matches the paths of all other operations; case-insensitively and also as whole URLs, because that is how Express matches them.
+ */
 const admittedInTurn = (() => {
   const others = Object.entries(operations).filter(([id]) => !(alwaysAdmitted as readonly string[]).includes(id));
   const beginnings = new Set(others.map(([, { path }]) => path.split("/")[1]));
@@ -33,23 +35,23 @@ const admittedInTurn = (() => {
 
 export const waitsForItsTurn = (url: string): boolean => admittedInTurn.test(url);
 
-/** How each request that is worked on leaves its place. */
+/** For each admitted request, the function that frees its place. */
 const places = new WeakMap<ServerResponse, () => void>();
 
-/** For an answer that waits for its reader: it is worked on no more, and others can be. */
+/** Frees the place of an answer that is now being streamed to its reader: others can be worked on meanwhile. */
 export function givePlaceBack(response: ServerResponse): void {
   places.get(response)?.();
 }
 
 /**
- * Lets at most `deps.maxInFlight` requests of the API into the application. A burst waits at the door; what has waited for
- * a second is told to come again. This stands before Express and has its answer ready, because refusing must cost a small
- * part of what working costs: else a flood leaves no time for what was accepted.
+ * A bulkhead with back-pressure: at most `deps.maxInFlight` requests of the API are in the application. A burst waits; what has
+ * waited for a second is refused with 503 and Retry-After. It stands before Express and its refusal is prepared, because refusing
+ * must cost far less than working: otherwise a flood would leave no time for admitted requests.
  */
 export function admitAtMost(deps: RestDeps, application: RequestListener): RequestListener {
   const { maxInFlight = defaultMaxInFlight } = deps;
   const refuse = busyAnswer(deps);
-  /** In the order in which they came. */
+  /** First in, first out. */
   const waiting = new Set<() => void>();
   let inFlight = 0;
 

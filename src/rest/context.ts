@@ -16,14 +16,14 @@ export type RestDeps = {
   log: Logger;
   readiness: () => Promise<DependencyState[]>;
   metricsText?: () => Promise<string>;
-  /** Whether a caller may read the metrics; for everybody else they do not exist. */
+  /** Whether a caller may read the metrics; everyone else gets 404. */
   mayReadMetrics?: (request: IncomingMessage) => boolean;
   requestDone?: RequestObserver;
-  /** Requests of the API that are worked on at the same time; what comes on top waits and is then told to come again. */
+  /** How many API requests are worked on at the same time; more wait for a moment and are then refused as OVERLOADED. */
   maxInFlight?: number;
-  /** How long a reader of a streamed answer may take nothing. */
+  /** How long the reader of a streamed answer may take no bytes before it is cut off. */
   readerPatienceMs?: number;
-  /** Answers that are streamed at the same time; what comes on top is told to come again. */
+  /** How many answers are streamed at the same time; more are refused as OVERLOADED. */
   maxStreams?: number;
   tracing?: Tracing;
   openapi: OpenapiPaths;
@@ -32,7 +32,7 @@ export type RestDeps = {
 /** The files that hold the contract. */
 export type OpenapiPaths = { yaml: string; json: string };
 
-/** What a handler has beside its input. */
+/** What a handler gets beside its input. */
 export type RequestContext = {
   deps: RestDeps;
   initiators: Initiators;
@@ -41,14 +41,17 @@ export type RequestContext = {
   headers: IncomingHttpHeaders;
   /** The body of the request, byte by byte. */
   body: Uint8Array;
-  /** Of an operation that needs a Cx-Authorization; what it says is for the core to verify. */
+  /** Set for an operation that needs a Cx-Authorization; the core verifies it. */
   partyCall: CallMetadata | undefined;
 };
 
-/** How the core is called for a bank or merchant: with its token as it arrived, and what the token is judged by. */
+/** The metadata of a core call for a bank or merchant: its token as it arrived, and what the token is judged by. */
 export type CallMetadata = typeof rpcOptions & { headers: Record<string, string> };
 
-/** For an operation that needs a Cx-Authorization; the route table has seen to it, so its absence is a mistake of ours. */
+/**
+ * The metadata for an operation that needs a Cx-Authorization. The dispatcher has set it; without it we made a mistake, which
+ * throws.
+ */
 export function asParty({ partyCall }: RequestContext): CallMetadata {
   if (partyCall === undefined) throw new Error("the operation is not marked as one that needs Cx-Authorization");
   return partyCall;

@@ -1,9 +1,9 @@
 import { operations } from "../../gen/rest/operations.ts";
 
-/** As the contract has it: when an operation was deprecated, what follows it in the document, and when it ends. */
+/** A deprecation as the contract states it: since when, the successor's place in the document, and the sunset. */
 type Deprecation = { sinceSeconds: number; successorPointer: string; sunsetSeconds?: number };
 
-/** What every answer of a deprecated operation says about it, refusals too: RFC 9745, and RFC 8594 when the end is fixed. */
+/** The headers of every answer of a deprecated operation, refusals included: RFC 9745, and RFC 8594 when the sunset is fixed. */
 export function deprecationHeaders(id: string, deprecation: Deprecation, publicUrl: string): Record<string, string> {
   const { sinceSeconds, successorPointer, sunsetSeconds } = deprecation;
   const links = [

@@ -11,7 +11,7 @@ type ErrorBody = Whole<components["schemas"]["ErrorAnswer"]>;
 type SettlementErrorBody = Whole<components["schemas"]["SettlementErrorAnswer"]>;
 type ReasonName = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
 
-/** The text of a code, where the contract prints none and it is not the sentence of whoever refused. */
+/** The text of a code, unless the contract prints one or the refusal brings its own. */
 const texts: { readonly [Code in ErrorCode]?: string } = {
   INTERNAL_ERROR: "internal error",
   OVERLOADED: "the service is busy, try again",
@@ -26,10 +26,13 @@ const texts: { readonly [Code in ErrorCode]?: string } = {
   TOO_MANY_REQUESTS: "too many requests, try again later",
 };
 
-/** After how many seconds a request that was answered with this status can come again. */
+/** The Retry-After seconds of answers with this status. */
 const retryAfterSeconds: { readonly [status: number]: number } = { 503: 1 };
 
-/** Reasons of the core that the documents call otherwise. Those of operators' calls cannot come here: it is a fault of ours. */
+/**
+ * Reasons of the core that the documents name differently. Those of operators' calls cannot come here: that would be a fault of
+ * ours.
+ */
 const otherCodes = {
   WRONG_DATA: "wrong_data",
   PARTICIPANT_NOT_FOUND: "INTERNAL_ERROR",
@@ -48,17 +51,17 @@ const otherCodes = {
   KEY_ROTATION_UNDER_WAY: "INTERNAL_ERROR",
 } as const satisfies Record<Exclude<ReasonName, ErrorCode>, ErrorCode>;
 
-/** What the core's transport says when there is no reason from the core itself. */
+/** The code for an error of the transport to the core, which carries no reason. */
 const transportCodes: { [code in Code]?: ErrorCode } = {
   [Code.Unavailable]: "UNAVAILABLE",
   [Code.ResourceExhausted]: "OVERLOADED",
   [Code.DeadlineExceeded]: "TIMEOUT",
 };
 
-/** Fields that the core calls otherwise than the REST contract does. */
+/** Fields that the core names differently from the REST contract. */
 const restFields: Record<string, string> = { page_token: "cursor", page_size: "limit", jws: "jwt" };
 
-/** An expected refusal; thrown, because it ends the request wherever it is found. */
+/** An expected refusal. It is thrown, because it ends the request wherever it is found. */
 export class RestRefusal extends Error {
   readonly code: ErrorCode;
   readonly details: RefusalDetails;
@@ -84,7 +87,7 @@ const reasonNames = new Map(
   ),
 );
 
-/** Any error as a refusal; undefined for what nobody expected. `names`: how this caller calls fields that the core names. */
+/** Any error as a refusal; undefined for an unexpected one. `names`: this operation's own names for the core's fields. */
 export function asRefusal(error: unknown, names: Readonly<Record<string, string>> = {}): RestRefusal | undefined {
   if (error instanceof RestRefusal) return error;
   if (!(error instanceof ConnectError)) return undefined;
@@ -98,14 +101,14 @@ export function asRefusal(error: unknown, names: Readonly<Record<string, string>
   if (code === "INTERNAL_ERROR") return undefined;
   const field = names[detail.field] ?? restFields[detail.field] ?? detail.field;
   return new RestRefusal(code, {
-    // The text names the field as well, and must name it as the caller knows it.
+    // The text names the field as well, so the name is replaced there, too.
     ...(detail.message ? { text: detail.message.replace(detail.field, () => field) } : {}),
     ...(field ? { field } : {}),
     ...(detail.paymentMessageGuid ? { paymentMessageGuid: detail.paymentMessageGuid } : {}),
   });
 }
 
-/** What the contract prints letter by letter. */
+/** The text that the contract prints letter by letter, if it does. */
 function exactText(code: ErrorCode, id: OperationId | undefined): string | undefined {
   const ofOperations: { [Id in OperationId]?: { [Code in RefusalOf<Id>]?: string } } = operationErrorTexts;
   const ofOperation: { [Code in ErrorCode]?: string } = (id && ofOperations[id]) ?? {};
@@ -121,7 +124,7 @@ export type ErrorAnswer = {
 
 type ErrorFamily = (typeof operations)[OperationId]["errorFamily"];
 
-/** Where the paths of gross settlement begin. */
+/** The beginning of all paths of gross settlement. */
 const settlementPaths = (() => {
   const paths = Object.values(operations).flatMap(({ path, errorFamily }) =>
     errorFamily === "SettlementErrorAnswer" ? [path] : [],
@@ -130,18 +133,18 @@ const settlementPaths = (() => {
   return new RegExp(`^${shortest.replaceAll(/\{\w+\}/g, "[^/]+")}([/?]|$)`, "i");
 })();
 
-/** The form of the refusals below a path, also where no operation is. */
+/** The form of the refusals below a path, even where no operation matches. */
 export const errorFamilyOf = (url: string): ErrorFamily =>
   settlementPaths.test(url) ? "SettlementErrorAnswer" : "ErrorAnswer";
 
-/** The status that the contract declares for a code of the operation; of one that it does not declare, the usual one. */
+/** The status that the contract declares for a code at the operation, or else the code's usual one. */
 function statusOf(code: ErrorCode, operation: OperationId | undefined): { status: number; isDeclared: boolean } {
   const ofOperation: { readonly [Code in ErrorCode]?: number } = operation ? refusals[operation] : usualStatuses;
   const declared = ofOperation[code];
   return { status: declared ?? usualStatuses[code], isDeclared: declared !== undefined };
 }
 
-/** Whether the contract says that the operation can be refused so; what it does not say is a fault of ours. */
+/** Whether the contract declares this refusal at the operation; an undeclared one is a fault of ours, and is logged. */
 export const isDeclaredRefusal = ({ code }: RestRefusal, operation: OperationId | undefined): boolean =>
   statusOf(code, operation).isDeclared;
 
@@ -152,7 +155,7 @@ export function errorAnswer(refusal: RestRefusal, url: string, operation?: Opera
   const seconds = retryAfterSeconds[status];
   const headers: Record<string, string> = seconds === undefined ? {} : { "Retry-After": String(seconds) };
   const text = exactText(code, operation) ?? texts[code] ?? details.text ?? code;
-  // The documents answer an empty object here, and nothing else.
+  // The documents print an empty object here.
   if (operation === "getOrderStatus" && code === "ORDER_NOT_FOUND") return { status, headers, body: {} };
   if (errorFamilyOf(url) === "SettlementErrorAnswer") {
     const body: SettlementErrorBody = { error: code, description: text };
@@ -167,7 +170,7 @@ export function errorAnswer(refusal: RestRefusal, url: string, operation?: Opera
   return { status, headers, body };
 }
 
-/** The same as it is written where Express is not asked; only the identifier of the request is missing. */
+/** A complete refusal for places outside Express; only the request id is missing. */
 export function wholeAnswer(refusal: RestRefusal, url: string) {
   const { status, headers, body } = errorAnswer(refusal, url);
   const text = JSON.stringify(body);

@@ -6,19 +6,19 @@ import { requestIdHeader } from "../../gen/rest/operations.ts";
 import { type ErrorCode, RestRefusal, wholeAnswer } from "./errors.ts";
 import { pathOf } from "./requestUrl.ts";
 
-/** A request has so long to arrive, and its headers so long of it; between two of them a connection may rest. */
+/** How long a request may take to arrive, its headers within that, and how long a connection may be idle between two requests. */
 const timeouts = { keepAliveTimeout: 65_000, requestTimeout: 30_000, headersTimeout: 20_000 };
 
-/** What Node refuses before there is a request that the application could answer, by its error code. */
+/** The refusals for what Node's parser rejects before there is a request, by its error code. */
 const refusedByNode: { readonly [code: string]: ErrorCode } = {
   ERR_HTTP_REQUEST_TIMEOUT: "REQUEST_TIMEOUT",
   HPE_HEADER_OVERFLOW: "HEADERS_TOO_LARGE",
 };
 
-/** An HTTP server whose every answer is the contract's, also to what is too slow, too large or no HTTP. */
+/** An HTTP server that answers as the contract says even requests that are too slow, too large or not HTTP. */
 export function createRestServer(app: RequestListener, log: Logger, change: Partial<typeof timeouts> = {}): Server {
   const server = createServer({ ...timeouts, ...change }, app);
-  /** The last answer of each connection, so that a slow body is answered in the family of its path. */
+  /** The last response of each connection: a request whose body is too slow is answered in the error form of its path. */
   const answers = new WeakMap<object, ServerResponse>();
   server.prependListener("request", (request, response) => answers.set(request.socket, response));
 
@@ -33,7 +33,7 @@ export function createRestServer(app: RequestListener, log: Logger, change: Part
     const code = refusedByNode[error.code ?? ""] ?? (error.code?.startsWith("HPE_") ? "INVALID_REQUEST" : undefined);
     const current = answers.get(socket);
     const isUnderWay = current !== undefined && !current.writableFinished;
-    // Nobody is there to read it, or an answer has begun, which cannot be taken back.
+    // Nobody can read an answer any more, or one has begun and cannot be taken back.
     if (code === undefined || !socket.writable || (isUnderWay && current.headersSent)) return void socket.destroy();
     const refusal = new RestRefusal(code, code === "INVALID_REQUEST" ? { text: "the request is not HTTP" } : {});
     const { status, headers, text } = wholeAnswer(refusal, isUnderWay ? pathOf(current.req.url ?? "") : "");

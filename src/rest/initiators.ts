@@ -3,10 +3,10 @@ import { isDeepLinkPrefix } from "../domain/participant.ts";
 import type { CoreClients } from "../wire/coreClients.ts";
 import { rpcOptions } from "./rpcOptions.ts";
 
-/** The banks that payers can pay with, by name. */
+/** The banks that payers can pay with, ordered by name. */
 export type Initiators = () => Promise<readonly Participant[]>;
 
-/** Short enough that a new bank is there at once for a person, long enough for thousands of requests. */
+/** TTL of the cache: a person sees a new bank at once, and thousands of requests share one look-up. */
 const lookUpMs = 2_000;
 const pageSize = 500;
 const maxPages = 20;
@@ -34,6 +34,6 @@ async function listInitiators(participants: CoreClients["participants"]): Promis
     pageToken = answer.nextPageToken;
     if (pageToken === "") break;
   }
-  // What a bank registered before the rule came must not run on our page or on a merchant's.
+  // A prefix that was registered before this rule existed must not run as script on our page or a merchant's.
   return found.filter((bank) => isDeepLinkPrefix(bank.deepLinkPrefix) && bank.status === ParticipantStatus.ACTIVE);
 }

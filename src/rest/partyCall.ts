@@ -5,16 +5,16 @@ import { RestRefusal } from "./errors.ts";
 import { requestDigest } from "./requestBytes.ts";
 import { rpcOptions } from "./rpcOptions.ts";
 
-/** What shows the core whose request it is. Nothing of it is verified here: the core does that. */
+/** The metadata by which the core authenticates the bank or merchant. Nothing is verified here. */
 export function partyCall(
   request: Request,
   requestId: string,
   isChange: boolean,
   counterpartyGuid: unknown,
 ): CallMetadata {
-  // The header of the request is called as the metadata of the call is.
+  // The HTTP header has the same name as the metadata.
   const token = request.get(accessTokenHeader);
-  // Without a token the core would take the call for one of the translator's own, which may read an order.
+  // Without a token the core would take this for a call of the service itself, which has rights of its own.
   if (token === undefined) throw new RestRefusal("AUTHORIZATION_FAILED");
   const headers = {
     [requestIdHeader]: requestId,

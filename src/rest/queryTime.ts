@@ -14,7 +14,7 @@ export function timestampOfQuery(text: string, field: string): Timestamp {
   return timestampFromDate(instant);
 }
 
-/** The documents' own sample has the offset after a Z, with its plus sign lost: `…Z03:00`. */
+/** The documents' own sample has an offset after Z, whose plus sign is lost in the query: `…Z03:00`. */
 function withOffset(text: string): string {
   const offset = /^(.*?\d{2}:\d{2}:\d{2}(?:\.\d+)?)[Zz]?([+-]?)(\d{2}:\d{2})$/.exec(text);
   return offset ? `${offset[1]}${offset[2] || "+"}${offset[3]}` : text;

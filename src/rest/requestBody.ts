@@ -7,10 +7,10 @@ import { RestRefusal } from "./errors.ts";
 import { bodyOf, keepBodyBytes } from "./requestBytes.ts";
 import { validateBareBody } from "./validate.ts";
 
-/** Names of UTF-8, and of the part of it that tokens are made of. */
+/** Accepted charsets: UTF-8, and ASCII, which is a part of it. */
 const charsets = new Set(["utf-8", "utf8", "us-ascii"]);
 
-/** Compressed bodies are refused: 64 KiB of them could be anything when unpacked. */
+/** Compressed bodies are refused: 64 KiB could unpack to anything (decompression bomb). */
 const readBytes = express.raw({
   limit: limits.requestBodyBytes,
   inflate: false,
@@ -18,7 +18,7 @@ const readBytes = express.raw({
   verify: keepBodyBytes,
 });
 
-/** Reads a body in one of the forms that the contract gives the operation; of one that has none nothing is read. */
+/** Reads a body in one of the forms that the contract declares; nothing is read for an operation without a body. */
 export function bodyReaders(id: OperationId): RequestHandler[] {
   const { requestContentTypes, bodyRequired } = operations[id];
   if (requestContentTypes.length === 0) return [];
@@ -35,7 +35,7 @@ export function bodyReaders(id: OperationId): RequestHandler[] {
   return [readBytes, parse];
 }
 
-/** Clients that have nothing to say write it in many ways, and name a media type for it, or none, as they please. */
+/** Whether a body stands for none: clients write that in many ways, with or without a media type. */
 function saysNothing(text: string, bodyRequired: boolean): boolean {
   const said = text.trim();
   return said === "" || said === '""' || said === "null" || (said === "{}" && !bodyRequired);
@@ -43,7 +43,7 @@ function saysNothing(text: string, bodyRequired: boolean): boolean {
 
 function bodyIn(id: OperationId, { bytes, text }: { bytes: Uint8Array; text: string }, contentType = ""): object {
   const accepted: readonly string[] = operations[id].requestContentTypes;
-  // Whoever names none is taken for one who sends JSON.
+  // Without a media type the body is taken for JSON.
   const type = mediaType(contentType === "" ? "application/json" : contentType);
   if (type === undefined || !accepted.includes(type.essence)) {
     throw new RestRefusal("UNSUPPORTED_MEDIA_TYPE", { text: `Content-Type must be ${oneOf(accepted)}` });
@@ -52,11 +52,11 @@ function bodyIn(id: OperationId, { bytes, text }: { bytes: Uint8Array; text: str
   if (!charsets.has(charset.toLowerCase())) {
     throw new RestRefusal("UNSUPPORTED_MEDIA_TYPE", { text: "the charset in Content-Type must be utf-8" });
   }
-  // A lenient reader would repair it, and different bodies would become one.
+  // A lenient decoder would replace invalid bytes, and make two different bodies equal.
   if (!isUtf8(bytes)) throw new RestRefusal("INVALID_REQUEST", { text: "the body is not UTF-8" });
   if (type.essence === "application/json") return objectIn(text, accepted);
   validateBareBody(id, text);
-  // A bare token means what it means inside the JSON form.
+  // A bare token means the same as the JSON form with it.
   return { jwt: text.trim() };
 }
 
@@ -83,7 +83,7 @@ function objectIn(text: string, accepted: readonly string[]): object {
   return value;
 }
 
-/** Undefined is what no JSON text says. */
+/** Undefined for invalid JSON, because no JSON text stands for it. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);

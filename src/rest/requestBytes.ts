@@ -2,20 +2,20 @@ import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Request } from "express";
 
-/** What the body parser read, byte by byte: digests are over these, which the parsed body does not tell any more. */
+/** The raw bytes of each body: digests are computed over these, and cannot be from the parsed body. */
 const bodies = new WeakMap<IncomingMessage, Uint8Array>();
 
-/** For the body parser, as its `verify`. */
+/** The `verify` hook of the body parser. */
 export function keepBodyBytes(request: IncomingMessage, _response: unknown, bytes: Uint8Array): void {
   bodies.set(request, bytes);
 }
 
-/** A body that is absent, or that the operation does not read, has no bytes. */
+/** The raw body; empty if it is absent or the operation does not read it. */
 export const bodyOf = (request: Request) => bodies.get(request) ?? new Uint8Array();
 
 /**
- * By what the core tells a retry from another request with the same token: the SHA-256 digest of everything that says what is
- * asked for. Each part stands behind its length, so that no two requests make the same text.
+ * The digest by which the core tells a retry from another request with the same token (replay): SHA-256 over method, path, query
+ * and body. Each part is preceded by its length, so that no two different requests yield the same bytes.
  */
 export function requestDigest(request: Request): Buffer {
   const query = request.originalUrl.indexOf("?");

@@ -5,7 +5,7 @@ import type { Logger } from "pino";
 import { type OperationId, type operations, requestIdHeader } from "../../gen/rest/operations.ts";
 import type { Tracing } from "../observe/tracing.ts";
 
-/** What the request turned out to be; set by the route, read by the log and by the error answer. */
+/** The matched operation; set by the dispatcher, used by the log and by error answers. */
 export type Route = { id: OperationId } & (typeof operations)[OperationId];
 
 export function routeOf(response: Response): Route | undefined {
@@ -16,7 +16,7 @@ export function requestIdOf(response: Response): string {
   return response.locals.requestId as string;
 }
 
-/** A span per request. It begins a trace of its own: callers are strangers and do not choose what we trace. */
+/** One span per request. It always begins a new trace: callers are strangers and must not choose what we trace. */
 export function requestSpan(tracing: Tracing): RequestHandler {
   return (request, response, next) => {
     const attributes = { "http.request.method": request.method };
@@ -37,23 +37,23 @@ export function requestSpan(tracing: Tracing): RequestHandler {
   };
 }
 
-/** Told once per request; the operation is "none" where no route was met. */
+/** Called once per request; the operation is "none" where no route matched. */
 export type RequestObserver = (operation: string, status: number, durationMs: number) => void;
 
 const arrivals = new WeakMap<IncomingMessage, number>();
 
-/** Notes when a request came that has to wait, so that its waiting counts as part of its time. */
+/** Notes when a request arrived that has to wait, so that the wait counts in its duration. */
 export function noteArrival(request: IncomingMessage): void {
   arrivals.set(request, performance.now());
 }
 
-/** A clock that started when the request came, in milliseconds. */
+/** Milliseconds since the request arrived. */
 export function timer(request: IncomingMessage): () => number {
   const startedAt = arrivals.get(request) ?? performance.now();
   return () => Math.round((performance.now() - startedAt) * 10) / 10;
 }
 
-/** What was refused, and of who shows no good token the address: an attack must be seen. */
+/** What was refused, and for a failed authentication the address of the caller: an attack must be visible in the log. */
 function refusalFields({ socket }: IncomingMessage, { locals, statusCode }: Response) {
   const { refusedCode } = locals as { refusedCode?: string };
   const isStranger = statusCode === 401 || statusCode === 403;
@@ -63,7 +63,7 @@ function refusalFields({ socket }: IncomingMessage, { locals, statusCode }: Resp
   };
 }
 
-/** One line per request. It names the route's pattern and never the URL: an order's token travels in the query. */
+/** One line per request, with the pattern of the route and never the URL: the query may hold an order's token. */
 export function requestLog(log: Logger, done: RequestObserver = () => {}): RequestHandler {
   return (request, response, next) => {
     const elapsedMs = timer(request);

@@ -1,15 +1,15 @@
 import type { RequestListener } from "node:http";
 
-/** What stands before the path: the server's name where the whole URL is written, and more slashes than one. */
+/** The origin of an absolute-form request line, and repeated slashes. */
 const beforePath = /^(?:https?:\/\/[^/?#]*)?\/+/i;
 
 /**
- * The path and the query of what is asked for. Bases that end with a slash, joined with paths that begin with one, make two: they
- * mean one. Whoever speaks to a proxy writes the whole URL, and means the same.
+ * Path and query of a request. A base that ends with a slash, joined with a path that begins with one, gives two slashes, which
+ * mean one. A client that takes us for a proxy sends the whole URL, and means the same.
  */
 export const pathOf = (url: string) => url.replace(beforePath, "/");
 
-/** Stands before everything that looks at paths, so that none of it meets another spelling. */
+/** Normalises the URL before anything looks at the path. */
 export function takingPathsAlone(next: RequestListener): RequestListener {
   return (request, response) => {
     request.url = pathOf(request.url ?? "");

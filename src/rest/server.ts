@@ -22,7 +22,7 @@ import { takingPathsAlone } from "./requestUrl.ts";
 import { createSender, type LongAnswer, PIECE_BYTES, type Sender } from "./streams.ts";
 import { validatePart } from "./validate.ts";
 
-/** Any operation's answer, as the dispatcher sees it; the contract's types hold where the handlers are written. */
+/** Any operation's answer as the dispatcher sees it; the exact types are checked where the handlers are written. */
 type Answer = { status: number; type: string; headers?: Readonly<Record<string, unknown>> };
 type WholeAnswer = Answer & { body: unknown };
 type StreamedAnswer = Answer & { stream: LongAnswer };
@@ -32,7 +32,7 @@ type AnyHandler = (
   context: RequestContext,
 ) => Promise<WholeAnswer | StreamedAnswer>;
 
-/** The translator: REST to RPC and back. It looks at sizes, paths, queries and shapes; who asks is for the core to know. */
+/** The translator from REST to RPC and back. It checks sizes, paths, queries and shapes; the core authenticates callers. */
 export function createRestApp(deps: RestDeps): RequestListener {
   const initiators = createInitiators(deps.clients);
   const handlers: Handlers<RequestContext> = {
@@ -108,7 +108,7 @@ const setAlwaysHeaders: RequestHandler = (_request, response, next) => {
   next();
 };
 
-/** Metrics tell how much business is done; whom that does not concern is not even told that they are here. */
+/** Metrics show the volume of business, so callers who may not read them get 404. */
 function onlyMetricsReaders({ mayReadMetrics = () => false }: RestDeps): RequestHandler {
   return (request, _response, next) => {
     if (!mayReadMetrics(request)) throw new RestRefusal("ROUTE_NOT_FOUND");
@@ -137,12 +137,12 @@ function textOf({ type, body }: WholeAnswer): string {
 
 async function sendWhole(response: Response, sender: Sender, text: string): Promise<void> {
   if (isKnown(response)) return void notModified(response);
-  // What the system takes at once whatever the reader does needs nobody to look after it.
+  // A small text fits into the socket's buffer, so a slow reader costs nothing; larger ones are streamed.
   if (text.length <= PIECE_BYTES || response.req.method === "HEAD") send(response, text);
   else await sender.whole(response, text);
 }
 
-/** Whether the caller says that it has this. Of what carries no ETag the conditions of a request change nothing. */
+/** Whether the caller's cached copy is still valid (ETag). For answers without an ETag conditional headers are ignored. */
 function isKnown(response: Response): boolean {
   const etag = response.get("ETag");
   const known = response.req.get("If-None-Match");
@@ -151,7 +151,7 @@ function isKnown(response: Response): boolean {
   return tags.includes("*") || tags.includes(etag);
 }
 
-/** Not Express's own, which takes `If-None-Match: *` for a reason to answer 304 of anything. */
+/** Replaces Express's `send`, which takes `If-None-Match: *` as a reason to answer 304 to anything. */
 function send(response: Response, text: string): void {
   response.setHeader("Content-Length", Buffer.byteLength(text));
   response.end(text);
@@ -170,7 +170,7 @@ function answerError(deps: RestDeps): ErrorRequestHandler {
     const context = { ...place, err: error };
     if (refusal.code === "INTERNAL_ERROR") deps.log.error(context, "a request failed unexpectedly");
     if (response.headersSent) {
-      // What is sent cannot be taken back; what is cut off cannot be taken for the whole.
+      // The status has been sent already, so the connection is cut: an incomplete answer must not look complete.
       deps.log.warn(context, "an answer was cut off");
       return void request.socket.destroy();
     }
@@ -187,7 +187,7 @@ function answerError(deps: RestDeps): ErrorRequestHandler {
   };
 }
 
-/** What Express and its body parser refuse by themselves, by the status that they would have answered. */
+/** Refusals of Express and its body parser, by the status that they would have answered. */
 function bodyRefusal(error: unknown): RestRefusal | undefined {
   const status = (error as { status?: unknown } | null)?.status;
   if (status === 413) return new RestRefusal("BODY_TOO_LARGE");

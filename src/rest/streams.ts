@@ -3,30 +3,30 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { givePlaceBack } from "./admission.ts";
 import { RestRefusal } from "./errors.ts";
 
-/** An object with a list that is too long to be held; the list is written last, page by page. */
+/** An answer with a list too long to hold in memory; the list is its last member, written page by page. */
 export type LongAnswer = {
   head: object;
   list: PropertyKey;
   pages: (signal: AbortSignal) => AsyncIterable<readonly unknown[]>;
-  /** Who reads; one party may not take the room of all others. */
+  /** The party that reads; limits count per reader (bulkhead), so that one cannot take the places of all others. */
   reader: string;
 };
 
-/** Each keeps a page of some tens of kilobytes; all of them together share half a processor. */
+/** Each stream holds a page of some tens of kilobytes; all of them together use at most half a processor. */
 const defaultMaxStreams = 64;
-/** Of these, so many of one reader. */
+/** The most streams of one reader. */
 const maxStreamsOfReader = 8;
 const defaultReaderPatienceMs = 30_000;
 
-/** What a reader has to take within the patience at the least, so that a slow one is told from one that takes nothing. */
+/** The least that a reader has to take within the patience: a slow reader is kept, a stuck one is cut off. */
 export const PIECE_BYTES = 16 * 1024;
 
 export type Sender = {
-  /** Sends a text that is there. */
+  /** Sends a text that exists already. */
   whole(response: ServerResponse, text: string): Promise<void>;
   /**
-   * Writes a long answer as fast as its reader takes it: the next page is read when the last one is gone. It gives its place
-   * among the requests back, because what it does most is to wait for a stranger; instead, the streams themselves are counted.
+   * Streams a long answer with back-pressure: the next page is read when the last one has been taken. The request gives its place
+   * in admission back, because it mostly waits for a stranger; streams have limits of their own instead.
    */
   stream(response: ServerResponse, answer: LongAnswer): Promise<void>;
 };
@@ -42,7 +42,9 @@ export function createSender(maxStreams = defaultMaxStreams, readerPatienceMs = 
   };
   const hasRoomFor = (reader: string) => running < maxStreams && (runningOf.get(reader) ?? 0) < maxStreamsOfReader;
 
-  /** Whoever has gone knows it; whatever else ends the writing must not look like the end of the answer. */
+  /**
+   * A reader that left needs no signal; any other failure cuts the connection, so that it cannot look like the end of the answer.
+   */
   async function toReader(response: ServerResponse, write: (reader: Reader) => Promise<void>): Promise<void> {
     const reader = follow(response, readerPatienceMs);
     try {
@@ -90,8 +92,8 @@ function textOf({ done, value }: IteratorResult<readonly unknown[]>): string | u
 }
 
 /**
- * Pages are made one at a time, and after each the others have as long as it took: whatever the number of readers, their
- * pages take half of the processor at the most. Who waits for a turn holds nothing; a reader takes its page outside of it.
+ * Pages are made one at a time, with a pause as long as each page took: however many readers there are, pages use at most half of
+ * the processor. A waiting reader holds no page, and taking a page happens outside of the turn.
  */
 function oneAfterTheOther() {
   let before: Promise<unknown> = Promise.resolve();
@@ -112,8 +114,8 @@ function oneAfterTheOther() {
 type Reader = ReturnType<typeof follow>;
 
 /**
- * The reader of an answer. It is gone when its connection is closed, also by us because it takes nothing. One timer and one
- * listener serve all of its pieces: those of each piece would be chained to the next one's and outlive it in memory.
+ * The reader of an answer. It is gone when its connection closes, also when we close it because it is stuck. One timer and one
+ * listener serve all pieces: with one per piece, each would be chained to the next and be kept in memory.
  */
 function follow(response: ServerResponse, patienceMs: number) {
   const left = new AbortController();
@@ -137,7 +139,7 @@ function follow(response: ServerResponse, patienceMs: number) {
       const done = (error?: Error | null) => {
         isTaking = false;
         if (!error) return resolve();
-        // A connection that fails is known by what could not be written before it is known to be closed.
+        // A failed write is reported before the connection counts as closed.
         leave();
         reject(error);
       };
@@ -150,7 +152,7 @@ function follow(response: ServerResponse, patienceMs: number) {
 
   return {
     gone: left.signal,
-    /** Resolves when the system has the last byte; rejects when the reader has gone. */
+    /** Resolves when the operating system has taken the last byte; rejects when the reader is gone. */
     async takes(text: string, last: "write" | "end" = "write"): Promise<void> {
       const bytes = Buffer.from(text);
       for (let at = 0; at < bytes.length; at += PIECE_BYTES) {

@@ -2,7 +2,7 @@ import { type OperationId, requestValidators, type SchemaProblem } from "../../g
 import { contractProblem } from "../wire/schemaProblem.ts";
 import { type ErrorCode, RestRefusal } from "./errors.ts";
 
-/** Refuses a part of a request that breaks the contract. Query texts are converted in place to what the contract says. */
+/** Refuses a part of a request that breaks the contract's schema. Query texts are converted in place to the declared types. */
 export function validatePart(id: OperationId, part: "path" | "query" | "body", value: unknown): void {
   const validate = requestValidators[id][part];
   if (!validate || validate(value)) return;
@@ -15,12 +15,12 @@ export function validatePart(id: OperationId, part: "path" | "query" | "body", v
   );
 }
 
-/** Of a query parameter only its repetition makes a list; none is documented as one. */
+/** Whether a query parameter was repeated, which makes it a list; none is documented as one. */
 function isList(query: unknown, name: string): boolean {
   return Array.isArray((query as Record<string, unknown>)[name]);
 }
 
-/** Refuses a body that is to be a bare token and is none. */
+/** Refuses a body that has to be a bare token and is not. */
 export function validateBareBody(id: OperationId, text: string): void {
   const value: unknown = text;
   const validate = requestValidators[id].bareBody;
@@ -29,7 +29,9 @@ export function validateBareBody(id: OperationId, text: string): void {
   throw new RestRefusal("INVALID_REQUEST", { text: `the body is not a compact JWS${advice}` });
 }
 
-/** Of a choice between forms every form complains; the one that was meant is the one that could be followed furthest. */
+/**
+ * With a choice between forms the validator reports a problem for each; the form that matched furthest is the one that was meant.
+ */
 function deepest(problems: readonly SchemaProblem[]): SchemaProblem | undefined {
   const depth = ({ instancePath }: SchemaProblem) => instancePath.split("/").length;
   return problems.reduce<SchemaProblem | undefined>(

@@ -12,17 +12,17 @@ import { actorKey } from "./caller.ts";
 import { invalidRequest, toConnectError, unlessRefused } from "./errors.ts";
 import { named } from "./fields.ts";
 
-/** Finds out which service calls, by the headers of the call; undefined for whoever shows no good credential. */
+/** Finds out which service calls, from the headers of the call; undefined if it presents no valid credential. */
 export type Identify = (header: Headers) => Promise<Service | undefined>;
 
-/** The errors carry no detail: a reason would read as if the bank or merchant behind the call had failed to identify itself. */
+/** Throws errors without a reason: a reason would read as if the bank or merchant behind the call had failed to authenticate. */
 async function serviceOf(identify: Identify, header: Headers): Promise<Service> {
   const service = await identify(header);
   if (service !== undefined) return service;
   throw new ConnectError("the credential is missing, wrong, expired or revoked", Code.Unauthenticated);
 }
 
-/** Admits whoever shows a good credential, whatever it is for. */
+/** Admits every service with a valid credential, whatever its scopes. */
 export function requireCredential(identify: Identify): Interceptor {
   return (next) => async (request) => {
     await serviceOf(identify, request.header);
@@ -30,7 +30,7 @@ export function requireCredential(identify: Identify): Interceptor {
   };
 }
 
-/** Admits services only, each to the methods whose contract names it. */
+/** Admits only services, each to the methods whose contract names one of its scopes. */
 export function authorize(identify: Identify): Interceptor {
   return (next) => async (request) => {
     const service = await serviceOf(identify, request.header);
@@ -43,12 +43,12 @@ export function authorize(identify: Identify): Interceptor {
   };
 }
 
-/** As whom a method is called with an access token. */
+/** The kinds of callers that a service can call for, with their access token. */
 const tokenAccesses = ["bank", "merchant"] as const satisfies Access[];
 
 /**
- * Why a service may not call a method of these accesses, or undefined. With the token of a bank or merchant it calls for that one
- * and not for itself. `no_token`: it could for one, but shows none.
+ * Why a service may not call a method with these accesses, or undefined. With the token of a bank or merchant it calls for that
+ * party and not for itself. `no_token`: it could call for a party, but presents no token.
  */
 function accessProblem(
   allowed: readonly Access[],
@@ -68,10 +68,12 @@ function accessProblem(
   return `this needs a credential with the scope ${needed.join(" or ")}`;
 }
 
-/** Whether a service with the scope gateway brings what somebody else has signed. */
+/** Whether the request is authenticated by the party's signature, and the service with scope gateway only forwards it. */
 const isBrought = (access: Access) => access === "order_jws" || tokenAccesses.some((other) => other === access);
 
-/** Reading an option decodes it each time, which would cost every call more than all other interceptors together. */
+/**
+ * Cached, because reading an option decodes it each time, which would cost every call more than all other interceptors together.
+ */
 const knownAccess = new WeakMap<DescMethod, readonly Access[]>();
 
 /** Who may call a method, as the contract says at the method. */
@@ -85,7 +87,7 @@ export function accessOf(method: DescMethod): readonly Access[] {
 
 const forSuspended = new WeakMap<DescMethod, boolean>();
 
-/** Whether who is suspended may call a method as well, as the contract says at the method. */
+/** Whether a suspended party may call a method, as the contract says at the method. */
 function isForSuspended(method: DescMethod): boolean {
   const known = forSuspended.get(method) ?? getOption(method, forSuspendedOption);
   forSuspended.set(method, known);
@@ -96,8 +98,8 @@ const noBody = new Uint8Array();
 const sha256Bytes = 32;
 
 /**
- * Verifies the bank or merchant that a call is for. From here on it is the caller, and the service that brought its token is
- * nobody. A method that is for merchants too is called for the bank that the call names, and for a merchant where it names none.
+ * Authenticates the bank or merchant that a call is for. From here on the party is the caller, and the forwarding service has no
+ * rights. A method that is open to both is called for the bank that the call names, or for a merchant where it names none.
  */
 export function verifyParty(identity: Identity): Interceptor {
   return (next) => async (request) => {
@@ -127,10 +129,12 @@ function digestOf(header: Headers): Uint8Array {
   return digest;
 }
 
-/** A party that is changed more often than this while one call is decided keeps that call from being decided at all. */
+/**
+ * How often a call is decided before it fails: its party was changed each time meanwhile, which is more than changes can explain.
+ */
 const maxTries = 5;
 
-/** Decides a call again when whoever signed it was changed meanwhile: what was verified is verified anew. */
+/** Verifies and decides a call again when its party was changed meanwhile (`PartyChanged`, optimistic locking). */
 export function decideAgain(identity: Identity): Interceptor {
   return (next) => async (request) => {
     for (let tried = 1; ; tried++) {

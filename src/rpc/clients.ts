@@ -2,15 +2,15 @@ import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { noTracing, type Tracing } from "../observe/tracing.ts";
 
-/** Longer than any statement may run, so that the core's own answer comes first. */
+/** Longer than any statement may run, so that the core's own answer arrives before this deadline. */
 const callTimeoutMs = 35_000;
 
-/** The same for a closing, whose statements may take ten minutes each (`Database.transaction`). */
+/** The deadline for a closing, whose statements may take ten minutes each (`Database.transaction`). */
 export const closingTimeoutMs = 610_000;
 
 /**
- * Calls a core elsewhere: gRPC over one HTTP/2 connection, which is checked and opened again when it was lost. `ca`: the
- * certificate (PEM) that vouches for the core's, where that is not one of the well-known authorities.
+ * Calls a core in another process: gRPC over one HTTP/2 connection, which is checked with pings and reopened when it was lost.
+ * `ca`: the certificate authority (PEM) of the core's certificate, if it is not a well-known one.
  */
 export function remoteTransport(
   coreUrl: string,
@@ -24,14 +24,14 @@ export function remoteTransport(
     baseUrl: coreUrl,
     interceptors: [sendToken(token), sendTrace(tracing)],
     defaultTimeoutMs: callTimeoutMs,
-    // Both ends are ours and near each other: compression would only cost time.
+    // Both ends are ours and close to each other, so compression would only cost time.
     acceptCompression: [],
     sessionManager,
   });
   return { ...transport, close: () => sessionManager.abort() };
 }
 
-/** Hands the running span to the core. */
+/** Sends the running span along as the parent of the core's. */
 export function sendTrace(tracing: Tracing): Interceptor {
   return (next) => (request) => {
     const trace = tracing.current();

@@ -6,7 +6,7 @@ import { isUnavailable } from "../core/failure.ts";
 import { PartyChanged } from "../core/identity/partyChanged.ts";
 import { isRefusal, type Refusal, type RefusalReason, refuse } from "../domain/errors.ts";
 
-/** The one table from a reason to the code of Connect and gRPC; the reason itself travels as a detail. */
+/** The one table from a refusal's reason to the code of Connect and gRPC; the reason itself travels as a detail. */
 export const codeOfReason = {
   INVALID_DEBTOR_ACCOUNT: Code.InvalidArgument,
   INVALID_CREDITOR_ACCOUNT: Code.InvalidArgument,
@@ -77,16 +77,18 @@ export const codeOfReason = {
   ORDER_IS_BEING_PAID: Code.FailedPrecondition,
 } as const satisfies Record<RefusalReason, Code>;
 
-/** A refusal travels in the trailers of a call, which has no answer at all where these are larger than a frame. */
+/**
+ * The most of a message that is sent: refusals travel in trailers, and a call whose trailers exceed a frame ends without an answer.
+ */
 const maxQuotedChars = 1_000;
 
-/** What strangers sent may be quoted, and half a character in it would end the call without an answer as well. */
+/** Messages may quote what strangers sent. Half a surrogate pair in them would end the call without an answer, too. */
 const quotable = (text: string) => text.slice(0, maxQuotedChars).toWellFormed();
 
-/** Who gives the reason, in the standard details: one name for all deployments. */
+/** The domain of `google.rpc.ErrorInfo`: one name for all deployments. */
 const errorDomain = "dcm";
 
-/** Reasons that pass by themselves, and after how long it is worth another try. */
+/** Reasons that pass by themselves, and the seconds after which a retry makes sense. */
 const retryAfterSeconds: { [Reason in RefusalReason]?: number } = { OVERLOADED: 1 };
 
 export function toConnectError(refusal: Refusal, code: Code = codeOfReason[refusal.refused]): ConnectError {
@@ -94,7 +96,7 @@ export function toConnectError(refusal: Refusal, code: Code = codeOfReason[refus
   const message = quotable(refusal.message);
   const field = quotable(refusal.field ?? "");
   const detail = create(ErrorDetailSchema, { reason: ErrorReason[refused], field, message, paymentMessageGuid });
-  // The same for clients and proxies that know only what is common to all services of gRPC.
+  // The same facts once more in `google.rpc.ErrorInfo`, for clients and proxies that know only gRPC's standard details.
   const metadata = {
     ...(field !== "" && { field }),
     ...(paymentMessageGuid !== "" && { payment_message_guid: paymentMessageGuid }),
@@ -116,15 +118,15 @@ export function invalidRequest(field: string, problem: string): ConnectError {
   return toConnectError(refuse("INVALID_REQUEST", `${field} ${problem}`, { field }));
 }
 
-/** What a use-case answered, or its refusal as the error that ends the call. */
+/** Throws a use-case's refusal as the error that ends the call; other answers are returned. */
 export function unlessRefused<Value>(answer: Value): Exclude<Value, Refusal> {
   if (isRefusal(answer)) throw toConnectError(answer);
   return answer as Exclude<Value, Refusal>;
 }
 
 /**
- * What the caller hears of anything that a handler throws. Only errors that were made for the caller pass as they are;
- * a lost database is worth another try, and of every other fault nothing is disclosed.
+ * The error that the caller gets for anything that a handler throws. Errors made for the caller pass; a lost database is
+ * UNAVAILABLE, so that the caller retries; of every other fault nothing is disclosed.
  */
 export function errorForCaller(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;

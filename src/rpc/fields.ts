@@ -3,9 +3,9 @@ import { isCalendarDay, kyivDay } from "../domain/kyiv.ts";
 import { nameOf } from "../wire/enums.ts";
 import { invalidRequest } from "./errors.ts";
 
-// Reading single fields of requests, whose shape was held to the constraints of proto/ before.
+// Reading single fields of requests that have already been validated against the constraints of proto/.
 
-/** What proto/ requires: that it is missing here would be a fault of ours. */
+/** A value that proto/ requires; without it validation has failed to do its work, which throws. */
 export function required<Value>(value: Value | undefined): Value {
   if (value === undefined) throw new Error("a required field is missing and was let in");
   return value;
@@ -17,14 +17,14 @@ export const optionalGuid = (text: string): string | undefined => (text === "" ?
 export const optionalInstant = (timestamp: Timestamp | undefined): Date | undefined =>
   timestamp && timestampDate(timestamp);
 
-/** The domain's name of a value. That there is none would be a fault of ours: the lists hold the same, as a test sees to. */
+/** The domain's name of an enum value. A value without one would be a fault of ours: a test keeps the two lists equal. */
 export function named<Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name {
   const name = nameOf(table, value);
   if (name === undefined) throw new Error(`${value} is none of ${Object.keys(table).join(", ")}`);
   return name;
 }
 
-/** Like `named`, where "unspecified" means that nothing was said. */
+/** Like `named`; undefined for "unspecified". */
 export function optionalNamed<Name extends string>(
   table: Readonly<Record<Name, number>>,
   value: number,

@@ -1,12 +1,12 @@
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { type Health, HealthCheckResponse_ServingStatus as Status } from "../../gen/health/v1/health_pb.ts";
 
-/** So long an answer stands for all who ask: whoever asks needs no credential, and each answer asks the database. */
+/** How long an answer is cached: callers need no credential, and each fresh answer costs a query. */
 const believedMs = 1_000;
 
 /**
- * The standard health service: every service of the core serves when what the core needs is there. Watching is not served, so
- * that nobody without a credential holds a call open; clients then ask with Check.
+ * The standard gRPC health service: every service is SERVING when the dependencies of the core are there. Watch is not served, so
+ * that nobody without a credential can hold a call open; clients then poll with Check.
  */
 export function healthHandlers(
   serviceNames: readonly string[],

@@ -19,7 +19,7 @@ import { coreServices, type ServiceRow } from "./routes.ts";
 type Call = (request: UnaryRequest) => Promise<UnaryResponse>;
 type Handler = (message: Message, context: HandlerContext) => Promise<Record<string, unknown>>;
 
-/** Nothing in this process cancels a call: what was accepted is finished, whoever has stopped waiting for it. */
+/** Calls within this process are never cancelled: what was accepted is finished, even if the caller no longer waits. */
 const neverAborted = new AbortController().signal;
 
 /** Calls the core of this process: the same handlers and error mapping as over the network. */

@@ -48,8 +48,8 @@ function traceCalls(tracing: Tracing): Interceptor {
 }
 
 /**
- * Turns what handlers throw into what callers may hear; a fault of ours is logged here, once and in full, and so is a token that
- * was refused: whose it says it is, and why, which the caller is not told.
+ * Turns what handlers throw into errors for the caller. A fault of ours is logged here, once and in full. A refused token is logged
+ * as well, with the claimed party and the problem, which the caller is not told.
  */
 export function mapErrors(log: RpcLog): Interceptor {
   return (next) => async (request) => {
@@ -71,7 +71,7 @@ export function mapErrors(log: RpcLog): Interceptor {
 const isTokenSeen = (cause: unknown): cause is TokenSeen =>
   typeof cause === "object" && cause !== null && "tokenProblem" in cause;
 
-/** PostgreSQL cannot store U+0000 in a text; it is refused before it can fail a whole group of calls. */
+/** PostgreSQL cannot store U+0000 in a text, and one would fail the statement of a whole group of calls, so it is refused here. */
 const refuseNulCharacters: Interceptor = (next) => async (request) => {
   const field = request.stream ? undefined : fieldWithNul(request.message);
   if (field !== undefined) throw invalidRequest(field, "has a NUL character");
@@ -89,10 +89,13 @@ function fieldWithNul(message: object, path = ""): string | undefined {
   return undefined;
 }
 
-/** What the calls of a core are served with. */
+/** What the interceptors of a server need. */
 export type ServerParts = { log: RpcLog; identify: Identify; identity: Identity; tracing?: Tracing | undefined };
 
-/** The order matters: the log sees every answer, and of a request nothing is told to whoever may not make it. */
+/**
+ * The order matters: logging is outermost and sees every answer, and authorization comes before validation, so that a caller
+ * without rights learns nothing about its request.
+ */
 export function serverInterceptors({ log, identify, identity, tracing = noTracing }: ServerParts): Interceptor[] {
   return [
     logRequests(log),

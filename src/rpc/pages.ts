@@ -5,10 +5,10 @@ import { isGuid } from "../core/guid.ts";
 import type { Participant } from "../domain/participant.ts";
 import { invalidRequest } from "./errors.ts";
 
-// One way to page through every list: `page_size`, `page_token`, `next_page_token`. A token carries the key of the last row, from
-// which the next page is found by an index, so its cost does not depend on how many pages came before.
+// Keyset pagination for every list: `page_size`, `page_token`, `next_page_token`. A token carries the key of the last row, from
+// which an index finds the next page, so the cost does not grow with the number of pages before.
 
-/** Whether this can be the key of a row of the list: tokens come from outside. */
+/** Whether these can be the key of a row of the list; tokens come from outside and are not trusted. */
 type KeyCheck = (parts: readonly string[]) => boolean;
 
 const isText = (text = "") => text !== "" && !text.includes("\0") && text.isWellFormed();
@@ -27,23 +27,23 @@ type List<Schema extends DescMessage> = {
   isKey: KeyCheck;
   whenZero: number;
   most?: number;
-  /** Fields that say which page as well, as the REST operation does it: they are no part of what is asked for. */
+  /** Fields that choose a page too, in the way of the REST operation, so they are no part of the token's digest. */
   placeFields?: readonly (keyof Schema["field"] & string)[];
 };
 
 type PagedRequest = { pageSize: number; pageToken: string };
 
-/** Which page is asked for. `after`: the key of the last row of the page before. */
+/** The requested page. `after`: the key of the last row of the previous page. */
 export type AskedPage = {
   limit: number;
   after: readonly string[] | undefined;
   tokenOf: (key: readonly string[]) => string;
 };
 
-/** The longest page of a REST operation, so that it asks once. */
+/** The longest page of any REST operation, so that REST needs one call per page. */
 export const mostRows = Math.max(limits.registersPageMax, limits.callbacksPageMax);
 
-/** `reader`: the bank or merchant that asks, where the list is its own; undefined for a service. */
+/** `reader`: the bank or merchant that reads its own list; undefined for a service. */
 export function askedPage<Schema extends DescMessage>(
   { schema, isKey, whenZero, most = mostRows, placeFields = [] }: List<Schema>,
   request: MessageShape<Schema> & PagedRequest,
@@ -58,7 +58,7 @@ export function askedPage<Schema extends DescMessage>(
   };
 }
 
-/** What a list is asked for, by whom: the token of one list leads nowhere in another. */
+/** The digest of the filter and the reader: a token of one list is refused in another. */
 function digestOf<Schema extends DescMessage>(
   schema: Schema,
   request: MessageShape<Schema>,
@@ -90,12 +90,12 @@ function partsOf(token: string): string[] {
     const parts: unknown = JSON.parse(Buffer.from(token, "base64url").toString());
     if (Array.isArray(parts) && parts.every((part) => typeof part === "string")) return parts;
   } catch {
-    // Not one of ours.
+    // Not a token of ours; refused below.
   }
   return [];
 }
 
-/** Lists are read with one row more than asked for: it tells whether a further page exists. */
+/** Lists are read with one row more than the page, which tells whether a further page exists. */
 export function cutPage<Row>(rows: readonly Row[], { limit, tokenOf }: AskedPage, keyOf: (last: Row) => string[]) {
   const page = rows.slice(0, limit);
   const last = page.at(-1);

@@ -7,7 +7,7 @@ import type { ServerReflectionRequest as OldRequest } from "../../gen/grpc/refle
 type Request = ServerReflectionRequest | OldRequest;
 
 /**
- * The standard reflection service over these services: tools ask it for the contract that is served. Both versions of it have the
+ * The standard gRPC reflection service over these services, by which tools read the contract. Its versions v1 and v1alpha have the
  * same messages under two names, so these handlers serve both.
  */
 export function reflectionHandlers(services: readonly DescService[]) {

@@ -28,7 +28,7 @@ const row = <Service extends DescService>(service: Service, handlers: WholeAnswe
   handlers,
 });
 
-/** The services over one core: a handler translates, calls the use-case of its name, and translates back. */
+/** The services over one core: a handler translates the request, calls the use-case of the same name, and translates the answer. */
 export function coreServices(core: Core): ServiceRow[] {
   return [
     row(OrderService, orderHandlers(core)),
@@ -42,7 +42,9 @@ export function coreServices(core: Core): ServiceRow[] {
   ];
 }
 
-/** The same for a router of Connect, which serves them over the network. Throws for a method that nobody may call. */
+/**
+ * The services for a router of Connect, which serves them over the network. Throws for a method whose contract admits no caller.
+ */
 export function routesOf(
   services: readonly ServiceRow[],
   interceptors: Interceptor[] = [],

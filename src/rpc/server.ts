@@ -25,7 +25,7 @@ export type RpcServerOptions = {
   /** Certificate chain and private key, both PEM; undefined: without TLS. */
   tls?: RpcTls | undefined;
   log: RpcLog;
-  /** Whether all that the core needs is there: what the health service answers. */
+  /** Whether all dependencies of the core are there, for the health service. */
   isReady: () => Promise<boolean>;
   tracing?: Tracing;
   /** How long open calls may take to end after close(); then their connections are cut. */
@@ -38,13 +38,13 @@ export type RpcServer = { url: string; close(): Promise<void> };
  * they unfold to. */
 const readMaxBytes = 256 * 1024;
 
-/** Calls of one connection at a time: as many as the core lets wait before it refuses; a client queues the rest. */
+/** The most concurrent calls of one connection: as many as the core lets wait before it refuses; a client queues the rest. */
 const maxConcurrentStreams = 2_000;
 
 /** Serves the core on HTTP/2 to gRPC, gRPC-Web and Connect clients. */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const { host, log, tls, drainTimeoutMs = 10_000 } = options;
-  // Answers are compressed for who asks for it, which our own REST edge does not: near processes save nothing by it.
+  // Answers are compressed for clients that ask for it. Our own REST edge does not: nearby processes gain nothing by it.
   const handler = connectNodeAdapter({ routes: routes(options), readMaxBytes, acceptCompression: [compressionGzip] });
   const settings = { maxConcurrentStreams };
   const server = tls ? createSecureServer({ ...tls, settings }, handler) : createServer({ settings }, handler);
@@ -52,7 +52,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   server.on("session", (session) => {
     sessions.add(session);
     session.on("close", () => sessions.delete(session));
-    // A broken connection ends its own calls; without a listener it would end the process.
+    // The calls of a broken connection fail by themselves, but an `error` event without a listener would end the process.
     session.on("error", (error) => log.debug({ err: error }, "rpc connection"));
   });
   await new Promise<void>((resolve, reject) => {
@@ -71,15 +71,15 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
           clearTimeout(deadline);
           resolve();
         });
-        // Says goodbye: open calls end in peace, new ones go to another connection.
+        // GOAWAY: open calls finish, new ones go to another connection.
         for (const session of sessions) session.close();
       }),
   };
 }
 
 /**
- * The core's services, and beside them what gRPC tools expect. Health is for everybody, as a balancer has no credential; the
- * contract is shown to whoever has one, whatever it is for.
+ * The core's services, with the standard ones of gRPC. Health needs no credential, because load balancers have none; reflection
+ * needs one, of any scope.
  */
 function routes({ core, log, tracing, isReady }: RpcServerOptions): (router: ConnectRouter) => void {
   const rows = coreServices(core);

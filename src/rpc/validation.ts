@@ -14,17 +14,17 @@ import { ParticipantSchema } from "../../gen/dcm/v1/participant_pb.ts";
 import { type RefusalReason, refuse } from "../domain/errors.ts";
 import { codeOfReason, toConnectError } from "./errors.ts";
 
-// The shape of requests stands in proto/, at each field; here it is only asked whether a request has it.
+// The constraints on requests are declared in proto/, at each field; here they are only applied.
 
 const validator = createValidator({ failFast: true });
 
-/** Refuses a request whose fields break the constraints that the contract has at them. */
+/** Refuses a request that breaks the constraints of the contract. */
 export const validateRequests: Interceptor = (next) => async (request) => {
   if (!request.stream) holdToConstraints(request.method.input, request.message);
   return next(request);
 };
 
-/** The same for a message that comes from elsewhere. */
+/** Applies the constraints to a message that is no request, for example one read from a file. */
 export function holdToConstraints<Schema extends DescMessage>(schema: Schema, message: MessageShape<Schema>): void {
   const { kind, violations, error } = validator.validate(schema, message);
   // A constraint that cannot be evaluated is a fault of ours.
@@ -35,14 +35,14 @@ export function holdToConstraints<Schema extends DescMessage>(schema: Schema, me
   throw toConnectError(refuse(reasonOf(violation.field), `${field} ${sentenceOf(violation)}`, { field }));
 }
 
-/** Constraints are compiled when they are used first, which takes a tenth of a second: at the start, not during a call. */
+/** Compiles all constraints at the start; otherwise the first call would pay a tenth of a second for it. */
 export function compileConstraints(services: readonly DescService[]): void {
   for (const { methods } of services) for (const { input } of methods) validator.validate(input, create(input));
 }
 
 /**
- * The name as the documents have it: without the places in lists, and of a participant's fields without where it stands in the
- * request, because the domain names them so as well.
+ * The field's name as in the documents: without list indexes, and for a participant's fields without the path inside the request,
+ * because the domain names them so as well.
  */
 function fieldName(path: Path): string {
   const names: string[] = [];
@@ -61,7 +61,7 @@ function reasonOf(path: Path): RefusalReason {
   return names.find((name) => ErrorReason[name] === wanted) ?? "INVALID_REQUEST";
 }
 
-/** In the words of the domain, by the rule; `first` and `second` are its limits. Rules of our own have their own words. */
+/** The sentence for each standard rule; `first` and `second` are its limits. Rules of our own bring their sentence along. */
 const sentences: Readonly<Record<string, (first: string, second: string) => string>> = {
   required: () => "is missing",
   "string.min_len": () => "is missing",

@@ -13,21 +13,21 @@ import { type Amount, amountNumber } from "./values.ts";
 
 type Schemas = components["schemas"];
 
-/** What a callback tells, read when it was claimed. */
+/** The facts that a callback's body is built from, read when it was claimed. */
 export type CallbackFacts = {
   claimed: {
     guid: string;
     kind: CallbackKind;
-    /** In the documented words, where the callback carries one. */
+    /** One of the documented reasons, or empty. */
     reason: string;
     order: { id: string; ref: string; purpose: string; amount: Amount } | undefined;
     paymentMessage: PaymentMessage | undefined;
   };
-  /** Only for Gross_Settlement; payments that do not fit into a callback anyway need not be read. */
+  /** Only for Gross_Settlement; its payments are empty if they are too many for a callback anyway. */
   settlement?: { register: Register; payments: readonly RegisterPayment[]; registerUrl: string } | undefined;
 };
 
-/** The bounds of what a Gross_Settlement carries (wire-contract section 7). */
+/** The limits of a Gross_Settlement with payments (wire-contract section 7). */
 export const maxCallbackPayments = limits.callbackPayments;
 /** 512 KiB are 683 KiB in base64url, so that the token stays below the 1 MiB that receivers have to take. */
 const maxCallbackPaymentsBytes = limits.callbackPaymentsBytes;
@@ -37,14 +37,13 @@ export type CallbackContent = { form: "signed"; claims: object } | { form: "open
 
 type Webhook = Exclude<keyof typeof webhooks, "ping">;
 
-/** All that a body says but what the envelope adds (`sealEnvelope`), with the claims named that may be absent. */
+/** The members of a body apart from those that the envelope adds (`sealEnvelope`); optional claims have to be named. */
 type Content<Schema extends keyof Schemas> = Whole<Omit<Schemas[Schema], keyof Schemas["CallbackClaims"]>>;
 type ClaimsOf<Name extends Webhook> = Content<(typeof webhooks)[Name]["claims"]>;
 
 /**
- * For every webhook of the contract one row a kind. Each row is a function with a declared result that writes out every claim, so
- * that a claim which is added to the contract, or dropped from it, does not compile. A fact that is missing is a fault of ours and
- * throws.
+ * One row per kind of callback. Each is a function with a declared result that names every claim, so a claim that is added to the
+ * contract, or removed from it, does not compile. A missing fact is a fault of ours and throws.
  */
 const claimsOf: {
   [Name in Webhook]: { [Kind in (typeof webhooks)[Name]["kinds"][number]]: (facts: CallbackFacts) => ClaimsOf<Name> };
@@ -65,7 +64,7 @@ const claimsOfKind: Record<CallbackKind, (facts: CallbackFacts) => object> = Obj
   ...Object.values(claimsOf),
 );
 
-/** Builds the documented body of a callback from what the database says now. */
+/** Builds the documented body of a callback from the facts. */
 export function callbackContent(facts: CallbackFacts): CallbackContent {
   const { kind } = facts.claimed;
   const claims = claimsOfKind[kind](facts);
@@ -82,7 +81,7 @@ function orderOf({ claimed }: CallbackFacts) {
   return claimed.order;
 }
 
-/** Pay-out tells the result; a message that is still pending has none, and saying one would be invented. */
+/** Pay-out states the result. A pending message has none, so this throws. */
 function resultOf(facts: CallbackFacts): "success" | "reject" {
   const status = answeredName(paymentMessageStatuses, messageOf(facts).status);
   if (status === "pending") throw new Error("a Pay-out exists for a payment message that is not decided");
@@ -93,14 +92,14 @@ const rejectReasons = Object.values(reasons.RejectReason);
 
 const rejectReasonOf = ({ reason }: PaymentMessage) => oneOf(rejectReasons, reason);
 
-/** The contract prints every reason: another one is a fault of ours, and is not sent. */
+/** The contract lists every reason; another one is a fault of ours, and is not sent. */
 function oneOf<Text extends string>(documented: readonly Text[], reason: string): Text {
   const found = documented.find((text) => text === reason);
   if (found === undefined) throw new Error(`the contract has no reason "${reason}" here`);
   return found;
 }
 
-/** What the banks are told beside the message itself. */
+/** Members beside the message itself that banks receive. */
 const aboutMessage = (message: PaymentMessage) => ({
   payment_message: paymentMessageDetails(message, { alg: true }),
   payment_message_guid: message.guid,
@@ -147,7 +146,7 @@ function payInMerchantClaims(facts: CallbackFacts, status: "success" | "reject")
   };
 }
 
-/** What has no value in it says so by constants of the contract. */
+/** Members that have no value for an order that expired are constants of the contract. */
 function expirationBody(facts: CallbackFacts): Content<"ExpirationBody"> {
   const order = orderOf(facts);
   const { constants } = webhooks.expiration;
@@ -179,7 +178,7 @@ function grossSettlementClaims({ claimed, settlement }: CallbackFacts): Content<
     Buffer.byteLength(JSON.stringify(payments)) <= maxCallbackPaymentsBytes;
   return {
     ...registerAnswer(register),
-    // All or none: half of a register would not add up to its totals.
+    // All payments or none: a part of a register would not add up to its totals.
     payments: isWhole ? payments : [],
     payment_count: isWhole ? undefined : register.paymentCount,
     register_url: isWhole ? undefined : registerUrl,

@@ -19,7 +19,7 @@ const services = {
   platform: PlatformService,
 };
 
-/** The core as its callers see it, in the same process or far away. */
+/** The core as its callers see it, in the same process or another. */
 export type CoreClients = { [Name in keyof typeof services]: Client<(typeof services)[Name]> };
 
 export function createClients(transport: Transport): CoreClients {

@@ -24,8 +24,8 @@ import type * as paymentMessage from "../domain/paymentMessage.ts";
 import type * as platformKey from "../domain/platformKey.ts";
 import type * as settlement from "../domain/settlement.ts";
 
-// Every closed list of the domain and its values on the wire. A domain value without a row does not compile; a test
-// holds the wire's values against the rows.
+// Every closed list of the domain, mapped to its values on the wire. A domain value without a row does not compile; a test compares
+// the rows with the wire's values.
 
 export const orderStatuses = {
   created: OrderStatus.CREATED,
@@ -58,7 +58,9 @@ export const scopes = {
   operator: Scope.OPERATOR,
 } as const satisfies Record<ScopeName, Scope>;
 
-/** Who may call a method: a bank, a merchant by its signed order or by its access token, or a service. */
+/**
+ * The callers that a method can admit: a bank, a merchant by an order that it signed or by its access token, or a service by scope.
+ */
 export type Access = "bank" | "merchant" | "order_jws" | ScopeName;
 
 export const accesses = {
@@ -180,8 +182,8 @@ export function nameOf<Name extends string>(table: Readonly<Record<Name, number>
 }
 
 /**
- * The domain's name of what the core answered. A value without one comes from a core that is newer than this program: not a refusal
- * of the request, but a fault of the deployment.
+ * The domain's name of an enum value in the core's answer. A value without one comes from a core newer than this program, which is
+ * a fault of the deployment and not of the request, so it throws.
  */
 export function answeredName<Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name {
   const name = nameOf(table, value);

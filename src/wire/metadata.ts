@@ -1,4 +1,4 @@
-// How a call shows the core whose it is: the metadata of proto/dcm/v1/access.proto, for who sends it and for who reads it.
+// The names of the metadata by which a call is authenticated (proto/dcm/v1/access.proto), for its sender and its reader.
 
 export const accessTokenHeader = "cx-authorization";
 export const counterpartyHeader = "dcm-counterparty";

@@ -9,7 +9,7 @@ type MissedCallback = components["schemas"]["MissedCallback"];
 const { waiting, in_flight, review, dead } = callbackStates;
 const missed = { waiting, in_flight, review, dead } as const satisfies Record<MissedCallback["state"], number>;
 
-/** The states in which a callback can have been missed. */
+/** The states of callbacks that count as missed. */
 export const missedStates = Object.values(missed);
 
 export function missedCallbackAnswer(callback: Callback): Whole<MissedCallback> {

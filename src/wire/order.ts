@@ -9,7 +9,7 @@ import { type Amount, amountNumber, publicJwk, unixSeconds } from "./values.ts";
 
 type Schemas = components["schemas"];
 
-/** What an order says, whatever becomes of it (wire contract, section 4, "Order for a bank"). */
+/** The details of an order that do not change with its state (wire contract, section 4, "Order for a bank"). */
 function orderDetails(found: GetOrderResponse): Whole<Schemas["OrderDetails"]> {
   const { order, merchant, creditorAgent } = complete(found);
   return {
@@ -30,7 +30,7 @@ function orderDetails(found: GetOrderResponse): Whole<Schemas["OrderDetails"]> {
   };
 }
 
-/** The same as claims that the platform signs, for deep links. */
+/** The details as claims that the platform signs, for deep links. */
 export function orderDetailsClaims(found: GetOrderResponse, now: Date): Whole<Schemas["OrderDetailsClaims"]> {
   return { ...orderDetails(found), iat: Math.floor(now.getTime() / 1000) };
 }
@@ -45,7 +45,7 @@ function friOf(creditor: UltimateCreditor): Whole<Schemas["UltimateBeneficiary"]
   };
 }
 
-/** The core answers all three together; one without the others would be a fault of ours. */
+/** The three parts of the core's answer. It always has all of them; one without the others would be a fault of ours, and throws. */
 export function complete(found: GetOrderResponse): { order: Order; merchant: Participant; creditorAgent: Participant } {
   const { order, merchant, creditorAgent } = found;
   if (!order || !merchant || !creditorAgent) throw new Error("the core answered an order without its parties");
@@ -103,11 +103,11 @@ function statusReason(order: Order, messageReason: string | undefined): Schemas[
   if (order.status === OrderStatus.SUCCESS) return reasons.OrderPaidReason;
   if (order.status !== OrderStatus.CANCELED) return "";
   if (order.canceledByMerchant) return reasons.OrderCanceledReason;
-  // The core stores those of the contract alone.
+  // The core stores only reasons of the contract.
   return (messageReason as Schemas["RejectReason"] | undefined) ?? reasons.OrderExpiredReason;
 }
 
-/** Whether a payment pays just what its order asks for. */
+/** Whether a payment is of exactly the amount and currency that its order asks for. */
 export function isSameMoney(order: Amount | undefined, paid: Amount | undefined): boolean {
   return order?.amountMinor === paid?.amountMinor && order?.currency === paid?.currency;
 }

@@ -25,10 +25,10 @@ import {
 import { instantOrUnset } from "./values.ts";
 import { whole } from "./whole.ts";
 
-/** The same key is always the same text: the database does not keep the order of members. */
+/** A key as JSON text with sorted members, so that equal keys are equal texts: the database does not keep the order. */
 export const jwkText = (jwk: PublicJwk | null) => (jwk === null ? "" : JSON.stringify(jwk, Object.keys(jwk).sort()));
 
-/** A participant as the contract shows it: of its keys those that it states. */
+/** A participant as the contract shows it; of its keys, those that a registration would state. */
 export function toParticipant(participant: Participant): PbParticipant {
   const urls = participant.callbackUrls;
   const { signingJwks, encryptionJwk } = statedKeysOf(participant);

@@ -7,10 +7,10 @@ import { amountNumber, publicJwk } from "./values.ts";
 
 type Schemas = components["schemas"];
 
-/** A bank's key is forgotten after many changes of keys; its messages stay readable without it. */
+/** Stands in for a bank's key that is no longer stored after many key changes, so that its messages stay readable. */
 const forgottenKey = { kty: "RSA", kid: "" } as Whole<Schemas["Jwk"]>;
 
-/** What the debtor agent stated, for answers and for callbacks, which alone show the key's `alg`. */
+/** What the debtor agent stated, for answers and callbacks; only callbacks show the key's `alg`. */
 export function paymentMessageDetails(
   message: PaymentMessage,
   options: { alg: boolean },
@@ -53,7 +53,7 @@ export function paymentMessageAnswer(message: PaymentMessage): Whole<Schemas["Pa
   return {
     ...paymentMessageDetails(message, { alg: false }),
     status: answeredName(paymentMessageStatuses, message.status),
-    // The core stores those of the contract alone.
+    // The core stores only reasons of the contract.
     reason: message.reason as Schemas["PaymentMessageWithStatus"]["reason"],
     guid: message.guid,
   };

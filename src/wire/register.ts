@@ -7,7 +7,7 @@ import { amountText, isoText } from "./values.ts";
 
 type Schemas = components["schemas"];
 
-/** The statuses by the texts of the documents. */
+/** The register statuses by their documented texts. */
 export const documentedStatuses = Object.fromEntries(
   Object.entries(registerStatusText).map(([status, text]) => [
     text,
@@ -49,7 +49,7 @@ export function registerPaymentAnswer(payment: RegisterPayment, register: Regist
     amount: amountText(amountMinor),
     fee_amount: amountText(payment.feeMinor),
     amount_to_pay: amountText(amountMinor - payment.feeMinor),
-    // Fees are taken from the recipient bank alone; the issuing bank has no part in them.
+    // Only the recipient bank is charged fees; the issuing bank pays none.
     issuer_fee: amountText(0n),
     currency: payment.amount?.currency ?? "",
     purpose: payment.purpose,
@@ -62,7 +62,7 @@ export function registerPaymentAnswer(payment: RegisterPayment, register: Regist
   };
 }
 
-/** Where a bank reads a register with its payments. */
+/** The address where a bank reads a register with its payments. */
 export const registerUrl = (publicUrl: string, bankGuid: string, registerId: string) =>
   publicUrl +
   operations.getGrossSettlement.path.replace("{counterparty_guid}", bankGuid).replace("{register_id}", registerId);

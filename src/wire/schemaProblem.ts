@@ -1,6 +1,6 @@
 import { problemWords, type SchemaProblem } from "../../gen/rest/operations.ts";
 
-/** What breaks the contract, in a sentence that names the field; `code` as the contract says at the field. */
+/** How something breaks the contract: a sentence that names the field, and the error code that the contract gives that field. */
 export type ContractProblem = { code: string; text: string; field?: string };
 
 /** The codes that the contract gives at the fields of a schema, by JSON pointer. */
@@ -12,7 +12,7 @@ export function codeOfField(field: string, codes: FieldCodes): string {
   return (Object.hasOwn(codes, pointer) && codes[pointer]) || "INVALID_REQUEST";
 }
 
-/** What a compiled validator complained about, as people are told. */
+/** A validator's problem as a sentence for people. */
 export function contractProblem(problem: SchemaProblem | undefined, codes: FieldCodes): ContractProblem {
   if (!problem) return { code: "INVALID_REQUEST", text: "the request is malformed" };
   const missing = problem.keyword === "required" ? `/${problem.params.missingProperty}` : "";
@@ -26,14 +26,14 @@ export function contractProblem(problem: SchemaProblem | undefined, codes: Field
   };
 }
 
-/** What the contract itself says of a text that is not as it should be; one that is too long is called that. */
+/** The contract's own sentence for a malformed text (except one that is only too long), or undefined. */
 function ownSentence({ keyword, schemaPath }: SchemaProblem): string | undefined {
   if (keyword !== "pattern" && keyword !== "minLength") return undefined;
   const schema = schemaPath.slice(0, schemaPath.lastIndexOf("/"));
   return Object.hasOwn(problemWords, schema) ? problemWords[schema] : undefined;
 }
 
-/** Where the validator's own words would show a pattern or too little. */
+/** Sentences for rules whose message by the validator shows a pattern, or says too little. */
 const sentences: { [keyword: string]: (params: Record<string, unknown>) => string } = {
   required: () => "is missing",
   pattern: () => "is malformed",

@@ -6,10 +6,10 @@ import { formatAmountText } from "../domain/money.ts";
 
 type Jwk = components["schemas"]["Jwk"];
 
-/** The last second of the year 9999, the end of what a Timestamp can say. Seconds beyond it are milliseconds. */
+/** The last second of the year 9999, the maximum of a Timestamp. Larger numbers of seconds are really milliseconds. */
 export const MAX_UNIX_SECONDS = 253_402_300_799;
 
-// From rows to messages of the contract.
+// From database rows to messages of the contract.
 
 export const money = (amountMinor: number, currency: string) => ({ amountMinor: BigInt(amountMinor), currency });
 
@@ -20,7 +20,7 @@ export const instantOrUnset = (date: Date | null) => (date === null ? undefined 
 /** Minor units as text with exactly two decimals. */
 export const amountText: (amountMinor: bigint) => string = formatAmountText;
 
-/** An amount that a message says, or that was read beside one. */
+/** An amount of money, from a message or from columns beside one. */
 export type Amount = Pick<Money, "amountMinor" | "currency">;
 
 /** Minor units as a JSON number: parsed once from text, so that it prints as the same decimal. */
@@ -36,7 +36,7 @@ export function unixSeconds(timestamp: Timestamp | undefined): number {
   return Number(required(timestamp).seconds);
 }
 
-/** The core always sets it; its absence would be a fault of ours. */
+/** The core always sets it; that it is missing would be a fault of ours. */
 function required(timestamp: Timestamp | undefined): Timestamp {
   if (!timestamp) throw new Error("an instant is missing in the core's answer");
   return timestamp;
@@ -55,7 +55,7 @@ const members = {
 } as const satisfies Record<keyof Jwk, true>;
 const memberNames = Object.keys(members) as (keyof Jwk)[];
 
-/** A registered key as it is shown: its public members and nothing else, whatever was registered. */
+/** A registered key as it is shown: its public members only. */
 export function publicJwk(text: string, options: { alg: boolean }): Whole<Jwk> | undefined {
   if (text === "") return undefined;
   const given = JSON.parse(text) as Record<string, unknown>;

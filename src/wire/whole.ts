@@ -9,8 +9,8 @@ import {
 import type { HandlerContext } from "@connectrpc/connect";
 
 /**
- * A message of the contract of which every field is named, `undefined` where it is not set: a field that is added to the
- * contract and answered by nobody does not compile.
+ * A message of the contract with every field named, `undefined` where it is not set, so that a mapping which forgets a field that
+ * was added to the contract does not compile.
  */
 export type Whole<Desc extends DescMessage> = WholeMessage<MessageShape<Desc>>;
 
@@ -26,12 +26,12 @@ type WholeValue<Value> = Value extends readonly (infer Item)[]
     ? Value | WholeMessage<Value>
     : Value;
 
-/** What is said beside the fields of a message has no value that the compiler would take. */
+/** Rejects members that the message has no field for. */
 type NothingElse<Desc extends DescMessage, Given> = { [Other in Exclude<keyof Given, keyof Whole<Desc>>]: never };
 
 /**
- * A message of the contract from all that it says. Neither a field that nobody gives compiles, nor a column of a row, spread into
- * `given`, that the message has no field for: so a mapping can forget nothing on either side.
+ * Makes a message of the contract. Neither a missing field compiles nor a column of a row, spread into `given`, that the message
+ * has no field for: a mapping can forget nothing on either side.
  */
 export function whole<Desc extends DescMessage, Given extends Whole<Desc>>(
   schema: Desc,
@@ -40,7 +40,7 @@ export function whole<Desc extends DescMessage, Given extends Whole<Desc>>(
   return create(schema, given as never);
 }
 
-/** The handlers of a service, which answer whole messages: as they write them, or as the core has made them. */
+/** The handlers of a service, whose answers are whole messages. */
 export type WholeAnswers<Service extends DescService> = {
   [Method in keyof Service["method"]]: Service["method"][Method] extends DescMethodUnary<infer Request, infer Answer>
     ? (

@@ -5,12 +5,12 @@ import type { Claims, ParsedJws } from "../../sdk/jws.ts";
 import type { Party } from "./parties.ts";
 import { refusedToken, seenOf, suspendedCaller, type Verified } from "./signed.ts";
 
-// What a Cx-Authorization must say beside whose it is, alike of a bank and of a merchant (wire contract, section 3).
+// The claims that the Cx-Authorization of a bank and of a merchant have in common (wire contract, section 3).
 
-/** By which name a token may call the platform, beside its public address. */
+/** The audience (`aud`) that a token may name instead of the platform's public address. */
 const platformAudience = "dcm";
 
-/** What the holder of the key hears of a token with a good signature (wire contract, section 4), and of which claim. */
+/** The refusal of a token whose signature is good but one of whose claims is not (wire contract, section 4). */
 const refusalOfProblem: Record<AccessProblem, Refusal> = {
   kind: refusedToken({ tokenProblem: "kind" }),
   iat: refuse("TOKEN_INCOMPLETE", "iat is missing or malformed", { field: "iat" }),
@@ -22,30 +22,30 @@ const refusalOfProblem: Record<AccessProblem, Refusal> = {
   audience: refuse("TOKEN_AUDIENCE", "the access token is for another audience", { field: "aud" }),
 };
 
-/** What a request shows of itself to be taken for that of a bank or merchant. */
+/** What a request brings to be authenticated as that of a bank or merchant. */
 export type PresentedToken = {
   token: string;
   /** The bank that the path names, if it names one. */
   counterpartyGuid: string | undefined;
   /** Whether the operation changes something. */
   isChange: boolean;
-  /** Whether the operation is there for who is suspended as well. */
+  /** Whether a suspended party may call the operation, too. */
   isForSuspended: boolean;
   /** The request's body, byte by byte; empty where it has none. */
   body: Uint8Array;
-  /** By which a retry is told from another request; of reads it is not looked at. */
+  /** Tells a retry from a replay: the token may come again with the same request only. Not used for reads. */
   requestDigest: Uint8Array;
-  /** Of a read that goes on: what `continuationOf` said of it when it began. */
+  /** Of a read that goes on: what `continuationOf` returned when it began. */
   continuation?: string | undefined;
 };
 
-/** By what a token is judged beside its keys: an instant of the database's clock, and the platform's public address. */
+/** What a token is judged by apart from its keys: an instant of the database's clock, and the platform's public address. */
 export type Judgement = { asOf: Date; publicUrl: string };
 
-/** What a token with a good signature of a party came with, and by what it is judged. */
+/** A token whose signature is good, the request that it came with, and what it is judged by. */
 export type Examined = { presented: Omit<PresentedToken, "counterpartyGuid">; parsed: ParsedJws; judgement: Judgement };
 
-/** The claims of a token with a good signature of the party that it is accepted with, or what is wrong with it. */
+/** The claims of a token whose signature is good, or why it is refused. */
 export function acceptedAccess(
   { presented, parsed, judgement }: Examined,
   party: Party,
@@ -59,7 +59,7 @@ export function acceptedAccess(
   return unbound === undefined ? check : { ...unbound, seen: seenOf(parsed, party, "body") };
 }
 
-/** A token that binds another body, or none where its bank wants every change to be bound. */
+/** Refuses a token that binds another body, or none although its bank requires that every change binds its body. */
 function bodyProblem(
   { body_sha256: bound }: Claims,
   { requiresBodySha256 }: Participant,

@@ -6,8 +6,9 @@ import type { Party } from "./parties.ts";
 import { type NotTheirs, refusedToken, seenOf, type Verification, verifiedBy } from "./signed.ts";
 
 /**
- * Verifies a bank's Cx-Authorization (wire contract, section 3). With a guid in the path the token must be signed by that bank;
- * a token of another registered bank is good, but not here. Whoever holds no key of the bank learns nothing but that.
+ * Verifies a bank's Cx-Authorization (wire contract, section 3). With a guid in the path the token must be signed by that bank; one
+ * of another registered bank is authentic, but forbidden here. A caller without a key of the bank only learns that the token is
+ * refused.
  */
 export async function bankOfToken(
   presented: PresentedToken,
@@ -19,7 +20,7 @@ export async function bankOfToken(
   const parsed = peekJws(presented.token);
   if (!parsed.ok) return refusedToken({ tokenProblem: parsed.problem, party: counterpartyGuid });
   const shown = { presented, parsed, judgement };
-  /** As it is known, or as it is now: it may have a key since a moment ago. */
+  /** First with the cached party, then with the party as it is now, which may have a new key. */
   const examine = async (party: Party) => {
     const known = await examined(shown, verification, party);
     const changed = "notTheirs" in known ? await parties.changed(party) : undefined;
@@ -34,7 +35,7 @@ export async function bankOfToken(
     seen = seenOf(parsed, named, answer.notTheirs);
   }
   const signer = kid === undefined ? undefined : await parties.find({ kid });
-  // The bank that the path names was looked at already, as it is now.
+  // The signer is the bank that the path names, which has been looked up anew already.
   const isExamined = signer?.participant.guid === named?.participant.guid;
   const answer = signer && !isExamined ? await examine(signer) : undefined;
   if (answer === undefined || "notTheirs" in answer) return refusedToken(seen);

@@ -5,8 +5,8 @@ import { codeOfField, contractProblem } from "../../wire/schemaProblem.ts";
 type Checked<Name extends ClaimsName> = (typeof claimsTable)[Name]["validate"] extends Validate<infer T> ? T : never;
 
 /**
- * What somebody stated, as the contract describes it; the reason of a refusal comes from the contract as well. A member that the
- * contract does not know may have any name, so claims are never told from a refusal by their members.
+ * Validates claims against the contract's schema, which names the reason of a refusal, too. The claims are wrapped in an object of
+ * their own: they may have members with any name, so they could not be told from a refusal by their members.
  */
 export function validClaims<Name extends ClaimsName>(name: Name, value: unknown): { claims: Checked<Name> } | Refusal {
   const { validate, codes, texts } = claimsTable[name];
@@ -21,8 +21,8 @@ export function validClaims<Name extends ClaimsName>(name: Name, value: unknown)
 }
 
 /**
- * The first field whose text PostgreSQL cannot store: half of a surrogate pair, whose replacing would make two different texts
- * equal, or a NUL. Only fields that the contract knows are stored as texts: whatever else a token has is ignored.
+ * The first field whose text PostgreSQL cannot store: half of a surrogate pair (replaced, it would make two different texts equal)
+ * or a NUL. Only fields of the contract are stored as texts; other members of a token are ignored.
  */
 function unstorableText(value: unknown, texts: readonly string[]): { field: string; problem: string } | undefined {
   for (const pointer of texts) {

@@ -19,35 +19,35 @@ import { createSeenKeys } from "./seenKeys.ts";
 import { refusedToken, signedByBank, signedByMerchant, type Verification } from "./signed.ts";
 
 /**
- * Who asks, and what they have signed. Every use-case of a bank or a merchant gets its request from here, made from the
- * signed claims and from nothing else.
+ * Authentication: who makes a request, and what they have signed. Every use-case of a bank or a merchant takes a request that is
+ * made here, from the signed claims and from nothing else.
  */
 export type Identity = {
-  /** The bank whose Cx-Authorization it is. */
+  /** The bank that signed the Cx-Authorization. */
   bankOf(presented: PresentedToken): Promise<BankActor | Refusal>;
-  /** The merchant whose Cx-Authorization it is. */
+  /** The merchant that signed the Cx-Authorization. */
   merchantOf(presented: Omit<PresentedToken, "counterpartyGuid">): Promise<MerchantActor | Refusal>;
-  /** With what the bank's read goes on, also after its token has become too old. */
+  /** A note that lets the bank's read go on after its token has become too old. */
   continuationOf(actor: BankActor): string;
   /** The order that a merchant signed. */
   orderOf(jws: string): Promise<OrderRequest | Refusal>;
   /** The cancellation of an order that its merchant signed. */
   cancellationOf(jws: string): Promise<OrderCancellation | Refusal>;
-  /** The payment message that the bank signed; `body` is what it came in. */
+  /** The payment message that the bank signed; `body` is the request body that it came in. */
   paymentMessageOf(actor: BankActor, jws: string, body: Uint8Array): Promise<SubmittedMessage | Refusal>;
-  /** That the bank has paid a register, as its body says. */
+  /** The bank's statement that it has paid a register, from its body. */
   payStatementOf(actor: BankActor, registerId: string, body: Uint8Array): Promise<PayStatement | Refusal>;
-  /** How that payment ended, as its body says. */
+  /** The bank's statement how that payment ended, from its body. */
   confirmStatementOf(actor: BankActor, registerId: string, body: Uint8Array): Promise<ConfirmStatement | Refusal>;
-  /** The key that a bank has signed with one of its keys. */
+  /** The new key that a bank adds, signed with one of its present keys. */
   ownKeyOf(actor: BankActor, body: Uint8Array): Promise<OwnKeyWish | Refusal>;
-  /** Somebody was changed since the last look: everybody is looked up anew. */
+  /** Empties the cache of parties, because somebody was changed. */
   forget(): void;
-  /** Writes down which keys were used since the last time. */
+  /** Stores which keys were used since the last time. */
   keepSeenKeys(): Promise<void>;
 };
 
-/** A new key of a bank, and the kid of the key that signed the wish. */
+/** A new key of a bank, and the kid of the key that signed the request for it. */
 type OwnKeyWish = KeyWish & { signedWith: string };
 
 export function createIdentity(context: CoreContext): Identity {
@@ -92,7 +92,7 @@ const saidByMerchants = (verification: () => Verification): Pick<Identity, "orde
     const signed = await signedByMerchant(jws, verification());
     if (isRefusal(signed)) return signed;
     const { claims, kid, merchant } = signed;
-    // An order may say anything beside its claims, and stands in logs: it must never cancel one.
+    // An order is not secret and may carry further claims: it must never be accepted as a cancellation.
     if (isOfKind(claims, "order")) return refusedToken({ tokenProblem: "kind", kid, party: merchant.uid ?? undefined });
     const valid = validClaims("OrderCancellationClaims", claims);
     if (isRefusal(valid)) return valid;
@@ -105,7 +105,10 @@ const saidByMerchants = (verification: () => Verification): Pick<Identity, "orde
 type SaidByBanks = Pick<Identity, "paymentMessageOf" | "payStatementOf" | "confirmStatementOf" | "ownKeyOf">;
 
 function saidByBanks(verification: () => Verification): SaidByBanks {
-  /** What the bank says in a body, and what of the request it has signed: the body itself, or only that it is the caller. */
+  /**
+   * What the bank states in a body, and the token that proves it: the signed body, or else the access token, which only names the
+   * caller.
+   */
   async function stated(actor: BankActor, body: Uint8Array): Promise<{ claims: Claims; jws: string } | Refusal> {
     const said = objectIn(body);
     if (isRefusal(said)) return said;
@@ -133,7 +136,7 @@ function saidByBanks(verification: () => Verification): SaidByBanks {
       const valid = validClaims("GrossSettlementPaymentClaims", said.claims);
       if (isRefusal(valid)) return valid;
       if ("status" in valid.claims) {
-        // Taken for a payment, a signed confirmation would be evidence of the contrary.
+        // A signed confirmation that says "rejected", accepted as a payment, would be evidence of the opposite.
         const text = "status belongs to a confirmation; a payment has none";
         return refuse("INVALID_REQUEST", text, { field: "status" });
       }
@@ -172,14 +175,16 @@ const callerOf = ({ bank, access }: BankActor) => ({
   accessToken: access,
 });
 
-/** What a bank states about a register by its access token alone, or with a body that it signed. */
+/** A bank's statement about a register; its evidence is the signed body or, where none is signed, the access token. */
 export const bankStatement = (actor: BankActor, registerId: string, jws = actor.token): BankStatement => ({
   ...callerOf(actor),
   registerId,
   jws,
 });
 
-/** A token that binds a body binds what is processed, so that must come from this body. */
+/**
+ * An access token that binds a body (`body_sha256`) binds what is processed, so the processed JWS must come from that very body.
+ */
 function outsideOf(body: Uint8Array, jws: string): Refusal | undefined {
   if (bareIn(body) === jws) return undefined;
   const said = objectIn(body);
@@ -191,7 +196,7 @@ function outsideOf(body: Uint8Array, jws: string): Refusal | undefined {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** The token that is the whole of a body, but for the white space around it. */
+/** The token that makes up the whole of a body, white space around it aside. */
 function bareIn(body: Uint8Array): string | undefined {
   try {
     return utf8.decode(body).trim();
@@ -200,19 +205,19 @@ function bareIn(body: Uint8Array): string | undefined {
   }
 }
 
-/** The object in a body. What is no UTF-8 would be repaired by a lenient reader, and different texts become one. */
+/** The JSON object in a body. Invalid UTF-8 is refused: a lenient reader would replace it, and make two different texts equal. */
 function objectIn(body: Uint8Array): { claims: Claims } | Refusal {
   try {
     const text = utf8.decode(body);
     const parsed: unknown = JSON.parse(text);
     if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) {
-      // As of a token: what is kept must mean the same to every reader of it.
+      // As in a token, a member named twice is refused: what is stored as evidence must mean the same to every parser.
       const field = memberNamedTwice(text, parsed);
       if (field !== undefined) return refuse("INVALID_REQUEST", `${field} is named twice`, { field });
       return { claims: parsed as Claims };
     }
   } catch {
-    // Said below.
+    // No JSON; refused below.
   }
   return refuse("INVALID_REQUEST", "the body is not a JSON object");
 }

@@ -4,8 +4,8 @@ import { acceptedAccess, type Judgement, type PresentedToken } from "./accessTok
 import { signedByNamed, type Verification } from "./signed.ts";
 
 /**
- * Verifies a merchant's Cx-Authorization (wire contract, section 3): it must be signed with a key of the merchant whose uid its
- * claim `iss` is. Whoever holds no such key learns nothing but that, a bank with a key of its own included.
+ * Verifies a merchant's Cx-Authorization (wire contract, section 3): it must be signed with a key of the merchant whose uid is its
+ * claim `iss`. A caller without such a key, a bank included, only learns that the token is refused.
  */
 export async function merchantOfToken(
   presented: Omit<PresentedToken, "counterpartyGuid">,

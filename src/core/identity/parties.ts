@@ -7,7 +7,7 @@ import type { CoreContext } from "../context.ts";
 import { hurryKeySet, rereadOnDemandMs } from "../keySets.ts";
 import { getParticipant, type ParticipantName } from "../participants.ts";
 
-/** A key that verifies a party's signatures as long as it is good. */
+/** A key that verifies a party's signatures until it is retired. */
 export type PartyKey = VerificationKey & Pick<ParticipantKey, "id" | "retireAt">;
 
 /** A participant with the keys that verify its signatures. */
@@ -16,17 +16,17 @@ export type Party = { participant: Participant; keys: readonly PartyKey[] };
 export type Parties = {
   find(by: ParticipantName): Promise<Party | undefined>;
   /**
-   * What a party signed does not verify: it may have a new key since it was looked up, so it is looked up anew; undefined when it
-   * is what it was. If it publishes its keys, it may have changed those, and they are read soon; nobody waits for that.
+   * To be called when a party's signature does not verify: looks it up past the cache, because it may have a new key, and answers
+   * it when it was changed, otherwise undefined. The key set of a party that publishes one is read again soon, in the background.
    */
   changed(party: Party): Promise<Party | undefined>;
-  /** Looks everybody up anew: somebody was changed since. */
+  /** Empties the cache, because somebody was changed. */
   forget(): void;
 };
 
 /**
- * Long enough for thousands of requests. Whatever changes something is decided again where its party was changed since it was
- * looked up, so a key that was withdrawn can only read so long; and so long a new key may not be known yet.
+ * The TTL of the cache: long enough for thousands of requests. Changes are decided again by the stored version (`PartyChanged`), so
+ * a withdrawn key is accepted for this long for reads only; and for this long a new key may not be known yet.
  */
 const lookUpMs = 2_000;
 const maxCached = 10_000;
@@ -35,7 +35,7 @@ export function createParties(context: CoreContext): Parties {
   const parties = rememberedAnswers<Party | undefined>(lookUpMs, maxCached);
   const imported = new LRUCache<string, { version: number; keys: Promise<PartyKey[]> }>({ max: maxCached });
   const hurried = rememberedAnswers<void>(rereadOnDemandMs, maxCached);
-  // Not remembered: one that is asked and one that asks for each party, and both leave when they have their answer.
+  // Look-ups past the cache, at most two for a party: the one that is running, and the next one, which all later callers share.
   const asked = new Map<string, Promise<Party | undefined>>();
   const asking = new Map<string, Promise<Party | undefined>>();
 
@@ -52,7 +52,10 @@ export function createParties(context: CoreContext): Parties {
     return isRefusal(participant) ? undefined : { participant, keys: await importedKeys(participant) };
   }
 
-  /** Asks after this call, not before, and never twice at a time for one party, whatever strangers send in its name. */
+  /**
+   * Single flight: a look-up that begins after this call, never two at a time for one party, so strangers cannot cause a flood of
+   * them.
+   */
   function askedNow(guid: string): Promise<Party | undefined> {
     const waiting = asked.get(guid);
     if (waiting !== undefined) return waiting;
@@ -76,7 +79,7 @@ export function createParties(context: CoreContext): Parties {
       const [[name, value] = []] = Object.entries(by);
       const key = `${name} ${value}`;
       const party = await recall(parties, key, () => lookUp(by));
-      // Whoever is unknown now may be registered in the next moment.
+      // A miss is not cached: the party may be registered in the next moment.
       if (party === undefined) parties.delete(key);
       return party;
     },
@@ -86,7 +89,7 @@ export function createParties(context: CoreContext): Parties {
         parties.clear();
         return party;
       }
-      // Whoever sends unknown kids all day costs one statement in this time.
+      // Debounced, so that a stranger who sends unknown kids all day costs one statement in this time.
       if (jwksUrl !== null) recall(hurried, guid, () => hurryKeySet(context, guid)).catch(() => undefined);
       return undefined;
     },
@@ -94,7 +97,7 @@ export function createParties(context: CoreContext): Parties {
   };
 }
 
-/** The keys of a party that are good at this instant. */
+/** The keys of a party that are valid at this instant. */
 export const goodKeys = ({ keys }: Party, now: Date): PartyKey[] => keys.filter((key) => isGood(key, now));
 
 async function importAll(keys: readonly ParticipantKey[]): Promise<PartyKey[]> {

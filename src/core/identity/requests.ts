@@ -7,15 +7,15 @@ import { MAX_UNIX_SECONDS } from "../../wire/values.ts";
 import type { KeyWish } from "../participantKeys.ts";
 import type { SubmittedMessage } from "../paymentMessages.ts";
 
-// From what was signed to what is processed. There is no other way from a bank or a merchant to a use-case that changes something.
+// From signed claims to the requests of the use-cases. A change by a bank or a merchant can get into the core in no other way.
 
 type Schemas = components["schemas"];
 
-/** What an order says, but for who signed it. */
+/** What an order says, apart from who signed it. */
 export type OrderContent = Omit<OrderRequest, "merchantGuid" | "merchantVersion" | "jws">;
 
 export function orderContent(claims: Schemas["OrderClaims"]): OrderContent | Refusal {
-  // The merchant (`sub`) is whose key verified the order.
+  // The merchant (`sub`) is the one whose key verified the order.
   const { sub: _merchant, iat, exp, amt, cur, ref, prp: purpose, url: redirectUrl, fri, ...others } = claims;
   noneIsDocumented(others);
   const money = moneyOf(amt, cur, "amt");
@@ -28,10 +28,15 @@ export function orderContent(claims: Schemas["OrderClaims"]): OrderContent | Ref
   return { ref, ...money, purpose, redirectUrl, ultimateCreditor, issuedAt, expiresAt };
 }
 
+<<<<<<< HEAD
 /** Claims that the contract does not know are ignored; one that it knows and nobody reads does not compile. */
 function noneIsDocumented(..._others: { [claim: string]: never }[]): void {}
+=======
+/** Unknown claims are ignored. A claim that the contract documents and this file does not read is a compile error here. */
+function noneIsDocumented(_others: { [claim: string]: never }): void {}
+>>>>>>> words
 
-/** What a cancellation says, but for who signed it. */
+/** What a cancellation says, apart from who signed it. */
 export function orderCancellation(
   claims: Schemas["OrderCancellationClaims"],
 ): Pick<OrderCancellation, "orderGuid" | "issuedAt"> | Refusal {
@@ -43,7 +48,7 @@ function ultimateCreditorOf(fri: Schemas["UltimateBeneficiary"]): UltimateCredit
   return { name: fri.frn, taxNumber: fri.frc, iban: fri.fra, bic: fri.frb, mcc: fri.frm };
 }
 
-/** What a payment message says, but for who signed it and with which access token it came. */
+/** What a payment message says, apart from who signed it and its access token. */
 export type SignedPaymentMessage = Omit<SubmittedMessage, "callerGuid" | "callerVersion" | "accessToken" | "jws">;
 
 export function paymentMessageContent(claims: Schemas["PaymentMessageClaims"]): SignedPaymentMessage | Refusal {
@@ -104,7 +109,7 @@ export function paymentMessageContent(claims: Schemas["PaymentMessageClaims"]): 
   };
 }
 
-/** What a bank states about a register's payment; a confirmation has the same members and more. */
+/** A register's payment as a bank states it; a confirmation has the same members and more. */
 export function settlementPayment(claims: Schemas["GrossSettlementPaymentClaims"]): SettlementPayment | Refusal {
   const { payment_message_external_id: externalId, creditor_iban: creditorIban, amount, currency, ...rest } = claims;
   const { purpose, creation_date: creationDate, ...others } = rest;
@@ -119,11 +124,11 @@ export function keyWish({ jwk, retire_others_at: at }: Schemas["NewKeyClaims"]):
   return isRefusal(retireOthersAt) ? retireOthersAt : { jwk, retireOthersAt };
 }
 
-/** What an amount may be, and how it is refused where it is something else. */
+/** The upper limit of an amount, and the reason with which it is refused. */
 type AmountKind = { maxMinor: number; reason: RefusalReason };
 
 const payment: AmountKind = { maxMinor: MAX_AMOUNT_MINOR, reason: "INVALID_AMOUNT" };
-/** The sum of many payments. */
+/** A sum of many payments. */
 const total: AmountKind = { maxMinor: MAX_TOTAL_MINOR, reason: "INVALID_REQUEST" };
 
 const amountSentences = {

@@ -9,9 +9,9 @@ const keepStatement = {
 };
 
 /**
- * Which keys were used, for people who wonder whether an old one can go. Noted in memory and written down together: a signature
- * costs no statement, and what a crash loses is a minute. This is no cache: nothing may be forgotten before it is written down,
- * and there are never more of them than registered keys.
+ * Remembers which keys were used, so that an operator can see whether an old one can be retired. Collected in memory and written in
+ * one statement: verifying a signature costs none, and a crash loses a minute at most. This is no cache that may evict: an entry
+ * must stay until it is written, and there are never more of them than registered keys.
  */
 export function createSeenKeys(context: CoreContext) {
   const seen = new Map<number, Date>();

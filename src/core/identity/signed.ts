@@ -4,20 +4,23 @@ import { type Claims, type JwsProblem, type ParsedJws, peekJws, verifyParsedJws 
 import { goodKeys, type Parties, type Party } from "./parties.ts";
 import { PartyChanged } from "./partyChanged.ts";
 
-/** All that somebody hears who has not shown that he holds a key. */
+/**
+ * The only refusal for a caller that has not proven to hold a key: it tells nothing about which check failed (`seen` is for the
+ * log).
+ */
 export const refusedToken = (seen: TokenSeen): Refusal =>
   refuse("AUTHORIZATION_FAILED", "Access credentials are invalid", { seen });
 
-/** What was signed, and by which key. Apart from a refusal by its member, because claims are named by strangers. */
+/** Verified claims, and the key. Wrapped, because claims may have members of any name, those of a refusal included. */
 export type Verified = { claims: Claims; kid: string };
 
-/** The token is not the party's, and why. */
+/** The token was not signed by the party, and why. */
 export type NotTheirs = { notTheirs: JwsProblem };
 
-/** Whose keys are good when, and who is told that one of them was used. */
+/** The parties, the instant at which keys must be valid, and a callback for each key that was used. */
 export type Verification = { parties: Parties; now: Date; seen: (keyId: number) => void };
 
-/** Whose order it is, and what it says. */
+/** The merchant that signed an order, and its claims. */
 export async function signedByMerchant(
   jws: string,
   verification: Verification,
@@ -30,7 +33,7 @@ export async function signedByMerchant(
     : { claims: signed.claims, kid: signed.kid, merchant };
 }
 
-/** What the merchant signed whose uid is that claim of it. */
+/** The claims under the signature of the merchant whose uid is in that claim. */
 export async function signedByNamed(
   claim: "sub" | "iss",
   jws: string,
@@ -47,15 +50,15 @@ export async function signedByNamed(
   return isRefusal(signed) ? signed : { ...signed, parsed };
 }
 
-/** What a party hears that has shown who it is, and may do nothing for now (wire contract, section 8). */
+/** The refusal of a party that is authenticated but suspended (wire contract, section 8). */
 export const suspendedCaller = ({ uid, guid }: Participant): Refusal =>
   refuse("PARTICIPANT_SUSPENDED", "the participant is suspended", {
     seen: { tokenProblem: "suspended", party: uid ?? guid },
   });
 
 /**
- * What a bank signed beside its access token: a payment message, or a statement about a register. Throws `PartyChanged` when it
- * is not known as the version that its access token was verified against.
+ * What a bank signed beside its access token: a payment message, or a statement about a register. Throws `PartyChanged` when the
+ * bank no longer has the version that its access token was verified against.
  */
 export async function signedByBank(
   bank: Participant,
@@ -65,8 +68,8 @@ export async function signedByBank(
   const parsed = peekJws(jws);
   if (!parsed.ok) return refusedToken({ tokenProblem: parsed.problem, party: bank.guid });
   const party = await verification.parties.find({ guid: bank.guid });
-  // Found by another name than for its access token, it may be known as another version, and so by other keys: one that was
-  // withdrawn would sign, or a new one would not.
+  // The access token's look-up went by another name, so it may have been cached at another version and with other keys: a withdrawn
+  // one would be accepted, or a new one refused.
   if (party?.participant.version !== bank.version) throw new PartyChanged();
   const signed = await signedBy(party, parsed, verification);
   if (isRefusal(signed)) return signed;
@@ -74,7 +77,10 @@ export async function signedByBank(
   return { claims: signed.claims, kid: signed.kid };
 }
 
-/** What a party signed, also with a key that it has since a moment ago; and the party as it is then. */
+/**
+ * The claims that a party signed, and the party. If the cached keys do not verify them, it is looked up anew, because its key may
+ * be new.
+ */
 async function signedBy(
   party: Party,
   parsed: ParsedJws,
@@ -90,7 +96,7 @@ async function signedBy(
   return { ...last, party: changed ?? party };
 }
 
-/** What is under a good signature of the party. */
+/** The claims under a valid signature of the party. */
 export async function verifiedBy(
   party: Party,
   parsed: ParsedJws,
@@ -102,7 +108,7 @@ export async function verifiedBy(
     return { claims: verified.claims, kid: verified.by.kid };
   }
   const { member, problem } = verified;
-  // A token whose claims say two things is refused by the one who signed it, not taken for another's.
+  // A claim that is named twice is refused as invalid, not as the token of another party: the signature is good.
   return member === undefined
     ? { notTheirs: problem }
     : refuse("INVALID_REQUEST", `${member} is named twice`, { field: member });

@@ -16,7 +16,7 @@ export const callbackHandlers: CallbackHandlers = {
   },
 };
 
-/** Those to the caller: the core knows by its token who that is. */
+/** The missed callbacks of the caller, whom the core knows by its token. */
 async function missedCallbacks(
   { since, limit, cursor }: OperationInput<keyof CallbackHandlers>["query"],
   context: RequestContext,

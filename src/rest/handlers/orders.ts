@@ -51,7 +51,7 @@ export const orderHandlers: OrderHandlers = {
     if (!found) return { status: 404, type: "text/html", headers: pageHeaders, body: notFoundPage() };
     const links = orderLinks(query.id.toLowerCase(), context.deps.publicUrl);
     const body = await paymentPage({ found, banks, link: links.link_deeplinks, isMobile });
-    // Whoever keeps the page must not show a phone's to a computer.
+    // The page differs between phones and computers, so caches must keep them apart.
     const vary = query.mobile === undefined ? { Vary: "Sec-CH-UA-Mobile, User-Agent" as const } : {};
     return { status: 200, type: "text/html", headers: { ...pageHeaders, ...vary }, body };
   },
@@ -82,7 +82,9 @@ function emitterAnswer(bank: Participant): Whole<Schemas["Emitter"]> {
   };
 }
 
-/** The order's token, wherever it stands; an empty one is none. Of two it would not be clear which one the merchant means. */
+/**
+ * The order's token from body or query, an empty one counting as none. Two are refused, because they could be of different orders.
+ */
 function onlyToken(inBody = "", inQuery = ""): string {
   const token = inBody || inQuery;
   if (token === "") throw new RestRefusal("INVALID_REQUEST", { text: "jwt is missing", field: "jwt" });
@@ -95,7 +97,7 @@ function onlyToken(inBody = "", inQuery = ""): string {
   return token;
 }
 
-/** The order's identifier under either of its names. */
+/** The order's id under either of its two parameter names. */
 function onlyOrderId(id: string | undefined, orderId: string | undefined): WantedOrder {
   const wanted = id ?? orderId;
   if (wanted === undefined) throw new RestRefusal("INVALID_REQUEST", { text: "id is missing", field: "id" });
@@ -106,16 +108,16 @@ function onlyOrderId(id: string | undefined, orderId: string | undefined): Wante
   return { id: wanted, parameter: id === undefined ? "order_id" : "id" };
 }
 
-/** What a browser says outright, or else what it calls itself: those of phones have "Mobi" in their names. */
+/** The client hint if there is one, or else the user agent: those of phones contain "Mobi". */
 function isPhone(headers: RequestContext["headers"]): boolean {
   const said = headers["sec-ch-ua-mobile"];
   return said === "?1" || (said !== "?0" && /Mobi/i.test(headers["user-agent"] ?? ""));
 }
 
-/** `parameter`: by which the caller has named it, where that is not `id`. */
+/** `parameter`: the name that the caller used, if it is not `id`. */
 type WantedOrder = { id: string; parameter?: "id" | "order_id"; signedDetails?: boolean };
 
-/** Reads an order; a refusal calls the parameter as the caller does. */
+/** Reads an order; a refusal uses the parameter name that the caller used. */
 async function readOrder(
   { id, parameter = "id", signedDetails = false }: WantedOrder,
   { deps }: RequestContext,

@@ -16,7 +16,10 @@ type PlatformHandlers = Pick<
 
 const healthy: Whole<Schemas["Health"]> = { status: "ok" };
 
-/** The document is read and rendered once: it cannot change while the program runs. As JSON it is generated: to parse its YAML takes a second. */
+/**
+ * The document is read and rendered once, because it cannot change while the program runs. Its JSON is generated beforehand:
+ * parsing the YAML takes a second.
+ */
 export function platformHandlers(paths: OpenapiPaths): PlatformHandlers {
   const yaml = readFileSync(paths.yaml, "utf8");
   const document = JSON.parse(readFileSync(paths.json, "utf8")) as OpenapiPage & Record<string, unknown>;
@@ -56,7 +59,7 @@ export function platformHandlers(paths: OpenapiPaths): PlatformHandlers {
   };
 }
 
-/** A copy may be kept, and is asked about before each use: the document changes with the program and at no other time. */
+/** May be cached, but is revalidated before each use: the document changes with each release and at no other time. */
 const revalidated = (text: string) => ({
   ETag: `"${createHash("sha256").update(text).digest("base64url")}"`,
   "Cache-Control": "no-cache" as const,

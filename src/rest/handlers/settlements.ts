@@ -20,7 +20,10 @@ type SettlementHandlers = Pick<
 
 const roles = { Debtor: RegisterRole.DEBTOR, All: RegisterRole.ALL } as const;
 
-/** Payments that are read at a time for a whole register. They are made at one go, and whoever comes meanwhile waits: a millisecond. */
+/**
+ * The payments that are read at a time for a whole register. A page is written without a pause and blocks the event loop: a
+ * millisecond.
+ */
 const PAGE_SIZE = 25;
 /** A register of more payments is streamed; 500 are about 250 KB of the answer. */
 const MOST_WHOLE = 500;
@@ -94,7 +97,7 @@ export const settlementHandlers: SettlementHandlers = {
   },
 };
 
-/** A register keeps its payments for ever, so pages that are read one after the other are one answer. */
+/** The payments never change, so pages that are read one after the other are consistent. */
 async function* paymentPages(
   context: RequestContext,
   request: MessageInitShape<typeof GetRegisterRequestSchema>,
@@ -111,7 +114,7 @@ async function* paymentPages(
   }
 }
 
-/** The reader may be slow, and its token become too old before the last page. */
+/** Metadata for the further pages: a slow reader's token may become too old before the last one, which the continuation allows. */
 function goingOn(context: RequestContext, { continuation }: GetRegisterResponse) {
   const options = asParty(context);
   return { ...options, headers: { ...options.headers, [continuationHeader]: continuation } };

@@ -12,7 +12,7 @@ type Operation = Described & {
 };
 type Schema = Described & { properties?: Record<string, Described>; required?: string[]; allOf?: Schema[] };
 
-/** As much of an OpenAPI document as the page shows. */
+/** The parts of an OpenAPI document that the page shows. */
 export type OpenapiPage = {
   info: { title: string; version: string; description?: string };
   paths: Record<string, Record<string, Operation>>;
@@ -20,7 +20,7 @@ export type OpenapiPage = {
   components: Record<string, Record<string, Schema>>;
 };
 
-/** The contract for people: one page, rendered once, that loads and runs nothing. */
+/** The contract for people: one static page without scripts or external resources, rendered once. */
 export function docsPage(document: OpenapiPage): string {
   const { info } = document;
   const content = [

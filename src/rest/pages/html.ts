@@ -24,7 +24,7 @@ const style = `
 
 const styleHash = createHash("sha256").update(style).digest("base64");
 
-/** Nothing is loaded from elsewhere but logos; nothing runs; nobody may put the page into a frame. */
+/** Content security policy: no external resources but logos, no scripts, no framing (clickjacking). */
 export const pageHeaders = {
   "Content-Security-Policy": [
     "default-src 'none'",

@@ -7,7 +7,7 @@ import { amountText } from "../../wire/values.ts";
 import { escaped, page } from "./html.ts";
 
 export type PaymentPage = {
-  /** With its signed details where one of the banks takes them. */
+  /** The order; with signed details if one of the banks takes them in its links. */
   found: GetOrderResponse;
   banks: readonly Participant[];
   /** The order's link for phones: what the QR code holds. */
@@ -36,10 +36,10 @@ export function notFoundPage(): string {
   return page({ lang: "uk", title: "Замовлення не знайдено", kind: "payment", content });
 }
 
-/** Whether the links to a bank hold what the platform signs of the order. */
+/** Whether this bank's deep links contain the signed order. */
 export const takesSigned = ({ deepLinkContent }: Participant) => deepLinkContent === DeepLinkContent.SIGNED_ORDER;
 
-/** Why the order cannot be paid any more; none while it can. By the core's clock, which is the database's. */
+/** Why the order cannot be paid; no row while it can. The core has judged that by the database's clock. */
 const stateSentence: { readonly [status: number]: string } = {
   [OrderStatus.SUCCESS]: "Замовлення сплачено.",
   [OrderStatus.IN_PROGRESS]: "Платіж обробляється.",
@@ -62,7 +62,7 @@ function bankLinks(banks: readonly Participant[], found: GetOrderResponse): stri
 }
 
 function bankLink(bank: Participant, content: string): string {
-  // The name stands beside the logo, so the logo itself says nothing new to a screen reader.
+  // The alternative text is empty, because the bank's name stands beside the logo.
   const logo = /^https:\/\//.test(bank.logoUrl) ? `<img src="${escaped(bank.logoUrl)}" alt=""> ` : "";
   const target = escaped(bank.deepLinkPrefix + encodeURIComponent(content));
   return `<li><a href="${target}">${logo}${escaped(bank.name)}</a></li>`;

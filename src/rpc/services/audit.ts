@@ -23,10 +23,10 @@ export const auditHandlers = (core: Core): WholeAnswers<typeof AuditService> => 
 
 function auditFilter(request: ListAuditEntriesRequest): AuditFilter {
   return {
-    // Whatever an actor is named with, guids and names of credentials, has small letters.
+    // Actors are named by guids and credential names, which are all in lower case.
     actor: request.actor.toLowerCase(),
     acts: request.acts.map((act) => named(auditActs, act)),
-    // Names of keys may have capitals.
+    // Guids are compared in lower case; kids may have capitals.
     object: isGuid(request.object) ? request.object.toLowerCase() : request.object,
     since: optionalInstant(request.since),
     until: optionalInstant(request.until),

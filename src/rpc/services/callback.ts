@@ -40,7 +40,7 @@ export const callbackHandlers = (core: Core): WholeAnswers<typeof CallbackServic
   },
 });
 
-/** `reader`: the bank or merchant that asks, which sees what was sent to it; undefined for a service. */
+/** `reader`: the bank or merchant that asks, which sees only its own callbacks; undefined for a service. */
 function callbackFilter(filter: PbCallbackFilter | undefined, reader?: Participant): CallbackFilter {
   const receiverGuid = ofReader(filter?.receiverGuid ?? "", reader, "filter.receiver_guid");
   if (filter === undefined) return { receiverGuid };

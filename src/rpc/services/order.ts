@@ -26,7 +26,7 @@ export const orderHandlers = (core: Core): WholeAnswers<typeof OrderService> => 
   },
   async getOrder({ orderId, signedDetails }, context) {
     const found = unlessRefused(await core.getOrder(orderId, readingParty(context)));
-    // A link to an order that is over leads nowhere: nothing is signed for it.
+    // Nothing is signed for an order that is over, because a link to it leads nowhere.
     const isWanted = signedDetails && found.order?.status === OrderStatus.CREATED;
     return {
       ...found,
@@ -48,7 +48,7 @@ export const orderHandlers = (core: Core): WholeAnswers<typeof OrderService> => 
   },
 });
 
-/** Whoever only brings what others sign sees no more than anybody who knows the order's id. */
+/** A service that merely forwards sees only the public part. */
 const shown = (message: PaymentMessage | undefined, context: HandlerContext) =>
   message && seesPublicPart(context) ? publicPartOf(message) : message;
 

@@ -96,7 +96,7 @@ export const participantHandlers = (core: Core): WholeAnswers<typeof Participant
   },
 });
 
-/** One step in the life of a participant: each takes whom as which version, and answers the participant as it stands then. */
+/** A handler for a change of status: from participant and expected version to the participant as it stands afterwards. */
 const changedStatus =
   (step: Core["suspendParticipant"]) =>
   async ({ guid, version }: { guid: string; version: bigint }, context: HandlerContext) => {
@@ -107,7 +107,7 @@ const changedStatus =
 const participantKey = ({ by }: GetParticipantRequest): ParticipantName =>
   ({ [required(by.case)]: by.value }) as ParticipantName;
 
-/** What one kind of participant must not have; the domain looks at the rest. */
+/** Fields that the other kind of participant has and this one must not; the domain checks the rest. */
 const foreignFields = {
   bank: { uid: "uid", mcc: "mcc", servicing_bank_guid: "servicingBankGuid" },
   merchant: { bic: "bic", roles: "roles" },
@@ -170,11 +170,11 @@ function jwkJson(text: string, field: string): unknown {
   }
 }
 
-/** Texts that a change takes as they are, and texts that may be missing: empty takes them away. */
+/** Texts that a change sets as given, and texts that it can also remove: empty removes them. */
 const changedTexts = ["name", "taxCode", "bic", "uid", "iban", "mcc", "email"] as const;
 const removableTexts = ["deepLinkPrefix", "logoUrl", "redirectUrl", "jwksUrl"] as const;
 
-/** Only what is given, so that the rest stays as it is. */
+/** Only the given members, so that the others stay as they are. */
 function participantChange(request: UpdateParticipantRequest): ParticipantChange {
   const format = optionalNamed(callbackBodyFormats, request.callbackBodyFormat);
   const alg = optionalNamed(callbackAlgs, request.callbackAlg);
@@ -196,7 +196,7 @@ function participantChange(request: UpdateParticipantRequest): ParticipantChange
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
-/** The version that a participant must still have; 0 is any. */
+/** The expected version for optimistic locking; 0 on the wire is any. */
 const expectedVersion = (version: bigint): number | undefined => (version === 0n ? undefined : Number(version));
 
 function keyWish({ jwk, retireOthersAt, prove }: AddParticipantKeyRequest): KeyWish {

@@ -21,7 +21,7 @@ import { invalidRequest, unlessRefused } from "../errors.ts";
 import { named, optionalGuid, optionalInstant } from "../fields.ts";
 import { type AskedPage, askedPage, cutPage, keys, mostRows } from "../pages.ts";
 
-/** About 300 bytes a payment beside its purpose: at most some 2 MB, below the 4 MiB of a gRPC message. */
+/** About 300 bytes per payment plus its purpose: a page of some 2 MB at most, below the 4 MiB limit of a gRPC message. */
 const maxPaymentsInPage = limits.registerPaymentsPageMax;
 
 const registerList = {
@@ -108,7 +108,7 @@ export const settlementHandlers = (core: Core): WholeAnswers<typeof SettlementSe
   },
 });
 
-/** Where a page of payments begins; the REST operation names the payment before it, a service sends a token. */
+/** Where a page of payments begins: the REST operation names the payment before it, a service sends a page token. */
 function paymentsPage({ paymentsLimit, paymentsAfter, pageSize }: GetRegisterRequest, page: AskedPage): PaymentsPage {
   if (page.after !== undefined && paymentsAfter !== "")
     throw invalidRequest("payments_after", "goes with no page_token");
@@ -118,7 +118,7 @@ function paymentsPage({ paymentsLimit, paymentsAfter, pageSize }: GetRegisterReq
   };
 }
 
-/** `reader`: the bank that asks, which lists its own; undefined for a service, which says whose. */
+/** `reader`: the bank that lists its own registers; undefined for a service, which names the bank. */
 function registerQuery(request: ListRegistersRequest, reader: Participant | undefined): RegisterFilter {
   const bankGuid = ofReader(request.bankGuid, reader, "bank_guid");
   if (bankGuid === undefined) throw invalidRequest("bank_guid", "is missing");
@@ -132,7 +132,7 @@ function registerQuery(request: ListRegistersRequest, reader: Participant | unde
   };
 }
 
-/** Where a page of registers begins; the REST operation counts those before it, a service sends a token. */
+/** Where a page of registers begins: the REST operation gives an offset, a service sends a page token. */
 function registerPage({ offset, limit, pageSize }: ListRegistersRequest, page: AskedPage): RegisterPage {
   if (page.after !== undefined && offset > 0) throw invalidRequest("offset", "goes with no page_token");
   return {
@@ -141,7 +141,7 @@ function registerPage({ offset, limit, pageSize }: ListRegistersRequest, page: A
   };
 }
 
-/** After which act a page begins. */
+/** The number of the act after which a page begins. */
 function actsAfter({ afterNumber }: ListRegisterActsRequest, page: AskedPage): number {
   if (page.after === undefined) return Number(afterNumber);
   if (afterNumber !== 0n) throw invalidRequest("after_number", "goes with no page_token");
