@@ -20,23 +20,9 @@ export function identifyBearer(serviceOf: (secret: string) => Promise<Service | 
     const [, secret] = /^Bearer ([\x21-\x7e]{1,256})$/i.exec(header.get("authorization") ?? "") ?? [];
     if (secret === undefined) return Promise.resolve(undefined);
     const digest = createHash("sha256").update(secret).digest("base64");
-<<<<<<< HEAD
     const service = recall(believed, digest, () => serviceOf(secret));
-    // Whoever is nobody now may be somebody in the next moment.
-    service.then((found) => found === undefined && believed.delete(digest)).catch(() => undefined);
-=======
-    const known = believed.get(digest);
-    const now = performance.now();
-    if (known !== undefined && now - known.since < believedMs) return known.service;
-    const service = serviceOf(secret);
-    believed.delete(digest);
-    believed.set(digest, { service, since: now });
-    // A map keeps the order of insertion, so the first is the oldest.
-    if (believed.size > mostBelieved) believed.delete(believed.keys().next().value ?? "");
-    const forget = () => believed.delete(digest);
     // A miss is not cached: the credential may be made in the next moment.
-    service.then((found) => found === undefined && forget(), forget);
->>>>>>> words
+    service.then((found) => found === undefined && believed.delete(digest)).catch(() => undefined);
     return service;
   };
 }

@@ -28,13 +28,8 @@ export function orderContent(claims: Schemas["OrderClaims"]): OrderContent | Ref
   return { ref, ...money, purpose, redirectUrl, ultimateCreditor, issuedAt, expiresAt };
 }
 
-<<<<<<< HEAD
-/** Claims that the contract does not know are ignored; one that it knows and nobody reads does not compile. */
-function noneIsDocumented(..._others: { [claim: string]: never }[]): void {}
-=======
 /** Unknown claims are ignored. A claim that the contract documents and this file does not read is a compile error here. */
-function noneIsDocumented(_others: { [claim: string]: never }): void {}
->>>>>>> words
+function noneIsDocumented(..._others: { [claim: string]: never }[]): void {}
 
 /** What a cancellation says, apart from who signed it. */
 export function orderCancellation(
