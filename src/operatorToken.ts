@@ -1,7 +1,7 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Core } from "./core/core.ts";
-import { newSecret } from "./core/credentials.ts";
+import { newSecret } from "./core/credentialSecret.ts";
 import { platformActor } from "./domain/actor.ts";
 import { keepSecret, readSecret } from "./secretFile.ts";
 

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Credential, CredentialSchema } from "../../gen/dcm/v1/credential_service_pb.ts";
 import { columns, type Row } from "../db/entities/entities.ts";
@@ -11,6 +11,7 @@ import { instantOrUnset } from "../wire/values.ts";
 import { whole } from "../wire/whole.ts";
 import { digestOf, insertEntry } from "./audit.ts";
 import type { CoreContext } from "./context.ts";
+import { newSecret } from "./credentialSecret.ts";
 
 const notShown = ["secretSha256"] as const satisfies (keyof Row<"service_credential">)[];
 
@@ -79,9 +80,6 @@ const selectService = {
     select name, scopes from service_credential
     where secret_sha256 = $1 and revoked_at is null and expires_at > now()`,
 };
-
-/** A secret of 32 random bytes cannot be guessed, so a plain digest of it (no salt, no slow hash) gives nothing away. */
-export const newSecret = () => `dcm_${randomBytes(32).toString("base64url")}`;
 
 const secretDigest = (secret: string) => createHash("sha256").update(secret).digest();
 
