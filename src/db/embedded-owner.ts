@@ -35,8 +35,8 @@ export type Relation =
   | "unreadable";
 
 /**
- * take: the folder is ours. refuse: somebody uses it. end leftover: stop the PostgreSQL that a dead owner left.
- * wait: the lock may come free in a moment. watch: take it unless somebody writes the file meanwhile.
+ * take: the folder is ours. refuse: someone else uses it. end leftover: stop the PostgreSQL that a dead owner left.
+ * wait: the lock may become free soon. watch: take it unless someone writes the file meanwhile.
  */
 export type Verdict = "take" | "refuse" | "end leftover" | "wait" | "watch";
 

@@ -49,7 +49,7 @@ export const PlatformKeyEntity = defineEntity({
     publicJwk: p.json().$type<PublicJwk>(),
     /** Encrypted under the master key (`core/masterKey.ts`). */
     privateKey: p.blob(),
-    /** Which master key that was. */
+    /** The fingerprint of that master key. */
     masterKeyId: text(),
     createdAt: instant(),
     activeFrom: instant(),
@@ -71,7 +71,7 @@ export const AuditEntryEntity = defineEntity({
   ],
   checks: [
     oneOf("audit_entry", "act", auditActs),
-    // What is no change has no entry.
+    // An act without a change has no entry.
     check(
       "audit_entry_digests_check",
       `case

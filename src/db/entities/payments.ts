@@ -21,8 +21,8 @@ export const PaymentOrderEntity = defineEntity({
       name: "payment_order_expiry",
       expression: "create index payment_order_expiry on payment_order (expires_at) where status = 'created'",
     },
-    // Lists, newest first. A change of the status writes every index of its row again, so there are no more of them than parties,
-    // and without a party only what is rare has one: of the orders that are paid the primary key is nearly a list.
+    // For keyset pages of lists, newest first, by party and status. Every index makes each change of the status dearer, so lists
+    // without a party have only a partial one, of unpaid orders; most orders are paid, and of those the primary key finds a page.
     { name: "payment_order_merchant", properties: ["merchantGuid", "status", "guid"] },
     { name: "payment_order_creditor_agent", properties: ["creditorAgentGuid", "status", "guid"] },
     {
