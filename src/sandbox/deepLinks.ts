@@ -15,8 +15,8 @@ export async function linkOnPage(platformUrl: string, order: { id: string }, pre
 
 /**
  * What a bank does with a link that its application was opened by, and answers the order. A link with a signed order is verified
- * (if the signer is unknown, the platform's keys are fetched again). A link with a bare id has no dots, and is only an
- * unauthenticated wish.
+ * (if the signer is unknown, the platform's keys are fetched again). A link with a bare id (no dots) proves nothing and only
+ * names the order to read.
  */
 export async function orderOfLink(
   link: string,
