@@ -10,7 +10,7 @@ import { type ParticipantKind, participantKinds } from "./domain/participant.ts"
 import type { Logger } from "./observe/log.ts";
 import { keysAsText } from "./participantJson.ts";
 import { registration } from "./rpc/services/participant.ts";
-import { holdToConstraints } from "./rpc/validation.ts";
+import { assertConstraints } from "./rpc/validation.ts";
 
 /**
  * Registers the banks and merchants of a file: `{"banks": [...], "merchants": [...]}`, each entry a `dcm.v1.Participant` in
@@ -78,7 +78,7 @@ function readEntry(file: string, kind: ParticipantKind, index: number, entry: un
   const name = `${kind} ${index + 1}`;
   try {
     const participant = fromJson(ParticipantSchema, keysAsText(entry));
-    holdToConstraints(ParticipantSchema, participant);
+    assertConstraints(ParticipantSchema, participant);
     const wanted = registration(kind, participant);
     // A bank has its code. A merchant without uid and guid would be registered again at every start.
     if (kind === "merchant" && wanted.uid === null && wanted.guid === null) throw new Error("uid is missing");

@@ -1,7 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { leftoverEnd, serversOn } from "./embedded-leftover.ts";
+import { leftoverStopper, serversOn } from "./embedded-leftover.ts";
 import { tryLock } from "./embedded-lock.ts";
 import {
   type FoundOwner,
@@ -58,7 +58,7 @@ export async function claimFolder(home: string, log: (line: string) => void, tim
     await lock.handle.close();
     throw error;
   }
-  return keep(home, file, lock.handle, me, log, times);
+  return startHeartbeat(home, file, lock.handle, me, log, times);
 }
 
 type Lock = { handle: FileHandle; wasWatched: boolean };
@@ -70,7 +70,7 @@ async function lockWhenFree(
   log: (line: string) => void,
   times: ClaimTimes,
 ): Promise<Lock> {
-  const endLeftover = leftoverEnd(join(home, "cluster"), log, times.quitAfterMs);
+  const endLeftover = leftoverStopper(join(home, "cluster"), log, times.quitAfterMs);
   const startedAtMs = performance.now();
   let handle: FileHandle | undefined;
   let seen = await observe(file);
@@ -112,7 +112,7 @@ async function stillHeld(home: string, relation: Relation, owner: FoundOwner): P
 }
 
 /** Writes the heartbeat that shows other machines that we are alive, and notices when one of them has taken the folder over. */
-function keep(
+function startHeartbeat(
   home: string,
   file: string,
   handle: FileHandle,

@@ -17,7 +17,7 @@ const LEAVING_MS = 2_000;
 const POLL_MS = 50;
 
 /** Stops the PostgreSQL that a dead owner left. The returned function is called repeatedly, and does what is due at the time. */
-export function leftoverEnd(cluster: string, log: (line: string) => void, quitAfterMs: number) {
+export function leftoverStopper(cluster: string, log: (line: string) => void, quitAfterMs: number) {
   // First an ordinary (fast) shutdown; later an immediate one, after which the next start replays the write-ahead log.
   const signals = [
     { signal: "SIGINT", afterMs: 0 },
