@@ -1,7 +1,7 @@
 /**
  * Renders who may call what as docs/access.md, from the two contracts: `option (access)` of proto/ and `x-access` of openapi/.
- * `node scripts/access-table.ts` prints the page, `--write` renews it; a test holds the page to the contracts, and another one
- * calls every cell.
+ * `node scripts/run.mjs scripts/access-table.ts` prints the page, `--write` renews it; one test compares the page with the contracts,
+ * and another one calls every cell.
  */
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -1,6 +1,7 @@
 /**
- * Renders the contract's tables of callbacks, as src/domain/callback.ts decides by them, as markdown. `node scripts/outcome-table.ts` prints them;
- * `--write` puts them between the markers of docs/callbacks.md, and a test holds that file to the tables.
+ * Renders the contract's tables of callbacks, as src/domain/callback.ts decides by them, as markdown.
+ * `node scripts/run.mjs scripts/outcome-table.ts` prints them; `--write` puts them between the markers of docs/callbacks.md, and a
+ * test compares that file with the tables.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -1,37 +1,37 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 
-// Turns tables of commands into the command line: what a table says is parsed, stands in the help and is completed by the shell.
+// Builds the command line from tables of commands: parsing, help and shell completion all come from them.
 
 export type OptionSpec = {
-  /** What stands for the value in the help; a switch has none. */
+  /** The placeholder of the value in the help; a switch has none. */
   value?: string;
   help: string;
-  /** Several values: the option again, or commas between them. */
+  /** Takes several values: the option repeated, or commas between them. */
   multiple?: true;
   choices?: readonly string[];
   /** The value is a whole number from 1 to this. */
   most?: number;
   fallback?: string;
   isRequired?: true;
-  /** Options that it does not go with. */
+  /** Options that it cannot be combined with. */
   without?: readonly string[];
 };
 
 export type CommandSpec = {
-  /** Names; one in brackets may be left out. */
+  /** Names of the arguments; one in brackets is optional. */
   positionals: readonly string[];
   options: Readonly<Record<string, OptionSpec>>;
   help: string;
-  /** What its help ends with. */
+  /** Text at the end of its help. */
   more?: string;
 };
 
-/** What a command was called with; everything in it agrees with the table. */
+/** The arguments and options that a command was called with, checked against its table. */
 export type Given = {
   positionals: readonly string[];
-  /** The options that were given, by name: not those that only have their default. */
+  /** The names of the options that were really given, not of those with a default only. */
   options: readonly string[];
-  /** The values of an option that may have several; empty when it was not given. */
+  /** The values of an option that takes several; empty if it was not given. */
   texts(option: string): readonly string[];
   /** The value of an option, or its default. */
   text(option: string): string | undefined;
@@ -42,19 +42,19 @@ export type Terminal = { print(text: string): void; complain(text: string): void
 
 export type CommandLine = {
   program: Command;
-  /** A command that only has commands of its own. */
+  /** Adds a command that only has subcommands. */
   addGroup(name: string, summary: string): Command;
-  /** A command; `run` answers the exit code. */
+  /** Adds a command; `run` answers its exit code. */
   add(parent: Command, name: string, spec: CommandSpec, run: (given: Given) => Promise<number>): void;
-  /** Answers the exit code: 0 done, 1 not done or not as it should be, 2 called wrongly. */
+  /** Answers the exit code: 0 done, 1 not done or something is wrong, 2 wrong usage. */
   run(args: readonly string[]): Promise<number>;
 };
 
-/** The command was called wrongly, in a way that no table can say: nothing was done. */
+/** Wrong usage of a kind that the table cannot express; nothing was done. */
 export class WrongCall extends Error {}
 
 const exitFailed = 1;
-/** What a shell expects of a program that was called wrongly. */
+/** The exit code that shells expect for wrong usage. */
 const exitUsage = 2;
 
 export function openCommandLine(name: string, { print, complain }: Terminal): CommandLine {
@@ -65,7 +65,7 @@ export function openCommandLine(name: string, { print, complain }: Terminal): Co
     .exitOverride()
     .helpOption("-h, --help", "Print this help.")
     .helpCommand("help [command]", "Print the help of a command.")
-    // An option of the program, like --version, stands before the command: behind it, it is the command's own.
+    // Options of the program itself, like --version, stand before the command; after it they are the command's.
     .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => print(text.trimEnd()),
@@ -116,7 +116,7 @@ function optionOf(name: string, spec: OptionSpec, isArgument: (text: string) => 
   if (value === undefined) return option;
   if (choices) option.choices(choices);
   return option.default(fallback).argParser<string | string[]>((text, before = []) => {
-    // The parser takes whatever follows, so that a forgotten value would swallow the next option.
+    // The parser takes the next word as a value whatever it is, so a forgotten value would swallow the next option.
     if (/^-(-|h$)/.test(text) && isArgument(text)) {
       throw new InvalidArgumentError(
         `Its value is missing; one that begins like an option is given as --${name}=VALUE.`,
@@ -154,8 +154,8 @@ function givenTo(command: Command): Given {
 }
 
 /**
- * Text of others (answers of endpoints, names) on an operator's terminal: control characters are shown and not obeyed, so
- * that nothing can repaint the screen or hide a line.
+ * Makes a stranger's text (answers of endpoints, names) safe for a terminal: control characters are shown, not obeyed, so nothing
+ * can repaint the screen or hide a line.
  */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>

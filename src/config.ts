@@ -18,16 +18,16 @@ export type Config = {
   restPort: number;
   rpcHost: string;
   rpcPort: number;
-  /** The credential with which this process calls the core, or the file that has it. */
+  /** The credential with which this process calls the core, or the file that contains it. */
   rpcToken: string | undefined;
   rpcTokenFile: string | undefined;
   /** Files of the core's certificate chain and private key; undefined: RPC without TLS. */
   rpcTls: { certFile: string; keyFile: string } | undefined;
-  /** File of the certificate that vouches for the core's to those who call it. */
+  /** The file of the certificate authority by which callers verify the core's certificate. */
   rpcTlsCaFile: string | undefined;
-  /** Where payers, merchants and banks reach REST; undefined: the address it listens on. */
+  /** The address under which payers, merchants and banks reach REST; undefined: the address it listens on. */
   publicUrl: string | undefined;
-  /** Undefined: metrics and health only beside REST. */
+  /** Undefined: metrics and health are served by REST only. */
   opsPort: number | undefined;
   metricsAllowCidrs: readonly string[];
   /** Undefined: no traces. */
@@ -35,7 +35,7 @@ export type Config = {
   /** Undefined: the core runs in this process. */
   coreUrl: string | undefined;
   dataDir: string;
-  /** Under what the platform's signing keys are encrypted; undefined: a key file in `dataDir`. */
+  /** The master key that encrypts the platform's signing keys; undefined: a key file in `dataDir`. */
   masterKey: Uint8Array | undefined;
   masterKeyPrevious: Uint8Array | undefined;
   platformKeyFile: string | undefined;
@@ -46,13 +46,16 @@ export type Config = {
   supportedCurrencies: readonly string[];
   maxOrderLifeDays: number;
   retryPolicy: RetryPolicy;
-  /** How long a published callback may stay unclaimed before the relay publishes it again. */
+  /** After how many milliseconds the relay publishes an unclaimed callback again. */
   republishAfterMs: number;
 };
 
 export type ConfigResult = { ok: true; config: Config } | { ok: false; problems: string[] };
 
-/** Reads the environment: the only place that does. Everything that is wrong is told at once. `fallbacks` go before the table's. */
+/**
+ * Reads the environment, which nothing else does, and reports all problems at once. `fallbacks` take precedence over the table's
+ * defaults.
+ */
 export function readConfig(
   startedRoles: readonly Role[] = roles,
   fallbacks: Partial<Record<string, string>> = {},

@@ -6,7 +6,7 @@ import { startEmbeddedPostgres } from "./db/embedded.ts";
 import { masterKeysOf } from "./masterKey.ts";
 
 /**
- * For a master key that is lost. It works on the database itself, because a gateway that cannot open its signing keys does not
+ * Recovery from a lost master key. It opens the database itself, because a gateway that cannot decrypt its signing keys does not
  * start.
  */
 export async function recoverKeys(config: Config): Promise<{ made: RecoveredKey[]; lost: RecoveredKey[] }> {

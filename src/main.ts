@@ -6,8 +6,8 @@ import { roles } from "./config.ts";
 import { addOperatorCommands } from "./operator/groups.ts";
 import { SANDBOX_COMMAND, sandboxOptionsOf } from "./sandbox/options.ts";
 
-// What is imported above knows the tables of commands and nothing of the gateway: help, completion and wrong calls are
-// answered at once. Everything else is loaded by the command that needs it.
+// The imports above know the tables of commands but not the gateway, so help, completion and wrong usage are answered at once. Each
+// command loads what it needs.
 
 const environment = [
   "Environment:",
@@ -49,8 +49,8 @@ line.add(program, "migrate", migrateCommand, async () => (await import("./comman
 tab(program);
 
 const code = await line.run(process.argv.slice(2));
-// A pipe with a slow reader still holds what was printed, and an exit would drop it. A reader that left misses nothing.
+// With a slow reader the pipe still holds output that an exit would drop; an error means that the reader has left.
 process.stdout.on("error", () => undefined);
 await new Promise((resolve) => process.stdout.write("", resolve));
-// Handles of libraries must not keep a finished program alive.
+// Open handles of libraries must not keep a finished program alive.
 process.exit(code);

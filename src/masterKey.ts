@@ -21,8 +21,8 @@ type MasterKeyConfig = {
 };
 
 /**
- * Under what the platform's signing keys are encrypted. Where the database is this folder's own, so is the master key: it is
- * made in a file beside it, once (mode 0600).
+ * The master keys, which encrypt the platform's signing keys. With the embedded database the master key is a file beside it, made
+ * once (mode 0600).
  */
 export async function masterKeysOf(config: MasterKeyConfig): Promise<MasterKeys> {
   const { masterKey, masterKeyPrevious, databaseUrl, dataDir } = config;
@@ -44,7 +44,7 @@ async function makeMasterKey(file: string): Promise<string> {
   return (await keepSecret(file, `${made}\n`)) ? made : ((await readSecret(file)) ?? made);
 }
 
-/** The signing key of a version that kept it in a file, as the first start takes it over. */
+/** The signing key of an older version, which kept it in a file; the first start of this version imports it. */
 export async function olderKey(config: {
   platformKeyFile: string | undefined;
   dataDir: string;
@@ -71,12 +71,12 @@ export const platformKeyFileOf = ({
 }) => platformKeyFile ?? join(dataDir, "platform-key.json");
 
 async function importedKey(file: string, text: string): Promise<KeyPair> {
-  // Loaded on demand: the configuration looks at master keys too, and most processes never see a key of that version.
+  // Loaded on demand: checking the configuration uses this module too, and most processes never meet a key of that version.
   const { importKeyPair } = await import("./sdk/keys.ts");
   try {
     return await importKeyPair(JSON.parse(text));
   } catch (error) {
-    // A parser's message would quote what stands in the file.
+    // The parser's message would quote the file's content.
     const problem = error instanceof SyntaxError ? "it is no JSON" : (error as Error).message;
     throw new Error(`${file} is not a private signing key as a JWK: ${problem}`);
   }

@@ -7,16 +7,16 @@ import { keepSecret, readSecret } from "./secretFile.ts";
 
 type CallersConfig = { rpcToken: string | undefined; rpcTokenFile: string | undefined };
 
-/** The credential that the first start makes, so that the command line can make all others. */
+/** The credential that the first start makes, with which the command line can make all others. */
 const firstOperator = "operator";
 const tenYearsMs = 10 * 365 * 86_400_000;
 
 export const operatorTokenFile = (dataDir: string) => join(dataDir, "operator-token");
 
 /**
- * Makes the first operator's credential, once in the life of a database, and leaves its secret where the command line of
- * this machine reads it (mode 0600). The secret is written before it is good, so that a crash between leaves one that the
- * next start makes good. Of several processes that start together one makes it. Answers the file if this was the first start.
+ * Makes the first operator's credential, once in the life of a database, and stores its secret in a file for the command line of
+ * this machine (mode 0600). The file is written first, so after a crash in between the next start makes that same secret valid. Of
+ * several processes that start together one makes it. Answers the file if this was the first start.
  */
 export async function ensureOperatorToken(core: Core, dataDir: string, now: Date): Promise<string | undefined> {
   if (await core.isCredentialName(firstOperator)) return undefined;
@@ -28,7 +28,7 @@ export async function ensureOperatorToken(core: Core, dataDir: string, now: Date
     secret,
   );
   if ((await core.serviceOf(secret)) !== undefined) return file;
-  // Another machine was first: what is written here opens nothing.
+  // Another machine was first, so the secret in this file is not valid.
   await rm(file, { force: true });
   return undefined;
 }
@@ -38,7 +38,7 @@ async function writeToken(file: string): Promise<string> {
   return (await keepSecret(file, `${secret}\n`)) ? secret : ((await readToken(file)) ?? secret);
 }
 
-/** The credential with which this process calls the core; undefined where none is configured. */
+/** The credential with which this process calls the core; undefined if none is configured. */
 export async function callersToken({ rpcToken, rpcTokenFile }: CallersConfig): Promise<string | undefined> {
   if (rpcToken !== undefined || rpcTokenFile === undefined) return rpcToken;
   const secret = await readToken(rpcTokenFile);
@@ -46,12 +46,12 @@ export async function callersToken({ rpcToken, rpcTokenFile }: CallersConfig): P
   return secret;
 }
 
-/** The same for an operator on the machine of the core, who need not configure anything. */
+/** The operator's credential; on the core's machine nothing has to be configured, because the first start left it in a file. */
 export async function operatorsToken(config: CallersConfig & { dataDir: string }): Promise<string | undefined> {
   return (await callersToken(config)) ?? (await readToken(operatorTokenFile(config.dataDir)));
 }
 
-/** The certificate that vouches for the core's, where it is not one of the well-known authorities. */
+/** The certificate authority (PEM) of the core's certificate, if it is not a well-known one. */
 export async function callersCa({ rpcTlsCaFile }: { rpcTlsCaFile: string | undefined }): Promise<string | undefined> {
   return rpcTlsCaFile === undefined ? undefined : await readFile(rpcTlsCaFile, "utf8");
 }

@@ -1,6 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 
-/** Keys travel as JSON texts in the Protobuf contract; in a file people write them as the objects that they are. */
+/** Keys are JSON texts in the Protobuf contract; in files people write them as objects, which this turns into texts. */
 export function keysAsText(entry: unknown): JsonValue {
   if (typeof entry !== "object" || entry === null) return entry as JsonValue;
   const asText = (key: unknown) => (typeof key === "string" ? key : JSON.stringify(key));

@@ -10,13 +10,13 @@ import { type ParticipantKind, participantKinds } from "./domain/participant.ts"
 import type { Logger } from "./observe/log.ts";
 import { keysAsText } from "./participantJson.ts";
 import { registration } from "./rpc/services/participant.ts";
-import { holdToConstraints } from "./rpc/validation.ts";
+import { assertConstraints } from "./rpc/validation.ts";
 
 /**
- * Registers the banks and merchants of a file: `{"banks": [...], "merchants": [...]}`, each entry a `dcm.v1.Participant`
- * in Protobuf's JSON form; keys may be written as JSON objects. It only adds: who is registered already stays as it is.
- * Throws with the entry and the field for what the file's author has got wrong. What a participant itself has got wrong,
- * its published keys or the DNS of its hosts, leaves out that participant: no stranger stops a start.
+ * Registers the banks and merchants of a file: `{"banks": [...], "merchants": [...]}`, each entry a `dcm.v1.Participant` in
+ * Protobuf's JSON form; keys may be written as objects. It only adds: a registered participant stays as it is. Mistakes in the file
+ * throw, with the entry and the field. Mistakes at the participant's end (its published keys, the DNS of its hosts) only leave that
+ * participant out, so that a stranger cannot stop the start.
  */
 export async function loadParticipants(core: Core, file: string | undefined, log: Logger): Promise<void> {
   if (file === undefined) return;
@@ -41,18 +41,21 @@ export async function loadParticipants(core: Core, file: string | undefined, log
   log.info({ file, ...counts }, "the participants of the file are registered");
 }
 
-/** Each one that does not answer takes seconds. Banks come one after the other: no two of them may have the same kid. */
+/**
+ * How many are registered at the same time, because one whose host does not answer takes seconds. Banks go one by one: their kids
+ * must be unique.
+ */
 const atOnce = { bank: 1, merchant: 10 } as const satisfies Record<ParticipantKind, number>;
 
 type Loading = {
   core: Core;
   file: string;
   log: Logger;
-  /** A merchant whose bank is among them is left out as well. */
+  /** Participants that were left out; merchants of such a bank are left out as well. */
   guidsLeftOut: Set<string>;
 };
 
-/** `differing`: registered already, but with other content. */
+/** `differing`: registered already, with other content, and left as it is. */
 type Outcome = "added" | "known" | "differing" | "leftOut";
 
 type Entry = { kind: ParticipantKind; name: string; wanted: Registration };
@@ -75,9 +78,9 @@ function readEntry(file: string, kind: ParticipantKind, index: number, entry: un
   const name = `${kind} ${index + 1}`;
   try {
     const participant = fromJson(ParticipantSchema, keysAsText(entry));
-    holdToConstraints(ParticipantSchema, participant);
+    assertConstraints(ParticipantSchema, participant);
     const wanted = registration(kind, participant);
-    // A bank has its code; a merchant without a name of its own would be registered anew at every start.
+    // A bank has its code. A merchant without uid and guid would be registered again at every start.
     if (kind === "merchant" && wanted.uid === null && wanted.guid === null) throw new Error("uid is missing");
     return { kind, name, wanted };
   } catch (error) {

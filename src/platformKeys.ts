@@ -7,7 +7,7 @@ import type { Logger } from "./observe/log.ts";
 type KeysConfig = { platformKeyFile: string | undefined; dataDir: string; jwksMaxAgeSeconds: number };
 type Around = { database: Database; masterKeys: MasterKeys; now: () => Date };
 
-/** The signing keys, which every process of the platform has from its database; says what the start has done about them. */
+/** Provides the platform's signing keys from the database, and logs what the start has changed about them. */
 export async function startPlatformKeys(
   config: KeysConfig,
   log: Logger,

@@ -3,8 +3,8 @@ import { link, mkdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /**
- * Keeps a secret in a file that only its owner reads (mode 0600), unless the file is there already; answers whether this one
- * is kept. Whoever finds the file finds all of it: of processes that start together only one can link it into place.
+ * Stores a secret in a file that only its owner can read (mode 0600), unless the file exists; answers whether this secret was
+ * stored. The file appears complete: of processes that start together only one can link it into place.
  */
 export async function keepSecret(file: string, text: string): Promise<boolean> {
   await mkdir(dirname(file), { recursive: true });
@@ -21,7 +21,7 @@ export async function keepSecret(file: string, text: string): Promise<boolean> {
   }
 }
 
-/** What the file holds; undefined where there is none. */
+/** The content of the file; undefined if there is none. */
 export async function readSecret(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, "utf8");

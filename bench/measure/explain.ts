@@ -1,7 +1,7 @@
 import pg from "pg";
 import type { CoreContext } from "../../src/core/context.ts";
 import { claimCallbacks } from "../../src/core/delivery.ts";
-import { takeOverdueCallbacks } from "../../src/core/overdue.ts";
+import { takeOverdueCallbacks } from "../../src/core/relay.ts";
 import type { Sql } from "../../src/db/pool.ts";
 import { defaultRetryPolicy } from "../../src/domain/callback.ts";
 

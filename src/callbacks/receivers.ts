@@ -1,7 +1,7 @@
+import { answerCache, cachedAnswer } from "../answerCache.ts";
 import type { Core } from "../core/core.ts";
 import type { Refusal } from "../domain/errors.ts";
 import type { Participant } from "../domain/participant.ts";
-import { recall, rememberedAnswers } from "../recall.ts";
 
 export type Receivers = {
   find(guid: string): Promise<Participant | Refusal>;
@@ -17,9 +17,9 @@ const maxKept = 10_000;
 
 /** A cache of participants. */
 export function createReceivers(core: Pick<Core, "getParticipant">): Receivers {
-  const kept = rememberedAnswers<Participant | Refusal>(lookUpMs, maxKept);
+  const kept = answerCache<Participant | Refusal>(lookUpMs, maxKept);
   return {
-    find: (guid) => recall(kept, guid, () => core.getParticipant({ guid })),
+    find: (guid) => cachedAnswer(kept, guid, () => core.getParticipant({ guid })),
     forget: (guid) => void kept.delete(guid),
   };
 }

@@ -1,7 +1,7 @@
 import { WrongCall } from "../commandLine.ts";
 import { type Config, type Role, readConfig } from "../config.ts";
 
-/** The configuration of the roles that are started; a command that starts none needs nothing of what they need. */
+/** The configuration for the given roles, whose settings alone are required; throws `WrongCall` with all problems. */
 export function configOf(started: readonly Role[], fallbacks: Record<string, string> = {}): Config {
   const read = readConfig(started, fallbacks);
   if (read.ok) return read.config;

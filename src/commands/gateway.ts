@@ -6,7 +6,7 @@ import { operatorsToken } from "../operatorToken.ts";
 import { SANDBOX_MASTER_KEY, type SandboxOptions } from "../sandbox/options.ts";
 import { configOf } from "./configuration.ts";
 
-// The gateway itself is loaded when its configuration is found to be good: what is wrong with it is told at once.
+// The gateway itself is loaded only after its configuration has been checked, so that a problem is reported at once.
 
 /** Runs the gateway until it is told to stop. */
 export async function start(given: Given): Promise<number> {
@@ -48,7 +48,7 @@ export async function sandbox(options: SandboxOptions): Promise<number> {
   });
 }
 
-/** The first SIGTERM or SIGINT drains, a second one ends at once. */
+/** The first SIGTERM or SIGINT starts draining; a second one ends the process at once. */
 function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -60,7 +60,7 @@ function stopSignal(): Promise<string> {
   });
 }
 
-/** A bug that nobody caught leaves the process in an unknown state: say it and end; the next start loses nothing. */
+/** After an error that nothing caught the state of the process is unknown: log it and end. The next start loses nothing. */
 function guardProcess(log: Logger): void {
   const end = (err: unknown) => {
     log.fatal({ err }, "an error that nobody handled; the process ends");

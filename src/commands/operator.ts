@@ -7,7 +7,7 @@ import { remoteTransport } from "../rpc/clients.ts";
 import { createClients } from "../wire/coreClients.ts";
 import { configOf } from "./configuration.ts";
 
-/** A command of the operators: it speaks to the core of a gateway that runs elsewhere. */
+/** Runs an operator's command, which calls the core of a running gateway. */
 export async function operate(action: Action, given: Given): Promise<number> {
   const config = configOf([]);
   const coreUrl = config.coreUrl ?? rpcUrlOf(config);
@@ -18,7 +18,7 @@ export async function operate(action: Action, given: Given): Promise<number> {
       coreUrl,
       print: console.log,
       complain: console.error,
-      // Loaded on demand: it is the one command that opens the database.
+      // Loaded on demand, because it is the only command that opens the database.
       recoverKeys: async () => (await import("../keyRecovery.ts")).recoverKeys(config),
     });
   } finally {
@@ -26,7 +26,7 @@ export async function operate(action: Action, given: Given): Promise<number> {
   }
 }
 
-/** Whoever listens on every address is reached on loopback. */
+/** The core's address; one that listens on all interfaces is called on loopback. */
 function rpcUrlOf({ rpcHost, rpcPort, rpcTls }: Config): string {
   const host = ["0.0.0.0", "::"].includes(rpcHost) ? "127.0.0.1" : rpcHost;
   return `${rpcTls ? "https" : "http"}://${host.includes(":") ? `[${host}]` : host}:${rpcPort}`;

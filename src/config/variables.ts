@@ -28,7 +28,7 @@ const isWholeNumber = (least: number, most: number) => (text: string) =>
     ? undefined
     : `is not a whole number from ${least} to ${most}`;
 
-/** Says nothing of the text: it may be nearly a master key. */
+/** The message does not quote the value, which may be almost a master key. */
 const isMasterKey = (text: string) => (masterKeyIn(text) === undefined ? "is not base64 of 32 bytes" : undefined);
 
 export const list = (text: string) =>
@@ -43,7 +43,7 @@ const each = (problem: (item: string) => string | undefined) => (text: string) =
     .map((item) => [item, problem(item)] as const)
     .flatMap(([item, found]) => (found === undefined ? [] : [`has ${JSON.stringify(item)}, which ${found}`]))[0];
 
-/** Every environment variable: the help text, the README and the reader below are this table. */
+/** Every environment variable; the help, the table in the documentation, and `readConfig` all use this table. */
 export const variables = [
   {
     name: "DATABASE_URL",
@@ -160,7 +160,7 @@ export const variables = [
     name: "ORDER_MAX_LIFE_DAYS",
     fallback: String(defaultOrderLifeDays),
     help: "How many days ahead an order may expire, at most.",
-    // Ten years: what lives longer is a slip.
+    // The limit is ten years; more is a slip of the pen.
     problem: isWholeNumber(1, 3_660),
   },
   {

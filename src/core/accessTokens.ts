@@ -46,7 +46,7 @@ const insertToken = {
  * Marks a token as used by its request, in the transaction that stores what the request changes. Fails as a lost race when another
  * request has used it since `tokenProblem` looked.
  */
-export async function keepToken(sql: Sql, token: PartyToken): Promise<void> {
+export async function markTokenUsed(sql: Sql, token: PartyToken): Promise<void> {
   await sql(insertToken, [token.participantGuid, token.jti, rememberedUntil(token), token.requestDigest]);
 }
 

@@ -1,5 +1,5 @@
 import type { Sql } from "../db/pool.ts";
-import { type CallbackKind, type CallbackRole, type Effect, follows } from "../domain/callback.ts";
+import { type CallbackKind, type CallbackRole, consequencesOf, type Effect } from "../domain/callback.ts";
 import { type OrderStatus, orderTransitions } from "../domain/order.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
 import type { CoreContext, DueCallback, Traced } from "./context.ts";
@@ -86,7 +86,7 @@ export function followingCallbacks(
   paymentMessageGuid: string,
   trace: string | undefined,
 ): Following[] {
-  return follows(event).callbacks.map(({ kind, role, reasonText }) => ({
+  return consequencesOf(event).callbacks.map(({ kind, role, reasonText }) => ({
     guid: context.newGuid(),
     payment_message_guid: paymentMessageGuid,
     kind,
@@ -136,7 +136,7 @@ export function paymentEffect(
   { paymentMessageGuid, trace }: { paymentMessageGuid: string | null } & Traced,
 ): PaymentEffect | undefined {
   if (effect === "none" || paymentMessageGuid === null) return undefined;
-  const { messageStatus, messageReasonText } = follows(effect);
+  const { messageStatus, messageReasonText } = consequencesOf(effect);
   const transition = messageStatus && orderTransitionOf[messageStatus];
   return {
     columns: {

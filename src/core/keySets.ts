@@ -60,7 +60,7 @@ export async function hurryKeySet({ db }: CoreContext, guid: string): Promise<vo
   await db.hot(hurry, [guid, rereadOnDemandMs]);
 }
 
-const take = {
+const leaseDueSets = {
   name: "take_key_sets",
   text: `
     update published_key_set s set asked_at = now(), next_at = now() + $2 * interval '1 millisecond'
@@ -71,7 +71,7 @@ const take = {
     returning s.participant_guid as guid, s.url, s.failures`,
 };
 
-const keep = {
+const recordReading = {
   name: "keep_key_set",
   text: `
     update published_key_set set failures = $3, problem = $4, next_at = now() + $5 * interval '1 millisecond',
@@ -89,7 +89,7 @@ export type ReadKeySet = { guid: string; changed: boolean; problem?: string };
  * spreads the next readings.
  */
 export async function readKeySets(context: CoreContext, limit: number, random: () => number): Promise<ReadKeySet[]> {
-  const due = await context.db.sql<DueSet>(take, [limit, leaseMs]);
+  const due = await context.db.sql<DueSet>(leaseDueSets, [limit, leaseMs]);
   return Promise.all(due.map((set) => readKeySet(context, set, random())));
 }
 
@@ -99,7 +99,7 @@ async function readKeySet(context: CoreContext, set: DueSet, random: number): Pr
   if ("problem" in jwks) {
     const failures = set.failures + 1;
     const waitMs = Math.min(firstRetryMs * 2 ** (failures - 1), lastRetryMs);
-    await context.db.sql(keep, [guid, url, failures, jwks.problem, waitMs]);
+    await context.db.sql(recordReading, [guid, url, failures, jwks.problem, waitMs]);
     return { guid, changed: false, problem: jwks.problem };
   }
   const { keys, problem } = await usableKeys(context, jwks);
@@ -108,10 +108,10 @@ async function readKeySet(context: CoreContext, set: DueSet, random: number): Pr
     const holder = await storedParticipant(sql, guid);
     if (holder === undefined || holder.jwksUrl !== url || holder.status === "closed") return { guid, changed: false };
     const { own, problem: foreign } = await ownKeys(sql, holder, keys);
-    const said = problem ?? foreign;
-    await sql(keep, [guid, url, 0, said ?? null, waitMs]);
+    const leftOut = problem ?? foreign;
+    await sql(recordReading, [guid, url, 0, leftOut ?? null, waitMs]);
     const changed = await replaceKeys(sql, holder, own);
-    return { guid, changed, ...(said !== undefined && { problem: said }) };
+    return { guid, changed, ...(leftOut !== undefined && { problem: leftOut }) };
   });
 }
 

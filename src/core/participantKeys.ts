@@ -10,7 +10,7 @@ import {
   type ParticipantKey,
   type PublicJwk,
 } from "../domain/participant.ts";
-import { keepToken, type PartyToken, tokenProblem } from "./accessTokens.ts";
+import { markTokenUsed, type PartyToken, tokenProblem } from "./accessTokens.ts";
 import { digestOf, insertEntry } from "./audit.ts";
 import type { CoreContext } from "./context.ts";
 import { sharedKeysProblem, storableKey } from "./participantChecks.ts";
@@ -180,7 +180,7 @@ async function addKey(
         additionProblem(context, holder, { use, added }, wish.retireOthersAt) ??
         (await sharedKeysProblem(sql, holder, [jwk], "jwk"));
       if (problem !== undefined) return problem;
-      if (token !== undefined) await keepToken(sql, token);
+      if (token !== undefined) await markTokenUsed(sql, token);
       if (!isThere) await addKeys(sql, holder, [{ use, jwk }], by);
       await retireKeys(sql, holder, sooner, wish.retireOthersAt, by);
       await keysChanged(sql, holder);

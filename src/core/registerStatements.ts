@@ -20,7 +20,7 @@ import {
   type SettlementPayment,
 } from "../domain/settlement.ts";
 import { textRefusal } from "../domain/text.ts";
-import { keepToken, tokenProblem } from "./accessTokens.ts";
+import { markTokenUsed, tokenProblem } from "./accessTokens.ts";
 import { digestOf, insertEntry } from "./audit.ts";
 import type { CoreContext } from "./context.ts";
 import { type EventRow, eventColumns, toEvent } from "./registerActs.ts";
@@ -81,7 +81,7 @@ export type Stated = { repeated: boolean };
 
 /** States that the initiator bank has paid the register (wire-contract section 7). Idempotent, also for equal concurrent calls. */
 export async function payRegister(context: CoreContext, statement: PayStatement): Promise<Stated | Refusal> {
-  return paymentProblem(statement.payment) ?? state(context, "pay", statement);
+  return paymentProblem(statement.payment) ?? handleStatement(context, "pay", statement);
 }
 
 /** States how the initiator bank's payment of the register ended. */
@@ -89,7 +89,7 @@ export async function confirmRegister(context: CoreContext, statement: ConfirmSt
   const { payment, paymentStatus } = statement;
   const problem = paymentProblem(payment);
   if (problem !== undefined) return problem;
-  return state(context, confirmationOf(paymentStatus) ?? "not_final", statement);
+  return handleStatement(context, confirmationOf(paymentStatus) ?? "not_final", statement);
 }
 
 /** States that an institution has settled its internal register, of which it is both banks. */
@@ -97,7 +97,7 @@ export async function confirmInternalRegister(
   context: CoreContext,
   statement: BankStatement,
 ): Promise<Stated | Refusal> {
-  return state(context, "confirm_internal", statement);
+  return handleStatement(context, "confirm_internal", statement);
 }
 
 const selectDigest = {
@@ -125,12 +125,12 @@ export async function reopenRegister(
 ): Promise<Register | Refusal> {
   const problem = textRefusal("INVALID_REQUEST", "note", note, 500);
   if (problem !== undefined) return problem;
-  return onRegister(context, registerId, async (sql, known) => {
+  return withLockedRegister(context, registerId, async (sql, known) => {
     if (known === undefined) return registerNotFound();
     const outcome = registerOutcome("operator", "reopen", positionOf(known), "new");
     if ("refused" in outcome) return registerRefusal(outcome.refused, known, undefined, "new");
     const [before] = await sql<{ digest: Buffer }>(selectDigest, [registerId]);
-    await keep(sql, known, { kind: "reopened", actor: actorName(actor), note });
+    await addAct(sql, known, { kind: "reopened", actor: actorName(actor), note });
     await sql(insertReopening, [registerId, actorName(actor), before?.digest]);
     const [register] = await readRegisters(sql, [registerId]);
     return register === undefined ? registerNotFound() : toRegister(register);
@@ -162,7 +162,7 @@ function inTurn<Answer>(id: string, work: () => Promise<Answer>): Promise<Answer
   return mine;
 }
 
-async function onRegister<Answer>(
+async function withLockedRegister<Answer>(
   context: CoreContext,
   id: string,
   work: (sql: Sql, known: Known | undefined) => Promise<Answer>,
@@ -201,7 +201,7 @@ function callerOf({ debtorAgentGuid, creditorAgentGuid }: RegisterRow, guid: str
 }
 
 /** Handles one statement of a bank under the register's lock: decides, and stores an act if it says something new. */
-async function state(
+async function handleStatement(
   context: CoreContext,
   call: Exclude<RegisterCall, "reopen"> | "not_final",
   statement: BankStatement & { payment?: SettlementPayment; paymentStatus?: string },
@@ -211,7 +211,7 @@ async function state(
   // Before the lock, so that a bank without a part in the register neither waits nor blocks others. Its two banks never change.
   const [register] = await readRegisters(context.db.sql, [registerId]);
   if (register === undefined || callerOf(register, callerGuid) === "stranger") return registerNotFound();
-  return onRegister(context, registerId, async (sql, known) => {
+  return withLockedRegister(context, registerId, async (sql, known) => {
     const replayed = await tokenProblem(sql, token);
     if (replayed) return replayed;
     if (known === undefined) return registerNotFound();
@@ -223,13 +223,13 @@ async function state(
     if (call === "not_final" && mayConfirm) return notFinalRefusal(paymentStatus ?? "");
     if ("refused" in outcome) return registerRefusal(outcome.refused, known, payment, match);
     if (outcome.act !== undefined) {
-      await keep(
+      await addAct(
         sql,
         known,
         { kind: outcome.act, actor: callerGuid, paymentStatus: paymentStatus ?? null, jws },
         payment,
       );
-      await keepToken(sql, token);
+      await markTokenUsed(sql, token);
     }
     return { repeated: outcome.repeated ?? false };
   });
@@ -252,7 +252,7 @@ type NewAct = Pick<Row<"register_act">, "kind" | "actor"> &
   Partial<Pick<Row<"register_act">, "paymentStatus" | "note" | "jws">>;
 
 /** Adds an act, and sets the register's status to what its acts say then. */
-async function keep(sql: Sql, known: Known, act: NewAct, payment: SettlementPayment | null = null): Promise<void> {
+async function addAct(sql: Sql, known: Known, act: NewAct, payment: SettlementPayment | null = null): Promise<void> {
   const registerId = known.register.id;
   const row = { ...act, ...payment, registerId, paymentExternalId: payment?.externalId ?? null };
   await sql(insertAct, [JSON.stringify(jsonRow("register_act", row))]);

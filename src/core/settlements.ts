@@ -101,12 +101,12 @@ export async function listRegisters(
 }
 
 /** The two roles of a bank in a register; an internal register counts as the debtor's. Each role reads the end of its own index. */
-const sides = ["debtor", "creditor"] as const;
+const registerSides = ["debtor", "creditor"] as const;
 
 /** Without `from` the last seven days, unless `updatedFrom` is given. */
 function matching(
   { bankGuid, anySide, from, to, statuses, updatedFrom }: RegisterFilter,
-  side?: (typeof sides)[number],
+  side?: (typeof registerSides)[number],
 ) {
   return query.selectFrom("settlement_register as r").where((r) => {
     const isDebtor = r("r.debtor_agent_guid", "=", bankGuid);
@@ -131,7 +131,7 @@ function pageOf(filter: RegisterFilter & RegisterPage) {
   const { limit, offset = 0, after } = filter;
   const beforeLast = sql<boolean>`(r.created_at, r.day, r.increment) <
     (select last.created_at, last.day, last.increment from settlement_register last where last.id = ${after})`;
-  const ofSides = (filter.anySide ? sides : ["debtor" as const]).map((side) => {
+  const ofSides = (filter.anySide ? registerSides : ["debtor" as const]).map((side) => {
     const own = matching(filter, side)
       .selectAll("r")
       .orderBy(newestFirst)

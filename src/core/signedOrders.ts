@@ -1,6 +1,6 @@
 import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
 import { peekJws } from "../sdk/jws.ts";
-import { complete, orderDetailsClaims } from "../wire/order.ts";
+import { orderDetailsClaims, orderParts } from "../wire/order.ts";
 import type { CoreContext } from "./context.ts";
 
 type SignedOrder = { kid: string; jws: string };
@@ -29,7 +29,7 @@ const storeSigned = {
  * operator withdraws its key at once.
  */
 export async function signedDetails({ db, platformKeys, now }: CoreContext, found: GetOrderResponse): Promise<string> {
-  const orderGuid = complete(found).order.id;
+  const orderGuid = orderParts(found).order.id;
   const [stored] = await db.hot<SignedOrder>(selectSigned, [orderGuid]);
   if (stored !== undefined && platformKeys.isActive(stored.kid)) return stored.jws;
   const jws = await platformKeys.sign(orderDetailsClaims(found, now()));

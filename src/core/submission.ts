@@ -95,7 +95,7 @@ function decide(context: CoreContext, request: Submission, known: KnownFacts): A
       expiresAt: new Date(order.expires_at_ms),
       creditorAccount: order.creditor_account,
       creditorAgentBic: order.creditor_agent_bic,
-      sides: { merchant: order.merchant_status, creditorAgent: order.creditor_agent_status },
+      creditorStatuses: { merchant: order.merchant_status, creditorAgent: order.creditor_agent_status },
       key: key && { modulusBytes: modulusBytes(key.modulus) },
     },
     existing: {

@@ -1,6 +1,6 @@
 /**
- * What happens once at a time, whatever the number of processes. The numbers mean nothing; they are the same in every process, and
- * each is another one: a change of participants must not wait for a closing.
+ * The numbers of PostgreSQL's advisory locks, each for something that one process does at a time. They are arbitrary, but must be
+ * the same in every process and differ from each other: a change of participants must not wait for a closing.
  */
 export const advisoryLocks = {
   migrating: 7_203_041,

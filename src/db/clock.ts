@@ -1,10 +1,10 @@
 import { repeat } from "../repeat.ts";
 import type { Sql } from "./pool.ts";
 
-/** Monotonic clocks drift by some milliseconds an hour; this often is for a database that was restored or moved elsewhere. */
+/** How often the difference to the database's clock is measured. Clocks drift by milliseconds an hour; this is for a failover. */
 const measureEveryMs = 10_000;
 
-/** An answer that took longer says too little about when it was given. */
+/** A slower answer leaves too much doubt when the database read its clock, and is ignored. */
 const longestAnswerMs = 1_000;
 
 const readClock = { name: "read_clock", text: "select extract(epoch from clock_timestamp())::float8 * 1000 as now_ms" };
@@ -12,9 +12,9 @@ const readClock = { name: "read_clock", text: "select extract(epoch from clock_t
 export type DatabaseClock = { now: () => Date; stop(): Promise<void> };
 
 /**
- * The database's clock as this process knows it, to some milliseconds, for what is judged without a statement. Until the
- * database has answered for the first time it is the process's own. What the database keeps is judged in the statement that
- * decides; this is for what comes before it.
+ * The database's clock as this process estimates it, to some milliseconds, for what is judged before a statement runs. What is
+ * stored is judged within the statement that decides. Until the database has answered for the first time it is the process's own
+ * clock.
  */
 export async function followDatabaseClock(sql: Sql): Promise<DatabaseClock> {
   let aheadMs = Date.now() - performance.now();
@@ -25,7 +25,7 @@ export async function followDatabaseClock(sql: Sql): Promise<DatabaseClock> {
     if (row === undefined || answeredMs - askedMs > longestAnswerMs) return;
     aheadMs = row.now_ms - (askedMs + answeredMs) / 2;
   };
-  // A database that does not answer is told by everybody who needs it; the clock goes on as it was.
+  // Failed measurements are ignored: everything else that needs the database reports it, and the last difference stays in use.
   await measure().catch(() => undefined);
   const measuring = repeat({ everyMs: measureEveryMs, round: measure, pausesFirst: true });
   return { now: () => new Date(performance.now() + aheadMs), stop: measuring.stop };

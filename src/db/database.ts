@@ -9,16 +9,13 @@ import { leaveStandbys, ping, runAlone, type Sql, transaction } from "./pool.ts"
 
 export type Database = {
   /**
-   * The schema as entities. Statements do not go through it: its transactions keep a connection for ever that died inside
-   * one, and its single statements hand one that has fallen silent to the next caller.
+   * The schema as entities. Statements do not run through it: its transactions keep a connection for ever that died within one, and
+   * its single statements hand a connection that no longer answers to the next caller.
    */
   orm: MikroORM;
-  /**
-   * One statement of a hot path: some index look-ups a row, whatever the tables' size. It waits at most a second for
-   * somebody's lock.
-   */
+  /** A statement of a hot path: a few index look-ups per row, however large the tables are. It waits for locks at most a second. */
   hot: Sql;
-  /** Any other statement, planned by PostgreSQL as it likes. */
+  /** Any other statement; the planner is free. */
   sql: Sql;
   /** Several statements in one transaction, on the ordinary pool: commits when `work` resolves, rolls back when it throws. */
   transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
@@ -31,14 +28,14 @@ export type DatabaseOptions = {
   url: string;
   /** Connections of this process, both pools together; at least 2. */
   maxConnections?: number;
-  /** How long a caller waits for a free connection before it is told that the platform is overloaded. */
+  /** How long a caller waits for a free connection before it is refused as OVERLOADED (back-pressure). */
   acquireTimeoutMs?: number;
-  /** A statement outside of a transaction that runs longer is canceled by the server. */
+  /** The server cancels a statement outside of a transaction that runs longer. */
   statementTimeoutMs?: number;
   onProblem?: (message: string) => void;
 };
 
-/** Two thirds of the connections are for the hot statements: at most eight groups and the chores use them at a time. */
+/** Two thirds of the connections are for hot statements: at most eight groups and the chores use them at a time. */
 export function connectionsOf(maxConnections: number): { hot: number; ordinary: number } {
   const ordinary = Math.max(1, Math.floor(maxConnections / 3));
   return { hot: maxConnections - ordinary, ordinary };
@@ -60,14 +57,14 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     lock_timeout: hotLockTimeoutMs,
     options: hotPlans.map((setting) => `-c ${setting}`).join(" "),
   });
-  // A connection that the server closes while no statement is under way is told here: on the pool when it is idle, on itself
-  // when somebody holds it. The pool drops it; without a listener its end would end the process.
+  // The server may close a connection while no statement runs: an idle one reports it on the pool, one that is taken out on itself.
+  // The pool drops it; an `error` event without a listener would end the process.
   hotPool.on("error", (error) => onProblem(`PostgreSQL pool error: ${error.message}`));
   hotPool.on("connect", (client) => {
     client.on("error", (error) => onProblem(`PostgreSQL connection error: ${error.message}`));
   });
   for (const each of [pool, hotPool]) leaveStandbys(each);
-  // The server's own end of a statement comes first, unless it is gone without a word: do not wait for TCP to notice.
+  // The server's own time-out comes first, unless the server is gone silently; then this ends the wait, long before TCP does.
   const answerTimeoutMs = (options.statementTimeoutMs ?? defaultStatementTimeoutMs) + 5_000;
   return {
     orm,
@@ -87,29 +84,30 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 const defaultStatementTimeoutMs = 30_000;
 
 /**
- * How long a hot statement waits for somebody's lock. Locks on a payment are held for the milliseconds of one statement;
- * whoever holds one longer is frozen or works by hand, and a hundred neighbours in the group must not wait for that.
+ * How long a hot statement waits for a lock. Locks on a payment are normally held for the milliseconds of one statement; a longer
+ * holder is frozen, or a person in a session, and a hundred neighbours in the group must not wait for that.
  */
 const hotLockTimeoutMs = 1_000;
 
-/** Ten minutes: longer than any work over whole sets may take, and how long a caller waits for it. */
+/** The time-out of statements over whole sets (closing, reconciliation): longer than any of them takes. */
 const longTimeoutMs = 600_000;
 
-/** A statement that is still running when the process ends is rolled back by the server. */
+/** How long the end of the process waits for a running statement; the server then rolls it back. */
 const closeTimeoutMs = 5_000;
 
 const poolSettings = ({ acquireTimeoutMs, statementTimeoutMs = defaultStatementTimeoutMs }: DatabaseOptions) => ({
   connectionTimeoutMillis: acquireTimeoutMs ?? 5_000,
   statement_timeout: statementTimeoutMs,
-  // A process that freezes or loses its network in the middle must not hold its locks until TCP notices, hours later.
+  // Ends a session that is idle in a transaction: a process that froze or lost its network must not hold locks until TCP notices,
+  // hours later.
   idle_in_transaction_session_timeout: 60_000,
   keepAlive: true,
 });
 
 /**
- * Every hot statement is a handful of index look-ups a row. The planner would choose otherwise for tables that are small or
- * not analysed yet, keep that plan while they grow, and plan many statements again at every call (a third of PostgreSQL's
- * time here).
+ * Settings for hot statements, which are a few index look-ups per row. For small or not yet analysed tables the planner would
+ * choose otherwise and keep that plan while they grow; and it would plan many statements at every call (a third of PostgreSQL's
+ * time here), hence the generic plan.
  */
 export const hotPlans = [
   "plan_cache_mode=force_generic_plan",
@@ -129,7 +127,7 @@ function openOrm(url: string, driverOptions: object, onProblem: (message: string
       migrations: { migrationsList, snapshot: false, tableName: "migration", transactional: true, allOrNothing: false },
       discovery: { warnWhenNoEntities: true },
       driverOptions,
-      // MikroORM greets on this channel as well; only the pool's errors are news.
+      // MikroORM logs greetings on this channel as well; only the pool's errors matter.
       logger: (message) => {
         if (/error/i.test(message)) onProblem(message);
       },
@@ -141,23 +139,24 @@ function openOrm(url: string, driverOptions: object, onProblem: (message: string
 
 async function endOrm(orm: MikroORM, pool: pg.Pool): Promise<void> {
   await orm.close(true);
-  // Kysely ends the pool only when it was the first to use it.
+  // Kysely ends the pool only if it was used.
   if (!pool.ended) await pool.end();
 }
 
 /** Brings the schema of the database at `url` up to date; safe to call from several processes at once. */
 export async function migrate(url: string): Promise<void> {
-  // An index of a large table takes as long as it takes: cut off, it would begin anew at the next start, and never end. Only the
-  // wait for others has an end.
+  // No time-out for statements: building an index of a large table takes long, and one that is cut off would begin anew at every
+  // start and never finish. Only waiting for locks is limited.
   const waits = { lock_timeout: longTimeoutMs, connectionTimeoutMillis: 5_000, keepAlive: true };
   const settings = { max: 2, statement_timeout: 0, ...waits };
   const orm = await openOrm(url, settings, () => undefined);
   const lockHolder = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
-  // Its end in the middle is told by the statement under way; without a listener it would end the process.
+  // The loss of this connection is reported by the running statement; without a listener the `error` event would end the process.
   lockHolder.on("error", () => undefined);
   try {
     await lockHolder.connect();
-    // Asked again and again: a session that waits for the lock would be waited for by an index that is built concurrently.
+    // Polls for the advisory lock: a session waiting for it in a statement would block `create index concurrently`, which waits for
+    // it in turn.
     const tryLock = "select pg_try_advisory_lock($1) as locked";
     while (!(await lockHolder.query<{ locked: boolean }>(tryLock, [advisoryLocks.migrating])).rows[0]?.locked)
       await delay(200);
@@ -168,10 +167,10 @@ export async function migrate(url: string): Promise<void> {
   }
 }
 
-/** Connections that operators and their tools keep. */
+/** Connections that are left to operators and their tools. */
 const connectionsForOthers = 3;
 
-/** How many connections the server lets this role have in this database, less some for people. */
+/** How many connections the server allows this role in this database, less some for operators. */
 export async function connectionLimit(url: string): Promise<number> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
   client.on("error", () => undefined);

@@ -16,21 +16,21 @@ import {
 import { createRequire } from "node:module";
 import { dirname, join, sep } from "node:path";
 
-// PostgreSQL refuses to run as root. Started by root (a container, a bare server) it runs as another account of the
-// machine, which must be able to reach the program and the data: folders like /root are closed to it.
+// PostgreSQL refuses to run as root. If root starts the gateway (a container, a bare server), PostgreSQL runs under another
+// account, which must be able to reach program and data; folders like /root are closed to it.
 
 export type Account = { uid: number; gid: number };
 
-/** Where root puts what must be reachable by that account when the project's own folders are not. */
+/** Root's place for program and data if that account cannot reach the project's own folders. */
 const ROOT_STATE_DIR = "/var/lib/dcm-gateway";
 
-/** No account is created on the machine: `nobody` stands in where no `postgres` exists. */
+/** No account is created on the machine: where there is no `postgres`, `nobody` is used. */
 const ACCOUNT_NAMES = ["postgres", "nobody"];
 
-/** Undefined when we are an ordinary user: then PostgreSQL runs as ourselves. */
+/** The account for PostgreSQL; undefined if we are an ordinary user, because then it runs as ourselves. */
 export async function serverAccount(cluster: string): Promise<Account | undefined> {
   if (process.getuid?.() !== 0) return undefined;
-  // Data that exists stays with the account it belongs to, whatever accounts the machine got later.
+  // Existing data stays with the account that owns it, even if the machine got a `postgres` account later.
   const owner = await stat(cluster).catch(() => undefined);
   if (owner && owner.uid !== 0) return { uid: owner.uid, gid: owner.gid };
   const lines = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
@@ -41,7 +41,7 @@ export async function serverAccount(cluster: string): Promise<Account | undefine
   throw new Error(`PostgreSQL cannot run as root, and there is no account ${ACCOUNT_NAMES.join(" or ")} to run it as.`);
 }
 
-/** The cluster's folder by its real path. Beside it there must be room for what the first start writes. */
+/** The real path of the cluster's folder. Its parent must be writable, too, because the first start works there. */
 export async function clusterFolder(
   home: string,
   account: Account | undefined,
@@ -91,13 +91,13 @@ export async function serverBinaries(account: Account | undefined, log: (line: s
     const unfinished = await mkdtemp(`${copy}-`);
     await cp(native, unfinished, { recursive: true, verbatimSymlinks: true });
     await chmod(unfinished, 0o755);
-    // Another process may have finished the same copy first; its result is as good as ours.
+    // Another process may have finished the same copy first, which is just as good.
     await rename(unfinished, copy).catch(() => rm(unfinished, { recursive: true, force: true }));
   }
   return join(copy, "bin");
 }
 
-/** The first folder on the way, the last one included, that this account may not pass; undefined when it reaches the end. */
+/** The first folder of the path, including the last, that this account may not enter; undefined if there is none. */
 export async function closedFolder(path: string, account: Account): Promise<string | undefined> {
   const parts = (await realpath(path)).split(sep).slice(1);
   for (let length = 0; length <= parts.length; length += 1) {

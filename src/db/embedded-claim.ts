@@ -1,7 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { leftoverEnd, serversOn } from "./embedded-leftover.ts";
+import { leftoverStopper, serversOn } from "./embedded-leftover.ts";
 import { tryLock } from "./embedded-lock.ts";
 import {
   type FoundOwner,
@@ -16,28 +16,28 @@ import {
   verdicts,
 } from "./embedded-owner.ts";
 
-// One folder, one gateway. The file `owner` is written in place and never removed nor renamed, because the lock is on
-// the file and not on its name. It is empty while the folder is free.
+// One data folder belongs to one gateway. The file `owner` is written in place and never removed or renamed, because the kernel's
+// lock is on the file and not on its name. An empty file means that the folder is free.
 
 export type Claim = {
-  /** For every PostgreSQL process to inherit: the folder stays locked until the last of them has ended. */
+  /** The locked file, which every PostgreSQL process inherits: the folder stays locked until the last of them has ended. */
   descriptor: number;
-  /** Aborted, with the sentence that says why, when another machine took the folder over. PostgreSQL must end at once. */
+  /** Aborted, with a sentence as the reason, when another machine took the folder over. PostgreSQL must then be killed at once. */
   lost: AbortSignal;
-  /** After PostgreSQL has ended. */
+  /** Gives the folder back; to be called after PostgreSQL has ended. */
   release(): Promise<void>;
 };
 
-/** Nothing here compares the clocks of two machines: whether a heartbeat goes on is measured with our clock alone. */
+/** The clocks of two machines are never compared: our own clock alone measures whether another's heartbeat goes on. */
 export const claimTimes = {
   beatMs: 3_000,
-  /** How long the file of another machine must rest: five missed heartbeats. */
+  /** How long another machine's file must stay unchanged before it counts as dead: five missed heartbeats. */
   watchMs: 15_000,
-  /** Two machines may both have watched a dead one's file: the one that wrote last keeps it. */
+  /** Two machines may both find a third one dead and claim its folder; after this wait the one that wrote last keeps it. */
   confirmMs: 1_000,
   /** How long a lock may take to come free: 10 s for the polite stop, 5 s until PostgreSQL kills its own processes, and some. */
   patienceMs: 20_000,
-  /** When the PostgreSQL that a dead owner left is no longer asked politely to stop. */
+  /** When PostgreSQL processes that a dead owner left are killed instead of asked to stop. */
   quitAfterMs: 10_000,
   pollMs: 250,
 };
@@ -58,7 +58,7 @@ export async function claimFolder(home: string, log: (line: string) => void, tim
     await lock.handle.close();
     throw error;
   }
-  return keep(home, file, lock.handle, me, log, times);
+  return startHeartbeat(home, file, lock.handle, me, log, times);
 }
 
 type Lock = { handle: FileHandle; wasWatched: boolean };
@@ -70,7 +70,7 @@ async function lockWhenFree(
   log: (line: string) => void,
   times: ClaimTimes,
 ): Promise<Lock> {
-  const endLeftover = leftoverEnd(join(home, "cluster"), log, times.quitAfterMs);
+  const endLeftover = leftoverStopper(join(home, "cluster"), log, times.quitAfterMs);
   const startedAtMs = performance.now();
   let handle: FileHandle | undefined;
   let seen = await observe(file);
@@ -111,8 +111,8 @@ async function stillHeld(home: string, relation: Relation, owner: FoundOwner): P
   );
 }
 
-/** Shows other machines that we live, and notices when one of them did not see it. */
-function keep(
+/** Writes the heartbeat that shows other machines that we are alive, and notices when one of them has taken the folder over. */
+function startHeartbeat(
   home: string,
   file: string,
   handle: FileHandle,
@@ -125,7 +125,7 @@ function keep(
   let beating: Promise<void> | undefined;
   const beat = async () => {
     try {
-      // Read first: after a long sleep of this machine the folder may be another one's, which must not see our mark.
+      // Reads first: after this machine was suspended the folder may belong to another one, whose file we must not overwrite.
       const { owner } = await observe(file);
       if (!isSame(owner, me)) {
         clearInterval(timer);
@@ -151,7 +151,7 @@ function keep(
     async release() {
       clearInterval(timer);
       await beating;
-      // A file that cannot be emptied costs the next start nothing on this machine: the lock says that we are gone.
+      // If the file cannot be emptied, the next start on this machine still sees from the lock that we are gone.
       const isOurs = await observe(file).then(
         ({ owner }) => isSame(owner, me),
         () => false,
@@ -180,10 +180,10 @@ function isSame(owner: FoundOwner, me: Owner): boolean {
   return typeof owner !== "string" && owner.claim === me.claim;
 }
 
-/** `state` differs after every heartbeat and every write. */
+/** `state` changes with every heartbeat and every write. */
 type Observation = { text: string; state: string; owner: FoundOwner };
 
-/** Opened anew each time: a shared disk shows what other machines wrote only to whoever opens the file after that. */
+/** Opens the file anew each time: a shared disk shows the writes of other machines only to a file opened after them. */
 async function observe(file: string): Promise<Observation> {
   let handle: FileHandle;
   try {
@@ -201,7 +201,10 @@ async function observe(file: string): Promise<Observation> {
   }
 }
 
-/** In place. Whoever reads between the two steps, or after a crash between them, finds no owner's line and watches. */
+/**
+ * Writes in place. A reader between the two steps, or after a crash between them, finds no complete owner and watches the file for
+ * a while.
+ */
 async function write(handle: FileHandle, text: string): Promise<void> {
   const bytes = Buffer.from(text);
   await handle.write(bytes, 0, bytes.length, 0);

@@ -1,7 +1,7 @@
 import { userInfo } from "node:os";
 
-// What a person must do when the disk refuses us, by the name that the system gives the problem. Node tells that name;
-// PostgreSQL and initdb tell only the system's sentence for it.
+// What to do when the disk refuses us, by the system's name of the problem. Node reports that name; PostgreSQL and initdb report
+// only the system's sentence for it.
 
 type Problem = { code: string; text: string; whatToDo: (home: string) => string };
 
@@ -32,7 +32,7 @@ const problems: readonly Problem[] = [
   },
 ];
 
-/** The error itself, or one that says in one sentence what to do about the disk; the whole story is its cause. */
+/** The error itself or, for a problem with the disk, one whose message says what to do, with the original as its cause. */
 export function withAdvice(error: unknown, home: string): unknown {
   const { code, message = "" } = error as Partial<NodeJS.ErrnoException>;
   const problem = problems.find(

@@ -6,19 +6,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { describeProcess } from "./embedded-process.ts";
 
-// PostgreSQL processes that are on our data although we did not start them. PostgreSQL's lock file postmaster.pid names
-// one by its process id only, which may belong to any program by now, another PostgreSQL included: what counts is the
-// folder that a process works in. The lock file itself is PostgreSQL's: nobody else writes or removes it.
+// PostgreSQL processes on our data that we did not start. The lock file postmaster.pid names one only by its process id, which any
+// program may have by now, even another PostgreSQL; the working directory of a process tells whether it works on this cluster. The
+// lock file belongs to PostgreSQL: nothing else writes or removes it.
 
 type Server = { pid: number; startedAt: string; parentPid: number };
 
-/** A process that ends gives its lock back an instant before it leaves its folder. */
+/** How long to wait for an ending process, which releases its lock shortly before it leaves its folder. */
 const LEAVING_MS = 2_000;
 const POLL_MS = 50;
 
-/** Stops what a dead owner left: to be called again and again, each call does what is due. */
-export function leftoverEnd(cluster: string, log: (line: string) => void, quitAfterMs: number) {
-  // First politely, as an ordinary stop does; then at once, and the next start replays PostgreSQL's log.
+/** Stops the PostgreSQL that a dead owner left. The returned function is called repeatedly, and does what is due at the time. */
+export function leftoverStopper(cluster: string, log: (line: string) => void, quitAfterMs: number) {
+  // First an ordinary (fast) shutdown; later an immediate one, after which the next start replays the write-ahead log.
   const signals = [
     { signal: "SIGINT", afterMs: 0 },
     { signal: "SIGQUIT", afterMs: quitAfterMs },
@@ -32,10 +32,10 @@ export function leftoverEnd(cluster: string, log: (line: string) => void, quitAf
     const servers = await serversOn(cluster);
     const named = await lockFilePid(cluster);
     const postmaster = servers.filter(({ pid }) => pid === named);
-    // Whoever takes the folder over writes so before it starts a PostgreSQL. While the file still names the dead owner,
-    // what was found a moment ago is no new PostgreSQL of somebody else.
+    // A new owner writes the file before it starts its PostgreSQL. As long as the file still names the dead owner, the processes
+    // found a moment ago are not those of a new owner.
     if (!(await isStillLeft())) return;
-    // The postmaster ends its processes itself; without one they are told one by one.
+    // The postmaster ends its children itself; without one they are signalled one by one.
     for (const server of postmaster.length > 0 ? postmaster : servers) {
       log(`${due.signal} to PostgreSQL (process ${server.pid}), which an interrupted run left behind`);
       await signalServer(server, due.signal);
@@ -44,19 +44,20 @@ export function leftoverEnd(cluster: string, log: (line: string) => void, quitAf
 }
 
 /**
- * For a folder that is no longer ours: nothing of our PostgreSQL may write to it or tidy up in it any more. Any other way to
- * end, SIGQUIT too, removes the lock file, which is the new owner's by now. Whose PostgreSQL works there beside is not ours.
+ * Kills our PostgreSQL when the folder has been taken over: it must not write there any more, nor clean up. Every other way to end
+ * it, SIGQUIT included, removes the lock file, which belongs to the new owner by now. The new owner's PostgreSQL is left alone.
  */
 export async function killAtOnce(postmaster: ChildProcess, cluster: string): Promise<void> {
-  // Looked for first: without their postmaster they are nobody's children. Those that are missed end when they notice.
+  // Searched first: once the postmaster is dead its children cannot be attributed to us. Those that are missed end when they
+  // notice.
   const servers = await serversOn(cluster).catch(() => []);
   postmaster.kill("SIGKILL");
   for (const server of servers) if (server.parentPid === postmaster.pid) await signalServer(server, "SIGKILL");
 }
 
 /**
- * Asked by the owner of the folder before it starts PostgreSQL. The process id that PostgreSQL's lock file still names
- * belongs to no PostgreSQL of this folder; PostgreSQL has to be told so, because it believes any living process of that id.
+ * The process id in PostgreSQL's lock file, if it belongs to no PostgreSQL of this folder any more; for the folder's owner, before
+ * the start. PostgreSQL has to be told, because it takes any living process of that id for a running server.
  */
 export async function staleLockFilePid(cluster: string): Promise<number | undefined> {
   const deadlineMs = performance.now() + LEAVING_MS;
@@ -80,7 +81,7 @@ export async function staleLockFilePid(cluster: string): Promise<number | undefi
   );
 }
 
-/** Every PostgreSQL process that provably works on this cluster. Elsewhere than on Linux only its first one can be proven. */
+/** Every PostgreSQL process that provably works on this cluster; except on Linux only the postmaster can be proven. */
 export async function serversOn(cluster: string): Promise<Server[]> {
   const isLinux = existsSync("/proc/self/stat");
   const named = await lockFilePid(cluster);
@@ -95,7 +96,10 @@ export async function serversOn(cluster: string): Promise<Server[]> {
   return found;
 }
 
-/** PostgreSQL makes its data folder its working directory. Compared as a folder: its name may differ in a container. */
+/**
+ * Whether a process works in the folder (PostgreSQL's working directory is its data folder). Compares inodes: a container may see
+ * another path.
+ */
 async function worksIn(pid: number, cluster: string): Promise<boolean> {
   const [folder, ours] = await Promise.all([folderIdentity(`/proc/${pid}/cwd`), folderIdentity(cluster)]);
   return ours !== undefined && folder === ours;
@@ -120,7 +124,7 @@ function lockFile(cluster: string): string {
 
 async function lockFilePid(cluster: string): Promise<number | undefined> {
   const text = await readFile(lockFile(cluster), "utf8").catch(() => "");
-  // A PostgreSQL without a postmaster, as started for repairs, writes its id with a minus.
+  // A single-user PostgreSQL, as started for repairs, writes its id as a negative number.
   const pid = Math.abs(Number.parseInt(text, 10));
   return pid > 0 ? pid : undefined;
 }
@@ -130,7 +134,7 @@ async function signalServer({ pid, startedAt }: Server, signal: NodeJS.Signals):
   try {
     process.kill(pid, signal);
   } catch (error) {
-    // It has ended by itself in this instant.
+    // It has just ended by itself.
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }

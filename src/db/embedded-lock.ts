@@ -3,19 +3,19 @@ import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { platform } from "node:os";
 
-// A lock of the kernel (flock) on an open file. It belongs to the open file itself: every process that inherited the
-// descriptor holds it too, it ends with the last of them however they end, and every container of one kernel sees it.
+// A kernel lock (flock) on an open file. It belongs to the open file description: every process that inherits the descriptor holds
+// it, it ends with the last of them however they end, and all containers on one kernel see it.
 
-/** Node has no name for these flags of macOS: open and lock in one step, and fail instead of waiting. */
+/** A flag of macOS's open() that Node has no name for: lock exclusively; with O_NONBLOCK it fails instead of waiting. */
 const O_EXLOCK = 0x20;
 const OPEN_FLAGS = constants.O_RDWR | constants.O_CREAT;
 const OWNER_ONLY = 0o600;
 
-/** The file, opened and locked; undefined while somebody else holds the lock. Closing it gives our part of the lock back. */
+/** Opens and locks the file; undefined while someone else holds the lock. Closing the handle releases our share of the lock. */
 export async function tryLock(file: string): Promise<FileHandle | undefined> {
   const handle = await (platform() === "darwin" ? openLocked(file) : openThenLock(file));
   if (handle === undefined) return undefined;
-  // A lock on a file that was removed or replaced meanwhile keeps nobody out.
+  // A lock on a file that was removed or replaced meanwhile would lock nobody out.
   const [locked, there] = [await handle.stat(), await stat(file).catch(() => undefined)];
   if (locked.ino === there?.ino && locked.dev === there.dev) return handle;
   await handle.close();
@@ -45,7 +45,7 @@ async function openThenLock(file: string): Promise<FileHandle | undefined> {
   return undefined;
 }
 
-/** Node cannot lock, the program `flock` can: it locks the open file that we hand it, and we keep the lock when it ends. */
+/** Node has no flock(), so the program `flock` locks the file that it inherits from us, and we keep the lock when it ends. */
 async function flock(descriptor: number, file: string): Promise<boolean> {
   const child = spawn("flock", ["-n", "-x", "3"], { stdio: ["ignore", "ignore", "pipe", descriptor] });
   let complaint = "";
@@ -57,7 +57,7 @@ async function flock(descriptor: number, file: string): Promise<boolean> {
     throw isMissing ? new Error(MISSING_PROGRAM, { cause: error }) : error;
   });
   if (code === 0) return true;
-  // 1 without a word means: somebody else has it. Every failure of another kind is explained on standard error.
+  // Exit code 1 without a message means that someone else holds the lock; other failures write to standard error.
   if (code === 1 && complaint === "") return false;
   throw withoutLocks(file, complaint.trim() || `flock ended with ${code}`);
 }

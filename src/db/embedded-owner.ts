@@ -5,22 +5,25 @@ import { hostname, platform } from "node:os";
 import { promisify } from "node:util";
 import { describeProcess } from "./embedded-process.ts";
 
-// What the file `owner` in the data folder says, and what follows from it. A process id says little by itself: it names
+// The content of the file `owner` in the data folder, and what follows from it. A process id alone identifies nothing: it means
 // another process in every container and after every restart of the machine.
 
 export type Owner = {
   host: string;
-  /** Random, made by the kernel at every start of the machine. */
+  /** Chosen at random by the kernel at every boot. */
   bootId: string;
-  /** Containers number their processes separately; ids compare only inside one of these. Empty where there is just one. */
+  /**
+   * Containers number their processes separately, so ids can be compared only within one namespace. Empty where there are no
+   * namespaces.
+   */
   pidNamespace: string;
   pid: number;
   startedAt: string;
-  /** Random: tells this claim from every other. */
+  /** Random; tells this claim from every other. */
   claim: string;
 };
 
-/** An empty file belongs to nobody: the last owner stopped in order, or there was none. */
+/** "nobody": the file is empty, because the last owner stopped in order or there was none. */
 export type FoundOwner = Owner | "nobody" | "unreadable";
 
 export type Relation =
@@ -32,15 +35,15 @@ export type Relation =
   | "unreadable";
 
 /**
- * take: the folder is ours. refuse: somebody uses it. end leftover: stop the PostgreSQL that a dead owner left.
- * wait: the lock may come free in a moment. watch: take it unless somebody writes the file meanwhile.
+ * take: the folder is ours. refuse: someone else uses it. end leftover: stop the PostgreSQL that a dead owner left.
+ * wait: the lock may become free soon. watch: take it unless someone writes the file meanwhile.
  */
 export type Verdict = "take" | "refuse" | "end leftover" | "wait" | "watch";
 
 /**
- * What to do about an owner, by whether we have the kernel's lock. With the lock an owner of this machine is gone, and so
- * is its PostgreSQL: they would hold it. Of another machine it proves nothing, as many shared disks lock for each
- * machine alone: there a living owner shows by its heartbeat.
+ * What to do about an owner, depending on whether we hold the kernel's lock. If we do, an owner on this machine is gone, and its
+ * PostgreSQL with it, because both would hold the lock. About another machine it says nothing, as many shared disks lock per
+ * machine only; a living owner there shows itself by its heartbeat.
  */
 export const verdicts: Readonly<Record<Relation, { locked: Verdict; unlocked: Verdict }>> = {
   nobody: { locked: "take", unlocked: "wait" },
@@ -66,7 +69,7 @@ export async function isAlive(owner: FoundOwner): Promise<boolean> {
 
 const OR_ELSE = "stop it or choose another folder (DATA_DIR).";
 
-/** One sentence for whoever started a gateway on a folder that it cannot have. */
+/** The error for a gateway that was started on a folder in use: one sentence. */
 export function refusal(home: string, relation: Relation, owner: FoundOwner): Error {
   const { host, pid } = typeof owner === "string" ? { host: "", pid: 0 } : owner;
   const users: Record<Relation, string> = {
@@ -96,7 +99,7 @@ export function readOwner(text: string): FoundOwner {
   }
 }
 
-/** What we write when the folder is ours. */
+/** This process, as it is written into the file `owner`. */
 export async function thisProcess(): Promise<Owner> {
   return {
     host: hostname(),

@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 
-/** The start time tells a process from a later one that was given the same id. */
+/** The start time tells a process from a later one with the same id. */
 export type ProcessDescription = { name: string; startedAt: string; parentPid: number };
 
-/** What runs under this id now; undefined when nothing does. */
+/** The process that runs under this id now; undefined if there is none. */
 export async function describeProcess(pid: number): Promise<ProcessDescription | undefined> {
   try {
     if (existsSync("/proc/self/stat")) {
@@ -33,7 +33,7 @@ export async function describeProcess(pid: number): Promise<ProcessDescription |
  */
 export function stopWithUs(pid: number, signal: "INT" | "TERM" | "KILL", patienceSeconds?: number): () => void {
   const tell = `kill -s ${signal} -- "$0" || exit`;
-  // A look every second: what ends in time is not taken for a later process that was given its id.
+  // Checks every second, so that a later process with the same id is not hit.
   const look = 'sleep 1; kill -s 0 -- "$0" || exit';
   const quit = patienceSeconds === undefined ? [] : [...Array(patienceSeconds).fill(look), 'kill -s QUIT -- "$0"'];
   const script = ["exec 2>/dev/null", "read -r _", tell, ...quit].join("\n");

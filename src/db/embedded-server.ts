@@ -8,18 +8,18 @@ import type { Claim } from "./embedded-claim.ts";
 import { killAtOnce } from "./embedded-leftover.ts";
 import { stopWithUs } from "./embedded-process.ts";
 
-// One run of the program `postgres` on a cluster that is there and is ours.
+// One run of the program `postgres` on a cluster that exists and belongs to us.
 
 export const ROLE = "dcm";
 const DATABASE = "dcm";
 /** Long enough for crash recovery of a large write-ahead log after kill -9. */
 const START_DEADLINE_MS = 120_000;
 const STOP_DEADLINE_MS = 30_000;
-/** When we are gone nobody waits for a polite stop, but perhaps the next gateway for the folder. */
+/** How long PostgreSQL may take for its shutdown after this process died; the next gateway may be waiting for the folder. */
 const ORPHAN_STOP_SECONDS = 10;
 const POLL_MS = 50;
 const PORT_ATTEMPTS = 5;
-/** Messages kept to explain a failed start. */
+/** The last messages, kept to explain a failed start. */
 export const KEPT_LINES = 20;
 
 const defaultSettings: Record<string, string> = {
@@ -27,15 +27,15 @@ const defaultSettings: Record<string, string> = {
   unix_socket_directories: "",
   timezone: "UTC",
   log_timezone: "UTC",
-  // Our statements are short; compiling them costs more than it saves.
+  // Our statements are short; JIT compilation costs more than it saves.
   jit: "off",
   log_checkpoints: "off",
-  // Statements and row details hold personal data, which belongs in no log.
+  // Statements and row details contain personal data, which must not be logged.
   log_min_error_statement: "panic",
   log_error_verbosity: "terse",
 };
 
-/** The servers see no environment of ours: neither secrets nor a locale that changes their messages. */
+/** PostgreSQL does not inherit our environment: neither secrets, nor a locale that changes its messages. */
 export const serverEnvironment = { PATH: "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C", TZ: "UTC" };
 
 export type ServerOptions = {
@@ -44,7 +44,7 @@ export type ServerOptions = {
   password: string;
   account: Account | undefined;
   claim: Claim;
-  /** A process id in PostgreSQL's lock file that is known to be no PostgreSQL of this cluster. */
+  /** A process id from PostgreSQL's lock file that is known not to be a PostgreSQL of this cluster. */
   staleLockFilePid: number | undefined;
   port: number | undefined;
   settings: Record<string, string> | undefined;
@@ -84,14 +84,14 @@ function spawnServer(options: ServerOptions, port: number): ChildProcess {
   const { binaries, cluster, account, claim, staleLockFilePid } = options;
   const settings = Object.entries({ ...defaultSettings, ...options.settings });
   const flags = settings.flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-  // A living process whose id stands in a stale lock file makes PostgreSQL refuse to start. It overlooks the one that
-  // pg_ctl was called from, and takes this variable for it; whether shared memory is still in use it checks all the same.
+  // PostgreSQL refuses to start if the process in a stale lock file seems to live. It ignores the process that called pg_ctl, which
+  // it reads from this variable; it still checks whether shared memory is in use.
   const overlooked = staleLockFilePid === undefined ? {} : { PG_GRANDPARENT_PID: String(staleLockFilePid) };
   return spawn(join(binaries, "postgres"), ["-D", cluster, "-p", String(port), ...flags], {
     ...account,
     env: { ...serverEnvironment, ...overlooked },
     cwd: cluster,
-    // A process group of its own: Ctrl-C must reach the gateway only, which drains first and stops PostgreSQL last.
+    // A process group of its own, so that Ctrl-C reaches only the gateway, which drains first and stops PostgreSQL last.
     detached: true,
     stdio: ["ignore", "pipe", "pipe", claim.descriptor],
   });
@@ -99,14 +99,14 @@ function spawnServer(options: ServerOptions, port: number): ChildProcess {
 
 type Running = { hasEnded(): boolean; stop(): Promise<void> };
 
-/** Nothing of the child keeps our process alive; should we end without stop(), the watcher stops PostgreSQL. */
+/** Follows the server process without keeping ours alive. If we end without `stop`, the watcher stops PostgreSQL. */
 function track(child: ChildProcess, folderLost: AbortSignal, cluster: string): Running {
   let hasEnded = false;
   const dismissWatcher = child.pid ? stopWithUs(child.pid, "INT", ORPHAN_STOP_SECONDS) : () => {};
   const ended = new Promise<void>((done) => {
     const end = () => {
       hasEnded = true;
-      // From now on the process id may be given to another program, which the watcher must not stop.
+      // From now on the process id may be reused, so the watcher must not signal it any more.
       dismissWatcher();
       done();
     };
@@ -141,7 +141,7 @@ async function untilReady(url: string, server: Running): Promise<void> {
       return;
     } catch (error) {
       const code = (error as { code?: string }).code;
-      // 57P03: it is still recovering; 53300: its connections are all taken, so it is up but not ours yet.
+      // 57P03: it is still recovering. 53300: it runs, but all connections are taken.
       const isStarting = code === "ECONNREFUSED" || code === "ECONNRESET" || code === "57P03" || code === "53300";
       if (server.hasEnded() || !isStarting || Date.now() > deadline) throw error;
     }

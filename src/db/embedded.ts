@@ -19,7 +19,10 @@ export type EmbeddedPostgresOptions = {
   log: (line: string) => void;
   /** PostgreSQL settings by name, over the defaults of embedded-server.ts. */
   settings?: Record<string, string>;
-  /** Another machine took the data folder over while this one gave no sign. PostgreSQL is being stopped; so should its user. */
+  /**
+   * Called when another machine took the data folder over, because this one seemed dead. PostgreSQL is being killed; its user has
+   * to stop.
+   */
   onTakenOver?: (problem: Error) => void;
   /** For tests. */
   claimTimes?: Partial<ClaimTimes>;
@@ -27,7 +30,7 @@ export type EmbeddedPostgresOptions = {
 
 export type EmbeddedPostgres = { url: string; stop(): Promise<void> };
 
-/** Starts PostgreSQL on the data folder: made at the first start, found again at every other, also after kill -9. */
+/** Starts PostgreSQL on the data folder. The first start creates the cluster, every other finds it, also after kill -9. */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const home = resolve(options.dataDir);
   try {
@@ -71,7 +74,7 @@ async function startOn(
   };
 }
 
-/** Written beside its place and renamed when whole: on a full disk a file without its content is left. */
+/** Written under another name and renamed when complete, because on a full disk an empty file may be left. */
 async function keptPassword(home: string): Promise<string> {
   const file = join(home, "password");
   if (existsSync(file)) return (await readFile(file, "utf8")).trim();
@@ -86,7 +89,7 @@ async function keptPassword(home: string): Promise<string> {
   return password;
 }
 
-/** Made beside its place and renamed when whole, so that an interrupted first start leaves no half cluster. */
+/** Created under another name and renamed when complete, so that an interrupted first start leaves no partial cluster. */
 async function initialise(
   binaries: string,
   cluster: string,
@@ -114,7 +117,7 @@ async function initialise(
   try {
     const child = spawn(join(binaries, "initdb"), args, {
       ...{ ...account, env: serverEnvironment, cwd: dirname(cluster) },
-      // It may outlive us: until it has ended nobody else may begin to make the same folder.
+      // initdb inherits the lock, because it may outlive us: until it has ended nobody else may begin on the same folder.
       stdio: ["ignore", "pipe", "pipe", claim.descriptor],
     });
     keepLines(child, (line) => tail.push(line));

@@ -1,4 +1,4 @@
-/** The SQLSTATE of a write on a server that only reads: a standby, or a primary that was demoted. */
+/** The SQLSTATE of a write on a read-only server: a standby, or a primary that was demoted. */
 export const readOnlyServer = "25006";
 
 /**
@@ -11,7 +11,7 @@ export const readOnlyServer = "25006";
  */
 export type DatabaseFailure = "lost_race" | "held_up" | "unavailable" | "other";
 
-/** From the most special to the most general: SQLSTATEs, their classes, and the codes of Node. */
+/** From the most specific to the most general: SQLSTATEs, their classes, and Node's error codes. */
 const failures: ReadonlyArray<[code: RegExp, failure: DatabaseFailure]> = [
   // unique_violation, serialization_failure, deadlock_detected
   [/^(23505|40001|40P01)$/, "lost_race"],
@@ -20,11 +20,11 @@ const failures: ReadonlyArray<[code: RegExp, failure: DatabaseFailure]> = [
   [new RegExp(`^${readOnlyServer}$`), "unavailable"],
   // connection exception, insufficient resources, operator intervention
   [/^(08|53|57)...$/, "unavailable"],
-  // EAI_AGAIN and ENETUNREACH: a name server or a network that is not there yet, as at the start of a machine.
+  // EAI_AGAIN and ENETUNREACH: DNS or network are not up yet, as during the boot of a machine.
   [/^(ECONN\w+|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|EHOSTDOWN|ENETUNREACH|ENETDOWN)$/, "unavailable"],
 ];
 
-/** What is said, without a code, of connections that are gone or cannot be had. */
+/** Messages of errors without a code that mean that a connection is lost or cannot be had. */
 const lostConnection =
   /connection terminated|timeout exceeded when trying to connect|Client was closed|not queryable|PostgreSQL gave no answer/i;
 
@@ -32,7 +32,7 @@ export function databaseFailure(error: unknown): DatabaseFailure {
   const { code, message = "" } = (error ?? {}) as { code?: unknown; message?: string };
   const known = failures.find(([pattern]) => typeof code === "string" && pattern.test(code));
   if (known) return known[1];
-  // A name with several addresses fails with one error for each of them.
+  // A host name with several addresses fails with one error for each of them.
   if (error instanceof AggregateError && error.errors.length > 0) return databaseFailure(error.errors[0]);
   return lostConnection.test(message) ? "unavailable" : "other";
 }

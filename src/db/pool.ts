@@ -2,23 +2,23 @@ import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { readOnlyServer } from "./failure.ts";
 
-/** A statement; the name makes PostgreSQL plan it once per connection, an empty one each time. */
+/** A statement. PostgreSQL prepares a named one once per connection; with an empty name it is planned at every call. */
 export type Statement = { name: string; text: string };
 
-/** Runs one statement and answers its rows; `bigint` columns are numbers, `timestamptz` columns are Dates. */
+/** Runs one statement and answers its rows; `bigint` columns become numbers, `timestamptz` columns Dates. */
 export type Sql = <Row = unknown>(statement: Statement, values?: readonly unknown[]) => Promise<Row[]>;
 
 const int8 = 20;
 
-// Amounts and counts stay below 2^53, so numbers are exact; pg would hand int8 out as text.
+// Amounts and counts stay below 2^53, so numbers are exact; by default pg answers int8 as text.
 const types = {
   getTypeParser: ((oid: number, format?: "text" | "binary") =>
     oid === int8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 };
 
 /**
- * A server that was demoted to a standby, or was one from the start, refuses every write. Its connection does not go back
- * to the pool, so that the next one is opened to whoever is the primary now.
+ * A server that is a standby, from the start or since it was demoted, refuses every write. Its connection is closed instead of
+ * returned to the pool, so that the next one goes to the current primary (failover).
  */
 export function leaveStandbys(pool: pg.Pool): void {
   const onStandby = new WeakSet<pg.PoolClient>();
@@ -28,13 +28,13 @@ export function leaveStandbys(pool: pg.Pool): void {
       if (code === readOnlyServer) onStandby.add(client);
     });
   });
-  // The pool closes what is ending instead of keeping it.
+  // The pool closes a client that is ending instead of keeping it.
   pool.on("release", (_, client) => {
     if (onStandby.has(client)) client.end().catch(() => undefined);
   });
 }
 
-/** A server that is gone without a word answers nothing and closes nothing. Its connection is of no more use. */
+/** A server that vanished silently neither answers nor closes the connection, which must not be used again. */
 class NoAnswer extends Error {
   constructor(timeoutMs: number) {
     super(`PostgreSQL gave no answer within ${timeoutMs} ms`);
@@ -42,8 +42,8 @@ class NoAnswer extends Error {
 }
 
 /**
- * Runs one statement on a connection of its own. Otherwise than with the pool's own `query`, a statement that PostgreSQL
- * refuses does not cost its connection.
+ * Runs one statement on a connection from the pool. Unlike with the pool's own `query`, a statement that PostgreSQL refuses does
+ * not cost the connection.
  */
 export async function runAlone<Row>(
   pool: pg.Pool,
@@ -65,8 +65,8 @@ export async function runAlone<Row>(
 }
 
 /**
- * The callback and the time-out are given here and not left to pg, which would set the callback later: with that, V8 keeps
- * the rows of every answer until it collects the whole heap, and everybody waits while it does (measured with Node 24).
+ * Callback and time-out are given in the query itself: pg would set the callback later, and then V8 keeps the rows of every answer
+ * until a full garbage collection, during which everything stops (measured with Node 24).
  */
 async function run<Row>(
   client: pg.PoolClient,
@@ -85,7 +85,7 @@ async function run<Row>(
       });
     });
   } catch (error) {
-    // Its stack would begin at the socket and tell nobody whose statement it was.
+    // The original stack begins at the socket and does not show the statement's caller.
     if (error instanceof Error) Error.captureStackTrace(error);
     throw error;
   }
@@ -94,10 +94,10 @@ async function run<Row>(
 const commit: Statement = { name: "", text: "commit" };
 const rollback: Statement = { name: "", text: "rollback" };
 
-/** How long a transaction waits for each statement of its work, and for its begin and its end. */
+/** The time-outs of a transaction: for each statement of its work, and for its begin and its end. */
 export type TransactionPatience = { statementMs: number; boundaryMs: number };
 
-/** Runs `work` in one transaction; whatever ends it, the pool keeps its room. */
+/** Runs `work` in one transaction; however that ends, the pool gets its connection back, or closes it. */
 export async function transaction<T>(
   pool: pg.Pool,
   { statementMs, boundaryMs }: TransactionPatience,
@@ -112,7 +112,7 @@ export async function transaction<T>(
     return result;
   } catch (error) {
     if (error instanceof NoAnswer) broken = error;
-    // A rollback that fails means that the connection is gone; it must not go back to the pool.
+    // A failing rollback means that the connection is lost, so it must not go back to the pool.
     else
       await run(client, boundaryMs, rollback).catch((failure: Error) => {
         broken = failure;

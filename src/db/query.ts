@@ -13,8 +13,8 @@ import type { Tables } from "./entities/entities.ts";
 import type { Sql } from "./pool.ts";
 
 /**
- * Writes the statements of lists and filters, with the tables and columns of the entities. It has no connection: what it wrote is
- * run by `rowsOf`, because a connection of MikroORM's that has died is handed to the next caller (`Database.orm`).
+ * Builds the statements of lists and filters from the entities' tables and columns. It has no connection: `rowsOf` runs the
+ * statements, because MikroORM may hand a dead connection to the next caller (`Database.orm`).
  */
 export const query = new Kysely<Tables>({
   dialect: {
@@ -25,22 +25,22 @@ export const query = new Kysely<Tables>({
   },
 });
 
-/** Columns that are written as text already (`columns`), to be given to `select`; `Row` is what they are read as. */
+/** Columns that exist as SQL text (`columns`), to be given to `select`; `Row` is the type of the result. */
 export const selected = <Row>(text: string) =>
-  // A text is an expression to Kysely, but only one that has a name may be selected: here every column of the text has its own.
+  // To Kysely a raw text is one expression without a name, which cannot be selected; here every column of the text has its own
+  // name.
   sql.raw(text) as unknown as { [Column in keyof Row & string]: AliasedExpression<Row[Column], Column> }[keyof Row &
     string];
 
 /**
- * Runs a query and answers its rows. PostgreSQL plans it anew each time, for what is asked: a prepared plan for any filter would use
- * no partial index.
+ * Runs a query and answers its rows. It is planned at every call, for the actual filter: a generic plan would use no partial index.
  */
 export function rowsOf<Row>(run: Sql, asked: Compilable<Row> | RawBuilder<Row>): Promise<Row[]> {
   const { sql: text, parameters } = asked.compile(query);
   return run<Row>({ name: "", text }, parameters);
 }
 
-/** A condition on a value that may be missing: none, or one. */
+/** An optional condition: none if the value is absent, otherwise one. */
 export const whenGiven = <Value, Condition>(
   value: Value | undefined,
   condition: (given: Value) => Condition,

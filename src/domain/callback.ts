@@ -223,7 +223,7 @@ type FollowingCallback = {
   reasonText?: CallbackReason;
 };
 
-export type Following = {
+export type Consequences = {
   callbacks: readonly FollowingCallback[];
   messageStatus?: PaymentMessageStatus;
   /** What GET of the payment message gives as its reason from now on. */
@@ -233,7 +233,7 @@ export type Following = {
 /** The effects of callbacks, and the acceptance of a payment message, which starts the cascade. */
 export type CascadeEvent = Effect | "submit";
 
-function rejection(reasonText: RejectReason, ...others: FollowingCallback[]): Following {
+function rejection(reasonText: RejectReason, ...others: FollowingCallback[]): Consequences {
   return {
     callbacks: [{ kind: "pay_out", role: "initiator_bank", reasonText }, ...others],
     messageStatus: "reject",
@@ -270,9 +270,9 @@ const cascade = {
   reject_by_bank_silence: rejection(PAY_OUT_REJECT_BY_BANK_SILENCE_REASON, correctionForBank, correctionForMerchant),
   reject_by_merchant_answer: rejection(PAY_OUT_REJECT_BY_MERCHANT_REASON, correctionForBank),
   reject_by_merchant_silence: rejection(PAY_OUT_REJECT_BY_MERCHANT_REASON, correctionForBank, correctionForMerchant),
-} as const satisfies Record<CascadeEvent, Following>;
+} as const satisfies Record<CascadeEvent, Consequences>;
 
 /** Which callbacks follow an event, to whom, and what the payment message becomes. */
-export function follows(event: CascadeEvent): Following {
+export function consequencesOf(event: CascadeEvent): Consequences {
   return cascade[event];
 }

@@ -62,7 +62,7 @@ export type SubmissionFacts = {
         expiresAt: Date;
         creditorAccount: string;
         creditorAgentBic: string;
-        sides: Parameters<typeof suspendedSideProblem>[0];
+        creditorStatuses: Parameters<typeof suspendedSideProblem>[0];
         /** The recipient bank's key that the message is encrypted for; undefined: the bank has no such key. */
         key: { modulusBytes: number } | undefined;
       }
@@ -214,7 +214,7 @@ function orderSideProblem(
   if (order.status !== "created" || order.expiresAt.getTime() <= now.getTime()) {
     return refuse("ORDER_IS_EXPIRED", "the order has expired or was canceled", { field: "order_id" });
   }
-  return suspendedSideProblem(order.sides);
+  return suspendedSideProblem(order.creditorStatuses);
 }
 
 /**

@@ -3,13 +3,13 @@ import type { CommandSpec, Given } from "../commandLine.ts";
 import type { CoreClients } from "../wire/coreClients.ts";
 
 /**
- * What a command answers: the same content for programs and for people. Lines that are too many to be held are made as
- * they are printed.
+ * The result of a command, for programs (JSON) and for people (lines). Lines that are too many for memory are generated while they
+ * are printed.
  */
 export type Answer = {
   json: unknown;
   lines: readonly string[] | AsyncIterable<string>;
-  /** It was done, and what it found is not as it should be: the exit code says so to scripts. */
+  /** The command was carried out and found something wrong; scripts see it by the exit code. */
   isAlarming?: boolean;
 };
 
@@ -19,20 +19,20 @@ export type Call = Given & {
   readText(path: string): Promise<string>;
   /** Standard output, for what is neither lines nor JSON. */
   output: Writable;
-  /** Waits for work that may take minutes, and says on standard error once in a while that it still runs. */
+  /** Waits for work that may take minutes, and reports on standard error from time to time that it is still running. */
   patiently<T>(what: string, work: Promise<T>, remark?: string): Promise<T>;
   now: Date;
-  /** New signing keys for a master key that is lost: the one thing that is done without the core. */
+  /** Makes new signing keys after the loss of the master key: the only command that works without the core. */
   recoverKeys?: (() => Promise<RecoveredKeys>) | undefined;
 };
 
 type RecoveredKeyName = { kid: string; alg: string; masterKeyId: string };
 export type RecoveredKeys = { made: RecoveredKeyName[]; lost: RecoveredKeyName[] };
 
-/** One command of the operators. */
+/** A command of the operators. */
 export type Action = CommandSpec & { run(call: Call): Promise<Answer> };
 
 export type Group = { summary: string; actions: Readonly<Record<string, Action>> };
 
-/** It could not be done here, whatever the core says; the message tells what to do. */
+/** The command failed on this side and not in the core; the message says what to do. */
 export class NotDone extends Error {}

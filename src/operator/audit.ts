@@ -20,7 +20,7 @@ function filterOf(call: Call) {
   };
 }
 
-/** Enough to see whether two are the same; `--json` has all digits. */
+/** Enough digits to compare by eye; `--json` has all of them. */
 const beginOf = (digest: string) => digest.slice(0, 12);
 
 export async function list(call: Call): Promise<Answer> {

@@ -114,7 +114,7 @@ export async function replay(call: Call): Promise<Answer> {
   };
 }
 
-/** Replays page by page until a page is not full; `atMost` ends it earlier. */
+/** Replays in batches until one is not full, or `atMost` are replayed. */
 async function replayMatching(call: Call, filter: CallbackFilter, atMost: number): Promise<number> {
   const fullPage = 1_000;
   let inAll = 0;
@@ -148,7 +148,7 @@ export async function resolve(call: Call): Promise<Answer> {
 export async function redriveAll(call: Call): Promise<Answer> {
   const limit = Number(call.text("limit"));
   const dead = create(CallbackFilterSchema, { states: [CallbackState.DEAD] });
-  // Rows first: a ticket that is moved back then meets a callback that waits for it.
+  // Rows first, so that a ticket that is then moved back finds its callback waiting.
   const callbacks = await replayMatching(call, dead, limit);
   const { redriven: tickets } = await call.clients.callbacks.redriveDeadLetters({ limit });
   return {

@@ -6,7 +6,7 @@ import { orders, payments } from "./commands/payments.ts";
 import { audit, keys, services } from "./commands/platform.ts";
 import { reconcile, registers } from "./commands/registers.ts";
 
-/** Every command of the operators. The tables load nothing: what carries a command out is imported when it is called. */
+/** Every command of the operators. The tables load nothing; the code of a command is imported when it is called. */
 export const groups: Readonly<Record<string, Group | Action>> = {
   participants,
   orders,
@@ -26,7 +26,7 @@ const more =
   "It calls the core's RPC at CORE_URL, or at RPC_HOST and RPC_PORT, with the credential in RPC_TOKEN, RPC_TOKEN_FILE or\n" +
   "DATA_DIR/operator-token.";
 
-/** `perform` carries an action out and answers the exit code. */
+/** `perform` runs an action and answers its exit code. */
 export function addOperatorCommands(
   line: CommandLine,
   perform: (action: Action, given: Given) => Promise<number>,

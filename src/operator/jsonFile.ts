@@ -3,7 +3,7 @@ import { WrongCall } from "../commandLine.ts";
 import { keysAsText } from "../participantJson.ts";
 import type { Call } from "./action.ts";
 
-// Files that operators hand in, or standard input for "-".
+// Reading files of operators, or standard input for "-".
 
 export async function readJson(call: Call, path: string): Promise<unknown> {
   let text: string;
@@ -19,7 +19,7 @@ export async function readJson(call: Call, path: string): Promise<unknown> {
   }
 }
 
-/** A message in Protobuf's JSON form, in which keys may be written as the objects that they are. */
+/** Reads a message in Protobuf's JSON form, in which keys may be written as objects instead of texts. */
 export function messageIn<Schema extends DescMessage>(
   path: string,
   schema: Schema,

@@ -9,24 +9,24 @@ import { nameOf } from "../wire/enums.ts";
 import { type Action, type Call, NotDone, type RecoveredKeys } from "./action.ts";
 import { writeTo } from "./output.ts";
 
-/** What the commands need from outside; tests hand in their own. */
+/** What the commands need from outside; tests replace it. */
 export type Surroundings = Terminal & {
   clients: CoreClients;
-  /** For the message when nobody answers. */
+  /** For the error message when the core cannot be reached. */
   coreUrl: string;
   /** Default: standard output. */
   output?: Writable;
   now?: Date;
-  /** How often work that takes long is said to be still running. */
+  /** How often long-running work is reported as still running. */
   stillRunsEveryMs?: number;
   recoverKeys?: () => Promise<RecoveredKeys>;
 };
 
-/** Often enough for somebody who wonders whether anything happens. */
+/** Often enough for somebody who wonders whether anything is happening. */
 const defaultStillRunsEveryMs = 10_000;
 
 const exitFailed = 1;
-/** Carries one action out and answers the exit code: 0 done, 1 refused, not reached or not as it should be. */
+/** Runs an action and answers the exit code: 0 done, 1 refused, not reached, or something is wrong. */
 export async function runAction(action: Action, given: Given, around: Surroundings): Promise<number> {
   try {
     const answer = await action.run(callOf(given, around));
@@ -76,7 +76,7 @@ async function patiently<T>(
 const unreachable = (coreUrl: string) =>
   `Is the gateway running? CORE_URL, or RPC_HOST and RPC_PORT, say where its RPC listens; it was sought at ${coreUrl}.`;
 
-/** What to do next, where the reason alone does not say it. */
+/** Advice for reasons that do not themselves say what to do next. */
 const nextStepOf: Partial<Record<keyof typeof ErrorReason, string>> = {
   CREDENTIAL_EXISTS: "`services list` shows all of them.",
   CREDENTIAL_NOT_FOUND: "`services list` shows all of them.",
@@ -102,7 +102,7 @@ const nextStepOf: Partial<Record<keyof typeof ErrorReason, string>> = {
   INTERNAL_ERROR: "The log of the core tells more.",
 };
 
-/** The same for errors that carry no reason, by the code of Connect and gRPC. */
+/** Advice for errors without a reason, by the code of Connect and gRPC. */
 const nextStepOfCode: Partial<Record<Code, (coreUrl: string) => string>> = {
   [Code.Unavailable]: unreachable,
   [Code.DeadlineExceeded]: () => "The core did not answer in time; `/readyz` tells what is missing.",

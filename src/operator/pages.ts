@@ -1,11 +1,11 @@
 import type { Call } from "./action.ts";
 
-/** What the core answers at most at once. */
+/** The most rows of one page of the core. */
 const pageSize = 500;
 
 type AskedPage = { pageSize: number; pageToken: string };
 
-/** Reads pages until the rows are as many as `--limit` says. `more`: what people are told of those that are left. */
+/** Reads pages until there are `--limit` rows. `more`: the remark for people when rows are left. */
 export async function rowsOf<Row>(
   call: Call,
   read: (page: AskedPage) => Promise<{ rows: readonly Row[]; nextPageToken: string }>,
@@ -21,7 +21,7 @@ export async function rowsOf<Row>(
   return { rows, more: pageToken === "" ? [] : [`There are more than ${limit}; --limit shows more.`] };
 }
 
-/** The whole of a list that is short by nature. */
+/** Reads the whole of a list that is always short. */
 export async function allRowsOf<Row>(
   read: (page: AskedPage) => Promise<{ rows: readonly Row[]; nextPageToken: string }>,
 ): Promise<Row[]> {

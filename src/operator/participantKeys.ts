@@ -22,7 +22,7 @@ export async function addKey(call: Call): Promise<Answer> {
     ...(retireOthersAt && { retireOthersAt }),
     prove: call.isOn("prove"),
   });
-  // A key that was there already changed nothing, not even when the others retire: the table tells what holds.
+  // If the key was there already nothing was changed, not even the retirement of others, so the present state is shown.
   return {
     json: toJson(AddParticipantKeyResponseSchema, answer, json),
     lines: [`The participant has the key ${printable(answer.kid)}.`, "", ...(await keysNow(call, guid))],
@@ -42,7 +42,7 @@ export async function retireKey(call: Call): Promise<Answer> {
   };
 }
 
-/** The keys as they are after a change: what it has retired just now is retired now, and not yet when the command began. */
+/** The keys after a change. The clock is read after it: keys that it has retired now were not retired when the command began. */
 async function keysNow(call: Call, guid: string): Promise<string[]> {
   const { participants } = call.clients;
   const [{ participant }, keys] = await Promise.all([

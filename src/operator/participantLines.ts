@@ -21,7 +21,7 @@ import {
 import type { Answer } from "./action.ts";
 import { fields, table, when } from "./table.ts";
 
-// What operators see of a participant and of its keys.
+// What operators see of a participant and its keys.
 
 export const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
 
@@ -30,7 +30,7 @@ export const rolesOf = (participant: Participant) =>
 export const kindOf = (participant: Participant) => nameOf(participantKinds, participant.kind) ?? "unknown";
 export const statusOf = (participant: Participant) => nameOf(participantStatuses, participant.status) ?? "unknown";
 
-/** Keys are public; their kid is what people compare. */
+/** Keys are public; people compare their kids. */
 const kidOf = (jwk: string) => String((JSON.parse(jwk) as { kid?: unknown }).kid ?? "without kid");
 
 export function present(participant: Participant | undefined): Participant {
@@ -38,7 +38,7 @@ export function present(participant: Participant | undefined): Participant {
   return participant;
 }
 
-/** What was done, and what the participant is now. */
+/** A sentence about what was done, and the participant as it is now. */
 export function answerOf(given: Participant | undefined, sentence: string): Answer {
   const participant = present(given);
   return {
@@ -85,12 +85,12 @@ export function participantLines(participant: Participant): string[] {
   ]);
 }
 
-/** How many keys the core lists at most. */
+/** The most keys that the core lists. */
 const mostListed = 100;
 
 const keysHeading = ["ID", "KID", "USE", "STATE", "ADDED", "BY", "WITH", "SEEN"];
 
-/** The keys of a participant, good and retired ones, and what is known of the set that it publishes. */
+/** The keys of a participant, retired ones included, and the state of the key set that it publishes. */
 export function keysLines(holder: Participant, { keys, keySet }: ListParticipantKeysResponse, now: Date): string[] {
   const rows = keys.map((key) => [
     String(key.id),
@@ -118,7 +118,7 @@ function stateOf(key: ParticipantKey, now: Date): string {
   return `${isRetired(key, now) ? "retired" : "retires"} at ${when(key.retireAt)}`;
 }
 
-/** With a space, which no name of a credential has. */
+/** With a space, so that it cannot be mistaken for the name of a credential. */
 function adderOf({ guid, kind }: Participant, { addedBy }: ParticipantKey): string {
   if (addedBy !== guid) return addedBy;
   return kind === ParticipantKind.BANK ? "the bank" : "the merchant";

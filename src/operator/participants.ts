@@ -17,7 +17,7 @@ import { guidIn, namedOf, numberOf, yesOrNo } from "./values.ts";
 
 const mostOfName = 48;
 
-/** One name of 140 characters must not push the columns of all others out of the window; `show` has all of it. */
+/** Shortened, because a name of 140 characters would push all other columns out of the window; `show` prints it whole. */
 function beginOf(name: string): string {
   const characters = [...name];
   return characters.length > mostOfName ? `${characters.slice(0, mostOfName - 1).join("")}…` : name;
@@ -116,7 +116,7 @@ export async function update(call: Call): Promise<Answer> {
 async function changeIn(call: Call, path: string): Promise<UpdateParticipantRequest> {
   const content = await readJson(call, path);
   const empty = Object.entries(content ?? {}).find(([, value]) => Array.isArray(value) && value.length === 0);
-  // On the wire an empty list is none: the core would change the rest and leave these as they are.
+  // On the wire an empty list is absent: the core would change the other fields and silently leave these.
   if (empty !== undefined)
     throw new WrongCall(`${path}: ${empty[0]} is empty, which would change nothing: leave it out`);
   return messageIn(path, UpdateParticipantRequestSchema, content);

@@ -15,7 +15,7 @@ import { guidIn, instantOf, namedOf } from "./values.ts";
 
 const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
 
-/** By which party a list is asked for: at most one option, each with the name of its field. */
+/** The party by which a list is filtered: at most one option; the record gives the field of each. */
 function partyOf<Party extends string>(call: Call, options: Readonly<Record<string, Party>>) {
   const given = Object.entries(options).flatMap(([option, field]) => {
     const text = call.text(option);
@@ -31,7 +31,7 @@ function periodOf(call: Call) {
   return { day, ...(since && { since }), ...(until && { until }) };
 }
 
-/** Canceled by whom, where its merchant did it. */
+/** The status, with who canceled the order if that was its merchant. */
 function orderStatusText(order: Order): string {
   const name = nameOf(orderStatuses, order.status) ?? "unknown";
   return order.status === OrderStatus.CANCELED && order.canceledByMerchant ? `${name} (merchant)` : name;

@@ -6,12 +6,12 @@ import { counted, table } from "./table.ts";
 
 const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
 
-/** The core names at most so many. */
+/** The most discrepancies that the core reports. */
 const mostDiscrepancies = 100;
 
 export async function reconcile(call: Call): Promise<Answer> {
   const lastDays = Number(call.text("days"));
-  // All payments of those days are added up, so it may take about as long as closing them did.
+  // All payments of those days are added up, which may take as long as closing them did.
   const work = call.clients.settlements.reconcileRegisters({ lastDays }, { timeoutMs: closingTimeoutMs });
   const answer = await call.patiently("The reconciliation", work);
   const { discrepancies } = answer;

@@ -16,8 +16,8 @@ import { counted, when } from "./table.ts";
 const amountText = (amountMinor: bigint | undefined) => formatAmountText(amountMinor ?? 0n);
 
 /**
- * Texts of others. What a spreadsheet would run as a formula gets an apostrophe in front; the full-width forms count where
- * the spreadsheet's language is an East Asian one.
+ * A stranger's text as a CSV field. One that a spreadsheet would run as a formula (CSV injection) gets an apostrophe in front;
+ * full-width characters count as well, because East Asian spreadsheets accept them.
  */
 const freeText = (text: string | undefined = "") => (/^[=+\-@\t\r\n＝＋－＠]/u.test(text) ? `'${text}` : text);
 
@@ -32,7 +32,7 @@ const registerColumns: Columns<Register> = {
   "Creditor agent code": ({ creditorCode }) => freeText(creditorCode),
   "Creditor agent account": ({ chargingAccount }) => chargingAccount,
   Purpose: ({ purpose }) => freeText(purpose),
-  // The period is one calendar day in Kyiv. Its instants would show another date in UTC, and the end the next day.
+  // The period is one calendar day in Kyiv; as instants it would show another date in UTC, and an end on the next day.
   "Start date": periodDay,
   "End date": periodDay,
   "Amount Payment Message": ({ totalAmount }) => amountText(totalAmount?.amountMinor),
@@ -46,7 +46,7 @@ const paymentColumns: Columns<RegisterPayment> = {
   "Payment message GUID": ({ paymentMessageGuid }) => paymentMessageGuid,
   "Created at": ({ receivedAt }) => when(receivedAt),
   Amount: ({ amount }) => amountText(amount?.amountMinor),
-  // Fees are taken from the recipient bank alone; the issuing bank has no part in them.
+  // Only the recipient bank is charged fees; the issuing bank pays none.
   "Issuer fee": () => amountText(0n),
   "Fee amount": ({ feeMinor }) => amountText(feeMinor),
   "Amount to pay": ({ amount, feeMinor }) => amountText((amount?.amountMinor ?? 0n) - feeMinor),
@@ -61,7 +61,7 @@ function periodDay({ day, adjustsDay }: Register): string {
   return adjustsDay || day;
 }
 
-/** `O` where both banks are one institution, else `I` (also without payments, where the second bank is none), id and day. */
+/** `O` for an internal register (both banks are one institution), else `I`, also for an empty one; then id and day. */
 function registerFileName({ id, day, debtorAgent, creditorAgent }: Register): string {
   const isOneInstitution = creditorAgent !== undefined && creditorAgent.guid === debtorAgent?.guid;
   return `${isOneInstitution ? "O" : "I"}_${id}_${day}.csv`;
@@ -78,27 +78,27 @@ async function* recordsOf(register: Register, pages: PaymentPages): AsyncGenerat
     written += payments.length;
     for (const payment of payments) yield Object.values(paymentColumns).map((of) => of(payment));
   }
-  // A file that lacks a payment must not be taken for the register.
+  // An incomplete file must not be taken for the register.
   if (written === register.paymentCount) return;
   const expected = counted(register.paymentCount, "payment");
   throw new NotDone(`register ${register.id} has ${expected}, but ${written} were found; \`reconcile\` tells more`);
 }
 
-/** The register as CSV, made as the pages are read and as somebody takes it. */
+/** The register as CSV, generated while its pages are read and the reader takes it (back-pressure). */
 export function registerCsv(register: Register, pages: PaymentPages): Readable {
   const csv = format({ quoteColumns: true, rowDelimiter: "\r\n", includeEndRowDelimiter: true });
   return Readable.from(recordsOf(register, pages)).compose(csv);
 }
 
 /**
- * Writes the register to a file of its own and answers the path. The file gets its name when it is whole: what was
- * interrupted is never taken for the register. Nothing that is there is written over.
+ * Writes the register to a new file and answers its path. The file gets its name only when it is complete, so an interrupted one is
+ * never taken for the register. An existing file is not overwritten.
  */
 export async function writeRegisterFile(register: Register, pages: PaymentPages, folder: string): Promise<string> {
   const path = join(folder, registerFileName(register));
   const unfinished = `${path}.part`;
   await expectNone(path);
-  // Made by one command at a time, so nobody else gives the file its name either.
+  // `wx` lets one command at a time make this file, so no other one gives the finished file its name either.
   const output = createWriteStream(unfinished, { flags: "wx" });
   let isMine = false;
   output.once("open", () => {
@@ -123,7 +123,7 @@ async function expectNone(path: string): Promise<void> {
   if (isThere) throw new NotDone(`${path} exists and stays as it is; move it away, or give another --dir`);
 }
 
-/** Errors of the file system as sentences; anything else is not about the file. */
+/** File system errors as sentences; other errors unchanged. */
 function fileProblem(error: unknown, unfinished: string): unknown {
   const { code, syscall, message } = error as NodeJS.ErrnoException;
   if (code === "EEXIST") {

@@ -21,7 +21,7 @@ const json = { useProtoFieldName: true, alwaysEmitImplicit: true } as const;
 
 const roles = { debtor: RegisterRole.DEBTOR, all: RegisterRole.ALL } as const;
 
-/** What the core answers at most at once. */
+/** The most payments of one page of the core. */
 const paymentsAtOnce = 2_000;
 
 const statusOf = (register: Register) => nameOf(registerStatuses, register.status) ?? "unknown";
@@ -123,7 +123,7 @@ async function registerAndActs(call: Call) {
   return { answer, register: answer.register };
 }
 
-/** All pages of the acts as one answer: an operator looks at them together. */
+/** A register with all pages of its acts. */
 async function registerAndAllActs(call: Call) {
   const found = await registerAndActs(call);
   const { answer } = found;
@@ -149,7 +149,7 @@ export async function show(call: Call): Promise<Answer> {
   };
 }
 
-/** The payments of a register as they are read: only one page of them is held. */
+/** The payments of a register, page by page; one page is in memory. */
 async function* paymentPages(call: Call, { id: registerId }: Register): AsyncGenerator<RegisterPayment[]> {
   const wanted = { registerId, pageSize: paymentsAtOnce };
   let pageToken = "";
@@ -160,7 +160,7 @@ async function* paymentPages(call: Call, { id: registerId }: Register): AsyncGen
   } while (pageToken !== "");
 }
 
-/** Columns are as wide as a page needs, under a heading of its own. */
+/** Each page is a table of its own, because the width of the columns is known only per page. */
 async function* withPayments(lines: readonly string[], pages: PaymentPages): AsyncGenerator<string> {
   yield* lines;
   for await (const payments of pages) {

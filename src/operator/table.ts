@@ -3,7 +3,7 @@ import type { Money } from "../../gen/dcm/v1/money_pb.ts";
 import { printable } from "../commandLine.ts";
 import { formatAmountText } from "../domain/money.ts";
 
-/** Columns as wide as their widest cell, a heading, and one line a row. */
+/** Columns as wide as their widest cell, with a heading, and one line per row. */
 export function table(heading: readonly string[], rows: ReadonlyArray<readonly string[]>): string[] {
   const all = [heading, ...rows.map((row) => row.map((cell) => (cell === "" ? "–" : printable(cell))))];
   const widths = heading.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
@@ -15,7 +15,7 @@ export function table(heading: readonly string[], rows: ReadonlyArray<readonly s
   );
 }
 
-/** One line a field; fields without a value are left out. */
+/** One line per field; fields with an empty value are left out. */
 export function fields(pairs: ReadonlyArray<readonly [name: string, value: string]>): string[] {
   const known = pairs.filter(([, value]) => value !== "");
   const width = Math.max(0, ...known.map(([name]) => name.length));

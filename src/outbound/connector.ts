@@ -1,7 +1,7 @@
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import { buildConnector } from "undici";
 import { ADDRESS_REFUSED_CODE, type AddressGuard } from "./address.ts";
-import { passOverInterim } from "./interim.ts";
+import { stripInterimResponses } from "./interim.ts";
 
 /** How long each address of a host is tried, but for the last one: Node's own 250 ms would give up on a distant endpoint. */
 const ADDRESS_TRY_TIMEOUT_MS = 2_000;
@@ -23,7 +23,7 @@ export function guardedConnector(guard: AddressGuard, timeoutMs: number, extraCa
     connect(target, (...[error, socket]) => {
       if (error) return callback(error, null);
       if (permits(socket.remoteAddress ?? "")) {
-        passOverInterim(socket);
+        stripInterimResponses(socket);
         return callback(null, socket);
       }
       socket.destroy();

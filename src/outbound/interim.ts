@@ -39,7 +39,7 @@ function isDigit(byte: number): boolean {
  * Removes interim responses from what a connection reads, however they are split into chunks. At most the thirteen bytes that may
  * still become an interim status line are held back. Each request begins a new answer; requests are not pipelined.
  */
-export function passOverInterim(socket: Socket): void {
+export function stripInterimResponses(socket: Socket): void {
   const read = socket.read.bind(socket);
   const write = socket.write.bind(socket);
   let reader = interimReader();

@@ -39,7 +39,7 @@ export const waitsForItsTurn = (url: string): boolean => admittedInTurn.test(url
 const places = new WeakMap<ServerResponse, () => void>();
 
 /** Frees the place of an answer that is now being streamed to its reader: others can be worked on meanwhile. */
-export function givePlaceBack(response: ServerResponse): void {
+export function releasePlace(response: ServerResponse): void {
   places.get(response)?.();
 }
 

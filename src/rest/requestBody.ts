@@ -37,8 +37,8 @@ export function bodyReaders(id: OperationId): RequestHandler[] {
 
 /** Whether a body stands for none: clients write that in many ways, with or without a media type. */
 function saysNothing(text: string, bodyRequired: boolean): boolean {
-  const said = text.trim();
-  return said === "" || said === '""' || said === "null" || (said === "{}" && !bodyRequired);
+  const trimmed = text.trim();
+  return trimmed === "" || trimmed === '""' || trimmed === "null" || (trimmed === "{}" && !bodyRequired);
 }
 
 function bodyIn(id: OperationId, { bytes, text }: { bytes: Uint8Array; text: string }, contentType = ""): object {

@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { givePlaceBack } from "./admission.ts";
+import { releasePlace } from "./admission.ts";
 import { RestRefusal } from "./errors.ts";
 
 /** An answer with a list too long to hold in memory; the list is its last member, written page by page. */
@@ -63,7 +63,7 @@ export function createSender(maxStreams = defaultMaxStreams, readerPatienceMs = 
     async stream(response, { head, list, pages, reader: party }) {
       if (!hasRoomFor(party)) throw new RestRefusal("OVERLOADED");
       count(party, 1);
-      givePlaceBack(response);
+      releasePlace(response);
       await toReader(response, async (reader) => {
         await reader.takes(`${JSON.stringify(head).slice(0, -1)},${JSON.stringify(list)}:[`);
         const iterator = pages(reader.gone)[Symbol.asyncIterator]();

@@ -135,7 +135,7 @@ function digestOf(header: Headers): Uint8Array {
 const maxTries = 5;
 
 /** Verifies and decides a call again when its party was changed meanwhile (`PartyChanged`, optimistic locking). */
-export function decideAgain(identity: Identity): Interceptor {
+export function retryOnPartyChange(identity: Identity): Interceptor {
   return (next) => async (request) => {
     for (let tried = 1; ; tried++) {
       try {

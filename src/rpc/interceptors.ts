@@ -3,7 +3,7 @@ import type { Identity } from "../core/identity/identity.ts";
 import type { TokenSeen } from "../domain/errors.ts";
 import { noTracing, type Tracing } from "../observe/tracing.ts";
 import { requestIdHeader } from "../wire/metadata.ts";
-import { authorize, decideAgain, type Identify, verifyParty } from "./authorize.ts";
+import { authorize, type Identify, retryOnPartyChange, verifyParty } from "./authorize.ts";
 import { errorForCaller, invalidRequest } from "./errors.ts";
 import { validateRequests } from "./validation.ts";
 
@@ -103,7 +103,7 @@ export function serverInterceptors({ log, identify, identity, tracing = noTracin
     authorize(identify),
     traceCalls(tracing),
     refuseNulCharacters,
-    decideAgain(identity),
+    retryOnPartyChange(identity),
     verifyParty(identity),
     validateRequests,
   ];

@@ -78,9 +78,10 @@ function digestOf<Schema extends DescMessage>(
 }
 
 function keyIn(token: string, digest: string, isKey: KeyCheck): readonly string[] {
-  const [told, ...key] = partsOf(token);
-  if (told === undefined) throw invalidRequest("page_token", "is not a token of this list");
-  if (told !== digest) throw invalidRequest("page_token", "is a token of another list, or of other fields than these");
+  const [tokenDigest, ...key] = partsOf(token);
+  if (tokenDigest === undefined) throw invalidRequest("page_token", "is not a token of this list");
+  if (tokenDigest !== digest)
+    throw invalidRequest("page_token", "is a token of another list, or of other fields than these");
   if (!isKey(key)) throw invalidRequest("page_token", "is not a token of this list");
   return key;
 }

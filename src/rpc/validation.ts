@@ -20,12 +20,12 @@ const validator = createValidator({ failFast: true });
 
 /** Refuses a request that breaks the constraints of the contract. */
 export const validateRequests: Interceptor = (next) => async (request) => {
-  if (!request.stream) holdToConstraints(request.method.input, request.message);
+  if (!request.stream) assertConstraints(request.method.input, request.message);
   return next(request);
 };
 
 /** Applies the constraints to a message that is no request, for example one read from a file. */
-export function holdToConstraints<Schema extends DescMessage>(schema: Schema, message: MessageShape<Schema>): void {
+export function assertConstraints<Schema extends DescMessage>(schema: Schema, message: MessageShape<Schema>): void {
   const { kind, violations, error } = validator.validate(schema, message);
   // A constraint that cannot be evaluated is a fault of ours.
   if (kind === "error") throw error;

@@ -3,15 +3,15 @@ import type { Claims } from "../sdk/jws.ts";
 import { type Call, isAccepted } from "./inbox.ts";
 import { minorOf } from "./samples.ts";
 
-/** A payment as its bank was told of it; `pair` says who owes whom, as the registers do. */
+/** A payment as its bank learnt of it; `pair`: which bank owes which, as in the registers. */
 type Entry = { pair: string; amountMinor: bigint };
 
 export const pairOf = (debtorBic: string, creditorBic: string, currency: string) =>
   `${debtorBic} owes ${creditorBic} in ${currency}`;
 
 /**
- * What one bank knows of its payments and registers, from its callbacks alone. A payment stays until a register accounts
- * for it, which is about 200 bytes each.
+ * What a bank knows of its payments and registers, from its callbacks alone. A payment is kept, at about 200 bytes, until a
+ * register contains it.
  */
 export function openBooks() {
   const open = new Map<string, Entry>();
@@ -34,7 +34,7 @@ export function openBooks() {
       const isOwed = call.kind === "pay-out" || call.kind === "credit";
       if (isOwed && call.status === "success" && call.guid !== undefined) open.set(call.guid, entryOf(call.claims));
     },
-    /** Takes a payment that a register lists out of the books; answers what is wrong with it. */
+    /** Strikes a payment that a register contains off the books; answers what is wrong with it. */
     settles(guid: string, pair: string, amountMinor: bigint | undefined): string | undefined {
       const entry = open.get(guid);
       if (entry === undefined) return "is not in the bank's books, or was in a register before";
@@ -42,9 +42,9 @@ export function openBooks() {
       if (entry.pair !== pair) return `is in the books as ${entry.pair}`;
       return entry.amountMinor === amountMinor ? undefined : `is in the books with ${entry.amountMinor} minor units`;
     },
-    /** How many payments no register has accounted for. */
+    /** How many payments are in no register yet. */
     unsettled: () => open.size,
-    /** What the bank was told when the register was made; undefined when it is not told in time. */
+    /** The Gross_Settlement claims for a register; undefined if the callback does not come in time. */
     hearsOf: (id: string, timeoutMs: number): Promise<Claims | undefined> =>
       Promise.race([announcementOf(id).promise, delay(timeoutMs, undefined, { ref: false })]),
     /** Every accepted Gross_Settlement, repeats included. */

@@ -1,7 +1,7 @@
 import { readDeepLink } from "../sdk/deepLink.ts";
 import type { VerificationKey } from "../sdk/keys.ts";
 
-/** Opens an order's payment page as a phone does, and finds the link of the bank with this prefix. */
+/** Opens an order's payment page like a phone, and finds the link of the bank with this prefix. */
 export async function linkOnPage(platformUrl: string, order: { id: string }, prefix: string): Promise<string> {
   const query = new URLSearchParams({ id: order.id, mobile: "1" });
   const answer = await fetch(`${platformUrl}/api/v1/merchants/order?${query}`);
@@ -14,8 +14,9 @@ export async function linkOnPage(platformUrl: string, order: { id: string }, pre
 }
 
 /**
- * What a bank does with a link that its application was opened by. A link with the signed order names it when the platform has
- * signed it; keys that do not know the signer are read again. A link with a bare id has no dots, and only asks for that order.
+ * What a bank does with a link that its application was opened by, and answers the order. A link with a signed order is verified
+ * (if the signer is unknown, the platform's keys are fetched again). A link with a bare id (no dots) proves nothing and only
+ * names the order to read.
  */
 export async function orderOfLink(
   link: string,

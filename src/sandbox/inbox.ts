@@ -13,20 +13,20 @@ import {
 import type { Claims } from "../sdk/jws.ts";
 import type { SigningKey, VerificationKey } from "../sdk/keys.ts";
 
-/** What has a URL of its own, and the name of that URL at registration. */
+/** Webhooks that have a URL of their own, and the name of that URL at registration. */
 type Webhook = Exclude<(typeof webhooks)[keyof typeof webhooks], { urls: readonly [] }>;
 export type UrlName = Webhook["urls"][number];
 
-/** What a participant can be sent, named as the path that it is sent to: the word of the callback. */
+/** The last segment of the path that a callback is sent to. */
 export type CallbackPath = Webhook["word"] | "base";
 
-/** Where each URL of a participant lies in its inbox. */
+/** The path of each of a participant's URLs in its inbox. */
 export const CALLBACK_PATHS = Object.fromEntries([
   ["base", "base"],
   ...Object.values(webhooks).flatMap(({ urls: [own], word }) => (own === undefined ? [] : [[own, word]])),
 ]) as Record<UrlName, CallbackPath>;
 
-/** Ways of answering that are no HTTP answer, or not a whole one; those with a status line count as its status. */
+/** Faults: no HTTP answer, or an incomplete one. One that has a status line counts as an answer with that status. */
 export type Fault = "hang" | "reset" | "garbage" | "oversized" | "endless-body";
 
 /** A status, a whole answer, or a fault. */
@@ -35,7 +35,7 @@ export type Reply =
   | Fault
   | { status: number; headers?: Record<string, string>; body?: string; delayMs?: number };
 
-/** What to answer: the same each time, or what a function makes of the call. */
+/** What to answer: always the same, or computed from the call. */
 export type Script = Reply | ((call: Call) => Reply | Promise<Reply>);
 
 /** One callback as it arrived. `guid` is the payment message's, `callbackGuid` the callback's own. */
@@ -47,39 +47,39 @@ export type Call = {
   status: string | undefined;
   reason: string | undefined;
   claims: Claims;
-  /** Undefined for a callback whose signatures, receiver, age and guid are all right. */
+  /** What is wrong with the callback's signatures, receiver, age or guid; undefined if all are right. */
   problem: CallbackProblem | undefined;
-  /** How often this callback guid came, this time included; counted among the calls that are kept. */
+  /** How often this callback guid has come, this time included, among the calls that are kept. */
   attempt: number;
   at: Date;
-  /** The status or fault that it was answered with; undefined while the answer is being made. */
+  /** The status or fault that was answered; undefined while the answer is being made. */
   answered: number | Fault | undefined;
 };
 
-/** The receiver took it: what the sender calls delivered. */
+/** Whether the receiver accepted the call, which the platform then counts as delivered. */
 export function isAccepted({ answered }: Call): boolean {
   return typeof answered === "number" && answered >= 200 && answered <= 299;
 }
 
-/** Which call to wait for: members of the call or of its claims, or a function that says yes. */
+/** Which call to wait for: members of the call or of its claims, or a predicate. */
 type Match = Record<string, unknown> | ((call: Call) => boolean);
 
 export type InboxOptions = {
   /** The receiver's guid or uid; callbacks for anyone else are answered 401. */
   audience: string;
-  /** Asked for every callback; `refresh` is true when the first keys did not know the signer. */
+  /** Asked for every callback; `refresh` is true when the cached keys do not include the signer's. */
   platformKeys: (refresh: boolean) => Promise<readonly VerificationKey[]>;
-  /** The keys that a test of the inbox is answered with; tests are no calls. */
+  /** The keys that prove themselves in the answer to a ping; pings are not recorded as calls. */
   proves?: readonly SigningKey[];
   /** How many calls are kept for `calls` and `receives`; older ones are forgotten. Default 10 000. */
   keepCalls?: number;
-  /** Told of each call once it is answered. */
+  /** Called for each call once it is answered. */
   onCall?: (call: Call) => void;
 };
 
 const DEFAULT_KEEP_CALLS = 10_000;
 const DEFAULT_WAIT_MS = 10_000;
-/** The largest token, and the JSON around it. */
+/** The largest token plus the JSON around it. */
 const MAX_BODY_BYTES = MAX_CALLBACK_TOKEN_CHARS + 1024;
 /** More than a careful sender reads of any answer. */
 const OVERSIZED_BYTES = 256 * 1024;
@@ -111,12 +111,12 @@ export async function openInbox(options: InboxOptions) {
       return;
     }
     const whole = typeof reply === "number" ? { status: reply } : reply;
-    // An answer that came too late to be read is no answer: the sender saw a receiver that hangs.
+    // If the sender hung up before the whole answer was written, it saw a receiver that hangs.
     answered(call, (await answer(whole, response)) ? whole.status : "hang");
   }
 
   const server = createServer((request, response) => {
-    // A broken connection is the sender's business; the inbox goes on with the next one.
+    // A broken connection concerns this request only; the inbox goes on.
     receive(request, response).catch(() => request.socket.destroy());
   });
   server.listen(0, "127.0.0.1");
@@ -125,7 +125,7 @@ export async function openInbox(options: InboxOptions) {
 
   return {
     url,
-    /** Scripts the answers to a kind of callback, one after the other; the last one stays. The default is 200. */
+    /** Scripts the answers to a kind of callback, in order; the last one stays. The default is 200. */
     answers(kind: CallbackPath, ...replies: [Script, ...Script[]]) {
       scripts.set(kind, [...replies]);
     },
@@ -148,7 +148,7 @@ export async function openInbox(options: InboxOptions) {
 
 type Waiter = { kind: CallbackPath; match: Match; resolve: (call: Call) => void };
 
-/** The calls that came, as many as are kept, and whoever waits for one. */
+/** The recorded calls, and those who wait for one. */
 function createRecord(keepCalls: number) {
   const calls: Call[] = [];
   const waiters = new Set<Waiter>();
@@ -164,7 +164,7 @@ function createRecord(keepCalls: number) {
     },
     /** The kept calls of a kind, oldest first. */
     calls: (kind: CallbackPath, match: Match = {}) => calls.filter((c) => c.kind === kind && matches(c, match)),
-    /** Waits until such a callback has come and was answered, and rejects when it does not in time. */
+    /** Waits until such a callback has come and been answered; rejects after the time-out. */
     receives(kind: CallbackPath, match: Match = {}, timeoutMs = DEFAULT_WAIT_MS): Promise<Call> {
       const earlier = calls.find((c) => c.kind === kind && c.answered !== undefined && matches(c, match));
       if (earlier) return Promise.resolve(earlier);
@@ -217,7 +217,7 @@ async function nextReply(script: Script[] | undefined, call: Call): Promise<Repl
 
 type WholeReply = Exclude<Reply, number | Fault>;
 
-/** Says whether the whole answer went out before the sender hung up. */
+/** Writes the answer; false when the sender hung up before the end. */
 async function answer(reply: WholeReply, response: ServerResponse): Promise<boolean> {
   if (reply.delayMs) await new Promise((resolve) => setTimeout(resolve, reply.delayMs).unref());
   response.writeHead(reply.status, reply.headers);
@@ -228,7 +228,7 @@ async function answer(reply: WholeReply, response: ServerResponse): Promise<bool
   return response.writableFinished;
 }
 
-/** What the sender takes from the status line, whatever the body does. */
+/** The status that the sender sees in the status line, whatever the body does then. */
 const statusOfFault: Partial<Record<Fault, number>> = { oversized: 200, "endless-body": 200 };
 
 /** What each fault does to the connection. */

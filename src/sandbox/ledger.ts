@@ -6,14 +6,14 @@ import type { Delivery, Party } from "./scenarios.ts";
 /** How many callback guids are remembered to tell a repeat from a further callback. */
 const REMEMBERED_GUIDS = 50_000;
 
-/** What a run reports; the first of a kind says enough, so only a few are kept. */
+/** How many problems a run keeps and reports; one of a kind says enough. */
 const KEPT_PROBLEMS = 20;
 
 type Page = { missing: Set<string>; ended: PromiseWithResolvers<void> };
 
 /**
- * Counts callbacks on the receiving side. A payment has a page only until all that it must have delivered is there,
- * so that a run of any length needs the memory of its concurrent payments.
+ * Counts callbacks on the receiving side. A payment has a page only until all its callbacks have been delivered, so that memory
+ * depends on concurrent payments and not on the length of the run.
  */
 export function openLedger(deliveries: readonly Delivery[]) {
   const expected = new Set(deliveries.map(nameOf));
@@ -27,7 +27,7 @@ export function openLedger(deliveries: readonly Delivery[]) {
     if (problems.length < KEPT_PROBLEMS) problems.push(problem);
   }
 
-  /** A callback can come before the answer to the payment message: whoever is first opens the page. */
+  /** A callback can come before the answer to the payment message, so either of them opens the page. */
   function pageOf(guid: string): Page {
     const page = pages.get(guid) ?? { missing: new Set(expected), ended: Promise.withResolvers<void>() };
     pages.set(guid, page);
@@ -44,12 +44,12 @@ export function openLedger(deliveries: readonly Delivery[]) {
     counts,
     problems: problems as readonly string[],
     note,
-    /** Takes down one answered call of a party's inbox. */
+    /** Records one answered call of a party's inbox. */
     record(party: Party, call: Call) {
-      // What tells of a reject asks nothing.
+      // A callback about a reject does not ask for a decision, so it is not counted.
       if (party === "merchant" && call.status !== "reject") counts.merchantCalls += 1;
       if (call.problem) return note(`${party} could not verify a ${call.kind} callback: ${call.problem}`);
-      // Registers are not a payment's own callbacks: the books count them.
+      // Register callbacks are not about one payment; the books count them.
       if (call.kind === "gross-settlement" || !isAccepted(call)) return;
       if (!remember(call.callbackGuid ?? "")) {
         counts.repeated += 1;
@@ -61,7 +61,7 @@ export function openLedger(deliveries: readonly Delivery[]) {
       if (!page.missing.delete(name)) note(`${name} was delivered, but was not expected`);
       if (page.missing.size === 0) page.ended.resolve();
     },
-    /** Waits until everything that the payment must deliver is delivered. */
+    /** Waits until all callbacks of the payment are delivered. */
     async ends(guid: string, timeoutMs: number) {
       const page = pageOf(guid);
       const timer = setTimeout(() => {
@@ -77,7 +77,7 @@ export function openLedger(deliveries: readonly Delivery[]) {
 
 export type Ledger = ReturnType<typeof openLedger>;
 
-/** The bank of a payment inside one bank is both: Pay-out comes to it as the initiator. */
+/** The role of a party in a payment. Within one bank it is both, and its Pay-out is received as the initiator. */
 function roleIn(party: Party, { kind, claims }: Call): Party {
   if (kind !== "pay-out") return party;
   const message = claims.payment_message as Record<"debtor_agent" | "creditor_agent", Claims> | undefined;

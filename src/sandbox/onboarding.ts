@@ -9,7 +9,7 @@ export type Onboarding = { participants: Client<typeof ParticipantService>; rest
 
 const ROLES = { initiator: BankRole.INITIATOR, recipient: BankRole.RECIPIENT };
 
-/** Registers a bank as an operator would, and tells it where the platform is. `details` replace what the bank says of itself. */
+/** Registers a bank as an operator would, and tells it the platform's address. `details` override what the bank states. */
 export async function registerBank(platform: Onboarding, bank: SandboxBank, details: Details = {}) {
   await platform.participants.registerBank({
     bank: {
@@ -29,7 +29,7 @@ export async function registerBank(platform: Onboarding, bank: SandboxBank, deta
   bank.joins({ url: platform.restUrl });
 }
 
-/** Registers a merchant under its bank, which has to be registered before. */
+/** Registers a merchant under its bank, which must have been registered before. */
 export async function registerMerchant(platform: Onboarding, merchant: SandboxMerchant, details: Details = {}) {
   await platform.participants.registerMerchant({
     merchant: {

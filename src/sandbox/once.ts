@@ -9,7 +9,7 @@ import { closeDays, type Settled, settleRegisters } from "./settlement.ts";
 
 const PROGRESS_EVERY_MS = 2000;
 
-/** The line that a run ends with. */
+/** The result of a run, printed as its last line. */
 export type Result = {
   payments: number;
   success: number;
@@ -18,10 +18,10 @@ export type Result = {
   registers: number;
   registerTotal: string;
   registerCallbacks: number;
-  /** Registers without payments, and those of a bank with itself. */
+  /** Empty registers, and internal ones (a bank with itself). */
   empty: number;
   internal: number;
-  /** How many registers the banks confirmed, and how many are Paid in the end; 0 unless they settle. */
+  /** How many registers the banks confirmed, and how many are Paid at the end; 0 unless they settle. */
   confirmed: number;
   paid: number;
   elapsedMs: number;
@@ -35,7 +35,10 @@ export type Run = {
   retryDelaysMs: readonly number[];
 };
 
-/** Runs the payments, closes the registers, settles them if asked to, and adds everything up; what does not add up is noted in the ledger. */
+/**
+ * Runs the payments, closes the registers, has them settled if asked to, and adds everything up; discrepancies are noted in the
+ * ledger.
+ */
 export async function runOnce(
   payments: number,
   run: Run & { settle: boolean; settlement: Client<typeof SettlementService>; say: (line: string) => void },
@@ -43,7 +46,7 @@ export async function runOnce(
   const { cast, books, ledger } = run;
   const startedAt = new Date();
   const progress = watchProgress(payments, run.say);
-  // A single payment is one between two banks.
+  // A single payment is between two banks; of several with settlement one is within a bank.
   const internal = run.settle && payments > 1 ? 1 : 0;
   const outcome = await runPayments(payments, { ...run, internal, onDone: progress.step }).finally(progress.stop);
   await closeDays(run.settlement, startedAt);
@@ -77,7 +80,7 @@ export async function runOnce(
 
 type Row = [name: string, is: unknown, should: unknown];
 
-/** Every number that has to add up, beside what it has to be. */
+/** The numbers that have to match, each beside its expected value. */
 function paymentBalance({ scenario, ledger, retryDelaysMs }: Run, result: Result): Row[] {
   const all = result.payments;
   const succeeds = scenario.result === "success";

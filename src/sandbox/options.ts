@@ -11,12 +11,12 @@ export type SandboxOptions = {
 };
 
 /**
- * Under what a sandbox that is given no master key keeps its signing keys. Everybody knows it; a gateway that has one of its own
- * refuses to start on such a database.
+ * The default master key of a sandbox. It is public knowledge; a gateway with a master key of its own refuses to start on such a
+ * database.
  */
 export const SANDBOX_MASTER_KEY = Buffer.alloc(32, "sandbox").toString("base64");
 
-/** More would outlast everyone's patience; the load programs are made for that. */
+/** The most payments of a run; for more there are the load programs in bench/. */
 const MAX_PAYMENTS = 1_000_000;
 
 export const SANDBOX_COMMAND = {
@@ -51,7 +51,7 @@ export function sandboxOptionsOf(given: Given): SandboxOptions {
     settle,
     payments: Number(given.text("payments") ?? (once ? 20 : 1)),
     json: given.isOn("json"),
-    // The table allows these names and no others.
+    // The table of options allows only these names.
     scenario: given.text("scenario") as ScenarioName,
     fastRetries: given.isOn("fast-retries"),
   };

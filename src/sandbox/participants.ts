@@ -16,7 +16,7 @@ import { linkOnPage, orderOfLink } from "./deepLinks.ts";
 import { CALLBACK_PATHS, type Call, openInbox, type UrlName } from "./inbox.ts";
 import { kyivTime, makeIban, SAMPLE_PAYER } from "./samples.ts";
 
-/** Where the platform is; `keys` replaces the JWKS address where there is none. */
+/** Where the platform is; `keys` replaces its JWKS address in tests without one. */
 type PlatformAddress = { url: string; keys?: readonly VerificationKey[] };
 
 type Common = {
@@ -36,14 +36,14 @@ export type OrderWish = {
   purpose?: string;
   url?: string;
   expiresInSeconds?: number;
-  /** Claims that replace or join the others, right or wrong. */
+  /** Claims that override or extend the others, valid or not. */
   claims?: Claims;
 };
 export type SandboxOrder = CreatedOrder & { ref: string; amount: number };
 
 const DEFAULT_ORDER_SECONDS = 3600;
 
-/** Starts a bank: a server for its callbacks, a key pair, an account, and what it asks of the platform. */
+/** Starts a bank: a server for its callbacks, a key pair, an account, and a client of the platform. */
 export async function startBank(options: BankOptions = {}) {
   const guid = options.guid ?? randomUUID();
   const bic = options.bic ?? String(randomInt(300_000, 400_000));
@@ -52,7 +52,7 @@ export async function startBank(options: BankOptions = {}) {
   const { inbox, key } = self;
   const client = () => bankClient({ url: self.platform().url, guid, key });
 
-  /** Reads the order, encrypts for its bank, and posts the message; `changes` replace claims, right or wrong. */
+  /** Reads the order, encrypts for its bank, and submits the payment message; `changes` override claims, valid or not. */
   async function submits(order: { id: string }, changes: Claims = {}) {
     return sends(await reads(order), changes);
   }
@@ -82,7 +82,7 @@ export async function startBank(options: BankOptions = {}) {
     submits,
     /** The link to this bank on the order's payment page, as a payer's phone shows it. */
     linkTo: (order: { id: string }) => linkOnPage(self.platform().url, order, deepLinkPrefix),
-    /** The order that a payer has come with by such a link; throws for a link that is not the bank's or that nobody signed. */
+    /** The order in such a link; throws if the link is another bank's, or its signature is not the platform's. */
     opens: (link: string) => orderOfLink(link, deepLinkPrefix, self.platformKeys),
     /**
      * Pays an order and answers the payment message's guid; throws when the platform refuses. A payer is debited before the
@@ -93,7 +93,7 @@ export async function startBank(options: BankOptions = {}) {
       if (read.status !== "Created") throw new Error(`The order cannot be paid any more: it is ${read.status}`);
       return expectOk(await sends(read, changes), "The payment message is refused").guid;
     },
-    /** Reads the personal data of a payment message that was encrypted for this bank. */
+    /** Decrypts the personal data of a payment message that was encrypted for this bank. */
     decrypts(message: Claims) {
       const debtor = message.debtor as Record<string, string>;
       const creditor = message.creditor as Record<string, string>;
@@ -135,7 +135,7 @@ export async function startMerchant(options: MerchantOptions) {
     callbackUrls: callbackUrls(inbox.url, ["pay_in", "expiration"]),
     joins: self.joins,
     client,
-    /** Creates an order and hands back whatever the platform answered. */
+    /** Creates an order and returns the platform's answer as it is. */
     creates,
     /** Creates an order; throws when the platform refuses. */
     async order(wish: OrderWish = {}): Promise<SandboxOrder> {
@@ -147,7 +147,7 @@ export async function startMerchant(options: MerchantOptions) {
 export type SandboxBank = Awaited<ReturnType<typeof startBank>>;
 export type SandboxMerchant = Awaited<ReturnType<typeof startMerchant>>;
 
-/** What every participant needs before the platform knows it: a key, an inbox, and a place for the platform's address. */
+/** The common parts of every participant: a key, an inbox, and the platform's address once it is known. */
 async function settleIn(options: Common, audience: string) {
   let address: PlatformAddress | undefined;
   let keys: Promise<readonly VerificationKey[]> | undefined;
@@ -159,7 +159,7 @@ async function settleIn(options: Common, audience: string) {
     const given = platform().keys;
     if (given) return given;
     if (refresh || !keys) keys = fetchPlatformKeys(platform());
-    // A failed reading must not be remembered as the answer.
+    // A failed fetch must not be cached.
     return keys.catch((error) => {
       keys = undefined;
       throw error;

@@ -7,12 +7,12 @@ export type Cast = { initiator: SandboxBank; recipient: SandboxBank; merchant: S
 
 /** Enough at a time to keep the platform busy, few enough for a small machine. */
 const CONCURRENT_PAYMENTS = 16;
-/** What a payment may take beyond the waits of its retries. */
+/** How long a payment may take in addition to the waits of its retries. */
 const PAYMENT_MARGIN_MS = 120_000;
 
 export type Outcome = { success: number; rejected: number; successMinor: bigint };
 
-/** Runs payments to their end, a bounded number at a time; whatever goes wrong is noted in the ledger. */
+/** Runs payments to their end, a bounded number at a time; problems are noted in the ledger. */
 export async function runPayments(
   count: number,
   run: {
@@ -20,7 +20,7 @@ export async function runPayments(
     scenario: Scenario;
     ledger: Ledger;
     retryDelaysMs: readonly number[];
-    /** How many of them are paid inside the merchant's own bank; the last ones. */
+    /** How many of them, the last ones, are paid within the merchant's own bank. */
     internal: number;
     onDone: () => void;
   },
@@ -33,7 +33,7 @@ export async function runPayments(
     const order = await run.cast.merchant.order({ amount: toMajor(amountMinor) });
     const guid = await payer.pays(byLink ? await payer.opens(await payer.linkTo(order)) : order);
     await run.ledger.ends(guid, endsWithinMs);
-    // The receivers have been told how it ended; the platform's own answer has to agree.
+    // The platform's own answer must agree with what the receivers were told.
     const answer = await payer.client().getPaymentMessage(guid);
     const status = answer.ok ? answer.body.status : `HTTP ${answer.status}`;
     if (status === "success") outcome.success += 1;
@@ -46,7 +46,7 @@ export async function runPayments(
     while (next < count) {
       const index = next++;
       const payer = index < count - run.internal ? run.cast.initiator : run.cast.recipient;
-      // The first payer of each bank comes by a link of the payment page, as all of them do in life.
+      // The first payer of each bank comes by a link of the payment page, to try it; in life all of them do.
       const byLink = index === 0 || index === count - run.internal;
       await payOne(100 + ((index * 37) % 100_000), payer, byLink).catch((error) => run.ledger.note(explain(error)));
       run.onDone();
@@ -57,7 +57,7 @@ export async function runPayments(
   return outcome;
 }
 
-/** What went wrong, with the reason behind it. */
+/** An error's message with that of its cause. */
 export function explain(error: unknown): string {
   const cause = (error as { cause?: unknown }).cause;
   return `${(error as Error).message}${cause instanceof Error ? `: ${cause.message}` : ""}`;

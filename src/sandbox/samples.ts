@@ -21,7 +21,7 @@ export function kyivTime(now: Date): { date: string; time: string } {
   return { date, time };
 }
 
-/** 150075 becomes 1500.75: division is correctly rounded, so the number prints as the decimal that is meant. */
+/** Major units from minor ones: 150075 becomes 1500.75. Division is rounded correctly, so the number prints as that decimal. */
 export function toMajor(amountMinor: number): number {
   return amountMinor / 100;
 }
@@ -36,5 +36,5 @@ export function formatMinor(amountMinor: bigint): string {
   return `${amountMinor / 100n}.${String(amountMinor % 100n).padStart(2, "0")}`;
 }
 
-/** Nobody's name and tax code: what the initiator bank encrypts for the recipient bank. */
+/** Personal data of an invented payer, which the initiator bank encrypts for the recipient bank. */
 export const SAMPLE_PAYER = { debtor_name: "Lesia Ukrainka", debtor_id: "1234567890", debtor_phone: "+380661234567" };

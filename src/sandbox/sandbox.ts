@@ -18,10 +18,10 @@ import { startBank, startMerchant } from "./participants.ts";
 import { type Cast, runPayments } from "./payments.ts";
 import { type Party, SCENARIOS, type Scenario } from "./scenarios.ts";
 
-/** What the sandbox asks of the platform beside the deployment's own settings. */
+/** What the sandbox sets in the platform's configuration in addition to the deployment's own settings. */
 type PlatformWishes = {
   dataDir: string;
-  /** The participants listen on loopback, which the platform calls only when it is told that it may. */
+  /** The participants listen on loopback, which the address guard allows only if it is listed here. */
   callbackAllowCidrs: string[];
   retryDelaysMs?: number[];
   /** 0 takes any free port; left out, the deployment's ports hold. */
@@ -30,7 +30,7 @@ type PlatformWishes = {
 };
 type Platform = {
   urls: { rest: string; rpc: string };
-  /** The credential that operators call its RPC with. */
+  /** The credential for operator calls over RPC. */
   operatorToken: string;
   stop(): Promise<void>;
 };
@@ -41,7 +41,7 @@ const RETRY_DELAYS_MS = [1, 2, 4, 8, 16, 32, 60, 60, 60, 60].map((seconds) => se
 /** A hundredth of them: 3 s in all. */
 const FAST_RETRY_DELAYS_MS = RETRY_DELAYS_MS.map((delayMs) => delayMs / 100);
 
-/** What a shell expects of a program that Ctrl+C ended. */
+/** The exit code that shells expect of a program ended by Ctrl+C. */
 const EXIT_STOPPED = 130;
 
 /** Runs the sandbox and answers the exit code: 0 when everything added up. */
@@ -49,7 +49,7 @@ export async function runSandbox(options: SandboxOptions, startPlatform: StartPl
   await using cleanup = new AsyncDisposableStack();
   const dataDir = await mkdtemp(join(tmpdir(), "dcm-sandbox-"));
   cleanup.defer(() => rm(dataDir, { recursive: true, force: true }));
-  // PostgreSQL may run as another account than ours, and must reach its own folder inside.
+  // PostgreSQL may run under another account than ours, and must be able to reach its folder inside.
   await chmod(dataDir, 0o711);
 
   say("Starting the platform …");
@@ -95,14 +95,14 @@ export async function runSandbox(options: SandboxOptions, startPlatform: StartPl
   const { settle, payments } = options;
   const result = await Promise.race([runOnce(payments, { ...run, settle, settlement, say }), stopped.promise]);
   for (const problem of ledger.problems) say(`Problem: ${problem}`);
-  // The platform stops first, so that nothing it says can come after the last line.
+  // The platform stops first, so that none of its messages comes after the last line.
   await cleanup.disposeAsync();
   if (!result) return EXIT_STOPPED;
   console.log(options.json ? JSON.stringify(result) : summarise(result));
   return ledger.counts.problems === 0 ? 0 : 1;
 }
 
-/** One promise for both signals; `ignore` gives the signals back to the process. */
+/** One promise for both signals; `ignore` restores their default handling. */
 function listenForStop() {
   const listening = new AbortController();
   const { signal } = listening;
@@ -132,22 +132,22 @@ async function startCast(
   const merchant = await startMerchant({ ...listening("merchant"), name: "Kyiv Books", bank: recipient });
   const cast: Cast = { initiator, recipient, merchant };
   for (const { by, kind, reply } of scenario.answers) {
-    // Whoever says no to a payment still takes what tells it that the payment is rejected.
+    // A party that refuses payments still accepts the callback that tells it of the reject.
     cast[by].answers(kind, ({ status }) => (status === "reject" ? 200 : reply));
   }
   return cast;
 }
 
 async function onboard(cast: Cast, platform: Parameters<typeof registerBank>[0]) {
-  // One bank requires of itself what every bank of the SDK does: to bind the bodies of its requests.
+  // One bank requires that its changes bind their body, which the SDK's client always does.
   const initiator = registerBank(platform, cast.initiator, { requiresBodySha256: true });
-  // And one keeps the order's id in its links, as banks have it that were registered before there was a choice.
+  // The other one has the order's id in its links, like banks that were registered before signed orders.
   const recipient = registerBank(platform, cast.recipient, { deepLinkContent: DeepLinkContent.ORDER_ID });
   await Promise.all([initiator, recipient]);
   await registerMerchant(platform, cast.merchant);
 }
 
-/** Shows where everything is, runs the first payments, and goes on until it is told to stop. */
+/** Prints the addresses, runs the first payments, and keeps running until it is stopped. */
 async function stayOpen(
   options: SandboxOptions,
   platform: Platform,
@@ -175,7 +175,7 @@ async function stayOpen(
   const keyboard = process.stdin.isTTY ? createInterface({ input: process.stdin }) : undefined;
   keyboard?.on("line", () => void pay(1));
   void pay(options.payments);
-  // Reading lines takes Ctrl+C away from the process and makes it the reader's event.
+  // While lines are read from a terminal, Ctrl+C is an event of the reader and not a signal of the process.
   await Promise.race([stopped, ...(keyboard ? [once(keyboard, "SIGINT"), once(keyboard, "close")] : [])]);
   keyboard?.close();
   say("Stopping …");

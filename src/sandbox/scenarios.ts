@@ -7,11 +7,11 @@ export type Delivery = { to: Party; kind: CallbackPath; status: "success" | "rej
 
 export type Scenario = {
   summary: string;
-  /** Answers other than 200; what tells of a reject is always answered 200. */
+  /** Answers other than 200; callbacks about a reject are always answered 200. */
   answers: readonly { by: Party; kind: CallbackPath; reply: Reply }[];
   deliveries: readonly Delivery[];
   result: "success" | "reject";
-  /** How often the merchant is asked about one payment: "every" is the first attempt and all retries. */
+  /** How often the merchant is called for one payment: "every" is the first attempt and all retries. */
   merchantCalls: 0 | 1 | "every";
 };
 
@@ -22,14 +22,14 @@ const APPROVED = "Payment message is approved by the receiver's bank. Merchant i
 const NO_MERCHANT = "No response on the callback from the merchant";
 const BANK_REJECTED = "Payment message is rejected by the receiver's bank";
 
-/** What a merchant's no and its silence have in common: the recipient bank, which had agreed, hears of the reject too. */
+/** After a refusal or silence of the merchant, the recipient bank, which had accepted, is told of the reject, too. */
 const REJECTED_AFTER_THE_BANK_AGREED: readonly Delivery[] = [
   { to: "recipient", kind: "pay-in", status: "success" },
   { to: "initiator", kind: "pay-out", status: "reject", reason: NO_MERCHANT },
   { to: "recipient", kind: "pay-in", status: "reject", reason: NO_MERCHANT },
 ];
 
-/** Every ending of a payment that the sandbox can show, and what must have happened by then. */
+/** Every ending of a payment that the sandbox can show, and the callbacks that must then have been delivered. */
 export const SCENARIOS: Record<ScenarioName, Scenario> = {
   happy: {
     summary: "everyone answers 200; the payment succeeds",

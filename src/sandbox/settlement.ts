@@ -8,7 +8,7 @@ import { expectOk, type SandboxBank } from "./participants.ts";
 import { explain } from "./payments.ts";
 import { formatMinor, kyivTime, minorOf } from "./samples.ts";
 
-/** The bank that settles, and what it knows. */
+/** A bank that settles its registers, and its books. */
 export type Settler = { bank: SandboxBank; books: Books };
 
 export type Settled = {
@@ -18,26 +18,26 @@ export type Settled = {
   internal: number;
   payments: number;
   totalMinor: bigint;
-  /** How often the banks have to hear of a register: each bank once of each of its own. */
+  /** How many Gross_Settlement callbacks are expected: one for each bank of each register. */
   sides: number;
   confirmed: number;
   paid: number;
 };
 
-/** A register is made and announced in one transaction; what comes later than this does not come. */
+/** How long to wait for Gross_Settlement, which is made in the transaction that publishes the register. */
 const HEARS_WITHIN_MS = 30_000;
 const LIST_LIMIT = 500;
 
 /** Closes the days of a run, as an operator does. */
 export async function closeDays(settlement: Client<typeof SettlementService>, startedAt: Date): Promise<void> {
-  // A run over midnight in Kyiv leaves payments on both days.
+  // A run over midnight in Kyiv has payments on both days.
   const days = new Set([kyivTime(startedAt).date, kyivTime(new Date()).date]);
   for (const day of days) await settlement.closeRegisters({ day, allowOpenDay: true });
 }
 
 /**
- * Each bank reads its registers over REST and checks them against its books, then pays and confirms those that it owes
- * when `pays`; what does not add up is noted in the ledger. The banks are of this run, so all that they see is, too.
+ * Each bank reads its registers over REST and checks them against its books; if `pays`, it then pays and confirms those that it
+ * owes. Discrepancies are noted in the ledger. The banks were registered for this run, so all their registers are of it.
  */
 export async function settleRegisters(
   settlers: readonly Settler[],
@@ -69,7 +69,7 @@ async function readRegisters(
     for (const register of await listAll(bank.client(), { role: "All" })) {
       const payments = await check({ bank, books }, register, ledger, hearsWithinMs);
       settled.sides += 1;
-      // Counted where it is owed, so that a register with two sides counts once.
+      // Counted at the debtor only, so that a register of two banks counts once.
       if (register.debtor_bic !== bank.bic) continue;
       owed.push({ bank, register });
       settled.registers += 1;
@@ -83,7 +83,7 @@ async function readRegisters(
   return owed;
 }
 
-/** Reads a register's payments, which must be those of the books and give what the register and its callback say. */
+/** Reads a register's payments, which must be those of the books and add up to what register and callback state. */
 async function check(
   { bank, books }: Settler,
   register: GrossSettlement,
@@ -109,7 +109,7 @@ async function check(
   return payments;
 }
 
-/** A callback carries all payments of its register or, of a large one, none: then it says where they are read. */
+/** Compares a register with its callback, which carries all payments or, of a large register, none and a URL. */
 function announcementProblems(told: Claims, register: GrossSettlement, payments: number, guid: string): string[] {
   const carried = Array.isArray(told.payments) ? told.payments.length : -1;
   const path = `/api/v1/counterparty/${guid}/gross-settlement/${register.id}`;
@@ -124,7 +124,7 @@ function announcementProblems(told: Claims, register: GrossSettlement, payments:
   ];
 }
 
-/** Pays and confirms as the bank that owes; false where nothing is to be paid. */
+/** Pays and confirms a register as the debtor; false where nothing is to be paid. */
 async function settle(client: BankClient, register: GrossSettlement): Promise<boolean> {
   const { id } = register;
   if (register.status === "Sent (Interbank)") {
@@ -148,7 +148,7 @@ async function settle(client: BankClient, register: GrossSettlement): Promise<bo
   return true;
 }
 
-/** Counts what is paid as both sides find it: by asking what has become Paid since their first register was made. */
+/** Counts the registers that are Paid, as both banks see them: by asking for what has changed since the first one was made. */
 async function countPaid(settlers: readonly Settler[], owed: readonly Owed[]): Promise<number> {
   const [first = new Date().toISOString()] = owed.map(({ register }) => register.created_at).sort();
   const lists = settlers.map(({ bank }) =>
@@ -157,7 +157,7 @@ async function countPaid(settlers: readonly Settler[], owed: readonly Owed[]): P
   return new Set((await Promise.all(lists)).flat().map(({ id }) => id)).size;
 }
 
-/** Reads a list to its end, which has to be where the platform says that it is. */
+/** Reads a list to its end, which must be where the platform's `total` says. */
 async function listAll(
   client: BankClient,
   query: Omit<NonNullable<Parameters<BankClient["listGrossSettlements"]>[0]>, "limit" | "offset">,

@@ -7,7 +7,7 @@ import type { SigningKey } from "./keys.ts";
 /** The header that carries the access token of a bank or merchant. */
 export const ACCESS_HEADER = accessHeader;
 
-/** A token is good for five minutes after it was made; clocks may differ by half a minute. */
+/** How long a token is valid after its `iat`: five minutes; clocks may differ by half a minute. */
 export const ACCESS_MAX_AGE_SECONDS = limits.accessTokenAgeSeconds;
 export const ACCESS_TOLERANCE_SECONDS = limits.clockToleranceSeconds;
 const JTI = new RegExp(`^[^\\p{Cc}\\p{Cs}]{1,${limits.accessJtiChars}}$`, "u");
@@ -15,7 +15,10 @@ const JTI = new RegExp(`^[^\\p{Cc}\\p{Cs}]{1,${limits.accessJtiChars}}$`, "u");
 export type AccessProblem = "kind" | "iat" | "stale" | "ahead" | "jti" | "expired" | "not_yet_valid" | "audience";
 export type AccessCheck = { ok: true; iat: number; jti: string } | { ok: false; problem: AccessProblem };
 
-/** A token that says all of this was signed for something else than to be let in. */
+/**
+ * The claims by which tokens of other kinds are recognised: such a token was signed for another purpose than to authenticate a
+ * request.
+ */
 const OTHER_KINDS = {
   order: ["sub", "amt", "cur", "ref"],
   cancellation: ["sub", "order_id"],
@@ -23,7 +26,7 @@ const OTHER_KINDS = {
   settlement: ["payment_message_external_id", "creditor_iban", "amount"],
 } as const;
 
-/** Whether claims say all that tokens of a kind say, whatever else they say. */
+/** Whether claims have all the members of a kind of token, whatever else they have. */
 export function isOfKind(claims: Claims, kind: keyof typeof OTHER_KINDS): boolean {
   return OTHER_KINDS[kind].every((name) => Object.hasOwn(claims, name));
 }
@@ -36,16 +39,16 @@ export function bodyDigest(rawBody: Uint8Array): string {
 }
 
 /**
- * Makes the value of Cx-Authorization. Every request needs a jti of its own, except one that is sent again byte for byte: the
- * platform refuses a token that another request used up. A merchant's token names it by the claim `iss`, its uid.
+ * Makes the value of Cx-Authorization. Every request needs a `jti` of its own, except a retry that is sent byte for byte: the
+ * platform refuses a token that another request has used (replay). A merchant's token names it by the claim `iss`, its uid.
  */
 export function createAccessToken(key: SigningKey, now: Date, jti: string, further: Claims = {}): Promise<string> {
   return signJws({ ...further, iat: Math.floor(now.getTime() / 1000), jti }, key);
 }
 
 /**
- * Checks the claims of an access token whose signature is verified already (wire contract, section 3). `audiences`: by which
- * names it may call the one who checks. Whether the jti is new is for the caller to know.
+ * Checks the claims of an access token whose signature is verified already (wire contract, section 3). `audiences`: the names that
+ * the checking party accepts as `aud`. Whether the `jti` has been used is for the caller to check.
  */
 export function checkAccessClaims(claims: Claims, now: Date, audiences: readonly string[]): AccessCheck {
   const problem = (name: AccessProblem) => ({ ok: false as const, problem: name });
@@ -54,7 +57,7 @@ export function checkAccessClaims(claims: Claims, now: Date, audiences: readonly
   const iat = secondsOf(claims.iat);
   const nowSeconds = now.getTime() / 1000;
   if (!Number.isFinite(iat)) return problem("iat");
-  // Each written as "not within", so that what is no number can never pass.
+  // Each comparison is negated, so that NaN is refused.
   if (!(nowSeconds - iat <= ACCESS_MAX_AGE_SECONDS)) return problem("stale");
   if (!(iat - nowSeconds <= ACCESS_TOLERANCE_SECONDS)) return problem("ahead");
   if (typeof jti !== "string" || !JTI.test(jti)) return problem("jti");

@@ -3,10 +3,10 @@ import { type AccessProblem, bodyDigest, checkAccessClaims } from "./access.ts";
 import { type Claims, type JwsProblem, signJws, verifyJws } from "./jws.ts";
 import type { SigningKey, VerificationKey } from "./keys.ts";
 
-/** Carries the callback's guid outside the body, so that a receiver can discard a repeat before it reads anything. */
+/** Carries the callback's guid outside the body, so that a receiver can recognise a repeat before it parses anything. */
 export const CALLBACK_GUID_HEADER = callbackHeaders.CallbackGuidHeader;
 
-/** Tells apart what arrives at one address; the signed claim `callback_kind` says the same and must agree. */
+/** Names the kind of callback, for receivers with one address for all; the signed claim `callback_kind` must agree with it. */
 export const CALLBACK_KIND_HEADER = callbackHeaders.CallbackKindHeader;
 
 /** Carries the platform's access token. */
@@ -27,7 +27,7 @@ export type CallbackProblem =
 
 export type IncomingCallback = {
   headers: Record<string, string | string[] | undefined>;
-  /** The bytes as they came: a digest over parsed and printed JSON would be a digest of something else. */
+  /** The raw bytes: the digest of JSON that was parsed and printed again would differ. */
   rawBody: Uint8Array;
 };
 
@@ -74,7 +74,7 @@ function verifyOpenBody(incoming: IncomingCallback, access: Claims, receiver: Re
   return claims ? { ok: true, guid: bound.guid, form: "open", claims } : failed("body_malformed");
 }
 
-/** What `callback_kind` says of a test of the receiver's address, which is about no payment. */
+/** The `callback_kind` of a ping, which tests the receiver's address and is about no payment. */
 export const PING_KIND = webhooks.ping.word;
 
 /**
@@ -85,7 +85,7 @@ export async function pingProof({ challenge }: Claims, keys: readonly SigningKey
   return { jwts: await Promise.all(keys.map((key) => signJws({ challenge }, key))) };
 }
 
-/** The claims that tie a token to this receiver, this moment and this callback. */
+/** Checks the claims that bind a token to this receiver, this moment and this callback. */
 function checkBinding(claims: Claims, incoming: IncomingCallback, receiver: Receiver, now: Date) {
   if (claims.aud !== receiver.audience) return failed("audience");
   if (typeof claims.exp !== "number" || !(claims.exp * 1000 > now.getTime())) return failed("expired");

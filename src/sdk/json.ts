@@ -6,9 +6,9 @@ const SHAPE = /"(?:[^"\\]|\\.)*"|[{}[\]:]/g;
  * one or the first one, so such a text means different things to different readers. `value` is what the text was parsed to.
  */
 export function memberNamedTwice(text: string, value: unknown): string | undefined {
-  // A member that was named twice is printed once: most texts are what JSON.stringify writes, and end here.
+  // A member that was named twice is printed once, so the texts differ. Most texts come from JSON.stringify and end here.
   if (printed(value) === text) return undefined;
-  /** The objects and lists that are open here, with the names of each so far. */
+  /** The objects and lists that are open at this point, with the member names of each so far. */
   const open: { names: Set<string>; last: string }[] = [];
   let string = "";
   for (const [token] of text.matchAll(SHAPE)) {
@@ -27,7 +27,7 @@ export function memberNamedTwice(text: string, value: unknown): string | undefin
   return undefined;
 }
 
-/** Undefined for what is nested deeper than the stack, which can be parsed and not printed. */
+/** The value as JSON text; undefined if it is nested too deeply to be printed (it can be parsed all the same). */
 function printed(value: unknown): string | undefined {
   try {
     return JSON.stringify(value);

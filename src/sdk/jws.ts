@@ -15,19 +15,19 @@ export type JwsProblem =
   | "named_twice";
 export type VerifiedJws<Key extends VerificationKey = VerificationKey> =
   | { ok: true; claims: Claims; header: JwsHeader; by: Key }
-  /** `member`: the claim that a good signature covers twice. */
+  /** `member`: the claim that the token names twice under a valid signature. */
   | { ok: false; problem: JwsProblem; member?: string };
 
-/** The largest token that is looked at unless more is asked for: the largest body that the contract allows a bank. */
+/** The default for the largest token that is accepted: the largest body that the contract allows a bank. */
 export const MAX_TOKEN_CHARS = limits.requestBodyBytes;
 
-/** A token without kid is tried against this many of the party's keys: the old and the new one during a change of keys. */
+/** How many of the party's keys a token without kid is tried against: the old and the new one during a rotation. */
 export const MAX_KEYS_TRIED = 2;
 
-/** Three base64url parts; only the signature may be empty, so that an unsigned token is named by its algorithm. */
+/** Three base64url parts. Only the signature may be empty, so that an unsigned token is refused for its algorithm. */
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
 
-/** What WebCrypto has to be told beside the key (RFC 7518, sections 3.3 to 3.5, and RFC 8037). */
+/** The parameters of WebCrypto for each algorithm (RFC 7518, sections 3.3 to 3.5, and RFC 8037). */
 const signatureParameters = {
   RS256: { name: "RSASSA-PKCS1-v1_5" },
   PS256: { name: "RSA-PSS", saltLength: 32 },
@@ -42,8 +42,8 @@ export async function signJws(claims: Claims, key: SigningKey, options: { typ?: 
   const typ = options.typ === undefined ? "JWT" : options.typ;
   const header = { alg: key.alg, kid: key.kid, ...(typ === null ? {} : { typ }) };
   const signed = `${encodeObject(header)}.${encodeObject(claims)}`;
-  // WebCrypto works on the thread pool and leaves the event loop free. It is called without jose between, whose
-  // conversions cost a tenth of the platform's throughput.
+  // WebCrypto runs on the thread pool and leaves the event loop free. jose is bypassed, because its conversions cost a tenth of the
+  // platform's throughput.
   const signature = await crypto.subtle.sign(signatureParameters[key.alg], key.privateKey, Buffer.from(signed));
   return `${signed}.${Buffer.from(signature).toString("base64url")}`;
 }
@@ -61,25 +61,25 @@ export async function verifyJws<Key extends VerificationKey>(
   return parsed.ok ? verifyParsedJws(parsed, keys) : parsed;
 }
 
-/** The same for a token that `peekJws` has read. */
+/** `verifyJws` for a token that `peekJws` has parsed. */
 export async function verifyParsedJws<Key extends VerificationKey>(
   parsed: ParsedJws,
   keys: readonly Key[],
 ): Promise<VerifiedJws<Key>> {
   const { token, header, claims, claimsText } = parsed;
-  // An extension that must be understood is not understood here, and an unencoded payload is not a compact JWS.
+  // No critical extension is supported (`crit`), and an unencoded payload (`b64`) is no compact JWS.
   if (Object.hasOwn(header, "crit") || Object.hasOwn(header, "b64")) return failed("critical");
   if (!isAlgorithm(header.alg)) return failed("algorithm");
 
   const named = header.kid === undefined ? keys : keys.filter((key) => key.kid === header.kid);
   if (named.length === 0) return failed("unknown_key");
-  // The registered key says which algorithm it is for; the token may only agree with it.
+  // The registered key determines the algorithm; the token's header may only agree (against algorithm confusion).
   const candidates = named.filter((key) => key.alg === header.alg).slice(0, MAX_KEYS_TRIED);
   if (candidates.length === 0) return failed("algorithm");
 
   for (const candidate of candidates) {
     if (!(await isSignedBy(token, candidate))) continue;
-    // What is kept as evidence must mean the same to every reader of it.
+    // A member named twice is refused: what is stored as evidence must mean the same to every parser.
     const member = memberNamedTwice(claimsText, claims);
     return member === undefined
       ? { ok: true, claims, header, by: candidate }
@@ -88,7 +88,7 @@ export async function verifyParsedJws<Key extends VerificationKey>(
   return failed("signature");
 }
 
-/** A token that was read and not verified. */
+/** A token that was parsed but not verified. */
 export type ParsedJws = { ok: true; token: string; header: JwsHeader; claims: Claims; claimsText: string };
 
 /** Reads a token without verifying it: only to find out whose keys to verify it with. Never act on these claims. */
@@ -107,7 +107,7 @@ function parseJws(token: unknown, maxChars: number): ParsedJws | { ok: false; pr
   if (token.length > maxChars) return failed("too_large");
   if (!COMPACT.test(token)) return failed("malformed");
   const [first = "", second = "", third = ""] = token.split(".");
-  // One signature has one spelling: otherwise the same token could come back looking like another one.
+  // Non-canonical base64url is refused: otherwise the same token could come again in another spelling (replay).
   if (![first, second, third].every(isCanonical)) return failed("malformed");
   const header = decodeObject(first);
   const claims = decodeObject(second);

@@ -3,16 +3,16 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair as generateJoseKeyPa
 import { modulusProblem } from "./rsaModulus.ts";
 
 /**
- * The only algorithms of the contract. RS256 is the rule; PS256 and ES256 hold for parties that registered such a key, ES256 and
- * EdDSA for what the platform signs to those who asked for it.
+ * The only algorithms of the contract. RS256 is the default; PS256 and ES256 are for parties that registered such a key, ES256 and
+ * EdDSA for what the platform signs for participants that chose them.
  */
 export const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
-/** Below this an RSA key is within reach of factoring, so it is refused when it is registered. */
+/** The minimum size of an RSA key; a smaller one could be factored, and is refused at registration. */
 export const MIN_RSA_BITS = 2048;
 
-/** Above this the party would make everyone else wait while its signatures are verified. */
+/** The maximum size of an RSA key: verifying signatures of larger ones would slow everybody down. */
 export const MAX_RSA_BITS = 8192;
 
 export type SigningKey = { kid: string; alg: Algorithm; privateKey: CryptoKey };
@@ -34,7 +34,7 @@ export type ImportedKey =
   | { ok: true; key: VerificationKey; publicJwk: JWK }
   | { ok: false; problem: KeyProblem; message: string };
 
-/** Everything about one key type in one place: which members are public, and which algorithms may be used with it. */
+/** A row per key type: which members are public, and which algorithms may be used with it. */
 const KEY_TYPES = {
   RSA: { members: ["n", "e"], algorithms: ["RS256", "PS256"], fallback: "RS256" },
   EC: { members: ["crv", "x", "y"], algorithms: ["ES256"], fallback: "ES256" },
@@ -44,10 +44,10 @@ const KEY_TYPES = {
   { members: readonly (keyof JWK)[]; algorithms: readonly Algorithm[]; fallback: Algorithm }
 >;
 
-/** Curve names and key types are made of the same characters. */
+/** The characters of base64url, which curve names and key types consist of, too. */
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
-/** What a key may be called: 1 to 128 characters, none of them a control character or half of one. */
+/** Whether a value can be a kid: 1 to 128 characters, none of them a control character or half of a surrogate pair. */
 export function isKeyId(value: unknown): value is string {
   return typeof value === "string" && /^[^\p{Cc}\p{Cs}]{1,128}$/u.test(value);
 }
@@ -56,9 +56,9 @@ export function isAlgorithm(value: unknown): value is Algorithm {
   return ALGORITHMS.includes(value as Algorithm);
 }
 
-/** Makes a key pair; without a name of its own the key is named by its RFC 7638 thumbprint. */
+/** Makes a key pair; without a given kid it gets its RFC 7638 thumbprint. */
 export async function generateKeyPair(alg: Algorithm = "RS256", kid?: string): Promise<KeyPair> {
-  // Extractable, because a platform keeps its key in a file and a bank decrypts with the key that it signs with.
+  // Extractable, because the platform stores its keys (encrypted), and a bank decrypts with the key that it signs with.
   const { privateKey, publicKey } = await generateJoseKeyPair(alg, { modulusLength: MIN_RSA_BITS, extractable: true });
   return describeKeyPair(privateKey, publicKey, alg, kid);
 }
@@ -71,9 +71,9 @@ async function describeKeyPair(privateKey: CryptoKey, publicKey: CryptoKey, alg:
   return { kid, alg, privateKey, publicKey, publicJwk: { ...bare, ...naming }, privateJwk };
 }
 
-/** Reads back a pair that was kept as a private JWK. Throws: a broken key of one's own is a broken installation. */
+/** Imports a pair from a private JWK. Throws, because a broken key of one's own is a broken installation. */
 export async function importKeyPair(privateJwk: JWK): Promise<KeyPair> {
-  // The operations that a file names (or leaves out) must not decide what the key is good for here.
+  // `key_ops`, `use` and `ext` of the file are ignored: they must not restrict what the key is used for here.
   const { key_ops: _operations, use: _use, ext: _extractable, ...parts } = privateJwk;
   const open = withoutPrivateParts(parts);
   const imported = await importPublicKey(open);
@@ -106,7 +106,7 @@ export async function importPublicKey(jwk: unknown): Promise<ImportedKey> {
   }
   const parts = publicParts(given, type.members);
   if (given.kty === "OKP" && given.crv !== "Ed25519") return refused("invalid_key", "crv must be Ed25519 for kty OKP");
-  // Checked here, because decoders read on past characters that do not belong and find another key than was meant.
+  // Checked here, because decoders skip characters that do not belong and would read another key than was meant.
   if (!Object.values(parts).every((part) => typeof part === "string" && BASE64URL.test(part))) {
     return refused("invalid_key", `${type.members.join(", ")} must be base64url text`);
   }
@@ -143,7 +143,7 @@ const isFor = (operations: unknown, purposes: readonly string[]) =>
 
 const integerOf = (bytes: Buffer | undefined) => BigInt(`0x0${bytes?.toString("hex")}`);
 
-/** With the exponent 1 anybody can sign, with 3 forgeries were found, an even one fits no private key, and a huge one is slow. */
+/** With exponent 1 anybody can sign, with 3 there were forgeries, an even one fits no private key, and a huge one is slow. */
 const isSafeExponent = (exponent: bigint) => exponent >= 65_537n && exponent % 2n === 1n && exponent < 1n << 64n;
 
 /** Reads a JWK set; keys that cannot verify anything here (encryption keys, foreign types) are left out. */

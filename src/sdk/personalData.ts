@@ -6,7 +6,7 @@ import type { CryptoKey, JWK } from "jose";
 export const PERSONAL_FIELDS = ["debtor_name", "debtor_id", "creditor_name", "creditor_id"] as const;
 export type PersonalField = (typeof PERSONAL_FIELDS)[number];
 export type PersonalData = Partial<Record<PersonalField, string>>;
-/** `kid`: which key of the recipient it is encrypted for, where that key has a name. */
+/** `kid`: the recipient's key that it is encrypted for, if that key has a kid. */
 export type Encryption = { nonce: string; encrypted_key: string; kid?: string };
 
 const NONCE_BYTES = 12;
@@ -44,7 +44,7 @@ export async function encryptPersonalData<T extends PersonalData>(
   };
 }
 
-/** Reads what `encryptPersonalData` wrote. The reason of a failure is not told: it would help someone who guesses. */
+/** Decrypts what `encryptPersonalData` made. The error does not say why it failed, because that would help an attacker (oracle). */
 export async function decryptPersonalData<T extends PersonalData>(
   fields: T,
   encryption: Encryption,

@@ -49,14 +49,14 @@ export function merchantClient(caller: Caller & { uid: string; key: SigningKey }
       const jwt = await signJws({ sub: caller.uid, ...claims }, caller.key);
       return send<CreatedOrder>(caller, "POST", orders, { body: JSON.stringify({ jwt }) });
     },
-    /** Cancels an order that nobody has begun to pay; a repeat is answered in the same way. */
+    /** Cancels an order that is not being paid; idempotent. */
     async cancelOrder(id: string): Promise<Answer<OrderStatus>> {
       const claims = { sub: caller.uid, order_id: id, iat: Math.floor(Date.now() / 1000) };
       const body = JSON.stringify({ jwt: await signJws(claims, caller.key) });
       return send<OrderStatus>(caller, "POST", `${orders}/cancel`, { body });
     },
     getOrderStatus: (id: string) => send<OrderStatus>(caller, "GET", `${orders}/status?${new URLSearchParams({ id })}`),
-    /** What the platform could not deliver to this merchant since an instant. */
+    /** Callbacks to this merchant that could not be delivered since an instant. */
     async listMissedCallbacks(query: QueryOf<"listMerchantMissedCallbacks">): Promise<Answer<MissedCallbacks>> {
       const access = await createAccessToken(caller.key, new Date(), randomUUID(), { iss: caller.uid });
       const headers = { [ACCESS_HEADER]: access };
@@ -97,7 +97,7 @@ export function bankClient(caller: Caller & { guid: string; key: SigningKey }) {
       return { ...page, total: Number(headers.get("X-Total-Count") ?? Number.NaN) };
     },
     getGrossSettlement,
-    /** The payments of a register of any size, read page by page; throws where the platform refuses. */
+    /** The payments of a register of any size, page by page; throws where the platform refuses. */
     async *grossSettlementPayments(id: string, { pageSize = DEFAULT_PAGE_SIZE } = {}): AsyncGenerator<RegisterPayment> {
       let after: string | undefined;
       for (;;) {
@@ -121,8 +121,8 @@ export function bankClient(caller: Caller & { guid: string; key: SigningKey }) {
     /** States that a register between the bank and itself is settled. */
     confirmInternal: (id: string) => ask<SettlementAccepted>("POST", `${settlements}/confirm_internal/${segment(id)}`),
     /**
-     * Adds a key to those that the bank has, signed with the key of this client; a repeat is answered in the same way. From
-     * `retireOthersAt` on the others of the same use are not good any more; without it they stay.
+     * Adds a key to the bank's keys, signed with the key of this client; idempotent. From `retireOthersAt` on the other keys of the
+     * same use are retired; without it they stay.
      */
     async addKey(jwk: JWK, retireOthersAt?: Date): Promise<Answer<Schemas["KeyAdded"]>> {
       const at = retireOthersAt && { retire_others_at: Math.floor(retireOthersAt.getTime() / 1000) };
@@ -130,7 +130,7 @@ export function bankClient(caller: Caller & { guid: string; key: SigningKey }) {
         jwt: await signJws({ jwk, ...at }, caller.key),
       });
     },
-    /** What the platform could not deliver to this bank since an instant. */
+    /** Callbacks to this bank that could not be delivered since an instant. */
     listMissedCallbacks: (query: QueryOf<"listMissedCallbacks">) =>
       ask<MissedCallbacks>("GET", `${counterparty}/callbacks/missed?${queryText(query)}`),
   };
@@ -153,7 +153,7 @@ async function send<T>(
       ...headers,
     },
     ...(body === undefined ? {} : { body }),
-    // A signed request must not be carried to an address that the signer never chose.
+    // A signed request must not follow a redirect to an address that the signer did not choose.
     redirect: "manual",
     signal: AbortSignal.timeout(caller.timeoutMs ?? DEFAULT_TIMEOUT_MS),
   });

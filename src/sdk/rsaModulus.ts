@@ -1,21 +1,21 @@
-/** The primes below 1 000: whatever one of them divides was not made of two large primes. */
+/** The primes below 1 000: a modulus that one of them divides was not made of two large primes. */
 const SMALL_PRIMES = primesBelow(1_000);
 
 /**
- * Infineon's chips made primes of the form k·M + (65537^a mod M), where M is a product of small primes (ROCA, CVE-2017-15361).
- * Such a modulus is a power of 65537 for every prime of M; of other moduli one in 2^27 is.
+ * ROCA (CVE-2017-15361): Infineon's chips made primes of the form k·M + (65537^a mod M), where M is a product of small primes. Such
+ * a modulus is a power of 65537 modulo every prime of M; of other moduli one in 2^27 is.
  */
 const ROCA_POWERS = primesBelow(168)
   .filter((prime) => prime > 2n)
   .map((prime) => ({ prime, powers: powersOf(65_537n, prime) }));
 
-/** Two primes that are as near to each other as this finds are found by anybody (Fermat's method). */
+/** Fermat's method: two primes so close to each other that this many steps find them are found by anybody. */
 const FERMAT_STEPS = 100;
 
-/** A modulus made of random primes has no such run of equal bits; one of a special form has, and is easier to factor. */
+/** A modulus of random primes has no such long run of equal bits; one of a special form has, and is easier to factor. */
 const LONGEST_RUN_BITS = 128;
 
-/** Why an RSA modulus is known not to protect anything, as the rest of a sentence, or undefined. */
+/** Why an RSA modulus is known to be weak, as the rest of a sentence, or undefined. */
 export function modulusProblem(modulus: bigint): string | undefined {
   if (SMALL_PRIMES.some((prime) => modulus % prime === 0n)) return "has a small factor";
   if (ROCA_POWERS.every(({ prime, powers }) => powers.has(modulus % prime))) return "was made by a broken chip (ROCA)";
@@ -24,7 +24,7 @@ export function modulusProblem(modulus: bigint): string | undefined {
   return undefined;
 }
 
-/** Of an odd number. */
+/** For odd numbers. */
 function hasCloseFactors(modulus: bigint): boolean {
   let middle = squareRoot(modulus);
   if (middle * middle < modulus) middle += 1n;
@@ -39,7 +39,7 @@ function hasCloseFactors(modulus: bigint): boolean {
 /** The largest integer whose square is not above it. */
 function squareRoot(value: bigint): bigint {
   if (value < 2n) return value;
-  // From above, Newton's method only falls until it is there.
+  // Started from above the root, Newton's method decreases until it reaches it.
   let root = 1n << BigInt((value.toString(2).length + 1) >> 1);
   for (let next = (root + value / root) >> 1n; next < root; next = (root + value / root) >> 1n) root = next;
   return root;

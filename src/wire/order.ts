@@ -11,7 +11,7 @@ type Schemas = components["schemas"];
 
 /** The details of an order that do not change with its state (wire contract, section 4, "Order for a bank"). */
 function orderDetails(found: GetOrderResponse): Whole<Schemas["OrderDetails"]> {
-  const { order, merchant, creditorAgent } = complete(found);
+  const { order, merchant, creditorAgent } = orderParts(found);
   return {
     id: order.id,
     exp: unixSeconds(order.expiresAt),
@@ -46,7 +46,11 @@ function friOf(creditor: UltimateCreditor): Whole<Schemas["UltimateBeneficiary"]
 }
 
 /** The three parts of the core's answer. It always has all of them; one without the others would be a fault of ours, and throws. */
-export function complete(found: GetOrderResponse): { order: Order; merchant: Participant; creditorAgent: Participant } {
+export function orderParts(found: GetOrderResponse): {
+  order: Order;
+  merchant: Participant;
+  creditorAgent: Participant;
+} {
   const { order, merchant, creditorAgent } = found;
   if (!order || !merchant || !creditorAgent) throw new Error("the core answered an order without its parties");
   return { order, merchant, creditorAgent };
@@ -73,7 +77,7 @@ export function orderForBank(found: GetOrderResponse): Whole<Schemas["OrderForBa
   return {
     ...orderDetails(found),
     public_key: publicJwk(found.encryptionJwk, { alg: true }),
-    status: orderState(complete(found).order),
+    status: orderState(orderParts(found).order),
   };
 }
 

@@ -40,7 +40,7 @@ test.each([
     const callbackUrls = { base: recorder.url } as never;
     const merchant = await platform.newMerchant({ bank: platform.recipient }, { callbackAlg, callbackUrls });
     await platform.initiator.pays(await merchant.order());
-    await platform.settles();
+    await platform.endsAllCallbacks();
     const [received] = recorder.recorded;
     if (received === undefined) throw new Error("no callback came");
     const keySet = createRemoteJWKSet(jwksUrl());
@@ -58,7 +58,7 @@ test("after a rotation at once the next callback is signed with the new key, and
   const { platform: keys } = platform.operators();
   const { key } = await keys.rotatePlatformKey({ atOnce: true });
   await platform.pays();
-  await platform.settles();
+  await platform.endsAllCallbacks();
   const { jwks } = await keys.listSigningKeys({});
   expect(JSON.parse(jwks[0] ?? "{}").kid).toBe(key?.kid);
 });

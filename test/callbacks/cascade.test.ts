@@ -28,7 +28,7 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
     ({ initiator, recipient, merchant } = platform);
   });
   afterEach(async () => {
-    await platform.settles().finally(() => {
+    await platform.endsAllCallbacks().finally(() => {
       for (const participant of [initiator, recipient, merchant]) participant.reset();
     });
   });
@@ -85,7 +85,7 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
 
   test("every callback's claims are those of the contract, and the recipient bank can read the personal data", async () => {
     const guid = await platform.pays({ amount: 21.5 });
-    await platform.settles();
+    await platform.endsAllCallbacks();
     const byName: [ClaimsName, Call | undefined][] = [
       ["PayInBankClaims", recipient.calls("pay-in")[0]],
       ["PayInMerchantClaims", merchant.calls("pay-in")[0]],
@@ -107,7 +107,7 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
     const guid = await platform.pays();
     await initiator.receives("pay-out", { guid, status: "reject", reason: NO_MERCHANT_RESPONSE });
     await recipient.receives("pay-in", { guid, status: "reject" });
-    await platform.settles();
+    await platform.endsAllCallbacks();
     // It said no itself: it needs no telling.
     expect(merchant.calls("pay-in")).toHaveLength(1);
     expect(recipient.calls("credit")).toEqual([]);
@@ -152,7 +152,7 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
   test("a merchant's reject that it does not take is retried, whatever it answers, and is for a person in the end", async () => {
     merchant.answers("pay-in", ...exactly(ALL_CALLS, 503), 422);
     const guid = await platform.pays();
-    await platform.settles();
+    await platform.endsAllCallbacks();
     expect(merchant.calls("pay-in", { status: "reject" })).toHaveLength(ALL_CALLS);
     expect(await stateOf(guid, "pay_in_merchant_reject")).toEqual({ state: "review", attempts: ALL_CALLS, series: 1 });
 
@@ -169,7 +169,7 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
     recipient.answers("pay-in", 400);
     const guid = await platform.pays();
     await initiator.receives("pay-out", { guid, status: "reject", reason: BANK_REJECTED });
-    await platform.settles();
+    await platform.endsAllCallbacks();
     const [told, ...others] = merchant.calls("pay-in");
     expect(others).toEqual([]);
     expect(told).toMatchObject({ status: "reject", reason: BANK_REJECTED });
@@ -182,7 +182,7 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
     recipient.answers("pay-in", ...exactly(ALL_CALLS, 500), 200);
     const guid = await platform.pays();
     await initiator.receives("pay-out", { guid, status: "reject", reason: NO_BANK_RESPONSE }, 20_000);
-    await platform.settles();
+    await platform.endsAllCallbacks();
     expect(merchant.calls("pay-in", { status: "success" })).toEqual([]);
     expect(merchant.calls("pay-in", { status: "reject", reason: NO_BANK_RESPONSE })).toHaveLength(1);
     // What became of its answers is unknown: it may have booked.
@@ -194,7 +194,7 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
     initiator.answers("pay-out", 404);
     recipient.answers("credit", 422, 503, 422);
     const guid = await platform.pays();
-    await platform.settles();
+    await platform.endsAllCallbacks();
     expect(initiator.calls("pay-out")).toHaveLength(2);
     expect(recipient.calls("credit")).toHaveLength(3);
     expect(await stateOf(guid, "pay_out")).toMatchObject({ state: "review" });
@@ -206,7 +206,7 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
     initiator.answers("pay-out", 404, 200);
     recipient.answers("credit", 422, 200);
     const guid = await platform.pays();
-    await platform.settles();
+    await platform.endsAllCallbacks();
     expect(await stateOf(guid, "pay_out")).toMatchObject({ state: "delivered", attempts: 2 });
     expect(await stateOf(guid, "credit")).toMatchObject({ state: "delivered", attempts: 2 });
   });
@@ -214,7 +214,7 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
   test("a Credit that fails to the end stays success and in the register, and both banks hear of the register", async () => {
     recipient.answers("credit", 500);
     const guid = await platform.pays({ amount: 12.34 });
-    await platform.settles();
+    await platform.endsAllCallbacks();
     expect(await stateOf(guid, "credit")).toMatchObject({ state: "review", attempts: ALL_CALLS });
     expect(await resultOf(guid)).toMatchObject({ status: "success", order: "Success" });
 
@@ -234,7 +234,7 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
   test("a Pay-in that ended is not replayed: its payment was rejected, and its receiver hears nothing else", async () => {
     merchant.answers("pay-in", 422);
     const guid = await platform.pays();
-    await platform.settles();
+    await platform.endsAllCallbacks();
     const [heard] = merchant.calls("pay-in");
     const replay = platform.operators().callbacks.replayCallback({ guid: heard?.callbackGuid ?? "" });
     await expect(replay).rejects.toThrow("the callback is failed and its payment is decided");
@@ -245,7 +245,7 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
   test("a replay of a review is a series of its own with the same guid and changes no result", async () => {
     recipient.answers("credit", 422);
     const guid = await platform.pays();
-    await platform.settles();
+    await platform.endsAllCallbacks();
     const before = recipient.calls("credit");
     recipient.answers("credit", 200);
     await platform.operators().callbacks.replayCallback({ guid: before[0]?.callbackGuid ?? "" });
@@ -333,7 +333,7 @@ describe.each(["local", "rabbitmq"] as const)("cascade over the %s queue", (queu
     expect(initiator.calls("pay-out").length).toBeLessThan(10);
     await platform.isConsistent();
     await platform.start();
-    await platform.settles();
+    await platform.endsAllCallbacks();
     for (const guid of guids) expect(await resultOf(guid)).toMatchObject({ status: "success", order: "Success" });
     // Stopping drains: no attempt was cut off, so nothing was sent twice.
     expect(merchant.calls("pay-in")).toHaveLength(10);

@@ -102,5 +102,5 @@ test("a TypeScript client made by @hey-api/openapi-ts compiles as it is, and ord
     tooLate: "ORDER_IS_BEING_PAID",
     register: { total: "150.75", payments: [paid] },
   });
-  await platform.settles();
+  await platform.endsAllCallbacks();
 }, 120_000);

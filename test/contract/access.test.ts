@@ -86,7 +86,7 @@ describe("REST operations", () => {
     };
     const paid = { two: await merchant.order(), one: await atHome.order() };
     const messages = { two: await initiator.pays(paid.two), one: await both.pays(paid.one) };
-    await platform.settles();
+    await platform.endsAllCallbacks();
     ofTwoBanks = await objects((await merchant.order()).id, paid.two.id, messages.two);
     ofOneBank = await objects((await atHome.order()).id, paid.one.id, messages.one);
   });

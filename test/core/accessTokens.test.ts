@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { keepToken, type PartyToken, tokenProblem } from "../../src/core/accessTokens.ts";
+import { markTokenUsed, type PartyToken, tokenProblem } from "../../src/core/accessTokens.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { Database } from "../../src/db/database.ts";
 import { databaseFailure } from "../../src/db/failure.ts";
@@ -23,7 +23,7 @@ afterAll(() => platform.close());
 const partyToken = (...token: Parameters<typeof tokenOf>): PartyToken => ({ participantGuid, ...tokenOf(...token) });
 const problemOf = (token: PartyToken, participantVersion = 1) =>
   db.transaction((sql) => tokenProblem(sql, { ...token, participantVersion }));
-const keep = (token: PartyToken) => db.transaction((sql) => keepToken(sql, token));
+const keep = (token: PartyToken) => db.transaction((sql) => markTokenUsed(sql, token));
 
 describe("tokenProblem", () => {
   test("an unused token is good for any request, a used one for its own request only", async () => {
@@ -64,7 +64,7 @@ describe("tokenProblem", () => {
   });
 });
 
-describe("keepToken", () => {
+describe("markTokenUsed", () => {
   test("the same request may keep its token again", async () => {
     await keep(partyToken("twice", 1));
     await keep(partyToken("twice", 1));
@@ -78,8 +78,8 @@ describe("keepToken", () => {
     await keep(partyToken(jti, 1));
     await platform.rows("update used_access_token set request_digest = null where jti = 'of nobody'");
     const both = db.transaction(async (sql) => {
-      await keepToken(sql, partyToken(`before ${jti}`));
-      await keepToken(sql, partyToken(jti, request));
+      await markTokenUsed(sql, partyToken(`before ${jti}`));
+      await markTokenUsed(sql, partyToken(jti, request));
     });
     expect(databaseFailure(await both.catch((error: unknown) => error))).toBe("lost_race");
     expect(await platform.rows("select from used_access_token where jti = $1", `before ${jti}`)).toEqual([]);
@@ -96,7 +96,7 @@ describe("keepToken", () => {
     const first = Promise.withResolvers<void>();
     const firstKept = Promise.withResolvers<void>();
     const winner = db.transaction(async (sql) => {
-      await keepToken(sql, partyToken("raced", 1));
+      await markTokenUsed(sql, partyToken("raced", 1));
       firstKept.resolve();
       await first.promise;
     });

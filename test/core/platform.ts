@@ -19,7 +19,7 @@ import type { OrderRequest } from "../../src/domain/order.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import type { SettlementPayment } from "../../src/domain/settlement.ts";
 import { isKeyId } from "../../src/sdk/keys.ts";
-import { complete } from "../../src/wire/order.ts";
+import { orderParts } from "../../src/wire/order.ts";
 import { execute, freshDatabase } from "../support/database.ts";
 import { ibanCheckDigits } from "../support/iban.ts";
 import { fakePlatformKeys } from "./identity/fakeContext.ts";
@@ -280,7 +280,7 @@ export function orderRequest(platform: Platform, merchant: Participant, changes:
 
 /** The order as `getOrder` shows it. */
 export async function readOrder({ core }: Platform, orderGuid: string): Promise<Order> {
-  return complete(accepted(await core.getOrder(orderGuid))).order;
+  return orderParts(accepted(await core.getOrder(orderGuid))).order;
 }
 
 export async function createOrder(platform: Platform, merchant: Participant, changes: Partial<OrderRequest> = {}) {

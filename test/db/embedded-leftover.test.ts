@@ -5,7 +5,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { startEmbeddedPostgres } from "../../src/db/embedded.ts";
 import { serverAccount, serverBinaries } from "../../src/db/embedded-account.ts";
 import type { ClaimTimes } from "../../src/db/embedded-claim.ts";
-import { killAtOnce, leftoverEnd, serversOn } from "../../src/db/embedded-leftover.ts";
+import { killAtOnce, leftoverStopper, serversOn } from "../../src/db/embedded-leftover.ts";
 import { tryLock } from "../../src/db/embedded-lock.ts";
 import { describeProcess } from "../../src/db/embedded-process.ts";
 import { execute } from "../support/database.ts";
@@ -153,7 +153,7 @@ test.runIf(isLinux)("backends that survived their postmaster are ended too", asy
 test("a PostgreSQL of whoever took the folder over meanwhile is no leftover", async () => {
   const { dataDir } = await usedFolder();
   const server = await start(dataDir);
-  const step = leftoverEnd(join(dataDir, "cluster"), log, 0);
+  const step = leftoverStopper(join(dataDir, "cluster"), log, 0);
   await step(async () => false);
   await step(async () => false);
   expect(await ask(server.url, howMany)).toBe(1);

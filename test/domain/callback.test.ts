@@ -8,10 +8,10 @@ import {
   CALLBACK_KINDS,
   type CallbackKind,
   type CascadeEvent,
+  consequencesOf,
   type Decision,
   defaultRetryPolicy,
   EFFECTS,
-  follows,
   OUTCOMES,
   type Outcome,
   retryDelayMs,
@@ -163,21 +163,21 @@ test("afterAttempt: any run of outcomes makes at most 11 attempts, one end and a
   );
 });
 
-describe("follows", () => {
-  const told = (event: CascadeEvent) => follows(event).callbacks.map(({ kind, role }) => [kind, role]);
+describe("consequencesOf", () => {
+  const told = (event: CascadeEvent) => consequencesOf(event).callbacks.map(({ kind, role }) => [kind, role]);
 
   test("submitting tells the recipient bank first", () => {
     expect(told("submit")).toEqual([["pay_in_bank", "recipient_bank"]]);
   });
 
   test("the bank's yes tells the merchant and changes nothing else", () => {
-    expect(follows("advance")).toEqual({
+    expect(consequencesOf("advance")).toEqual({
       callbacks: [{ kind: "pay_in_merchant", role: "merchant" }],
     });
   });
 
   test("the merchant's yes is the payment's success", () => {
-    expect(follows("succeed")).toEqual({
+    expect(consequencesOf("succeed")).toEqual({
       callbacks: [
         {
           kind: "pay_out",
@@ -197,7 +197,7 @@ describe("follows", () => {
     ["reject_by_merchant_answer", "No response on the callback from the merchant", ["bank"]],
     ["reject_by_merchant_silence", "No response on the callback from the merchant", ["bank", "merchant"]],
   ] as const)("%s tells the initiator why, and everyone else whose own no it was not", (effect, reasonText, told) => {
-    const following = follows(effect);
+    const following = consequencesOf(effect);
     expect(following).toMatchObject({
       messageStatus: "reject",
       messageReasonText: reasonText,
@@ -218,9 +218,9 @@ describe("follows", () => {
       ["submit", "reject_by_bank_answer"],
       ["submit", "reject_by_bank_silence"],
     ];
-    for (const effect of EFFECTS) expect(follows(effect).callbacks).toBeDefined();
+    for (const effect of EFFECTS) expect(consequencesOf(effect).callbacks).toBeDefined();
     for (const path of paths) {
-      const kinds = path.flatMap((event) => follows(event).callbacks.map((callback) => callback.kind));
+      const kinds = path.flatMap((event) => consequencesOf(event).callbacks.map((callback) => callback.kind));
       expect(new Set(kinds).size).toBe(kinds.length);
     }
   });

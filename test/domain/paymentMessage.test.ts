@@ -47,7 +47,7 @@ const order: OrderFacts = {
   expiresAt: new Date(now.getTime() + 1),
   creditorAccount,
   creditorAgentBic: "380816",
-  sides: { merchant: "active", creditorAgent: "active" },
+  creditorStatuses: { merchant: "active", creditorAgent: "active" },
   key: { modulusBytes: 256 },
 };
 
@@ -239,7 +239,7 @@ describe("submissionProblem: the order that is paid", () => {
     ["it is canceled", { status: "canceled" }, expired],
     [
       "its merchant is suspended",
-      { sides: { merchant: "suspended", creditorAgent: "active" } },
+      { creditorStatuses: { merchant: "suspended", creditorAgent: "active" } },
       ["RECEIVER_COUNTERPARTY_SUSPENDED", "order_id", "the order cannot be paid now: the merchant is suspended"],
     ],
   ])("%s", (_what, known, refused) => {

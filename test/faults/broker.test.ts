@@ -25,7 +25,7 @@ describe("the gateway while its RabbitMQ fails", { timeout: FAULT_TIMEOUT_MS }, 
 
   /** Every payment succeeded, every callback came at least once and eleven times at most. */
   async function expectAllPaid(guids: readonly string[]): Promise<void> {
-    await platform.settles(60_000);
+    await platform.endsAllCallbacks(60_000);
     const paid = await platform.rows<{ guid: string }>("select guid from payment_message where status = 'success'");
     expect(new Set(guids).difference(new Set(paid.map((row) => row.guid)))).toEqual(new Set());
     const { initiator, recipient, merchant } = platform;

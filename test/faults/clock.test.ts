@@ -47,7 +47,7 @@ describe.each([-60, 20 * 60])("a gateway whose clock is %i s off", { timeout: 60
     expect(await paysWithToken(platform, 0, jti)).toBe(401);
     // So old that the database has forgotten it, or soon will: no clock may find it young again.
     expect(await paysWithToken(platform, 325)).toBe(401);
-    await platform.settles();
+    await platform.endsAllCallbacks();
   });
 });
 
@@ -65,7 +65,7 @@ test.each([-60, 60])(
     await platform.initiator.receives("pay-out", { guid, status: "success" });
     await platform.merchant.receives("expiration", { orderId: unpaid.id });
     expect(platform.merchant.calls("expiration")).toHaveLength(1);
-    await platform.settles();
+    await platform.endsAllCallbacks();
   },
   60_000,
 );

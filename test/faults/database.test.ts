@@ -40,7 +40,7 @@ async function submits(platform: Platform, id: string, jti: string): Promise<Ans
 }
 
 async function expectPaid(platform: Platform, guids: readonly string[]): Promise<void> {
-  await platform.settles(60_000);
+  await platform.endsAllCallbacks(60_000);
   const rows = await platform.rows<{ guid: string }>("select guid from payment_message where status = 'success'");
   expect(rows.map((row) => row.guid).sort()).toEqual([...guids].sort());
 }

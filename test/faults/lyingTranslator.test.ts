@@ -100,15 +100,15 @@ async function reportOf(what: Captured): Promise<Report> {
 test("a translator that lies forges nothing: what is done is what was signed, by whom it was signed", async () => {
   await using platform = await startPlatform();
   const paidGuid = await platform.pays();
-  await platform.settles();
+  await platform.endsAllCallbacks();
   const what = await captured(platform, await platform.registerOf(paidGuid));
-  await platform.settles();
+  await platform.endsAllCallbacks();
   const before = await everything(platform);
 
   const report = await reportOf(what);
   expect(Object.fromEntries(report.map(({ lie, answer }) => [lie, answer]))).toEqual(expected);
 
-  await platform.settles();
+  await platform.endsAllCallbacks();
   const after = await everything(platform);
   expect({ ...after, messages: after.messages.slice(0, -1) }).toEqual(before);
   // The one that was done is of the bank, the order, the amount and the purpose that were signed.

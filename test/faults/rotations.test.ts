@@ -143,7 +143,7 @@ describe.each<QueueKind>(["local", "rabbitmq"])(
       await paysOn(12);
       await load.stop();
 
-      await platform.settles(60_000);
+      await platform.endsAllCallbacks(60_000);
       expect(load.refused).toEqual([]);
       expect(foreign.calls.filter(({ problem }) => problem !== undefined)).toEqual([]);
       const successes = await platform.rows(

@@ -51,7 +51,7 @@ describe("a worker process that ends", { timeout: 90_000 }, () => {
   }
 
   async function expectPaidAfterOneLostAttempt(guid: string, merchant: SandboxMerchant, calls: number) {
-    await platform.settles();
+    await platform.endsAllCallbacks();
     expect(await attemptsOf(guid, "pay_in_merchant")).toEqual(["lost", "accepted"]);
     const heard = merchant.calls("pay-in", { guid });
     expect(heard).toHaveLength(calls);
@@ -123,7 +123,7 @@ describe("a worker process that ends", { timeout: 90_000 }, () => {
     expect(await worker.ended).toBe(0);
     expect(await attemptsOf(guid, "pay_in_merchant")).toEqual(["accepted"]);
     worker = await startWorkerProcess();
-    await platform.settles();
+    await platform.endsAllCallbacks();
     expect(merchant.calls("pay-in", { guid })).toHaveLength(1);
   });
 });

@@ -63,7 +63,7 @@ test("the flows of the contract run: to success, to either rejection, to a regis
     expect([...last.keys()], workflow.workflowId).toEqual(declared?.steps.map(({ stepId }) => stepId));
     expect([...last.values()].filter(({ status }) => status !== "success")).toEqual([]);
   }
-  await platform.settles();
+  await platform.endsAllCallbacks();
   // About ten seconds; a busy machine starts the runner slowly.
 }, 120_000);
 

@@ -25,7 +25,7 @@ test("getMetrics: a payment is seen as requests, grouped calls, attempts by kind
   await using platform = await startPlatform();
   platform.merchant.answers("pay-in", 503, 204);
   await platform.pays();
-  await platform.settles();
+  await platform.endsAllCallbacks();
   const text = await metricsOf(platform.url());
   const attempts = (kind: string, outcome: string) =>
     metric(text, `dcm_callback_attempts_total{kind="${kind}",outcome="${outcome}"}`);

@@ -14,7 +14,7 @@ test("traces: one trace leads from the submission over the core and the queue to
   const platform = await startPlatform({ environment: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url } });
   platform.merchant.answers("pay-in", 503, 204);
   const guid = await platform.pays();
-  await platform.settles();
+  await platform.endsAllCallbacks();
   // What was not sent yet is sent at the end.
   await platform[Symbol.asyncDispose]();
 
@@ -49,7 +49,7 @@ test("traces: no token, no key and no personal data leaves in them", async () =>
   await using collector = await startCollector();
   const platform = await startPlatform({ environment: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url } });
   await platform.pays();
-  await platform.settles();
+  await platform.endsAllCallbacks();
   const [message] = await platform.rows<Record<string, string>>("select * from payment_message");
   await platform[Symbol.asyncDispose]();
   const text = collector.text();

@@ -338,7 +338,7 @@ describe("what an operator does", () => {
   test("callbacks: a review is seen with its attempts and the endpoint's answer, resolved, replayed and delivered", async () => {
     platform.recipient.answers("credit", { status: 422, body: "no such account" });
     const paid = await platform.pays();
-    await platform.settles();
+    await platform.endsAllCallbacks();
     const listed = await console.json("callbacks", "list", "--state", "review", "--kind", "credit", "--since", "1h");
     const [review] = listed.callbacks as { guid: string; payment_message_guid: string }[];
     expect(review?.payment_message_guid).toBe(paid);
@@ -356,7 +356,7 @@ describe("what an operator does", () => {
 
     platform.recipient.reset();
     expect((await console.json("callbacks", "replay", guid)).callback).toMatchObject({ guid, series: 2 });
-    await platform.settles();
+    await platform.endsAllCallbacks();
     expect((await console.json("callbacks", "show", guid)).callback).toMatchObject({
       state: "CALLBACK_STATE_DELIVERED",
     });
@@ -376,7 +376,7 @@ describe("what an operator does", () => {
 
   test("registers: a day is closed, listed, shown with its payments, exported, reconciled; only a paid one is reopened", async () => {
     const guid = await platform.pays({ amount: 1500.75 });
-    await platform.settles();
+    await platform.endsAllCallbacks();
     const [decided] = await platform.rows<{ day: string }>(
       "select to_char(decided_at at time zone 'Europe/Kyiv', 'YYYY-MM-DD') as day from payment_message where guid = $1",
       guid,

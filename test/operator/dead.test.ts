@@ -36,7 +36,7 @@ describe.each(["local", "rabbitmq"] as const)("dead letters on the %s queue", (q
     await console.json("participants", "update", merchantGuid, { callback_urls: callbackUrls });
     expect(await console.json("redrive")).toEqual({ callbacks: 1, tickets: 1 });
     await platform.initiator.receives("pay-out", { guid });
-    await platform.settles();
+    await platform.endsAllCallbacks();
     expect(await platform.rows("select status from payment_message where guid = $1", guid)).toEqual([
       { status: "success" },
     ]);

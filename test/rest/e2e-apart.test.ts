@@ -61,7 +61,7 @@ test("with a gateway's credential it takes orders and payment messages", async (
   const url = await startEdge(await credential(Scope.GATEWAY));
   expect((await fetch(`${url}/readyz`)).status).toBe(200);
   await payThrough(url);
-  await platform.settles();
+  await platform.endsAllCallbacks();
 });
 
 test("with a reader's credential it may change nothing", async () => {
@@ -83,7 +83,7 @@ test("it holds no key: nothing is in its folder, and the platform's keys and sig
 
 test("a credential that is revoked while a register is read through it: the answer is cut off, and taken for whole by nobody", async () => {
   const guid = await platform.pays();
-  await platform.settles();
+  await platform.endsAllCallbacks();
   const id = await platform.registerOf(guid);
   const { remove } = await addPayments(platform.rows, id, 40_000);
   onTestFinished(remove);

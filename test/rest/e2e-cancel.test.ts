@@ -44,7 +44,7 @@ test("an order is canceled with its reason, again and by the SDK it is answered 
   expect(await client.cancelOrder(order.id)).toMatchObject({ ok: true, ...first });
   expect(await statusOf(order.id)).toEqual(first.body);
   await expect(platform.initiator.pays(order)).rejects.toThrow("it is Canceled");
-  await platform.settles();
+  await platform.endsAllCallbacks();
   const callbacks = await platform.rows("select kind from callback where order_guid = $1", order.id);
   expect(callbacks).toEqual([]);
   const [kept] = await platform.rows<{ cancel_jws: string }>(
@@ -59,7 +59,7 @@ test("an order that is paid, or whose payment is under way, is refused", async (
   await platform.initiator.pays(order);
   const refusal = { status: 409, body: { code: "ORDER_IS_BEING_PAID", field: "order_id" } };
   expect(await cancel(cancellation(order.id))).toMatchObject(refusal);
-  await platform.settles();
+  await platform.endsAllCallbacks();
   expect(await cancel(cancellation(order.id))).toMatchObject(refusal);
   expect(await statusOf(order.id)).toMatchObject({ status: "Success" });
 });

@@ -174,7 +174,7 @@ describe("addKey", () => {
     const { id } = (await (await createOrder(platform)).json()) as { id: string };
     expect(await clientOf(bank, next).getOrderForBank(id)).toMatchObject({ ok: true });
     expect(await bank.pays({ id })).toMatch(/-/);
-    await platform.settles();
+    await platform.endsAllCallbacks();
   });
 });
 
@@ -217,7 +217,7 @@ describe("a suspended party", () => {
     expect(await platform.recipient.client().getOrderForBank(order.id)).toMatchObject({ status: 200 });
     await participants().resumeParticipant({ guid });
     expect(await platform.initiator.pays(order)).toMatch(/-/);
-    await platform.settles();
+    await platform.endsAllCallbacks();
   });
 
   test("a closed bank is nobody", async () => {

@@ -45,7 +45,7 @@ async function liveThroughADay(platform: Platform): Promise<void> {
   merchant.answers("pay-in", (call) => ({ status: 422, body: JSON.stringify(call.claims) }));
   initiator.answers("pay-out", "reset", { status: 500, body: order }, 404);
   await platform.pays();
-  await platform.settles();
+  await platform.endsAllCallbacks();
 
   // Operators who are wrong.
   const stranger = remoteTransport(platform.rpcUrl(), "a-token-that-is-not-the-right-one");

@@ -28,7 +28,7 @@ beforeAll(async () => {
   otherBank = await platform.newBank({ name: "Other Bank" });
   otherMerchant = await platform.newMerchant({ name: "Other Shop", bank: platform.recipient });
   template = await acceptedClaims(platform);
-  await platform.settles();
+  await platform.endsAllCallbacks();
 });
 beforeEach(async () => {
   before = await everything();

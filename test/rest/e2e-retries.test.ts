@@ -16,7 +16,7 @@ beforeAll(async () => {
   platform = await startPlatform();
   accepted = await acceptedClaims(platform);
 });
-afterEach(() => platform.settles());
+afterEach(() => platform.endsAllCallbacks());
 afterAll(() => platform?.[Symbol.asyncDispose]());
 
 /** A payment message for an order of its own. */
@@ -58,7 +58,7 @@ describe.each(forms)("a payment message as %s", (type, bodyOf) => {
     const again = answers.filter(({ status }) => status === 409);
     expect(again).toHaveLength(51);
     for (const { json } of again) expect(json.payment_message_guid).toBe(guid);
-    await platform.settles();
+    await platform.endsAllCallbacks();
     expect(platform.recipient.calls("pay-in", { guid: guid as string })).toHaveLength(1);
   });
 

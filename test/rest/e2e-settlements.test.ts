@@ -30,7 +30,7 @@ afterAll(() => platform?.[Symbol.asyncDispose]());
 
 async function newRegister(amount = 100.05): Promise<Register> {
   const guid = await platform.pays({ amount });
-  await platform.settles();
+  await platform.endsAllCallbacks();
   return closed(platform.initiator, guid);
 }
 
@@ -153,7 +153,7 @@ describe("payGrossSettlement and confirmGrossSettlement", () => {
   test("an internal register is confirmed by its one institution, and is not paid", async () => {
     const merchant = await platform.newMerchant({ bank: both });
     const guid = await both.pays(await merchant.order({ amount: 5 }));
-    await platform.settles();
+    await platform.endsAllCallbacks();
     register = await closed(both, guid);
     const internal = `/confirm_internal/${register.id}`;
     expect(await pay(payment(), both)).toEqual([400, refused("REGISTER_INTERNAL")]);

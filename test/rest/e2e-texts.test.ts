@@ -237,7 +237,7 @@ describe("what a bank reads of an order before it debits a payer", () => {
     const open = await platform.merchant.order();
     expect(await read(open.id)).toBe("Created");
     await platform.initiator.pays(open);
-    await platform.settles();
+    await platform.endsAllCallbacks();
     expect(await read(open.id)).toBe("Success");
     await expect(platform.initiator.pays(open)).rejects.toThrow("The order cannot be paid any more: it is Success");
   });

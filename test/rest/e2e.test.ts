@@ -17,7 +17,7 @@ beforeAll(async () => {
   stranger = await platform.newBank({ name: "Stranger Bank" });
 });
 afterEach(async () => {
-  await platform.settles();
+  await platform.endsAllCallbacks();
   for (const participant of [platform.initiator, platform.recipient, platform.merchant]) participant.reset();
 });
 afterAll(() => platform?.[Symbol.asyncDispose]());
@@ -222,7 +222,7 @@ describe("payment messages", () => {
         },
       ]);
     }
-    await platform.settles();
+    await platform.endsAllCallbacks();
     expect(recipient.calls("pay-in", { guid })).toHaveLength(1);
   });
 
@@ -356,7 +356,7 @@ describe("payment messages", () => {
 test("registers: both banks list and read them with the payments, others see neither; amounts are strings", async () => {
   const { initiator, recipient } = platform;
   const guid = await platform.pays({ amount: 100.05 });
-  await platform.settles();
+  await platform.endsAllCallbacks();
   await platform.operators().settlements.closeRegisters({ day: kyivTime(new Date()).date, allowOpenDay: true });
   const listed = await initiator.client().listGrossSettlements({ role: "Debtor" });
   if (!listed.ok) throw new Error(`the registers cannot be listed: ${listed.status}`);
@@ -388,7 +388,7 @@ test("missed callbacks: a bank lists what could not be delivered to it, and nobo
   initiator.answers("pay-out", 404);
   const since = new Date(Date.now() - 60_000).toISOString();
   const guid = await platform.pays();
-  await platform.settles();
+  await platform.endsAllCallbacks();
   const missed = await initiator.client().listMissedCallbacks({ since });
   expect(JSON.stringify(missed.body)).toContain(guid);
   const others = await recipient.client().listMissedCallbacks({ since });

@@ -25,7 +25,7 @@ import { coreServices } from "../../src/rpc/routes.ts";
 import { createAccessToken } from "../../src/sdk/access.ts";
 import { generateKeyPair, type KeyPair } from "../../src/sdk/keys.ts";
 import { createClients } from "../../src/wire/coreClients.ts";
-import type { complete } from "../../src/wire/order.ts";
+import type { orderParts } from "../../src/wire/order.ts";
 import { jwkText, toParticipant } from "../../src/wire/participant.ts";
 import { money } from "../../src/wire/values.ts";
 import { whole } from "../../src/wire/whole.ts";
@@ -124,7 +124,7 @@ export const exampleKey: PublicJwk = {
 };
 
 /** An order as the core reads it, whole. */
-export type ExampleOrder = GetOrderResponse & ReturnType<typeof complete>;
+export type ExampleOrder = GetOrderResponse & ReturnType<typeof orderParts>;
 
 export function exampleOrder(keys: Keys, change: Partial<Order> = {}): ExampleOrder {
   const [, creditorAgent, merchant] = participants(keys);

@@ -36,7 +36,7 @@ import { ListRegistersRequestSchema, PayRegisterRequestSchema } from "../../gen/
 import { limits } from "../../gen/rest/limits.ts";
 import type { Core } from "../../src/core/core.ts";
 import { coreServices } from "../../src/rpc/routes.ts";
-import { holdToConstraints } from "../../src/rpc/validation.ts";
+import { assertConstraints } from "../../src/rpc/validation.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
@@ -175,7 +175,7 @@ test.each(limitedTwice)(
 /** What is refused of a message, or undefined. */
 function refusalOf<Schema extends DescMessage>(schema: Schema, init: MessageInitShape<Schema>) {
   try {
-    holdToConstraints(schema, create(schema, init));
+    assertConstraints(schema, create(schema, init));
     return undefined;
   } catch (error) {
     const [detail] = (error as ConnectError).findDetails(ErrorDetailSchema);

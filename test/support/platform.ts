@@ -132,7 +132,7 @@ export async function startPlatform(options: PlatformOptions = {}) {
     /** Creates an order and pays it; answers the payment message's guid. */
     pays: async (wish: Parameters<SandboxMerchant["order"]>[0] = {}) => initiator.pays(await merchant.order(wish)),
     /** Waits until every callback has come to an end, and checks everything that then must hold. */
-    async settles(timeoutMs = 30_000) {
+    async endsAllCallbacks(timeoutMs = 30_000) {
       await vi.waitFor(async () => expect(await unfinished(rows)).toEqual([]), { timeout: timeoutMs, interval: 50 });
       await expectConsistent(rows, inboxes);
     },

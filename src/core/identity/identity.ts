@@ -70,7 +70,7 @@ export function createIdentity(context: CoreContext): Identity {
     continuationOf: ({ token, judgedAt }) => continuationOf(secret, token, judgedAt),
 
     ...saidByMerchants(verification),
-    ...saidByBanks(verification),
+    ...bankRequests(verification),
     forget: parties.forget,
     keepSeenKeys: seenKeys.keep,
   };
@@ -102,18 +102,18 @@ const saidByMerchants = (verification: () => Verification): Pick<Identity, "orde
   },
 });
 
-type SaidByBanks = Pick<Identity, "paymentMessageOf" | "payStatementOf" | "confirmStatementOf" | "ownKeyOf">;
+type BankRequests = Pick<Identity, "paymentMessageOf" | "payStatementOf" | "confirmStatementOf" | "ownKeyOf">;
 
-function saidByBanks(verification: () => Verification): SaidByBanks {
+function bankRequests(verification: () => Verification): BankRequests {
   /**
    * What the bank states in a body, and the token that proves it: the signed body, or else the access token, which only names the
    * caller.
    */
-  async function stated(actor: BankActor, body: Uint8Array): Promise<{ claims: Claims; jws: string } | Refusal> {
-    const said = objectIn(body);
-    if (isRefusal(said)) return said;
-    const { jwt } = said.claims;
-    if (typeof jwt !== "string") return { claims: said.claims, jws: actor.token };
+  async function statedInBody(actor: BankActor, body: Uint8Array): Promise<{ claims: Claims; jws: string } | Refusal> {
+    const statement = objectIn(body);
+    if (isRefusal(statement)) return statement;
+    const { jwt } = statement.claims;
+    if (typeof jwt !== "string") return { claims: statement.claims, jws: actor.token };
     const signed = await signedByBank(actor.bank, jwt, verification());
     return isRefusal(signed) ? signed : { claims: signed.claims, jws: jwt };
   }
@@ -131,9 +131,9 @@ function saidByBanks(verification: () => Verification): SaidByBanks {
     },
 
     async payStatementOf(actor, registerId, body) {
-      const said = await stated(actor, body);
-      if (isRefusal(said)) return said;
-      const valid = validClaims("GrossSettlementPaymentClaims", said.claims);
+      const statement = await statedInBody(actor, body);
+      if (isRefusal(statement)) return statement;
+      const valid = validClaims("GrossSettlementPaymentClaims", statement.claims);
       if (isRefusal(valid)) return valid;
       if ("status" in valid.claims) {
         // A signed confirmation that says "rejected", accepted as a payment, would be evidence of the opposite.
@@ -141,23 +141,23 @@ function saidByBanks(verification: () => Verification): SaidByBanks {
         return refuse("INVALID_REQUEST", text, { field: "status" });
       }
       const payment = settlementPayment(valid.claims);
-      return isRefusal(payment) ? payment : { ...bankStatement(actor, registerId, said.jws), payment };
+      return isRefusal(payment) ? payment : { ...bankStatement(actor, registerId, statement.jws), payment };
     },
 
     async confirmStatementOf(actor, registerId, body) {
-      const said = await stated(actor, body);
-      if (isRefusal(said)) return said;
-      const valid = validClaims("GrossSettlementConfirmationClaims", said.claims);
+      const statement = await statedInBody(actor, body);
+      if (isRefusal(statement)) return statement;
+      const valid = validClaims("GrossSettlementConfirmationClaims", statement.claims);
       if (isRefusal(valid)) return valid;
       const payment = settlementPayment(valid.claims);
       if (isRefusal(payment)) return payment;
-      return { ...bankStatement(actor, registerId, said.jws), payment, paymentStatus: valid.claims.status };
+      return { ...bankStatement(actor, registerId, statement.jws), payment, paymentStatus: valid.claims.status };
     },
 
     async ownKeyOf(actor, body) {
-      const said = objectIn(body);
-      if (isRefusal(said)) return said;
-      const { jwt } = said.claims;
+      const statement = objectIn(body);
+      if (isRefusal(statement)) return statement;
+      const { jwt } = statement.claims;
       if (typeof jwt !== "string") return refuse("INVALID_REQUEST", "jwt is missing", { field: "jwt" });
       const signed = await signedByBank(actor.bank, jwt, verification());
       if (isRefusal(signed)) return signed;
@@ -187,9 +187,9 @@ export const bankStatement = (actor: BankActor, registerId: string, jws = actor.
  */
 function outsideOf(body: Uint8Array, jws: string): Refusal | undefined {
   if (bareIn(body) === jws) return undefined;
-  const said = objectIn(body);
-  if (isRefusal(said)) return said;
-  return said.claims.jwt === jws
+  const statement = objectIn(body);
+  if (isRefusal(statement)) return statement;
+  return statement.claims.jwt === jws
     ? undefined
     : refuse("INVALID_REQUEST", "jwt is not that of the body", { field: "jwt" });
 }

@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
+import { answerCache, cachedAnswer } from "../../answerCache.ts";
 import { isRefusal } from "../../domain/errors.ts";
 import { isGood, type Participant, type ParticipantKey } from "../../domain/participant.ts";
-import { recall, rememberedAnswers } from "../../recall.ts";
 import { importPublicKey, type VerificationKey } from "../../sdk/keys.ts";
 import type { CoreContext } from "../context.ts";
 import { hurryKeySet, rereadOnDemandMs } from "../keySets.ts";
@@ -32,9 +32,9 @@ const lookUpMs = 2_000;
 const maxCached = 10_000;
 
 export function createParties(context: CoreContext): Parties {
-  const parties = rememberedAnswers<Party | undefined>(lookUpMs, maxCached);
+  const parties = answerCache<Party | undefined>(lookUpMs, maxCached);
   const imported = new LRUCache<string, { version: number; keys: Promise<PartyKey[]> }>({ max: maxCached });
-  const hurried = rememberedAnswers<void>(rereadOnDemandMs, maxCached);
+  const hurried = answerCache<void>(rereadOnDemandMs, maxCached);
   // Look-ups past the cache, at most two for a party: the one that is running, and the next one, which all later callers share.
   const asked = new Map<string, Promise<Party | undefined>>();
   const asking = new Map<string, Promise<Party | undefined>>();
@@ -56,7 +56,7 @@ export function createParties(context: CoreContext): Parties {
    * Single flight: a look-up that begins after this call, never two at a time for one party, so strangers cannot cause a flood of
    * them.
    */
-  function askedNow(guid: string): Promise<Party | undefined> {
+  function freshParty(guid: string): Promise<Party | undefined> {
     const waiting = asked.get(guid);
     if (waiting !== undefined) return waiting;
     const next = (asking.get(guid) ?? Promise.resolve(undefined))
@@ -78,19 +78,19 @@ export function createParties(context: CoreContext): Parties {
     async find(by) {
       const [[name, value] = []] = Object.entries(by);
       const key = `${name} ${value}`;
-      const party = await recall(parties, key, () => lookUp(by));
+      const party = await cachedAnswer(parties, key, () => lookUp(by));
       // A miss is not cached: the party may be registered in the next moment.
       if (party === undefined) parties.delete(key);
       return party;
     },
     async changed({ participant: { guid, jwksUrl, version } }) {
-      const party = await askedNow(guid);
+      const party = await freshParty(guid);
       if (party !== undefined && party.participant.version !== version) {
         parties.clear();
         return party;
       }
       // Debounced, so that a stranger who sends unknown kids all day costs one statement in this time.
-      if (jwksUrl !== null) recall(hurried, guid, () => hurryKeySet(context, guid)).catch(() => undefined);
+      if (jwksUrl !== null) cachedAnswer(hurried, guid, () => hurryKeySet(context, guid)).catch(() => undefined);
       return undefined;
     },
     forget: () => parties.clear(),

@@ -4,7 +4,7 @@ import { type Scope, scopes } from "../../domain/credential.ts";
 import { type CallbackAlg, callbackAlgs, type PublicJwk } from "../../domain/participant.ts";
 import { check, instant, oneOf, quoted, text } from "./columns.ts";
 
-/** Access tokens that a stored change used up, until they are too old to be accepted anyway. */
+/** Access tokens that stored changes have used (against replay), until they are too old to be accepted anyway. */
 export const UsedAccessTokenEntity = defineEntity({
   name: "UsedAccessToken",
   tableName: "used_access_token",
@@ -13,12 +13,12 @@ export const UsedAccessTokenEntity = defineEntity({
     participantGuid: p.uuid().primary(),
     jti: text().primary(),
     expiresAt: instant(),
-    /** Of the request that used the token up and may come again; null where a node of the version before kept it. */
+    /** The digest of the request that used the token and may be retried with it; null if a node of an older version stored it. */
     requestDigest: p.blob().strictNullable(),
   },
 });
 
-/** A service that may call the core; what it sends is kept as its SHA-256 digest only. */
+/** A service that may call the core; of its secret only the SHA-256 digest is stored. */
 export const ServiceCredentialEntity = defineEntity({
   name: "ServiceCredential",
   tableName: "service_credential",
@@ -49,7 +49,7 @@ export const PlatformKeyEntity = defineEntity({
     publicJwk: p.json().$type<PublicJwk>(),
     /** Encrypted under the master key (`core/masterKey.ts`). */
     privateKey: p.blob(),
-    /** Which master key that was. */
+    /** The fingerprint of that master key. */
     masterKeyId: text(),
     createdAt: instant(),
     activeFrom: instant(),
@@ -59,7 +59,7 @@ export const PlatformKeyEntity = defineEntity({
   },
 });
 
-/** Who changed what, and when; rows are only added, also by hand. */
+/** The audit trail: who changed what, and when. Append-only: a trigger refuses every update and delete. */
 export const AuditEntryEntity = defineEntity({
   name: "AuditEntry",
   tableName: "audit_entry",
@@ -71,7 +71,7 @@ export const AuditEntryEntity = defineEntity({
   ],
   checks: [
     oneOf("audit_entry", "act", auditActs),
-    // What is no change has no entry.
+    // An act without a change has no entry.
     check(
       "audit_entry_digests_check",
       `case
@@ -85,7 +85,7 @@ export const AuditEntryEntity = defineEntity({
     {
       name: "append_only",
       timing: "before",
-      // And truncate, which MikroORM cannot see in the database.
+      // Truncate as well, which MikroORM does not see in the database.
       events: ["update", "delete"],
       forEach: "statement",
       body: "raise exception 'audit_entry only grows: % is refused', tg_op using errcode = 'insufficient_privilege'",

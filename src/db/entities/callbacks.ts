@@ -8,7 +8,7 @@ import {
 } from "../../domain/callback.ts";
 import { check, instant, oneOf, text } from "./columns.ts";
 
-/** In the order in which the last migration wrote them, which PostgreSQL keeps; the contract may have another. */
+/** In the order in which the last migration wrote them, as PostgreSQL keeps it; the contract may list them in another. */
 const storedCallbackKinds: Record<CallbackKind, true> = {
   pay_in_bank: true,
   pay_in_merchant: true,
@@ -20,12 +20,12 @@ const storedCallbackKinds: Record<CallbackKind, true> = {
   gross_settlement: true,
 };
 
-/** Something to tell a participant, until it is told or a person decided otherwise. */
+/** A callback to a participant (the outbox): pending, delivered, or decided by a person. */
 export const CallbackEntity = defineEntity({
   name: "Callback",
   tableName: "callback",
   indexes: [
-    // Each callback of a payment exists once: the cascade cannot run twice, whatever is recorded twice.
+    // A callback of a payment exists only once, so the cascade is idempotent: recording an attempt twice cannot run it twice.
     {
       name: "callback_payment_unique",
       expression:
@@ -40,8 +40,8 @@ export const CallbackEntity = defineEntity({
       expression:
         "create unique index callback_register_unique on callback (register_id, receiver_guid) where register_id is not null",
     },
-    // The relay reads only what waits, in the order in which it must look again; and lost attempts are found whatever the
-    // length of that backlog. A row is in one of the two.
+    // Partial indexes for the relay: waiting callbacks by the time of its next look, and leased ones apart, so that lost attempts
+    // are found however long the backlog is. A row is in at most one of the two.
     {
       name: "callback_waiting",
       expression: "create index callback_waiting on callback (wake_at) where state = 'waiting'",
@@ -50,7 +50,7 @@ export const CallbackEntity = defineEntity({
       name: "callback_in_flight",
       expression: "create index callback_in_flight on callback (wake_at) where state = 'in_flight'",
     },
-    // Work for people; guids are time-ordered, so this is also newest first.
+    // Callbacks that need a person; guids are time-ordered, so this index gives newest first.
     {
       name: "callback_attention",
       expression:
@@ -67,7 +67,7 @@ export const CallbackEntity = defineEntity({
     oneOf("callback", "kind", Object.keys(storedCallbackKinds)),
     oneOf("callback", "state", CALLBACK_STATES),
     oneOf("callback", "last_outcome", STORED_OUTCOMES),
-    // What it tells is about an order that expired, about a register, or about a payment message with its order.
+    // A callback is about an order that expired, or about a register, or about a payment message with its order.
     check(
       "callback_subject_check",
       `case kind
@@ -87,14 +87,14 @@ export const CallbackEntity = defineEntity({
     registerId: text().strictNullable(),
     receiverGuid: p.uuid(),
     state: text().$type<CallbackState>(),
-    /** Why, in the documented words, where the callback carries a reason. */
+    /** One of the documented reasons, if the kind has one, or empty. */
     reason: text(),
     series: p.integer(),
     attempts: p.integer(),
-    /** 4xx answers in this series: the second one of a Pay-out or a Credit goes to people. */
+    /** 4xx answers in this series: the second one of a Pay-out or a Credit ends in review. */
     refusals: p.integer(),
     dueAt: instant(),
-    /** When the relay looks again: past a lost publish, a lost lease, or the wait for a retry. */
+    /** When the relay looks at the row again: after a lost publish, a lapsed lease, or the wait for a retry. */
     wakeAt: instant(),
     lastOutcome: text().$type<StoredOutcome>().strictNullable(),
     resolvedBy: text().strictNullable(),
@@ -104,7 +104,7 @@ export const CallbackEntity = defineEntity({
   },
 });
 
-/** One attempt, kept for whoever reviews the callback. */
+/** A delivery attempt, kept for people who review the callback. */
 export const CallbackAttemptEntity = defineEntity({
   name: "CallbackAttempt",
   tableName: "callback_attempt",

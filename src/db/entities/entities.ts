@@ -29,17 +29,17 @@ export const entities = [
 
 type Entity = (typeof entities)[number];
 
-/** The tables with their columns, as query builders name them. */
+/** The tables and their columns, as Kysely needs them. */
 export type Tables = InferKyselyDB<Entity>;
 
 type Rows = InferKyselyDB<Entity, { columnNamingStrategy: "property" }>;
 
-/** A row of a table, its columns under the names of their properties: as `columns` selects it and `insertable` takes it. */
+/** A row of a table with its properties' names, as `columns` selects it and `jsonRow` takes it. */
 export type Row<Table extends keyof Rows> = Selectable<Rows[Table]>;
 
 const metaOf = new Map(entities.map(({ meta }) => [meta.tableName, meta]));
 
-/** Pairs of property and column, in the order of the entity. */
+/** Property and column names of a table, in the order of the entity. */
 function pairsOf(table: keyof Rows): [property: string, column: string][] {
   const properties = metaOf.get(table)?.properties ?? {};
   return Object.keys(properties).map((property) => [property, columnOf(property)]);
@@ -49,8 +49,8 @@ function pairsOf(table: keyof Rows): [property: string, column: string][] {
 export const columnOf = (property: string) => property.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /**
- * SQL: the columns of a table, each under the name of its property: `only` these, or all `but` those that a reader has no use for.
- * They are named one by one, because `*` would fail in a prepared statement as soon as the migration of a newer node added one.
+ * SQL: the columns of a table, each named as its property: `only` these, or all `but` those that a reader does not need. They are
+ * listed, because a prepared statement with `*` fails as soon as the migration of a newer node adds a column.
  */
 export function columns<Table extends keyof Rows>(
   table: Table,
@@ -65,7 +65,7 @@ export function columns<Table extends keyof Rows>(
     .join(", ");
 }
 
-/** SQL: the names of the columns that a row is inserted with, but those that the statement fills or that come later. */
+/** SQL: the columns of an insert, without those that the statement fills or that are set later. */
 export function insertedColumns<Table extends keyof Rows>(
   table: Table,
   but: readonly (keyof Row<Table>)[] = [],
@@ -75,13 +75,15 @@ export function insertedColumns<Table extends keyof Rows>(
   );
 }
 
-/** A row as `json_populate_record` of PostgreSQL takes it; what it does not say is null. */
+/** A row as PostgreSQL's `json_populate_record` takes it; absent properties become null. */
 export function jsonRow<Table extends keyof Rows>(table: Table, row: Partial<Row<Table>>): Record<string, unknown> {
   const given: Record<string, unknown> = row;
   return Object.fromEntries(pairsOf(table).map(([property, column]) => [column, given[property]]));
 }
 
-/** Ends a statement whose premises are gone; callers take its code for a race that they lost, and decide again. */
+/**
+ * Makes a statement fail whose assumptions no longer hold, with the SQLSTATE that callers take for a lost race; they decide again.
+ */
 const lostRace = new Routine({
   name: "lost_race",
   type: "function",
@@ -91,7 +93,7 @@ const lostRace = new Routine({
   body: "begin raise exception using message = premise, errcode = 'serialization_failure'; end",
 });
 
-/** The digest of a row, or of several, as the audit trail keeps it (`core/audit.ts`). */
+/** The digest of a row, or of several, for the audit trail (`core/audit.ts`). */
 const auditDigest = new Routine({
   name: "audit_digest",
   type: "function",

@@ -24,7 +24,7 @@ export const ParticipantEntity = defineEntity({
   name: "Participant",
   tableName: "participant",
   indexes: [
-    // Pages of the list.
+    // For keyset pages of the list.
     { name: "participant_name", properties: ["name", "guid"] },
     { name: "participant_kind_name", properties: ["kind", "name", "guid"] },
   ],
@@ -80,19 +80,19 @@ export const ParticipantEntity = defineEntity({
   },
 });
 
-/** A key of a participant. Rows are added and retired; which of them are good, their instants say. */
+/** A key of a participant. Rows are added and retired; their instants tell which of them are valid. */
 export const ParticipantKeyEntity = defineEntity({
   name: "ParticipantKey",
   tableName: "participant_key",
   indexes: [
     { name: "participant_key_kid", properties: ["participantGuid", "kid"] },
-    // Anybody may send a kid: looking for its bank must not read every merchant.
+    // Anyone may send a kid, and looking for its bank must not read the keys of all merchants.
     {
       name: "participant_key_bank_kid",
       expression:
         "create index participant_key_bank_kid on participant_key (kid) where participant_kind = 'bank' and use = 'sig'",
     },
-    // No two parties have one key, whatever they call it.
+    // No two parties may have the same key, under whatever kid.
     {
       name: "participant_key_numbers",
       expression: "create index participant_key_numbers on participant_key ((jwk - '{kid,alg,use}'::text[]))",
@@ -108,7 +108,7 @@ export const ParticipantKeyEntity = defineEntity({
     id: p.bigint("number").primary().autoincrement().generated("identity"),
     participantGuid: () =>
       p.manyToOne(ParticipantEntity).mapToPk().fieldName("participant_guid").deleteRule("no action"),
-    /** That of its participant, which never changes. */
+    /** Copied from the participant, which never changes it. */
     participantKind: text().$type<ParticipantKind>(),
     use: text().$type<KeyUse>(),
     kid: text(),
@@ -116,7 +116,7 @@ export const ParticipantKeyEntity = defineEntity({
     activeFrom: instant(),
     retireAt: instant().strictNullable(),
     seenAt: instant().strictNullable(),
-    /** As the audit trail names who acted. */
+    /** The actor, named as in the audit trail. */
     addedBy: text(),
     addedWith: text().strictNullable(),
   },
@@ -133,11 +133,11 @@ export const PublishedKeySetEntity = defineEntity({
       p.manyToOne(ParticipantEntity).mapToPk().fieldName("participant_guid").deleteRule("no action").primary(),
     url: text(),
     nextAt: instant(),
-    /** When somebody began to read it. */
+    /** When the last reading began (lease). */
     askedAt: instant().strictNullable(),
-    /** When it was read with success. */
+    /** When it was last read successfully. */
     readAt: instant().strictNullable(),
-    /** Readings that failed since then. */
+    /** Failed readings since then. */
     failures: p.integer(),
     /** What was wrong with the address or the set. */
     problem: text().strictNullable(),

@@ -16,13 +16,13 @@ export const PaymentOrderEntity = defineEntity({
   tableName: "payment_order",
   uniques: [{ name: "payment_order_ref_unique", properties: ["merchantGuid", "ref"] }],
   indexes: [
-    // The expiry scan reads only orders that nobody has paid.
+    // A partial index: the expiry chore reads only orders that have not been paid.
     {
       name: "payment_order_expiry",
       expression: "create index payment_order_expiry on payment_order (expires_at) where status = 'created'",
     },
-    // Lists, newest first. A change of the status writes every index of its row again, so there are no more of them than parties,
-    // and without a party only what is rare has one: of the orders that are paid the primary key is nearly a list.
+    // For keyset pages of lists, newest first, by party and status. Every index makes each change of the status dearer, so lists
+    // without a party have only a partial one, of unpaid orders; most orders are paid, and of those the primary key finds a page.
     { name: "payment_order_merchant", properties: ["merchantGuid", "status", "guid"] },
     { name: "payment_order_creditor_agent", properties: ["creditorAgentGuid", "status", "guid"] },
     {
@@ -46,19 +46,19 @@ export const PaymentOrderEntity = defineEntity({
     createdAt: instant(),
     updatedAt: instant(),
     jws: text(),
-    // What the order is paid to and encrypted for, as of its creation, whatever changes later; null where a node of the version
-    // before created it.
+    // Where the order is paid to and the key to encrypt for, as of its creation, whatever changes later; null if a node of an older
+    // version created it.
     creditorAccount: text().strictNullable(),
     creditorAgentGuid: p.uuid().strictNullable(),
     encryptionKeyId: p.bigint("number").columnType("bigint").strictNullable(),
-    /** What the merchant signed to cancel the order; null: it did not. */
+    /** The cancellation that the merchant signed; null: none. */
     cancelJws: text().strictNullable(),
   },
 });
 
 /**
- * An order's details as the platform signed them for deep links. Apart from the order, which is written again with every change of
- * its state; and only of orders that somebody asked them of.
+ * The details of an order as the platform signed them for deep links. A table of its own, because the row of an order is rewritten
+ * with every change of its state; and only for orders whose signed details were asked for.
  */
 export const SignedOrderEntity = defineEntity({
   name: "SignedOrder",
@@ -77,13 +77,13 @@ export const PaymentMessageEntity = defineEntity({
   tableName: "payment_message",
   uniques: [
     { name: "payment_message_order_unique", properties: ["orderGuid"] },
-    // The bank comes second: with it in front, either index would seem good enough for both look-ups while the tables are
-    // small, and the wrong one reads all messages of the bank.
+    // `jti` comes first, the bank second: with the bank in front, the planner may take either unique index for both look-ups while
+    // the tables are small, and the wrong one reads all messages of the bank.
     { name: "payment_message_jti_unique", properties: ["jti", "debtorAgentGuid"] },
     { name: "payment_message_external_id_unique", properties: ["externalId", "debtorAgentGuid"] },
   ],
   indexes: [
-    // What no register has yet, by the register that it will be in.
+    // A partial index of unsettled payments, by the register that each will belong to.
     {
       name: "payment_message_unsettled",
       expression:
@@ -94,7 +94,7 @@ export const PaymentMessageEntity = defineEntity({
       expression:
         "create index payment_message_register on payment_message (register_id, guid) where register_id is not null",
     },
-    // Lists, as those of orders.
+    // For keyset pages of lists, as with orders.
     { name: "payment_message_merchant", properties: ["merchantGuid", "status", "guid"] },
     { name: "payment_message_debtor_agent", properties: ["debtorAgentGuid", "status", "guid"] },
     { name: "payment_message_creditor_agent", properties: ["creditorAgentGuid", "status", "guid"] },
@@ -110,7 +110,7 @@ export const PaymentMessageEntity = defineEntity({
     oneOf("payment_message", "sender_account_type", senderAccountTypes),
     payable("payment_message"),
     check("payment_message_decided_check", "(status = 'pending') = (decided_at is null)"),
-    // Only what succeeded is settled, and its fee is known from then on.
+    // Only successful payments are settled, and from then on their fee is fixed.
     check(
       "payment_message_register_check",
       "(register_id is null) = (fee_minor is null) and (register_id is null or status = 'success')",
@@ -140,7 +140,7 @@ export const PaymentMessageEntity = defineEntity({
     senderAccountType: text().$type<SenderAccountType>(),
     nonce: text(),
     encryptedKey: text(),
-    /** Names the recipient bank's key that the personal data is encrypted for. */
+    /** The kid of the recipient bank's key that the personal data is encrypted for. */
     creditorAgentKid: text(),
     status: text().$type<PaymentMessageStatus>(),
     reason: text(),
@@ -148,14 +148,14 @@ export const PaymentMessageEntity = defineEntity({
     decidedAt: instant().strictNullable(),
     registerId: text().strictNullable(),
     feeMinor: amountMinor().strictNullable(),
-    /** That key itself; null where a node of the version before stored the message. */
+    /** The row of that key; null if a node of an older version stored the message. */
     creditorAgentKeyId: p.bigint("number").columnType("bigint").strictNullable(),
   },
 });
 
 /**
- * What the debtor agent signed, letter by letter. Apart from the message, because it is more than half of its bytes and
- * never changes: a message is written again with every change of its state, its evidence once.
+ * The JWS of the debtor agent, letter by letter. A table of its own, because it is more than half of a message's bytes and never
+ * changes: the row of a message is rewritten with every change of its state, its evidence is written once.
  */
 export const PaymentEvidenceEntity = defineEntity({
   name: "PaymentEvidence",

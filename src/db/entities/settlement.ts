@@ -9,7 +9,7 @@ import {
 import { amountMinor, check, instant, oneOf, text } from "./columns.ts";
 import { ParticipantEntity } from "./participants.ts";
 
-/** What a bank's payments cost from an instant on; rows are only added (wire-contract section 7, fees). */
+/** The fee rate of a bank from an instant on; append-only (wire-contract section 7, fees). */
 export const FeeRateEntity = defineEntity({
   name: "FeeRate",
   tableName: "fee_rate",
@@ -21,12 +21,12 @@ export const FeeRateEntity = defineEntity({
   },
 });
 
-/** A register that a closing still fills has this status; nobody sees it. */
+/** The status of a register that a closing is still filling; such a register is invisible. */
 export const CLOSING = "closing";
 
 /**
- * A gross settlement register (wire-contract section 7): a snapshot of the closing. Membership is the payment message's
- * `registerId`; what happened to it afterwards are its acts, and `status` is what they say.
+ * A gross settlement register (wire-contract section 7): a snapshot made by a closing. Its payments are the payment messages with
+ * its `registerId`; what happened to it afterwards is in its acts, from which `status` follows.
  */
 export const SettlementRegisterEntity = defineEntity({
   name: "SettlementRegister",
@@ -37,7 +37,7 @@ export const SettlementRegisterEntity = defineEntity({
     { name: "settlement_register_creditor", properties: ["creditorAgentGuid", "createdAt"] },
     { name: "settlement_register_debtor_updated", properties: ["debtorAgentGuid", "updatedAt"] },
     { name: "settlement_register_creditor_updated", properties: ["creditorAgentGuid", "updatedAt"] },
-    // A closing that was interrupted finds the registers that it began, and begins none of them twice.
+    // An interrupted closing finds the registers that it began, and begins none of them twice.
     {
       name: "settlement_register_closing_unique",
       expression:
@@ -52,7 +52,7 @@ export const SettlementRegisterEntity = defineEntity({
       "settlement_register_totals_check",
       "increment >= 1 and payment_count >= 0 and total_fee_minor >= 0 and total_fee_minor <= total_amount_minor",
     ),
-    // Beyond it no JSON number is exact to the minor unit: no register is better than one that cannot be paid.
+    // A larger total could not be written exactly as a JSON number, and the register could not be paid; so making it fails.
     check("settlement_register_exact_check", `total_amount_minor <= ${MAX_TOTAL_MINOR}`),
     check("settlement_register_period_check", "period_start < period_end"),
   ],
@@ -90,13 +90,13 @@ export const SettlementRegisterEntity = defineEntity({
   },
 });
 
-/** Something that happened to a register; rows are only added. */
+/** An act: something that happened to a register; append-only. */
 export const RegisterActEntity = defineEntity({
   name: "RegisterAct",
   tableName: "register_act",
   indexes: [
     { name: "register_act_register", properties: ["registerId", "number"] },
-    // One transfer settles one register, ever.
+    // One transfer settles one register, and never a second.
     {
       name: "register_act_payment_unique",
       expression:
@@ -132,7 +132,7 @@ export const RegisterActEntity = defineEntity({
     creationDate: text().strictNullable(),
     paymentStatus: text().strictNullable(),
     note: text().strictNullable(),
-    /** What the bank signed. */
+    /** The evidence that the bank signed. */
     jws: text().strictNullable(),
   },
 });

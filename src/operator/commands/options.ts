@@ -1,6 +1,6 @@
 import type { OptionSpec } from "../../commandLine.ts";
 
-// What the options of several commands say.
+// Help texts of options that several commands have.
 
 export const TIME_HELP =
   "an instant like 2026-01-31T08:00:00Z, a day like 2026-01-31 (UTC), or how long ago, like 90m, 2h, 7d";

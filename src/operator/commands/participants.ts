@@ -7,7 +7,7 @@ const handlers = () => import("../participants.ts");
 const keyHandlers = () => import("../participantKeys.ts");
 const pingHandlers = () => import("../participantPing.ts");
 
-/** What is changed so often that it needs no file; of banks. */
+/** Frequently changed settings of banks, which therefore have options of their own and need no file. */
 const bankOptions = {
   "deep-link-content": {
     value: "CONTENT",
@@ -21,7 +21,7 @@ const bankOptions = {
   },
 } as const satisfies Record<string, OptionSpec>;
 
-/** For whoever registers a participant or adds a key: its addresses must prove the keys first. */
+/** For registering a participant or adding a key: its callback addresses must first sign a challenge with the keys. */
 const proveOption = {
   prove: {
     help: "Only if each of its callback URLs proves the key by its answer to a ping (webhook ping of the contract).",

@@ -110,8 +110,8 @@ function onlyOrderId(id: string | undefined, orderId: string | undefined): Wante
 
 /** The client hint if there is one, or else the user agent: those of phones contain "Mobi". */
 function isPhone(headers: RequestContext["headers"]): boolean {
-  const said = headers["sec-ch-ua-mobile"];
-  return said === "?1" || (said !== "?0" && /Mobi/i.test(headers["user-agent"] ?? ""));
+  const hint = headers["sec-ch-ua-mobile"];
+  return hint === "?1" || (hint !== "?0" && /Mobi/i.test(headers["user-agent"] ?? ""));
 }
 
 /** `parameter`: the name that the caller used, if it is not `id`. */

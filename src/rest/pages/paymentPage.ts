@@ -2,7 +2,7 @@ import { toString as qrCode } from "qrcode";
 import { OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
 import type { GetOrderResponse } from "../../../gen/dcm/v1/order_service_pb.ts";
 import { DeepLinkContent, type Participant } from "../../../gen/dcm/v1/participant_pb.ts";
-import { complete } from "../../wire/order.ts";
+import { orderParts } from "../../wire/order.ts";
 import { amountText } from "../../wire/values.ts";
 import { escaped, page } from "./html.ts";
 
@@ -17,7 +17,7 @@ export type PaymentPage = {
 
 /** What the payer's browser shows: the order, and a way to pay it as long as it can be paid. */
 export async function paymentPage({ found, banks, link, isMobile }: PaymentPage): Promise<string> {
-  const { order, merchant } = complete(found);
+  const { order, merchant } = orderParts(found);
   const amount = `${amountText(order.amount?.amountMinor ?? 0n)} ${order.amount?.currency ?? ""}`;
   const state = stateSentence[order.status];
   const way = isMobile ? bankLinks(banks, found) : await qr(link);
