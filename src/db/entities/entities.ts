@@ -37,16 +37,17 @@ type Rows = InferKyselyDB<Entity, { columnNamingStrategy: "property" }>;
 /** A row of a table with its properties' names, as `columns` selects it and `jsonRow` takes it. */
 export type Row<Table extends keyof Rows> = Selectable<Rows[Table]>;
 
-const metaOf = new Map(entities.map(({ meta }) => [meta.tableName, meta]));
-
-/** Property and column names of a table, in the order of the entity. */
-function pairsOf(table: keyof Rows): [property: string, column: string][] {
-  const properties = metaOf.get(table)?.properties ?? {};
-  return Object.keys(properties).map((property) => [property, columnOf(property)]);
-}
-
-/** The column of a property, which is also its name in the documents. */
 export const columnOf = (property: string) => property.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/** Pairs of property and column by table, in the order of the entity. Made once: `jsonRow` is on the path of every payment. */
+const pairs = new Map<string, [property: string, column: string][]>(
+  entities.map(({ meta }) => [
+    meta.tableName,
+    Object.keys(meta.properties).map((property) => [property, columnOf(property)]),
+  ]),
+);
+
+const pairsOf = (table: keyof Rows) => pairs.get(table) ?? [];
 
 /**
  * SQL: the columns of a table, each named as its property: `only` these, or all `but` those that a reader does not need. They are
