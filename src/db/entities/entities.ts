@@ -37,6 +37,7 @@ type Rows = InferKyselyDB<Entity, { columnNamingStrategy: "property" }>;
 /** A row of a table with its properties' names, as `columns` selects it and `jsonRow` takes it. */
 export type Row<Table extends keyof Rows> = Selectable<Rows[Table]>;
 
+/** The column of a property, which is also its name in the documents. */
 export const columnOf = (property: string) => property.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /** Pairs of property and column by table, in the order of the entity. Made once: `jsonRow` is on the path of every payment. */
