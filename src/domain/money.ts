@@ -30,11 +30,6 @@ export function parseAmount(value: unknown, maxMinor = MAX_AMOUNT_MINOR): Parsed
   return { ok: true, amountMinor: Number(`${digits[1]}${decimals.padEnd(MINOR_DIGITS, "0")}`) };
 }
 
-/** The JSON number of an amount: 2100 is 21, 150075 is 1500.75. Text is parsed once, so the nearest double is exact. */
-export function formatAmount(amountMinor: number): number {
-  return Number(formatAmountText(amountMinor));
-}
-
 /** The text form with two decimals that registers use; sums of many amounts may come as bigint. */
 export function formatAmountText(amountMinor: number | bigint): string {
   if (typeof amountMinor === "number" && !Number.isSafeInteger(amountMinor)) {

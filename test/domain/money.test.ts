@@ -2,12 +2,12 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   currencyProblem,
-  formatAmount,
   formatAmountText,
   MAX_AMOUNT_MINOR,
   MAX_TOTAL_MINOR,
   parseAmount,
 } from "../../src/domain/money.ts";
+import { amountNumber, money } from "../../src/wire/values.ts";
 
 const anyAmountMinor = fc.integer({ min: 1, max: MAX_AMOUNT_MINOR });
 
@@ -65,7 +65,7 @@ describe("parseAmount", () => {
   test("every total up to 2^46 survives the way out and back through JSON", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 2 ** 46 * 100 - 1 }), (amountMinor) => {
-        const wire = JSON.parse(JSON.stringify(formatAmount(amountMinor)));
+        const wire = JSON.parse(JSON.stringify(amountNumber(money(amountMinor, "UAH"))));
         expect(parseAmount(wire, MAX_TOTAL_MINOR)).toEqual({ ok: true, amountMinor });
       }),
     );
@@ -74,7 +74,7 @@ describe("parseAmount", () => {
   test("every amount survives the way out and back through JSON", () => {
     fc.assert(
       fc.property(anyAmountMinor, (amountMinor) => {
-        const wire = JSON.parse(JSON.stringify(formatAmount(amountMinor)));
+        const wire = JSON.parse(JSON.stringify(amountNumber(money(amountMinor, "UAH"))));
         expect(parseAmount(wire)).toEqual({ ok: true, amountMinor });
       }),
     );
@@ -86,7 +86,7 @@ describe("parseAmount", () => {
         const parsed = parseAmount(value);
         if (!parsed.ok) return;
         expect(Number.isSafeInteger(parsed.amountMinor)).toBe(true);
-        expect(formatAmount(parsed.amountMinor)).toBe(value);
+        expect(amountNumber(money(parsed.amountMinor, "UAH"))).toBe(value);
       }),
     );
   });
