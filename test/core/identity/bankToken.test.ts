@@ -48,7 +48,7 @@ const presented = (token: string, changes: Presented = {}) =>
     ...changes,
   });
 
-const tokenOf = (key: KeyPair, claims: Claims = {}) => createAccessToken(key, now, "jti", claims);
+const tokenOf = (key: KeyPair, claims: Claims = {}): Promise<string> => createAccessToken(key, now, "jti", claims);
 
 test.each([mine, mine.toUpperCase(), undefined])(
   "a bank's token is its own, with the path %s",
@@ -72,7 +72,7 @@ const failed = (seen: object) => ({
   seen,
 });
 
-test.each([
+test.each<[string, () => Promise<string>, string | undefined, object]>([
   ["a key of nobody", () => tokenOf(keys.nobody), mine, { kid: "nobody", party: mine }],
   [
     "a key of nobody, without a path",
@@ -88,7 +88,7 @@ test.each([
   ],
   ["a path that names a merchant", () => tokenOf(keys.shop), shop, { tokenProblem: "unknown_key", party: "shop-1" }],
   ["no token at all", async () => "no token", mine.toUpperCase(), { party: mine }],
-] as const)("%s is refused, and only the log hears why", async (_, token, counterpartyGuid, seen) => {
+])("%s is refused, and only the log hears why", async (_, token, counterpartyGuid, seen) => {
   const answer = await presented(await token(), { counterpartyGuid });
   expect(answer).toEqual(failed(expect.objectContaining(seen)));
 });
