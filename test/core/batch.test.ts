@@ -77,3 +77,99 @@ describe("groupCalls: what a group that fails comes to", () => {
     expect(came).toEqual([1, 2, 3, "57014", "57014"]);
   });
 });
+
+describe("groupCalls: how many wait and run", () => {
+  /** Groups that run until the test ends them. */
+  function held(given: Partial<typeof limits>) {
+    const runs: { inputs: readonly number[]; end: () => void }[] = [];
+    const grouped = groupCalls(
+      (inputs: readonly number[]) =>
+        new Promise<readonly number[]>((resolve) => runs.push({ inputs, end: () => resolve(inputs) })),
+      { ...limits, ...given },
+    );
+    return { grouped, runs };
+  }
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  const inputsOf = (runs: readonly { inputs: readonly number[] }[]) => runs.map(({ inputs }) => inputs);
+
+  test("calls of one turn share groups of at most maxGroup, and at most so many groups run as may at once", async () => {
+    const { grouped, runs } = held({ maxGroup: 2, concurrency: 2 });
+    const calls = all.map((input) => grouped.call(input));
+    await turn();
+    expect(inputsOf(runs)).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
+    runs[0]?.end();
+    await expect(Promise.all(calls.slice(0, 2))).resolves.toEqual([1, 2]);
+    await turn();
+    expect(inputsOf(runs).slice(2)).toEqual([[5]]);
+    for (const { end } of runs) end();
+    await expect(Promise.all(calls)).resolves.toEqual(all);
+  });
+
+  test("what arrives while a group runs forms the next one", async () => {
+    const { grouped, runs } = held({});
+    const calls = [grouped.call(1)];
+    await turn();
+    calls.push(grouped.call(2), grouped.call(3));
+    await turn();
+    expect(inputsOf(runs)).toEqual([[1]]);
+    runs[0]?.end();
+    await calls[0];
+    await turn();
+    expect(inputsOf(runs)).toEqual([[1], [2, 3]]);
+    runs[1]?.end();
+    await expect(Promise.all(calls)).resolves.toEqual([1, 2, 3]);
+  });
+
+  test("one more than may wait is refused as overloaded; those that run do not count", async () => {
+    const { grouped, runs } = held({ maxGroup: 1, maxWaiting: 2 });
+    const first = grouped.call(1);
+    await turn();
+    const waiting = [grouped.call(2), grouped.call(3)];
+    expect(await grouped.call(4)).toMatchObject({ refused: "OVERLOADED" });
+    for (let place = 0; place < 3; place += 1) {
+      await vi.waitFor(() => expect(runs).toHaveLength(place + 1));
+      runs[place]?.end();
+    }
+    await expect(Promise.all([first, ...waiting])).resolves.toEqual([1, 2, 3]);
+  });
+
+  test("drain: resolves at once where nothing waits or runs, and otherwise when the last group has ended", async () => {
+    const { grouped, runs } = held({ maxGroup: 1, concurrency: 2 });
+    await grouped.drain();
+    const calls = [1, 2, 3].map((input) => grouped.call(input));
+    let drained = 0;
+    const draining = [grouped.drain(), grouped.drain()].map((each) => each.then(() => (drained += 1)));
+    for (let place = 0; place < 3; place += 1) {
+      await vi.waitFor(() => expect(runs.length).toBeGreaterThan(place));
+      expect(drained).toBe(0);
+      runs[place]?.end();
+      await calls[place];
+    }
+    await Promise.all(draining);
+    expect(drained).toBe(2);
+    await grouped.drain();
+  });
+
+  test("a group that keeps losing races fails after four tries, its members after four each", async () => {
+    const { runs, came } = await runsOf((inputs) => {
+      if (inputs.includes(3)) throw failure("40001");
+    });
+    expect(runs.slice(0, 4)).toEqual([all, all, all, all]);
+    // The members run beside each other, so the order of their tries means nothing.
+    expect(runs.slice(4).flat().toSorted()).toEqual([1, 2, 3, 3, 3, 3, 4, 5]);
+    expect(came).toEqual([1, 2, "40001", 4, 5]);
+  });
+
+  test("a group of one that fails is not run again", async () => {
+    const runs: (readonly number[])[] = [];
+    const grouped = groupCalls(async (inputs: readonly number[]) => {
+      runs.push(inputs);
+      throw failure("55P03");
+    }, limits);
+    await expect(grouped.call(1)).rejects.toThrow("55P03");
+    expect(runs).toEqual([[1]]);
+  });
+});

@@ -128,6 +128,17 @@ test("cancelOrder: a merchant that was changed since its signature was verified 
   expect(reasonOf(await platform.core.cancelOrder(cancellationOf(order, changed)))).toBe("accepted");
 });
 
+test("cancelOrder: a merchant that comes to this version between canceling and reading is verified anew", async () => {
+  const order = await createOrder(platform, parties.merchant);
+  const { db } = platform.context;
+  // The statement that cancels comes too early for that version, the one that reads does not.
+  const hot: typeof db.hot = async (statement, values) =>
+    statement.name === "cancel_order" ? [] : db.hot(statement, values);
+  const core = createCore({ ...platform.context, db: { ...db, hot } });
+  await expect(core.cancelOrder(cancellationOf(order))).rejects.toThrow(PartyChanged);
+  expect((await stored(order))?.status).toBe("created");
+});
+
 /** Orders whose time is up, and that nobody has canceled yet. */
 async function overdueOrders(count: number): Promise<Order[]> {
   const past = new Date(Date.now() - minutesMs(60));

@@ -118,6 +118,24 @@ describe("addParticipantKey", () => {
     expect(kidsOf(await read(bank))).toEqual([last.kid]);
   });
 
+  test("a key for encryption is an RSA key", async () => {
+    const bank = await newBank();
+    await isRefused(bank, () => add(bank, ecKey({ use: "enc" })), {
+      refused: "INVALID_KEY",
+      message: "jwk is for encryption and not an RSA key",
+      field: "jwk",
+    });
+  });
+
+  test("with a proof, a key that the addresses do not sign with is not added; nobody unknown is asked", async () => {
+    const bank = await newBank();
+    const wish = { jwk: newKey(), retireOthersAt: null, prove: true };
+    const problem = { refused: "INVALID_CALLBACK_URL", field: "callback_urls.base", elsewhere: true };
+    await isRefused(bank, () => platform.core.addParticipantKey(operator, bank.guid, wish), problem);
+    const answer = await platform.core.addParticipantKey(operator, "0198c0de-0000-7000-8000-00000000ffff", wish);
+    expect(reasonOf(answer)).toBe("PARTICIPANT_NOT_FOUND");
+  });
+
   test("at most two of one kid, of one use", async () => {
     const bank = await newBank();
     const { kid } = bank.keys[0] ?? newKey();

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { exampleKeys } from "../../gen/rest/exampleKeys.ts";
 import { createCore } from "../../src/core/core.ts";
 import { selectBanksWithKid } from "../../src/core/participantRows.ts";
 import type { Registration } from "../../src/core/participants.ts";
-import { jwksOf, type KeyUse, type Participant } from "../../src/domain/participant.ts";
+import { jwksOf, type KeyUse, type Participant, type PublicJwk } from "../../src/domain/participant.ts";
 import { refusedTexts, takenTexts } from "../support/texts.ts";
 import {
   accepted,
@@ -149,6 +150,36 @@ describe("registerParticipant", () => {
 
   test.each(refusals)("%s is refused", async (_, changes, refused, field) => {
     expect(await register(bankRegistration(changes))).toMatchObject({ refused, field });
+  });
+
+  test("with a proof, a new participant whose addresses do not sign is not stored; a known one is not asked again", async () => {
+    const registration = bankRegistration();
+    const proven = () => platform.core.registerParticipant(operator, registration, { prove: true });
+    expect(await proven()).toMatchObject({ refused: "INVALID_CALLBACK_URL", field: "callback_urls.base" });
+    expect(reasonOf(await platform.core.getParticipant({ bic: registration.bic ?? "" }))).toBe("PARTICIPANT_NOT_FOUND");
+    const first = await platform.core.ensureParticipant(operator, registration);
+    expect(first).toMatchObject({ alreadyExisted: false });
+    expect(accepted(await proven()).guid).toBe(accepted(first).participant.guid);
+    expect(await platform.core.ensureParticipant(operator, registration)).toMatchObject({ alreadyExisted: true });
+  });
+
+  test("a callback URL has at most 2000 characters", async () => {
+    const url = (length: number) => "https://bank.example/".padEnd(length, "x");
+    expect(await register(bankRegistration({ callbackUrls: { base: url(2_001) } }))).toEqual({
+      refused: "INVALID_CALLBACK_URL",
+      message: "callback_urls.base is longer than 2000 characters",
+      field: "callback_urls.base",
+    });
+    expect(reasonOf(await register(bankRegistration({ callbackUrls: { base: url(2_000) } })))).toBe("accepted");
+  });
+
+  test("a key of the contract's examples is nobody's, whatever it is called", async () => {
+    const { kid: _kid, ...numbers } = Object.values(exampleKeys)[0] as PublicJwk;
+    const core = createCore({ ...platform.context, publicKey: async () => ({ ...numbers, kid: "own", alg: "RS256" }) });
+    expect(await register(bankRegistration(), core)).toMatchObject({
+      refused: "INVALID_KEY",
+      message: "signing_jwks is a key of the contract's examples, whose private half is published",
+    });
   });
 
   test("a new bank's deep links hold the signed order, unless it asks for the id; a repeat that says nothing of it is no other content", async () => {

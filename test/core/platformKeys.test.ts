@@ -1,3 +1,4 @@
+import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from "jose";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { type Core, createCore } from "../../src/core/core.ts";
@@ -130,6 +131,46 @@ describe("the first start", () => {
     await ensurePlatformKeys(platform.db, { current: own }, { older, maxAgeSeconds });
     expect(older).not.toHaveBeenCalled();
   });
+});
+
+test("listSigningKeys: the published keys, and for how long readers may cache them", async () => {
+  const node = await startNode(await newPlatform());
+  expect(node.core.listSigningKeys()).toEqual({ jwks: node.keys.jwks(), maxAgeSeconds });
+});
+
+test("listPlatformKeys: in pages, each key once; nothing comes after a key that there is not", async () => {
+  const { core } = await startNode(await newPlatform());
+  const kids = async (page?: { limit?: number; after?: string }) =>
+    (await core.listPlatformKeys(page)).map(({ kid }) => kid);
+  const all = await kids();
+  expect(all).toHaveLength(callbackAlgs.length);
+  expect(await kids({ limit: 2 })).toEqual(all.slice(0, 2));
+  expect(await kids({ limit: 2, after: all[0] ?? "" })).toEqual(all.slice(1, 3));
+  expect(await kids({ after: all.at(-1) ?? "" })).toEqual([]);
+  expect(await kids({ after: "nobody's" })).toEqual([]);
+});
+
+test("listPlatformKeys: a key is shown with its instants, and without its private part", async () => {
+  const node = await startNode(await newPlatform());
+  const began = Date.now();
+  const [before] = await node.core.listPlatformKeys();
+  expect([before?.retireAt, before?.unpublishAt]).toEqual([undefined, undefined]);
+  const { key, retired } = accepted(await rotate(node));
+  const [old] = retired;
+  const at = (instant?: Timestamp) => Math.round(((instant ? timestampDate(instant).getTime() : 0) - began) / hour);
+  expect([at(key.createdAt), at(key.activeFrom), at(old?.retireAt), at(old?.unpublishAt)]).toEqual([0, 24, 24, 48]);
+  const members = [
+    "$typeName",
+    "activeFrom",
+    "alg",
+    "createdAt",
+    "createdBy",
+    "kid",
+    "retireAt",
+    "state",
+    "unpublishAt",
+  ];
+  expect(members).toEqual(expect.arrayContaining(Object.keys(key)));
 });
 
 describe("a rotation", () => {
@@ -268,6 +309,10 @@ describe("the master key", () => {
       Buffer.from(bytes).toString("hex"),
     );
     expect(new Set([...hex, first.id].map((text) => text.slice(0, 16))).size).toBe(4);
+  });
+
+  test.each([0, 31, 33])("of %i bytes is none: it has 32", (length) => {
+    expect(() => masterKeyOf(Buffer.alloc(length))).toThrow("a master key has 32 bytes");
   });
 
   test("a private key opens in its own row only", () => {
