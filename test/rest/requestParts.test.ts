@@ -152,10 +152,12 @@ describe("the shape of a request", () => {
     expect(query).toEqual({ limit: 7, offset: 0, role: "Debtor" });
   });
 
-  test("where there is a choice of forms, the one that fits furthest is the one that was meant", () => {
-    const body = { payment_message_external_id: "P-1", creditor_iban: 7 };
-    expect(refusalOf(() => validatePart("payGrossSettlement", "body", body))).toMatchObject({
-      code: "INVALID_REQUEST",
+  test.each<[body: object, field: string, text: string]>([
+    [{ jwt: 7 }, "jwt", "jwt must be string"],
+    [{}, "payment_message_external_id", "payment_message_external_id is missing"],
+  ])("of two forms the one that fits furthest was meant, and else the first one: %j", (body, field, text) => {
+    expect(refusalOf(() => validatePart("payGrossSettlement", "body", body))).toEqual({
+      ...{ code: "INVALID_REQUEST", field, text },
     });
   });
 
