@@ -52,8 +52,8 @@ const rooms = {
     sources: ["src/rest/**/!(streams).ts"],
     // Those in which the translator stands before a core that the test controls; whole platforms take too long.
     tests: [
-      "test/rest/{answersAndLog,docsPage,generatedClient,httpServer,inboundForms,overload,paymentPage,refusals}.test.ts",
-      "test/rest/{signed,tokens,translation}.test.ts",
+      "test/rest/{admission,answersAndLog,docsPage,errors,generatedClient,httpServer,inboundForms,initiators}.test.ts",
+      "test/rest/{overload,paymentPage,refusals,requestParts,server,signed,tokens,translation}.test.ts",
     ],
     needsPostgres: false,
     withStatic: false,

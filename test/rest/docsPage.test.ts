@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { docsPage, type OpenapiPage } from "../../src/rest/pages/docsPage.ts";
+import { page } from "../../src/rest/pages/html.ts";
 
 const contract: OpenapiPage = {
   info: { title: "A <platform>", version: "1.2.3", description: "First.\n\nSecond with `code` and **weight**." },
@@ -74,4 +75,34 @@ test("docsPage: the whole contract on one page, whatever stands in it shown as t
     </section></main></body>
     </html>"
   `);
+});
+
+test("docsPage: a schema shows the fields of those that it is made of before its own, and a reference to nothing is no error", () => {
+  const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+  const schemas = {
+    Whole: { allOf: [ref("Part"), ref("Nobody")], properties: { own: { description: "Its own." } } },
+    Part: { required: ["theirs"], properties: { theirs: { description: "Theirs." }, bare: ref("Nobody") } },
+  };
+  const html = docsPage({
+    ...contract,
+    info: { title: "T", version: "1" },
+    paths: {},
+    webhooks: {},
+    components: { schemas },
+  });
+  const rows = [...html.matchAll(/<tr>(<td>.*?)<\/tr>/g)].map(([, cells]) => cells?.replaceAll(/<\/?td>/g, "|"));
+  const parts = ["|theirs||required||Theirs.|", "|bare|||||"];
+  expect(rows).toEqual([...parts, "|own||||Its own.|", ...parts]);
+  expect(html).toContain("<h1>T 1</h1>\n\n<p>For tools");
+  const { webhooks: _none, ...quiet } = contract;
+  expect(docsPage({ ...quiet, components: {} })).toMatch(/<h2>Callbacks<\/h2>\n<h2>Schemas<\/h2><\/main>/);
+});
+
+test("a page begins alike for everybody: its language, its title as text, its kind", () => {
+  const html = page({ lang: "uk", title: `<"T"> & 'co'`, kind: "docs", content: "<p>x</p>" });
+  const [type, lang, head, title] = html.split("\n");
+  expect([type, lang]).toEqual(["<!doctype html>", '<html lang="uk">']);
+  expect(head).toMatch(/^<head><meta charset="utf-8"><meta name="viewport"/);
+  expect(title).toMatch(/^<title>&lt;&quot;T&quot;&gt; &amp; &#39;co&#39;<\/title><style>/);
+  expect(html).toMatch(/<\/style><\/head>\n<body class="docs"><main><p>x<\/p><\/main><\/body>\n<\/html>$/);
 });

@@ -137,3 +137,54 @@ test.each([
   // A link that leads nowhere is not signed.
   expect(signatures).toBe(0);
 });
+
+test("the page on a computer says what to do with the code, and leads a payer without another device to the links", async () => {
+  const { text } = await pageOf("&mobile=0");
+  expect(text).toContain("Відскануйте QR-код застосунком свого банку або камерою телефона.");
+  expect(text).toContain('<div class="qr" role="img" aria-label="QR-код для оплати"><svg');
+  expect(text).toMatch(/<a href="[^"]+&amp;mobile=1">Оплатити на цьому пристрої<\/a>/);
+});
+
+test.each([
+  [OrderStatus.SUCCESS, "Замовлення сплачено."],
+  [OrderStatus.IN_PROGRESS, "Платіж обробляється."],
+  [OrderStatus.CANCELED, "Замовлення скасовано або строк його дії минув."],
+])("status %i of an order is a sentence on its page, in place of a way to pay", async (status, sentence) => {
+  order = exampleOrder(keys, { status });
+  const { text } = await pageOf("&mobile=0");
+  expect(text).toContain(`<p role="status">${sentence}</p>`);
+  expect(text).not.toContain("<svg");
+});
+
+test("the page names the merchant and what is paid for, and leads back to the shop", async () => {
+  const { text } = await pageOf("&mobile=1");
+  expect(text).toContain('<html lang="uk">');
+  expect(text).toContain("<title>1000.00 UAH – City24 LLC</title>");
+  expect(text).toContain('<body class="payment"><main><h1>City24 LLC</h1>');
+  expect(text).toContain("<p>Payment for goods/services</p>");
+  expect(text).toContain('<p><a href="https://www.city24.com">Повернутися до продавця</a></p>');
+  expect(text).toContain('<p>Оберіть свій банк.</p><ul class="banks"><li>');
+  expect(text).toContain('<img src="https://www.tpnbank.example/logo.svg" alt=""> TPN Bank</a></li></ul>');
+});
+
+test("an address that is not of the web is no way back, wherever its scheme stands", async () => {
+  order = exampleOrder(keys, { redirectUrl: "x:https://a.example" });
+  expect((await pageOf("&mobile=0")).text).not.toContain("Повернутися");
+});
+
+test.each(["http://a.example/logo.svg", "x:https://a.example/logo.svg", ""])(
+  "a logo at %j is not shown",
+  async (logoUrl) => {
+    const other = await restOf({}, { logoUrl });
+    const { text } = await ask(other, `/api/v1/merchants/order?id=${ORDER_ID}&mobile=1`);
+    expect(text).not.toContain("<img");
+    expect(text).toContain("TPN Bank</a>");
+  },
+);
+
+test("a payer on a phone hears that no bank takes part yet", async () => {
+  const other = await restOf({}, { status: "suspended" });
+  const { text } = await ask(other, `/api/v1/merchants/order?id=${ORDER_ID}&mobile=1`);
+  expect(text).toContain('<p role="status">Жоден банк ще не приймає оплату з телефона.</p>');
+  expect(text).not.toContain("Оберіть");
+});

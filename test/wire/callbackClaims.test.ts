@@ -1,14 +1,15 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test, vi } from "vitest";
+import { type PaymentMessage, PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { type Register, type RegisterPayment, RegisterSchema, RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import { claims as documented } from "../../gen/rest/operations.ts";
-import { reasons } from "../../gen/rest/webhooks.ts";
+import { reasons, webhooks } from "../../gen/rest/webhooks.ts";
 import { type DeliveryContext, deliver } from "../../src/callbacks/deliver.ts";
 import { markedAs, sealEnvelope } from "../../src/callbacks/envelope.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
 import type { ClaimedCallback } from "../../src/core/delivery.ts";
 import type { PaymentsPage } from "../../src/core/settlements.ts";
-import { CREDIT_REASON, PAY_OUT_SUCCESS_REASON } from "../../src/domain/callback.ts";
+import { type CallbackKind, CREDIT_REASON, PAY_OUT_SUCCESS_REASON } from "../../src/domain/callback.ts";
 import type { Participant } from "../../src/domain/participant.ts";
 import { noTracing } from "../../src/observe/tracing.ts";
 import { MAX_CALLBACK_TOKEN_CHARS } from "../../src/sdk/callbacks.ts";
@@ -18,6 +19,7 @@ import { callbackContent, maxCallbackPayments } from "../../src/wire/callbackCla
 import { money } from "../../src/wire/values.ts";
 import { whole } from "../../src/wire/whole.ts";
 import { examplePaymentMessage, exampleRegisterPayment } from "../rest/examples.ts";
+import { exampleKey } from "../rest/fixture.ts";
 
 async function newSigner() {
   const key = await generateKeyPair();
@@ -192,6 +194,78 @@ describe("a merchant's Pay-in says how the payment fits its order", () => {
     const rejected = { ...claimed, kind: "pay_in_merchant_reject" as const, order, paymentMessage };
     const content = callbackContent({ claimed: rejected });
     expect(content).toMatchObject({ claims: { status: "reject", reason: paymentMessage.reason } });
+  });
+});
+
+describe("what a callback needs and has not is a fault of ours", () => {
+  const order = { id: "o", ref: "r", purpose: "p", amount: money(1, "UAH") };
+  test.each<[kind: CallbackKind, about: Partial<ClaimedCallback>, message: string]>([
+    ["pay_in_bank", {}, "a pay_in_bank callback has no payment message"],
+    ["pay_in_merchant", { order }, "a pay_in_merchant callback has no payment message"],
+    ["pay_in_merchant", { paymentMessage: examplePaymentMessage }, "a pay_in_merchant callback has no order"],
+    ["expiration", {}, "a expiration callback has no order"],
+    ["gross_settlement", {}, `callback ${claimed.guid} has no register`],
+  ])("%s: case %#", (kind, about, message) => {
+    expect(() => callbackContent({ claimed: { ...claimed, ...about, kind } })).toThrow(message);
+  });
+
+  test("the result of a payment that is not decided", () => {
+    const paymentMessage = { ...examplePaymentMessage, status: PaymentMessageStatus.PENDING };
+    const payOut = { ...claimed, kind: "pay_out" as const, reason: PAY_OUT_SUCCESS_REASON, paymentMessage };
+    expect(() => callbackContent({ claimed: payOut })).toThrow("a payment message that is not decided");
+  });
+});
+
+describe("a bank's callback says what became of the payment", () => {
+  const rejected = {
+    ...examplePaymentMessage,
+    status: PaymentMessageStatus.REJECT,
+    reason: reasons.RejectReason.merchant,
+  };
+  test.each<[kind: CallbackKind, message: PaymentMessage, reason: string, name: keyof typeof documented, said: object]>(
+    [
+      ["pay_in_bank", examplePaymentMessage, "", "PayInBankClaims", { status: "success" }],
+      ["pay_in_bank_reject", rejected, "", "PayInBankClaims", { status: "reject", reason: rejected.reason }],
+      ["credit", examplePaymentMessage, CREDIT_REASON, "CreditClaims", { status: "success", reason: CREDIT_REASON }],
+      [
+        "pay_out",
+        examplePaymentMessage,
+        PAY_OUT_SUCCESS_REASON,
+        "PayOutClaims",
+        { status: "success", reason: PAY_OUT_SUCCESS_REASON },
+      ],
+      ["pay_out", rejected, rejected.reason, "PayOutClaims", { status: "reject", reason: rejected.reason }],
+    ],
+  )("%s: case %#", (kind, paymentMessage, reason, name, said) => {
+    const creditorAgentJwk = JSON.stringify({ ...exampleKey, alg: "RSA-OAEP-256" });
+    const message = { ...paymentMessage, creditorAgentJwk };
+    const content = callbackContent({ claimed: { ...claimed, kind, reason, paymentMessage: message } });
+    if (content.form !== "signed") throw new Error("the body is open");
+    const claims = sent(content.claims);
+    expect(claims).toMatchObject({
+      payment_message: { jti: message.jti, public_key: { alg: "RSA-OAEP-256" } },
+      payment_message_guid: message.guid,
+      ...said,
+    });
+    expect("reason" in claims).toBe("reason" in said);
+    expect(documented[name].validate(claims)).toBe(true);
+  });
+});
+
+test("a merchant's Pay-in leaves out nothing that the contract requires", () => {
+  const bare = { ...examplePaymentMessage, amount: undefined, debtor: undefined, creditor: undefined };
+  const order = { id: bare.orderId, ref: "number", purpose: "another", amount: money(500, "UAH") };
+  const content = callbackContent({ claimed: { ...claimed, kind: "pay_in_merchant", order, paymentMessage: bare } });
+  const empty = { amount: 0, currency: "", receiver_account_iban: "", sender_account_iban: "" };
+  const named = { order_id: bare.orderId, ref_number: "number", callback_guid: claimed.guid, status: "success" };
+  expect(content).toMatchObject({ form: "signed", claims: { ...empty, ...named, amount_matched: false } });
+});
+
+test("an Expiration is open, and has the contract's constants in place of a payment", () => {
+  const order = { id: "o", ref: "r", purpose: "p", amount: money(150_075, "UAH") };
+  expect(callbackContent({ claimed: { ...claimed, kind: "expiration", order } })).toEqual({
+    form: "open",
+    body: { ...webhooks.expiration.constants, amount: 1500.75, currency: "UAH", order_id: "o", ref_number: "r" },
   });
 });
 
