@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { newSecret } from "../../src/core/credentials.ts";
+import { newSecret } from "../../src/core/credentialSecret.ts";
 import { scopes as wireScopes } from "../../src/wire/enums.ts";
 import { accepted, openPlatform, operator, type Platform, reasonOf, serial, setClock } from "./platform.ts";
 

@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { admitAtMost, givePlaceBack } from "../../src/rest/admission.ts";
+import { admitAtMost, releasePlace } from "../../src/rest/admission.ts";
 import type { RestDeps } from "../../src/rest/context.ts";
 
 beforeEach(() => void vi.useFakeTimers());
@@ -61,12 +61,12 @@ describe("the door to the application", () => {
   test("a place that was given back is free, and is not given back again at the end", () => {
     const { ask, admitted } = door(1);
     const first = ask();
-    givePlaceBack(first);
+    releasePlace(first);
     ask();
     ask();
     first.emit("close");
     expect(admitted).toEqual([0, 1]);
-    expect(() => givePlaceBack(first)).not.toThrow();
+    expect(() => releasePlace(first)).not.toThrow();
   });
 
   test("whoever has waited for a second is refused and is not let in later", () => {

@@ -9,11 +9,11 @@ import { reasons } from "../../gen/rest/webhooks.ts";
 import type { Participant, ParticipantKey } from "../../src/domain/participant.ts";
 import { missedCallbackAnswer, missedStates } from "../../src/wire/missedCallback.ts";
 import {
-  complete,
   isSameMoney,
   orderDetailsClaims,
   orderForBank,
   orderLinks,
+  orderParts,
   orderStatus,
 } from "../../src/wire/order.ts";
 import { jwkText, toParticipant, toParticipantKey } from "../../src/wire/participant.ts";
@@ -43,7 +43,7 @@ describe("orders", () => {
 
   test.each(["order", "merchant", "creditorAgent"] as const)("an order without its %s is a fault of ours", (part) => {
     const found = { ...orderOf(), [part]: undefined };
-    expect(() => complete(found)).toThrow("the core answered an order without its parties");
+    expect(() => orderParts(found)).toThrow("the core answered an order without its parties");
     expect(() => orderForBank(found)).toThrow("the core answered an order without its parties");
   });
 

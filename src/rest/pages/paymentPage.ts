@@ -56,7 +56,7 @@ async function qr(link: string): Promise<string> {
 }
 
 function bankLinks(banks: readonly Participant[], found: GetOrderResponse): string {
-  const { order } = complete(found);
+  const { order } = orderParts(found);
   const links = banks.map((bank) => bankLink(bank, takesSigned(bank) ? found.signedDetails : order.id));
   if (links.length === 0) return '<p role="status">Жоден банк ще не приймає оплату з телефона.</p>';
   return `<p>Оберіть свій банк.</p><ul class="banks">${links.join("")}</ul>`;
