@@ -91,12 +91,13 @@ const useSentences = {
   merchants: "merchants that are not closed",
 } as const;
 
+type Use = keyof typeof useSentences;
+
 async function inUseProblem(sql: Sql, { guid }: Participant): Promise<Refusal | undefined> {
-  const [uses] = await sql<Record<keyof typeof useSentences, number>>(selectUses, [guid]);
-  const found = Object.entries(useSentences).flatMap(([use, sentence]) => {
-    const count = uses?.[use as keyof typeof useSentences] ?? 0;
-    return count === 0 ? [] : [`${sentence}: ${count}`];
-  });
+  const [uses = {}] = await sql<Partial<Record<Use, number>>>(selectUses, [guid]);
+  const found = Object.entries(uses)
+    .filter(([, count]) => count > 0)
+    .map(([use, count]) => `${useSentences[use as Use]}: ${count}`);
   if (found.length === 0) return undefined;
   return refuse("PARTICIPANT_IN_USE", `the participant still has ${found.join(", ")}`, { field: "guid" });
 }

@@ -78,8 +78,8 @@ export async function rotatePlatformKey(
     const { activeFrom, retirements } = rotation;
     const made = await insertPlatformKey(sql, actor, { pair, sealed, createdAt: now, activeFrom });
     const retired = await retirePlatformKeys(sql, actor, retirements);
-    const since = [...ofAlg.filter(({ kid }) => !retirements.some((end) => end.kid === kid)), ...retired, made];
-    const shown = (key: PlatformKeyRow) => toPlatformKey(key, since, now);
+    // The other keys have signed their last before, so the states of these do not depend on them.
+    const shown = (key: PlatformKeyRow) => toPlatformKey(key, [...retired, made], now);
     return { key: shown(made), retired: retired.map(shown) };
   });
   // Other processes follow within seconds (polling); this one reads at once. A failed read undoes nothing.

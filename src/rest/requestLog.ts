@@ -58,7 +58,7 @@ function refusalFields({ socket }: IncomingMessage, { locals, statusCode }: Resp
   const { refusedCode } = locals as { refusedCode?: string };
   const isStranger = statusCode === 401 || statusCode === 403;
   return {
-    ...(refusedCode !== undefined && { code: refusedCode }),
+    code: refusedCode,
     ...(isStranger && { address: socket.remoteAddress }),
   };
 }

@@ -107,6 +107,14 @@ describe("the life of a participant", () => {
     if (!isChange) expect(after).toEqual(before);
   });
 
+  test("closing whoever is active is refused with what has to come first", async () => {
+    expect(await does("close", await newBank())).toEqual({
+      refused: "PARTICIPANT_NOT_SUSPENDED",
+      message: "the participant is not suspended",
+      field: "guid",
+    });
+  });
+
   test.each(Object.keys(acts) as Act[])("%s: nobody unknown", async (act) => {
     for (const guid of ["nobody", platform.context.newGuid()]) {
       expect(reasonOf(await does(act, { guid }))).toBe("PARTICIPANT_NOT_FOUND");

@@ -51,6 +51,22 @@ describe("registerParticipant", () => {
     expect(accepted(await register({ ...registration, guid: first.guid })).guid).toBe(first.guid);
   });
 
+  test("the same keys in another order are the same content", async () => {
+    const registration = bankRegistration();
+    const [one, other] = [{ kid: `a-${serial()}` }, { kid: `b-${serial()}` }];
+    const { guid } = accepted(await register({ ...registration, signingJwks: [one, other] }));
+    for (const signingJwks of [
+      [one, other],
+      [other, one],
+    ]) {
+      expect(accepted(await register({ ...registration, signingJwks })).guid).toBe(guid);
+    }
+    expect(await register({ ...registration, signingJwks: [one] })).toMatchObject({
+      refused: "PARTICIPANT_EXISTS",
+      fields: ["signing_jwks"],
+    });
+  });
+
   test("a merchant without a uid gets one, and its retry by guid finds it", async () => {
     const bank = accepted(await register(bankRegistration()));
     const guid = "0198c0de-0000-7000-8000-000000000001";

@@ -477,6 +477,13 @@ describe("submitPaymentMessage: concurrency", () => {
   });
 });
 
+test("submitPaymentMessage: leading zeros of an old key's number do not count for the length of what is encrypted", async () => {
+  const n = Buffer.concat([Buffer.alloc(2), Buffer.alloc(256, "n")]).toString("base64url");
+  const sides = await registerParties(platform, { recipient: { encryptionJwk: { kid: `old-${serial()}`, n } } });
+  const order = await createOrder(platform, sides.merchant);
+  expect(reasonOf(await platform.core.submitPaymentMessage(paymentRequest(platform, sides, order)))).toBe("accepted");
+});
+
 describe("getPaymentMessage", () => {
   test("both banks read it, by its guid and by its order", async () => {
     const guid = await pay(platform, parties);
@@ -486,6 +493,26 @@ describe("getPaymentMessage", () => {
         expect(accepted(await platform.core.getPaymentMessage(caller.guid, by)).guid).toBe(guid);
       }
     }
+  });
+
+  test("it says who pays whom, and what is encrypted for the recipient bank", async () => {
+    const order = await createOrder(platform, parties.merchant);
+    const request = paymentRequest(platform, parties, order);
+    const { guid } = accepted(await platform.core.submitPaymentMessage(request));
+    const { initiator, recipient, merchant } = parties;
+    expect(await readMessage(platform, parties, guid)).toMatchObject({
+      debtorAgent: { guid: initiator.guid, name: initiator.name, bic: initiator.bic },
+      debtor: { name: request.debtorName, taxNumber: request.debtorTaxNumber, account: request.debtorAccount },
+      creditorAgent: { guid: recipient.guid, name: recipient.name, bic: recipient.bic },
+      creditor: {
+        name: request.creditorName,
+        taxNumber: request.creditorTaxNumber,
+        account: merchant.iban,
+        uid: merchant.uid,
+      },
+      encryption: { nonce: request.nonce, encryptedKey: request.encryptedKey },
+      amount: order.amount,
+    });
   });
 
   test("a service reads every one", async () => {
