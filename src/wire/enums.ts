@@ -24,100 +24,108 @@ import type * as paymentMessage from "../domain/paymentMessage.ts";
 import type * as platformKey from "../domain/platformKey.ts";
 import type * as settlement from "../domain/settlement.ts";
 
-// Every closed list of the domain, mapped to its values on the wire. A domain value without a row does not compile; a test compares
-// the rows with the wire's values.
+// Every closed list of the domain and its values on the wire.
 
-export const orderStatuses = {
+type Enumeration = { readonly [name: string]: number };
+type Missing<Enum extends Enumeration, Table> = Exclude<Enum[keyof Enum], 0 | Table[keyof Table]>;
+
+/** A table in which every value of an enumeration has a name: a value that is added to `proto/` and has none does not compile. */
+const everyValueOf = <Enum extends Enumeration, Table extends Enumeration>(
+  _enumeration: Enum,
+  table: Table & ([Missing<Enum, Table>] extends [never] ? unknown : { valueWithoutName: Missing<Enum, Table> }),
+): Table => table;
+
+export const orderStatuses = everyValueOf(OrderStatus, {
   created: OrderStatus.CREATED,
   in_progress: OrderStatus.IN_PROGRESS,
   success: OrderStatus.SUCCESS,
   canceled: OrderStatus.CANCELED,
-} as const satisfies Record<order.OrderStatus, OrderStatus>;
+} as const satisfies Record<order.OrderStatus, OrderStatus>);
 
-export const paymentMessageStatuses = {
+export const paymentMessageStatuses = everyValueOf(PaymentMessageStatus, {
   pending: PaymentMessageStatus.PENDING,
   success: PaymentMessageStatus.SUCCESS,
   reject: PaymentMessageStatus.REJECT,
-} as const satisfies Record<paymentMessage.PaymentMessageStatus, PaymentMessageStatus>;
+} as const satisfies Record<paymentMessage.PaymentMessageStatus, PaymentMessageStatus>);
 
-export const paymentTypes = {
+export const paymentTypes = everyValueOf(PaymentType, {
   trade: PaymentType.TRADE,
   p2p: PaymentType.P2P,
   return: PaymentType.RETURN,
   aid: PaymentType.AID,
-} as const satisfies Record<paymentMessage.PaymentType, PaymentType>;
+} as const satisfies Record<paymentMessage.PaymentType, PaymentType>);
 
-export const senderAccountTypes = {
+export const senderAccountTypes = everyValueOf(SenderAccountType, {
   "limit-related": SenderAccountType.LIMIT_RELATED,
   "aid-related": SenderAccountType.AID_RELATED,
-} as const satisfies Record<paymentMessage.SenderAccountType, SenderAccountType>;
+} as const satisfies Record<paymentMessage.SenderAccountType, SenderAccountType>);
 
-export const scopes = {
+export const scopes = everyValueOf(Scope, {
   gateway: Scope.GATEWAY,
   reader: Scope.READER,
   operator: Scope.OPERATOR,
-} as const satisfies Record<ScopeName, Scope>;
+} as const satisfies Record<ScopeName, Scope>);
 
 /**
  * The callers that a method can admit: a bank, a merchant by an order that it signed or by its access token, or a service by scope.
  */
 export type Access = "bank" | "merchant" | "order_jws" | ScopeName;
 
-export const accesses = {
+export const accesses = everyValueOf(AccessValue, {
   bank: AccessValue.BANK,
   merchant: AccessValue.MERCHANT,
   order_jws: AccessValue.ORDER_JWS,
   gateway: AccessValue.GATEWAY,
   reader: AccessValue.READER,
   operator: AccessValue.OPERATOR,
-} as const satisfies Record<Access, AccessValue>;
+} as const satisfies Record<Access, AccessValue>);
 
-export const participantKinds = {
+export const participantKinds = everyValueOf(ParticipantKind, {
   bank: ParticipantKind.BANK,
   merchant: ParticipantKind.MERCHANT,
-} as const satisfies Record<participant.ParticipantKind, ParticipantKind>;
+} as const satisfies Record<participant.ParticipantKind, ParticipantKind>);
 
-export const bankRoles = {
+export const bankRoles = everyValueOf(BankRole, {
   initiator: BankRole.INITIATOR,
   recipient: BankRole.RECIPIENT,
-} as const satisfies Record<participant.BankRole, BankRole>;
+} as const satisfies Record<participant.BankRole, BankRole>);
 
-export const callbackBodyFormats = {
+export const callbackBodyFormats = everyValueOf(CallbackBodyFormat, {
   json: CallbackBodyFormat.JSON,
   text: CallbackBodyFormat.TEXT,
-} as const satisfies Record<participant.CallbackBodyFormat, CallbackBodyFormat>;
+} as const satisfies Record<participant.CallbackBodyFormat, CallbackBodyFormat>);
 
-export const callbackAlgs = {
+export const callbackAlgs = everyValueOf(CallbackAlg, {
   RS256: CallbackAlg.RS256,
   ES256: CallbackAlg.ES256,
   EdDSA: CallbackAlg.EDDSA,
-} as const satisfies Record<participant.CallbackAlg, CallbackAlg>;
+} as const satisfies Record<participant.CallbackAlg, CallbackAlg>);
 
-export const deepLinkContents = {
+export const deepLinkContents = everyValueOf(DeepLinkContent, {
   signed_order: DeepLinkContent.SIGNED_ORDER,
   order_id: DeepLinkContent.ORDER_ID,
-} as const satisfies Record<participant.DeepLinkContent, DeepLinkContent>;
+} as const satisfies Record<participant.DeepLinkContent, DeepLinkContent>);
 
-export const keyUses = {
+export const keyUses = everyValueOf(KeyUse, {
   sig: KeyUse.SIG,
   enc: KeyUse.ENC,
-} as const satisfies Record<participant.KeyUse, KeyUse>;
+} as const satisfies Record<participant.KeyUse, KeyUse>);
 
-export const participantStatuses = {
+export const participantStatuses = everyValueOf(ParticipantStatus, {
   active: ParticipantStatus.ACTIVE,
   suspended: ParticipantStatus.SUSPENDED,
   closed: ParticipantStatus.CLOSED,
-} as const satisfies Record<participant.ParticipantStatus, ParticipantStatus>;
+} as const satisfies Record<participant.ParticipantStatus, ParticipantStatus>);
 
-export const registerStatuses = {
+export const registerStatuses = everyValueOf(RegisterStatus, {
   sent: RegisterStatus.SENT,
   sent_no_pm: RegisterStatus.SENT_NO_PM,
   sent_internal: RegisterStatus.SENT_INTERNAL,
   processing: RegisterStatus.PROCESSING,
   paid: RegisterStatus.PAID,
-} as const satisfies Record<settlement.RegisterStatus, RegisterStatus>;
+} as const satisfies Record<settlement.RegisterStatus, RegisterStatus>);
 
-export const registerActKinds = {
+export const registerActKinds = everyValueOf(RegisterActKind, {
   made: RegisterActKind.MADE,
   told: RegisterActKind.TOLD,
   paid: RegisterActKind.PAID,
@@ -125,9 +133,9 @@ export const registerActKinds = {
   rejected: RegisterActKind.REJECTED,
   internal: RegisterActKind.INTERNAL,
   reopened: RegisterActKind.REOPENED,
-} as const satisfies Record<settlement.RegisterActKind, RegisterActKind>;
+} as const satisfies Record<settlement.RegisterActKind, RegisterActKind>);
 
-export const callbackKinds = {
+export const callbackKinds = everyValueOf(pb.CallbackKind, {
   pay_in_bank: pb.CallbackKind.PAY_IN_BANK,
   pay_in_merchant: pb.CallbackKind.PAY_IN_MERCHANT,
   pay_out: pb.CallbackKind.PAY_OUT,
@@ -136,9 +144,9 @@ export const callbackKinds = {
   pay_in_merchant_reject: pb.CallbackKind.PAY_IN_MERCHANT_REJECT,
   expiration: pb.CallbackKind.EXPIRATION,
   gross_settlement: pb.CallbackKind.GROSS_SETTLEMENT,
-} as const satisfies Record<CallbackKind, pb.CallbackKind>;
+} as const satisfies Record<CallbackKind, pb.CallbackKind>);
 
-export const callbackStates = {
+export const callbackStates = everyValueOf(pb.CallbackState, {
   waiting: pb.CallbackState.WAITING,
   in_flight: pb.CallbackState.IN_FLIGHT,
   delivered: pb.CallbackState.DELIVERED,
@@ -146,9 +154,9 @@ export const callbackStates = {
   review: pb.CallbackState.REVIEW,
   resolved: pb.CallbackState.RESOLVED,
   dead: pb.CallbackState.DEAD,
-} as const satisfies Record<CallbackState, pb.CallbackState>;
+} as const satisfies Record<CallbackState, pb.CallbackState>);
 
-export const auditActs = {
+export const auditActs = everyValueOf(AuditAct, {
   participant_registered: AuditAct.PARTICIPANT_REGISTERED,
   participant_updated: AuditAct.PARTICIPANT_UPDATED,
   credential_added: AuditAct.CREDENTIAL_ADDED,
@@ -167,14 +175,14 @@ export const auditActs = {
   platform_key_announced: AuditAct.PLATFORM_KEY_ANNOUNCED,
   platform_key_retired: AuditAct.PLATFORM_KEY_RETIRED,
   platform_keys_reencrypted: AuditAct.PLATFORM_KEYS_REENCRYPTED,
-} as const satisfies Record<audit.AuditAct, AuditAct>;
+} as const satisfies Record<audit.AuditAct, AuditAct>);
 
-export const platformKeyStates = {
+export const platformKeyStates = everyValueOf(PlatformKeyState, {
   announced: PlatformKeyState.ANNOUNCED,
   active: PlatformKeyState.ACTIVE,
   retiring: PlatformKeyState.RETIRING,
   retired: PlatformKeyState.RETIRED,
-} as const satisfies Record<platformKey.PlatformKeyState, PlatformKeyState>;
+} as const satisfies Record<platformKey.PlatformKeyState, PlatformKeyState>);
 
 /** The domain's name of a wire value, or undefined for "unspecified" and for values of a newer client. */
 export function nameOf<Name extends string>(table: Readonly<Record<Name, number>>, value: number): Name | undefined {
