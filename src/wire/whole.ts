@@ -43,9 +43,6 @@ export function whole<Desc extends DescMessage, Given extends Whole<Desc>>(
 /** The handlers of a service, whose answers are whole messages. */
 export type WholeAnswers<Service extends DescService> = {
   [Method in keyof Service["method"]]: Service["method"][Method] extends DescMethodUnary<infer Request, infer Answer>
-    ? (
-        request: MessageShape<Request>,
-        context: HandlerContext,
-      ) => Promise<Whole<Answer> | MessageShape<Answer>> | Whole<Answer>
+    ? (request: MessageShape<Request>, context: HandlerContext) => Promise<Whole<Answer>> | Whole<Answer>
     : never;
 };

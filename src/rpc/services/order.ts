@@ -1,7 +1,6 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { OrderStatus } from "../../../gen/dcm/v1/order_pb.ts";
 import {
-  type GetOrderResponse,
   type ListOrdersRequest,
   ListOrdersRequestSchema,
   type OrderService,
@@ -28,11 +27,16 @@ export const orderHandlers = (core: Core): WholeAnswers<typeof OrderService> => 
     const found = unlessRefused(await core.getOrder(orderId, readingParty(context)));
     // Nothing is signed for an order that is over, because a link to it leads nowhere.
     const isWanted = signedDetails && found.order?.status === OrderStatus.CREATED;
+    const { order, merchant, creditorAgent, creditorAccount, encryptionJwk, paymentMessage } = found;
     return {
-      ...found,
-      paymentMessage: shown(found.paymentMessage, context),
+      order,
+      merchant,
+      creditorAgent,
+      creditorAccount,
+      encryptionJwk,
+      paymentMessage: shown(paymentMessage, context),
       signedDetails: isWanted ? await core.signedDetails(found) : "",
-    } satisfies GetOrderResponse;
+    };
   },
   async cancelOrder({ jws }) {
     const canceled = await core.cancelOrder(unlessRefused(await core.identity.cancellationOf(jws)));
