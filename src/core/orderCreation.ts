@@ -1,5 +1,5 @@
 import type { Order } from "../../gen/dcm/v1/order_pb.ts";
-import { insertedColumns, jsonRow } from "../db/entities/entities.ts";
+import { columnOf, insertedColumns, jsonRow } from "../db/entities/entities.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import {
   clockToleranceMs,
@@ -14,18 +14,11 @@ import { PartyChanged } from "./identity/partyChanged.ts";
 import { type OrderRow, orderColumns, toOrder } from "./orders.ts";
 import { currentEncryptionKey } from "./participantRows.ts";
 
-/** The columns that the statement itself fills: two instants by the database's clock, and what the order is paid to. */
-const addedColumns = ["created_at", "updated_at", "creditor_account", "creditor_agent_guid", "encryption_key_id"];
+/** The columns that the statement itself fills, in its order: two instants by the database's clock, and what the order is paid to. */
+const added = ["createdAt", "updatedAt", "creditorAccount", "creditorAgentGuid", "encryptionKeyId"] as const;
 
 /** The columns that the caller fills. A cancellation is stored later, if it comes. */
-const givenColumns = insertedColumns("payment_order", [
-  "createdAt",
-  "updatedAt",
-  "creditorAccount",
-  "creditorAgentGuid",
-  "encryptionKeyId",
-  "cancelJws",
-]);
+const givenColumns = insertedColumns("payment_order", [...added, "cancelJws"]);
 
 // Rows are inserted in the order of their unique key, so that two nodes with the same orders wait for each other and cannot
 // deadlock. An order whose times are wrong as of now is not inserted, nor one whose merchant was changed since its signature was
@@ -39,7 +32,7 @@ const insertOrders = {
         ${currentEncryptionKey("merchant.servicing_bank_guid")} as encryption_key_id
       from unnest($4::uuid[], $5::int[]) as verified(guid, version) join participant merchant using (guid, version)
     ), inserted as (
-      insert into payment_order (${[...givenColumns, ...addedColumns].join(", ")})
+      insert into payment_order (${[...givenColumns, ...added.map(columnOf)].join(", ")})
       select ${givenColumns.map((column) => `o.${column}`).join(", ")}, now(), now(),
         merchant.iban, merchant.servicing_bank_guid, merchant.encryption_key_id
       from json_populate_recordset(null::payment_order, $1::json) o join unchanged merchant on merchant.guid = o.merchant_guid

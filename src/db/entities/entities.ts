@@ -50,6 +50,10 @@ const pairs = new Map<string, [property: string, column: string][]>(
 
 const pairsOf = (table: keyof Rows) => pairs.get(table) ?? [];
 
+const isOneOf = (property: string, names: readonly PropertyKey[]) => names.includes(property);
+const pairsBut = (table: keyof Rows, but: readonly PropertyKey[]) =>
+  pairsOf(table).filter(([property]) => !isOneOf(property, but));
+
 /**
  * SQL: the columns of a table, each named as its property: `only` these, or all `but` those that a reader does not need. They are
  * listed, because a prepared statement with `*` fails as soon as the migration of a newer node adds a column.
@@ -58,13 +62,8 @@ export function columns<Table extends keyof Rows>(
   table: Table,
   { of, but = [], only }: { of: string; but?: readonly (keyof Row<Table>)[]; only?: readonly (keyof Row<Table>)[] },
 ): string {
-  const isAsked = (property: string) =>
-    !(but as readonly string[]).includes(property) &&
-    (only as readonly string[] | undefined)?.includes(property) !== false;
-  return pairsOf(table)
-    .filter(([property]) => isAsked(property))
-    .map(([property, column]) => `${of}.${column} as "${property}"`)
-    .join(", ");
+  const asked = pairsBut(table, but).filter(([property]) => only === undefined || isOneOf(property, only));
+  return asked.map(([property, column]) => `${of}.${column} as "${property}"`).join(", ");
 }
 
 /** SQL: the columns of an insert, without those that the statement fills or that are set later. */
@@ -72,9 +71,7 @@ export function insertedColumns<Table extends keyof Rows>(
   table: Table,
   but: readonly (keyof Row<Table>)[] = [],
 ): string[] {
-  return pairsOf(table).flatMap(([property, column]) =>
-    (but as readonly string[]).includes(property) ? [] : [column],
-  );
+  return pairsBut(table, but).map(([, column]) => column);
 }
 
 /** A row as PostgreSQL's `json_populate_record` takes it; absent properties become null. */
