@@ -439,6 +439,40 @@ describe("reading registers", () => {
     expect(reasonOf(await platform.core.getRegister(stranger.guid, "9999991", all))).toBe("REGISTER_NOT_FOUND");
   });
 
+  test("a register that a closing still fills is seen by nobody", async () => {
+    await paid(100);
+    const [register] = await close();
+    await platform.rows("update settlement_register set status = 'closing'");
+    const asked = {
+      bankGuid: parties.initiator.guid,
+      anySide: true,
+      statuses: [],
+      from: new Date(0),
+      limit: 10,
+      offset: 0,
+    };
+    expect(await platform.core.listRegisters(asked)).toEqual({ registers: [], total: 0 });
+    expect(reasonOf(await platform.core.getRegister(undefined, register?.id ?? "", all))).toBe("REGISTER_NOT_FOUND");
+  });
+
+  test("a register of an institution with itself is listed and counted once, whichever side is asked for", async () => {
+    await paid(100);
+    const [register] = await close();
+    await platform.rows("update settlement_register set creditor_agent_guid = debtor_agent_guid");
+    for (const anySide of [true, false]) {
+      const asked = {
+        bankGuid: parties.initiator.guid,
+        anySide,
+        statuses: [],
+        from: new Date(0),
+        limit: 10,
+        offset: 0,
+      };
+      const { registers, total } = await platform.core.listRegisters(asked);
+      expect([registers.map(({ id }) => id), total]).toEqual([[register?.id], 1]);
+    }
+  });
+
   test("listRegisters: newest first, of the side that is asked for, within the period, page by page", async () => {
     for (const calendarDay of ["2026-05-08", "2026-05-09", "2026-05-10"]) {
       await paid(100, noonOf(calendarDay));
