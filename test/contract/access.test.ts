@@ -146,6 +146,8 @@ describe("REST operations", () => {
       body: { jwt: await signJws(await cancellation(), party.key) },
     }),
     getOrderStatus: ({ about }) => ({ path: `${orders}/status?id=${about.orderId}` }),
+    // Of an order that is over, so that its events end.
+    followOrder: ({ about }) => ({ path: `${orders}/events?id=${about.paidOrderId}` }),
     listEmitters: () => ({ path: "/api/v1/merchants/emitters" }),
     getOrderForBank: ({ about }) => ({ path: `${orders}/nbu/json?id=${about.orderId}` }),
     getPaymentMessageByOrder: ({ about }) => ({ path: `${orders}/${about.paidOrderId}/payment-message` }),
@@ -180,6 +182,7 @@ describe("REST operations", () => {
     listMissedCallbacks: ({ party }) => ({ path: `${ofBank(party)}/callbacks/missed?since=2023-12-10T00:00:00Z` }),
     listMerchantMissedCallbacks: () => ({ path: "/api/v1/merchants/callbacks/missed?since=2023-12-10T00:00:00Z" }),
     getJwks: () => ({ path: "/api/v1/.well-known/jwks.json" }),
+    getLogo: () => ({ path: `/api/v1/logos/${"0".repeat(64)}` }),
     getOpenapiYaml: () => ({ path: "/openapi.yaml" }),
     getOpenapiJson: () => ({ path: "/openapi.json" }),
     getDocs: () => ({ path: "/docs" }),

@@ -53,6 +53,9 @@ export const participantHandlers = (core: Core): WholeAnswers<typeof Participant
     const found = unlessRefused(await core.getParticipant(participantKey(request)));
     return { participant: toParticipant(found) };
   },
+  async getLogo({ sha256 }) {
+    return { png: unlessRefused(await core.getLogo(sha256)) };
+  },
   async updateParticipant(request, context) {
     const change = participantChange(request);
     const version = expectedVersion(request.version);
