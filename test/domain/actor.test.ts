@@ -33,6 +33,10 @@ test.each<[name: string, scopes: Scope[], field: string | undefined]>([
   expect(credentialProblem({ name, scopes })).toEqual(field && { refused: "INVALID_REQUEST", message, field });
 });
 
+test("platformActor: the platform's own acts are told from everybody's", () => {
+  expect(platformActor).toEqual({ kind: "platform" });
+});
+
 test.each([
   [refuse("FORBIDDEN", "no"), true],
   [{ message: "no" }, false],

@@ -97,6 +97,15 @@ test.each(["pay_in_bank_reject", "pay_in_merchant_reject", "expiration", "gross_
   },
 );
 
+test("defaultRetryPolicy: the documented numbers, in milliseconds", () => {
+  expect(defaultRetryPolicy).toEqual({
+    waitsMs: [1, 2, 4, 8, 16, 32, 60].map((seconds) => seconds * 1_000),
+    maxAttempts: 11,
+    attemptTimeoutMs: 10_000,
+    maxRetryAfterMs: 60_000,
+  });
+});
+
 test("afterAttempt: an attempt that is not counted from 1 is a bug and throws", () => {
   expect(() => decide({ kind: "credit", outcome: "lost", attempt: 0 })).toThrow(
     new RangeError("attempts count from 1, not 0"),
