@@ -3180,11 +3180,6 @@ export interface components {
          */
         PageFrameIfPage: string;
         /**
-         * @description The headers of the request that the answer was chosen by.
-         * @example Accept, Accept-Encoding, Accept-Language, Sec-CH-UA-Mobile, User-Agent
-         */
-        PageVary: "Accept, Accept-Encoding, Accept-Language, Sec-CH-UA-Mobile, User-Agent";
-        /**
          * @description A page's address, which names the order, is told to nobody.
          * @example no-referrer
          */
@@ -3218,7 +3213,8 @@ export interface operations {
             /** @description The page, or the order's state for a program. */
             200: {
                 headers: {
-                    Vary: components["headers"]["PageVary"];
+                    /** @description The headers of the request that the view was chosen by; only where `mobile` is not given. */
+                    Vary?: "Sec-CH-UA-Mobile, User-Agent";
                     "X-Request-Id": components["headers"]["RequestId"];
                     "X-Content-Type-Options": components["headers"]["NoSniff"];
                     "Cache-Control": components["headers"]["NoStore"];
@@ -4459,6 +4455,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example The bytes of a PNG. */
                     "image/png": string;
                 };
             };

@@ -20,8 +20,7 @@ export const orderTransitions = {
 } as const satisfies Record<string, { from: OrderStatus; to: OrderStatus }>;
 
 /** What a payer is told of an order; a canceled one says by what it was. */
-export const paymentStates = ["waiting", "processing", "paid", "rejected", "expired", "canceled"] as const;
-export type PaymentState = (typeof paymentStates)[number];
+export type PaymentState = "waiting" | "processing" | "paid" | "rejected" | "expired" | "canceled";
 
 /** How many payment pages one process keeps up to date at once where a deployment says nothing else; each costs some 50 KB. */
 export const defaultMaxEventStreams = 5_000;

@@ -1,7 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { EventFeed, ServerSentEvent } from "../../gen/rest/operations.ts";
 import { defaultMaxEventStreams } from "../domain/order.ts";
-import { releasePlace } from "./admission.ts";
 import { RestRefusal } from "./errors.ts";
 
 /** How often a comment is sent where nothing happens: proxies cut connections that say nothing, most of them after a minute. */
@@ -50,7 +49,6 @@ export function createEventStreams(maxStreams = defaultMaxEventStreams): EventSt
       for (const { end } of [...streams.values()]) end();
     },
     open(response, feed) {
-      releasePlace(response);
       let isOver = false;
       let leave = () => {};
       const stop = () => {

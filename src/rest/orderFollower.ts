@@ -24,70 +24,36 @@ export type OrderFollower = {
 /** A payer has a telephone and a computer, and reloads now and then; whoever opens more takes the places of others. */
 const mostOfOneOrder = 20;
 
+type Tell = (news: News) => void;
+type Orders = CoreClients["orders"];
+
 /**
  * Asks the core for changes, once for all who follow an order in this process, and only while somebody does. When changes may have
  * been missed everybody is told, and the core is asked on.
  */
 export function createOrderFollower({ orders }: Pick<CoreClients, "orders">): OrderFollower {
-  const followers = new Map<string, Set<(news: News) => void>>();
-  let cursor: Promise<string> | undefined;
-  let asking: { stop(): void } | undefined;
-
-  function tellAll(): void {
-    for (const tell of [...followers.values()].flatMap((all) => [...all])) tell("missed");
-  }
-
-  async function firstCursor(): Promise<string> {
-    return (await orders.waitForOrderChanges({ cursor: "" }, callOptions)).cursor;
-  }
-
-  /** Asks on from a cursor until it is stopped. */
-  function askOn(from: string): { stop(): void } {
-    const stopped = new AbortController();
-    let next = from;
-    const loop = repeat({
-      everyMs: againAfterMs,
-      async round() {
-        const options = { ...callOptions, signal: stopped.signal };
-        const answer = await orders.waitForOrderChanges({ cursor: next }, options);
-        next = answer.cursor;
-        if (answer.mayHaveMissed) tellAll();
-        for (const { orderId, state } of answer.changes) {
-          const name = answeredName(paymentStates, state);
-          for (const tell of [...(followers.get(orderId) ?? [])]) tell(name);
-        }
-        return true;
-      },
+  const followers = new Map<string, Set<Tell>>();
+  const tellAll = (news: News, all: Iterable<Tell>) => {
+    for (const tell of [...all]) tell(news);
+  };
+  let asking: Asking | undefined;
+  const beginAsking = () =>
+    askForChanges(orders, {
+      changed: (orderId, state) => tellAll(state, followers.get(orderId) ?? []),
+      missed: () =>
+        tellAll(
+          "missed",
+          [...followers.values()].flatMap((all) => [...all]),
+        ),
     });
-    return {
-      stop() {
-        stopped.abort();
-        void loop.stop();
-      },
-    };
-  }
 
-  function begin(): Promise<string> {
-    const begun = firstCursor();
-    begun.then(
-      (from) => {
-        if (cursor === begun) asking = askOn(from);
-      },
-      () => {
-        if (cursor === begun) cursor = undefined;
-      },
-    );
-    return begun;
-  }
-
-  function leave(orderId: string, tell: (news: News) => void): void {
+  function leave(orderId: string, tell: Tell): void {
     const all = followers.get(orderId);
     all?.delete(tell);
     if (all?.size === 0) followers.delete(orderId);
     if (followers.size > 0) return;
     asking?.stop();
     asking = undefined;
-    cursor = undefined;
   }
 
   return {
@@ -96,14 +62,17 @@ export function createOrderFollower({ orders }: Pick<CoreClients, "orders">): Or
     },
     async follow(orderId) {
       const heard: News[] = [];
-      let listener: (news: News) => void = (news) => heard.push(news);
+      let listener: Tell = (news) => heard.push(news);
       const tell = (news: News) => listener(news);
       const all = followers.get(orderId) ?? new Set();
       followers.set(orderId, all.add(tell));
-      cursor ??= begin();
+      asking ??= beginAsking();
+      const begun = asking;
       try {
-        await cursor;
+        await begun.begun;
       } catch (error) {
+        // The next one who follows begins anew.
+        if (asking === begun) asking = undefined;
         leave(orderId, tell);
         throw error;
       }
@@ -116,4 +85,36 @@ export function createOrderFollower({ orders }: Pick<CoreClients, "orders">): Or
       };
     },
   };
+}
+
+/** `begun` resolves when every change from then on will be told. */
+type Asking = { begun: Promise<unknown>; stop(): void };
+type Listener = { changed(orderId: string, state: PaymentState): void; missed(): void };
+
+/** Asks for changes again and again, each time from where the last answer ended. */
+function askForChanges(orders: Orders, listener: Listener): Asking {
+  const stopped = new AbortController();
+  const ask = (cursor: string) => orders.waitForOrderChanges({ cursor }, { ...callOptions, signal: stopped.signal });
+  function askOn(from: string): void {
+    let cursor = from;
+    const loop = repeat({
+      everyMs: againAfterMs,
+      async round() {
+        const answer = await ask(cursor);
+        cursor = answer.cursor;
+        if (answer.mayHaveMissed) listener.missed();
+        for (const { orderId, state } of answer.changes) listener.changed(orderId, answeredName(paymentStates, state));
+        return true;
+      },
+    });
+    stopped.signal.addEventListener("abort", () => void loop.stop());
+  }
+  const first = ask("");
+  first.then(
+    ({ cursor }) => {
+      if (!stopped.signal.aborted) askOn(cursor);
+    },
+    () => undefined,
+  );
+  return { begun: first, stop: () => stopped.abort() };
 }

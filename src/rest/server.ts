@@ -10,7 +10,7 @@ import {
   operations,
 } from "../../gen/rest/operations.ts";
 import { noTracing } from "../observe/tracing.ts";
-import { admitAtMost } from "./admission.ts";
+import { admitAtMost, releasePlace } from "./admission.ts";
 import type { RequestContext, RestDeps } from "./context.ts";
 import { deprecationHeaders } from "./deprecation.ts";
 import { asRefusal, errorAnswer, isDeclaredRefusal, RestRefusal } from "./errors.ts";
@@ -115,8 +115,11 @@ function mount({ app, deps, initiators, sender, live }: Mounted, id: OperationId
     if ("body" in answer) await sendWhole(response, sender, await contentOf(response, answer));
     else if (request.method === "HEAD") response.end();
     else if ("stream" in answer) await sender.stream(response, answer.stream);
-    else if ("events" in answer) live.streams.open(response, answer.events);
-    else response.end();
+    else if ("events" in answer) {
+      // It mostly waits, and has a limit of its own.
+      releasePlace(response);
+      live.streams.open(response, answer.events);
+    } else response.end();
   };
   app[operation.method](operation.expressPath, nameRoute, ...bodyReaders(id), run);
 }

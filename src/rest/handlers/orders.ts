@@ -9,7 +9,7 @@ import { asRefusal, RestRefusal } from "../errors.ts";
 import { feedOf, isFinal, placeOf } from "../orderFeed.ts";
 import { takesSigned } from "../pages/payment/parts.ts";
 import { paymentPage, paymentPageHeaders } from "../pages/payment/paymentPage.ts";
-import { isPhoneOf, pageVary, preferredLanguage, prefersPage } from "../pages/payment/suits.ts";
+import { isPhoneOf, preferredLanguage, prefersPage } from "../pages/payment/suits.ts";
 import { rpcOptions } from "../rpcOptions.ts";
 
 type Schemas = components["schemas"];
@@ -56,15 +56,16 @@ export const orderHandlers: OrderHandlers = {
     const { headers, deps } = context;
     if (!prefersPage(headers, "page")) {
       const found = await readOrder({ id: query.id }, context, rpcOptions);
-      return { status: 200, type: "application/json", headers: { Vary: pageVary }, body: orderStatus(found) };
+      return { status: 200, type: "application/json", headers: {}, body: orderStatus(found) };
     }
     const isPhone = query.mobile === undefined ? isPhoneOf(headers) : query.mobile === 1;
     const banks = isPhone ? await context.initiators() : [];
     const found = await readOrder({ id: query.id, signedDetails: banks.some(takesSigned) }, context, rpcOptions);
     const links = orderLinks(query.id.toLowerCase(), deps.publicUrl);
+    const vary = query.mobile === undefined ? { Vary: "Sec-CH-UA-Mobile, User-Agent" as const } : {};
     const language = query.lang ?? preferredLanguage(headers);
     const body = paymentPage({ found, banks, links, query, isPhone, language, now: new Date() });
-    return { status: 200, type: "text/html", headers: { ...paymentPageHeaders, Vary: pageVary }, body };
+    return { status: 200, type: "text/html", headers: { ...paymentPageHeaders, ...vary }, body };
   },
 
   async getOrderStatus({ query }, context) {

@@ -36,7 +36,7 @@ const sign = (tone: string, icon: Html) => html`<span class="sign ${tone}">${ico
 
 /** Without a script nothing changes by itself; no `meta refresh`, which throws a reader back to the top (WCAG F41). */
 const checkAgain = ({ texts }: Asked) =>
-  html`<noscript><p class="gap"><a class="link" href="">${texts.check}</a></p></noscript>`;
+  html`<p class="gap" data-no-script><a class="link" href="">${texts.check}</a></p>`;
 
 function code(asked: Asked): Act {
   const { texts, query } = asked;
@@ -57,7 +57,7 @@ const searchedFrom = 9;
 
 function banks(asked: Asked): Act {
   const { texts, query, banks: registered } = asked;
-  const other = html`<p><a class="link" href="${addressWith(query, { mobile: 0 })}">${texts.otherDevice}</a></p>`;
+  const other = html`<p class="gap"><a class="link" href="${addressWith(query, { mobile: 0 })}">${texts.otherDevice}</a></p>`;
   if (registered.length === 0) {
     return act(
       texts.bankTitle,

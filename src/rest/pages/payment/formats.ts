@@ -16,9 +16,9 @@ export function sumText(language: Language, decimal: string, currency: string): 
 }
 
 /** What a moment is called on the page: its time alone on the day itself, otherwise with the day, in Kyiv. */
-export type Moment = { time: string; day: string; isToday: boolean };
+type Moment = { time: string; day: string; isToday: boolean };
 
-export function moment(language: Language, at: Date, now: Date): Moment {
+function moment(language: Language, at: Date, now: Date): Moment {
   const isThisYear = yearOf(at) === yearOf(now);
   const time = formatter(`time ${language}`, () => {
     return new Intl.DateTimeFormat(locales[language], {

@@ -4,9 +4,6 @@ import { type Language, languages } from "./words.ts";
 
 // What suits the browser that asks, where its address does not say.
 
-/** The headers of the request that an answer of the payment page depends on. */
-export const pageVary = "Accept, Accept-Encoding, Accept-Language, Sec-CH-UA-Mobile, User-Agent";
-
 /** Whether the reader takes a page rather than JSON. Who takes both alike (curl, a health check) gets what is `usual` there. */
 export function prefersPage(headers: IncomingHttpHeaders, usual: "page" | "json"): boolean {
   const offered = usual === "page" ? ["text/html", "application/json"] : ["application/json", "text/html"];
