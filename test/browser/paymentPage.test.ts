@@ -1,12 +1,14 @@
 import { mkdir } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { Code, ConnectError } from "@connectrpc/connect";
 import axe from "axe-core";
 import jsQr from "jsqr";
 import type { Browser, Page } from "playwright-core";
 import { PNG } from "pngjs";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import type { SandboxOrder } from "../../src/sandbox/participants.ts";
+import { makeKeys, startRest } from "../rest/fixture.ts";
 import { startBrowser } from "../support/browser.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 
@@ -18,6 +20,9 @@ let browser: Browser;
 let platform: Platform;
 let shop: Server;
 let shopUrl: string;
+/** A REST process whose core is gone. */
+let apart: string;
+let stopApart: () => Promise<void>;
 
 beforeAll(async () => {
   await mkdir(shots, { recursive: true });
@@ -26,6 +31,15 @@ beforeAll(async () => {
   }).listen(0, "127.0.0.1");
   browser = await startBrowser();
   platform = await startPlatform({ environment: { RETRY_DELAYS_MS: "20" } });
+  const down = await startRest(await makeKeys(), {
+    orders: {
+      getOrder: () => {
+        throw new ConnectError("down", Code.Unavailable);
+      },
+    },
+  });
+  apart = down.url;
+  stopApart = async () => void (await down.stop());
   shopUrl = `http://127.0.0.1:${(shop.address() as AddressInfo).port}/orders/1`;
   // Nine more banks, so that the list has a search.
   for (const name of ["Каштан Банк", "Лелека", "Мальва", "Обрій", "Острів", "Сонях", "Хвиля", "Вербанк", "TPN Bank"]) {
@@ -34,6 +48,7 @@ beforeAll(async () => {
 }, 600_000);
 afterAll(async () => {
   await browser?.close();
+  await stopApart?.();
   await platform?.[Symbol.asyncDispose]();
   shop?.close();
 });
@@ -57,7 +72,7 @@ async function open(address: string, wish: Wish = computer): Promise<Page> {
       complaints.push(message.text());
   });
   page.on("request", (request) => {
-    if (![platform.url(), shopUrl, "data:"].some((own) => request.url().startsWith(own)))
+    if (![platform.url(), apart, shopUrl, "data:"].some((own) => request.url().startsWith(own)))
       complaints.push(request.url());
   });
   onTestFinished(async () => {
@@ -250,6 +265,8 @@ const stages: Record<string, (mobile: 0 | 1) => Promise<string>> = {
   },
   notFound: async (mobile) => addressOf({ id: "01a20ded-7020-7289-ba81-9b941c29b033" }, `&mobile=${mobile}`),
   malformed: async (mobile) => addressOf({ id: "1" }, `&mobile=${mobile}`),
+  unavailable: async (mobile) =>
+    `${apart}/api/v1/merchants/order?id=01a20ded-7020-7289-ba81-9b941c29b033&mobile=${mobile}`,
 };
 
 /** What axe finds against WCAG 2.2 (A, AA) and good practice. */
@@ -283,6 +300,35 @@ test.each(Object.keys(stages))("%s: accessible and shown in both sizes, language
       expect(overflow).toBeLessThanOrEqual(0);
     }
   }
+});
+
+test("logos come from the platform and nobody else, also where somebody registered an evil one", async () => {
+  const svg =
+    '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"><script>alert(1)</script><rect width="40" height="40" fill="#c00"/></svg>';
+  let asked = 0;
+  const designer = createServer((_request, response) => {
+    asked += 1;
+    response.setHeader("Content-Type", "image/svg+xml").end(svg);
+  }).listen(0, "127.0.0.1");
+  onTestFinished(() => void designer.close());
+  const logoUrl = `http://127.0.0.1:${(designer.address() as AddressInfo).port}/logo.svg`;
+  const bank = await platform.newBank({ name: "Банк з логотипом", roles: ["initiator"] }, { logoUrl });
+  const logo = async () => {
+    const query = { by: { case: "guid" as const, value: bank.guid } };
+    return (await platform.operators().participants.getParticipant(query)).participant?.logoSha256;
+  };
+  await expect.poll(logo, { timeout: 10_000 }).toMatch(/^[0-9a-f]{64}$/);
+  const bought = await order();
+  // The list of banks is some two seconds old at most.
+  await expect
+    .poll(async () => (await fetch(addressOf(bought, "&mobile=1"))).text(), { timeout: 10_000 })
+    .toContain(`../logos/${await logo()}`);
+  const page = await open(addressOf(bought, "&mobile=1"), phone);
+  const picture = page.locator("#banks li", { hasText: "Банк з логотипом" }).locator("img");
+  await expect
+    .poll(() => picture.evaluate((image) => (image as unknown as { naturalWidth: number }).naturalWidth))
+    .toBe(40);
+  expect(asked).toBe(1);
 });
 
 test("hostile names, purposes and addresses stay text, in their place", async () => {
