@@ -28,7 +28,7 @@ const quick = {
   overload: { seconds: 2, mostRequests: 16_000 },
   cascade: { count: 500, warmUp: 300 },
   latencySeconds: 5,
-  pages: { streams: 1_000, paymentsPerSecond: 100, views: 200 },
+  pages: { streams: 1_000, paymentsPerSecond: 100, views: 1_000 },
 };
 const full: typeof quick = {
   intake: { count: 10_000, warmUp: 4_000 },
