@@ -106,10 +106,10 @@ function tokenInBody(rawBody: Uint8Array): string | undefined {
   return typeof token === "string" ? token : undefined;
 }
 
+/** For a body that begins with a brace: if it is JSON at all, it is an object. */
 function parseObject(rawBody: Uint8Array): Claims | undefined {
   try {
-    const value: unknown = JSON.parse(Buffer.from(rawBody).toString("utf8"));
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Claims) : undefined;
+    return JSON.parse(Buffer.from(rawBody).toString("utf8")) as Claims;
   } catch {
     return undefined;
   }

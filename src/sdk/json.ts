@@ -1,5 +1,5 @@
-/** What gives a JSON text its shape: its strings, its brackets, and the colons that make a string a name. */
-const SHAPE = /"(?:[^"\\]|\\.)*"|[{}[\]:]/g;
+/** What gives a JSON text its shape: its brackets, and its strings, each with the colon that makes it a name. */
+const SHAPE = /"(?:[^"\\]|\\.)*"(?:\s*:)?|[{}[\]]/g;
 
 /**
  * The first member that an object of a JSON text names twice, as a path like `fri.frn`, or undefined. Parsers keep the last
@@ -10,15 +10,13 @@ export function memberNamedTwice(text: string, value: unknown): string | undefin
   if (printed(value) === text) return undefined;
   /** The objects and lists that are open at this point, with the member names of each so far. */
   const open: { names: Set<string>; last: string }[] = [];
-  let string = "";
   for (const [token] of text.matchAll(SHAPE)) {
     if (token === "{" || token === "[") open.push({ names: new Set(), last: "" });
     else if (token === "}" || token === "]") open.pop();
-    else if (token !== ":") string = token;
-    else {
-      const object = open.at(-1);
-      const name = JSON.parse(string) as string;
-      if (object === undefined) return undefined;
+    else if (token.endsWith(":")) {
+      // A text that was parsed has names in objects only.
+      const object = open.at(-1) as (typeof open)[number];
+      const name = JSON.parse(token.slice(0, -1)) as string;
       object.last = name;
       if (object.names.has(name)) return open.flatMap(({ last }) => (last === "" ? [] : [last])).join(".");
       object.names.add(name);

@@ -106,7 +106,7 @@ function parseJws(token: unknown, maxChars: number): ParsedJws | { ok: false; pr
   if (typeof token !== "string") return failed("malformed");
   if (token.length > maxChars) return failed("too_large");
   if (!COMPACT.test(token)) return failed("malformed");
-  const [first = "", second = "", third = ""] = token.split(".");
+  const [first, second, third] = token.split(".") as [string, string, string];
   // Non-canonical base64url is refused: otherwise the same token could come again in another spelling (replay).
   if (![first, second, third].every(isCanonical)) return failed("malformed");
   const header = decodeObject(first);

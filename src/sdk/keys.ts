@@ -120,8 +120,8 @@ export async function importPublicKey(jwk: unknown): Promise<ImportedKey> {
       if (bits > MAX_RSA_BITS) {
         return refused("key_too_large", `an RSA key may have at most ${MAX_RSA_BITS} bits, this one has ${bits}`);
       }
-      const [n, e] = [given.n as string, given.e as string].map((part) => Buffer.from(part, "base64url"));
-      if (n?.[0] === 0 || e?.[0] === 0) return refused("invalid_key", "n and e must not begin with a zero byte");
+      const [n, e] = [bytesOf(given.n), bytesOf(given.e)];
+      if (n[0] === 0 || e[0] === 0) return refused("invalid_key", "n and e must not begin with a zero byte");
       const [modulus, exponent] = [integerOf(n), integerOf(e)];
       if (!isSafeExponent(exponent)) {
         return refused("exponent", "the exponent of an RSA key must be odd, at least 65537, and have at most 64 bits");
@@ -141,10 +141,13 @@ const ENCRYPTING = ["encrypt", "wrapKey"];
 const isFor = (operations: unknown, purposes: readonly string[]) =>
   Array.isArray(operations) && operations.some((operation) => purposes.includes(operation));
 
-const integerOf = (bytes: Buffer | undefined) => BigInt(`0x0${bytes?.toString("hex")}`);
+const bytesOf = (part: unknown) => Buffer.from(part as string, "base64url");
+
+const integerOf = (bytes: Buffer) => BigInt(`0x0${bytes.toString("hex")}`);
 
 /** With exponent 1 anybody can sign, with 3 there were forgeries, an even one fits no private key, and a huge one is slow. */
-const isSafeExponent = (exponent: bigint) => exponent >= 65_537n && exponent % 2n === 1n && exponent < 1n << 64n;
+const isSafeExponent = (exponent: bigint) =>
+  exponent >= 65_537n && exponent % 2n === 1n && BigInt.asUintN(64, exponent) === exponent;
 
 /** Reads a JWK set; keys that cannot verify anything here (encryption keys, foreign types) are left out. */
 export async function importKeySet(set: unknown): Promise<VerificationKey[]> {

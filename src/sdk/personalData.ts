@@ -33,7 +33,7 @@ export async function encryptPersonalData<T extends PersonalData>(
   const key = await subtle.importKey("raw", rawKey, "AES-GCM", false, ["encrypt"]);
   const encrypted = await Promise.all(
     presentFields(fields).map(async ([name, text]) => {
-      const sealed = await subtle.encrypt(gcm(nonce), key, Buffer.from(text, "utf8"));
+      const sealed = await subtle.encrypt(gcm(nonce), key, Buffer.from(text));
       return [name, toBase64(sealed)] as const;
     }),
   );

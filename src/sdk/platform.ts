@@ -75,7 +75,8 @@ export function bankClient(caller: Caller & { guid: string; key: SigningKey }) {
     path: string,
     content?: Claims,
   ): Promise<Answer<T> & { headers: Headers }> {
-    const body = content === undefined ? undefined : JSON.stringify(content);
+    // Where there is no content there is no text either.
+    const body = JSON.stringify(content) as string | undefined;
     const bound = method === "POST" ? { body_sha256: bodyDigest(Buffer.from(body ?? "")) } : {};
     const access = await createAccessToken(caller.key, new Date(), randomUUID(), bound);
     return send(caller, method, path, { headers: { [ACCESS_HEADER]: access }, body });
@@ -99,17 +100,16 @@ export function bankClient(caller: Caller & { guid: string; key: SigningKey }) {
     getGrossSettlement,
     /** The payments of a register of any size, page by page; throws where the platform refuses. */
     async *grossSettlementPayments(id: string, { pageSize = DEFAULT_PAGE_SIZE } = {}): AsyncGenerator<RegisterPayment> {
-      let after: string | undefined;
+      const query: QueryOf<"getGrossSettlement"> = { payments_limit: pageSize };
       for (;;) {
-        const page = await getGrossSettlement(id, {
-          payments_limit: pageSize,
-          ...(after !== undefined && { payments_after: after }),
-        });
+        const page = await getGrossSettlement(id, query);
         if (!page.ok) throw new Error(`Register ${id}: HTTP ${page.status} ${JSON.stringify(page.body)}`);
         const { payments } = page.body;
-        yield* payments;
+        for (const payment of payments) {
+          query.payments_after = payment.payment_message_guid;
+          yield payment;
+        }
         if (payments.length < pageSize) return;
-        after = payments.at(-1)?.payment_message_guid;
       }
     },
     /** States that the bank has paid a register. The three statements can be repeated: a repeat is answered 208. */
@@ -152,7 +152,7 @@ async function send<T>(
       ...(body === undefined ? {} : { "Content-Type": "application/json" }),
       ...headers,
     },
-    ...(body === undefined ? {} : { body }),
+    body: body ?? null,
     // A signed request must not follow a redirect to an address that the signer did not choose.
     redirect: "manual",
     signal: AbortSignal.timeout(caller.timeoutMs ?? DEFAULT_TIMEOUT_MS),

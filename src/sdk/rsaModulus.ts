@@ -1,13 +1,11 @@
 /** The primes below 1 000: a modulus that one of them divides was not made of two large primes. */
-const SMALL_PRIMES = primesBelow(1_000);
+const SMALL_PRIMES = primesUpTo(997n);
 
 /**
  * ROCA (CVE-2017-15361): Infineon's chips made primes of the form k·M + (65537^a mod M), where M is a product of small primes. Such
  * a modulus is a power of 65537 modulo every prime of M; of other moduli one in 2^27 is.
  */
-const ROCA_POWERS = primesBelow(168)
-  .filter((prime) => prime > 2n)
-  .map((prime) => ({ prime, powers: powersOf(65_537n, prime) }));
+const ROCA_POWERS = primesUpTo(167n).map((prime) => ({ prime, powers: powersOf(65_537n, prime) }));
 
 /** Fermat's method: two primes so close to each other that this many steps find them are found by anybody. */
 const FERMAT_STEPS = 100;
@@ -51,13 +49,10 @@ function powersOf(base: bigint, prime: bigint): Set<bigint> {
   return powers;
 }
 
-function primesBelow(limit: number): bigint[] {
-  const isComposite = new Array<boolean>(limit).fill(false);
+function primesUpTo(limit: bigint): bigint[] {
   const primes: bigint[] = [];
-  for (let number = 2; number < limit; number++) {
-    if (isComposite[number]) continue;
-    primes.push(BigInt(number));
-    for (let multiple = number * number; multiple < limit; multiple += number) isComposite[multiple] = true;
+  for (let number = 2n; number <= limit; number++) {
+    if (primes.every((prime) => number % prime !== 0n)) primes.push(number);
   }
   return primes;
 }

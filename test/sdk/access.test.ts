@@ -33,6 +33,7 @@ describe("checkAccessClaims", () => {
     ["iat as digits with a fraction", { iat: `${iat}.25`, jti: "a" }, "ok"],
     ["iat as digits and letters", { iat: `${iat}s`, jti: "a" }, "iat"],
     ["iat as letters and digits", { iat: `s${iat}`, jti: "a" }, "iat"],
+    ["iat as digits with a sign", { iat: `+${iat}`, jti: "a" }, "iat"],
     ["iat as an empty text", { iat: "", jti: "a" }, "iat"],
     ["iat as a list", { iat: [iat], jti: "a" }, "iat"],
     ["iat NaN", { iat: Number.NaN, jti: "a" }, "iat"],

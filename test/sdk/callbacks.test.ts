@@ -128,6 +128,11 @@ describe("verifyCallback", () => {
     ["an expired body", "expired", () => signed({ claims: { exp: iat } })],
     ["a body without exp", "expired", () => signed({ claims: { exp: undefined } })],
     ["a body without jti", "guid", () => signed({ claims: { jti: undefined } })],
+    [
+      "a body without jti, and no guid in the header",
+      "guid",
+      () => signed({ claims: { jti: undefined }, headers: { "x-callback-guid": undefined } }),
+    ],
     ["another guid in the header", "guid", () => signed({ headers: { "x-callback-guid": "another" } })],
     ["another guid in the claims", "guid", () => signed({ claims: { callback_guid: "another" } })],
     [

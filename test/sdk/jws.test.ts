@@ -11,6 +11,7 @@ import {
 } from "../../src/sdk/keys.ts";
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+const latin1 = (text: string) => Buffer.from(text, "latin1").toString("base64url");
 const part = (token: string, index: number) => token.split(".")[index] as string;
 
 let own: KeyPair;
@@ -64,6 +65,14 @@ describe.each(ALGORITHMS)("%s, with jose at the other end", (alg) => {
   });
 });
 
+test.each([
+  ["says JWT unless it is told otherwise", {}, { typ: "JWT" }],
+  ["says another type that it is given", { typ: "dcm" }, { typ: "dcm" }],
+  ["says no type where it is to say none", { typ: null }, {}],
+])("signJws: the header %s", async (_rule, options, typ) => {
+  expect(peekJws(await signJws({}, own, options))).toHaveProperty("header", { alg: "RS256", kid: own.kid, ...typ });
+});
+
 describe("verifyJws accepts", () => {
   test.each(ALGORITHMS)("a token of a registered %s key", async (alg) => {
     const pair = await generateKeyPair(alg);
@@ -98,17 +107,39 @@ describe("verifyJws refuses", () => {
     ["an empty string", "malformed", () => ""],
     ["two parts", "malformed", () => "e30.e30"],
     ["five parts", "malformed", () => "e30.e30.e30.e30.e30"],
+    [
+      "a token with more parts behind its signature",
+      "malformed",
+      () => `${encode({ alg: "RS256" })}.${encode({})}.AAAA.AAAA`,
+    ],
     ["base64 that is not base64url", "malformed", () => "e30=.e30=.e30="],
     ["a header that is not JSON", "malformed", () => `bm9wZQ.${encode({})}.${signature()}`],
     ["a header that is a list", "malformed", () => `${encode([])}.${encode({})}.${signature()}`],
     ["a header that is not UTF-8", "malformed", () => `__8.${encode({})}.${signature()}`],
+    [
+      "a header with a text that is not UTF-8",
+      "malformed",
+      () => `${latin1('{"alg":"RS256","a":"\xff"}')}.${encode({})}.${signature()}`,
+    ],
+    [
+      "claims with a text that is not UTF-8",
+      "malformed",
+      () => `${encode({ alg: "RS256" })}.${latin1('{"a":"\xff"}')}.${signature()}`,
+    ],
     ["a header without alg", "malformed", () => `${encode({ kid: own.kid })}.${encode({})}.${signature()}`],
     ["a kid that is no string", "malformed", () => `${encode({ alg: "RS256", kid: 1 })}.${encode({})}.${signature()}`],
     ["claims that are a list", "malformed", () => signRaw({ alg: "RS256", kid: own.kid }, [1], own)],
     ["claims that are null", "malformed", () => signRaw({ alg: "RS256", kid: own.kid }, null, own)],
+    ["claims that are a number", "malformed", () => signRaw({ alg: "RS256", kid: own.kid }, 7, own)],
+    ["claims that are a text", "malformed", () => signRaw({ alg: "RS256", kid: own.kid }, "text", own)],
     ["alg none", "algorithm", () => `${encode({ alg: "none" })}.${encode({})}.`],
     ["alg None with a signature", "algorithm", () => `${encode({ alg: "None" })}.${encode({})}.${signature()}`],
     ["an alg from the object prototype", "algorithm", () => `${encode({ alg: "toString" })}.${encode({})}.`],
+    [
+      "alg none before it is asked whose key is named",
+      "algorithm",
+      () => `${encode({ alg: "none", kid: foreign.kid })}.${encode({})}.`,
+    ],
     ["a truncated signature", "signature", async () => (await signJws({}, own)).slice(0, -10)],
     ["an empty signature", "signature", async () => (await signJws({}, own)).replace(/[^.]+$/, "")],
     [

@@ -1,4 +1,4 @@
-import { checkPrimeSync, generateKeyPairSync, generatePrimeSync } from "node:crypto";
+import { checkPrimeSync, generateKeyPairSync, generatePrimeSync, randomBytes } from "node:crypto";
 import { calculateJwkThumbprint } from "jose";
 import { describe, expect, test } from "vitest";
 import { signJws, verifyJws } from "../../src/sdk/jws.ts";
@@ -87,6 +87,13 @@ function specialModulus(): bigint {
   }
 }
 
+/** As hard to factor as it looks, of exactly so many bits. */
+function modulusOf(bits: number): bigint {
+  let modulus = BigInt(`0x${randomBytes(bits / 8).toString("hex")}`) | (1n << BigInt(bits - 1)) | 1n;
+  while (hasSmallFactor(modulus)) modulus += 2n;
+  return modulus;
+}
+
 describe("importPublicKey", () => {
   test("a key without a name is named by its RFC 7638 thumbprint", async () => {
     const jwk = rsaJwk(2048);
@@ -155,11 +162,29 @@ describe("importPublicKey", () => {
 });
 
 test("importPublicKey: a key may say that it verifies, be for encryption, and have any name of 128 characters", async () => {
-  for (const more of [{ key_ops: ["verify"] }, { use: "enc", key_ops: ["wrapKey"] }, { kid: "🔑".repeat(128) }]) {
+  const saying = [
+    { key_ops: ["verify"] },
+    { use: "enc", key_ops: ["wrapKey"] },
+    { use: "enc", key_ops: ["encrypt"] },
+    { kid: "🔑".repeat(128) },
+  ];
+  for (const more of saying) {
     expect(await importPublicKey({ ...good, ...more })).toMatchObject({ ok: true });
   }
   expect(await importPublicKey(withModulus(p * q))).toMatchObject({ ok: true });
 });
+
+test("importPublicKey: an RSA key may have as many as 8192 bits", async () => {
+  expect(await importPublicKey(withModulus(modulusOf(8192)))).toMatchObject({ ok: true });
+});
+
+test.each(ALGORITHMS)(
+  "importPublicKey: a registered %s key only verifies, and cannot be taken out again",
+  async (alg) => {
+    const imported = await importPublicKey((await generateKeyPair(alg)).publicJwk);
+    expect(imported.ok && imported.key.key).toMatchObject({ extractable: false, usages: ["verify"] });
+  },
+);
 
 test.each(ALGORITHMS)("importKeyPair: a %s pair that was kept signs as before", async (alg) => {
   const made = await generateKeyPair(alg);

@@ -90,6 +90,11 @@ describe("personal data", () => {
     expect(await sealed(16, 12)).toEqual({ ok: false });
   });
 
+  test("an imported key serves its purpose alone, and cannot be taken out again", async () => {
+    expect(await importEncryptionKey(recipient.publicJwk)).toMatchObject({ extractable: false, usages: ["encrypt"] });
+    expect(await importDecryptionKey(recipient.privateJwk)).toMatchObject({ extractable: false, usages: ["decrypt"] });
+  });
+
   test("only an RSA key can be encrypted for", async () => {
     const { publicJwk, privateJwk } = await generateKeyPair("ES256");
     const why = "Personal data can be encrypted for RSA keys only";

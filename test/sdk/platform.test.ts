@@ -119,13 +119,20 @@ describe("every call goes where the contract says, with what is signed in its bo
   });
 });
 
+test("what a query leaves undefined is not asked", async () => {
+  await bank().getGrossSettlement("1", { payments_limit: 2, payments_after: undefined as never });
+  expect(calls[0]?.url).toBe(`${own}/gross-settlement/1?payments_limit=2`);
+});
+
 describe("what the platform answers", () => {
   const order = () => merchant().getOrderStatus("id");
 
   test("a refusal is an answer with its status and body", async () => {
     answer = (_request, response) => void response.writeHead(404).end('{"code":"ORDER_NOT_FOUND"}');
     expect(await order()).toMatchObject({ ok: false, status: 404, body: { code: "ORDER_NOT_FOUND" } });
-    expect(await bank().listGrossSettlements()).toMatchObject({ ok: false, status: 404 });
+    const list = await bank().listGrossSettlements();
+    expect(list).toMatchObject({ ok: false, status: 404 });
+    expect(list, "a refusal counts nothing").not.toHaveProperty("total");
   });
 
   test("a refusal without JSON, as a proxy writes it, is one with an empty body", async () => {
