@@ -7,6 +7,7 @@ import { checkResults } from "./measure/check.ts";
 import { measureFlatness } from "./measure/flatness.ts";
 import { type IntakeSide, measureIntake, measureQuietIntake } from "./measure/intake.ts";
 import { measureOverload } from "./measure/overload.ts";
+import { measurePages } from "./measure/pages.ts";
 import { measureRoles } from "./measure/roles.ts";
 import { ratio } from "./measure/rounds.ts";
 import { measureSoak } from "./measure/soak.ts";
@@ -27,6 +28,7 @@ const quick = {
   overload: { seconds: 2, mostRequests: 16_000 },
   cascade: { count: 500, warmUp: 300 },
   latencySeconds: 5,
+  pages: { streams: 1_000, paymentsPerSecond: 100, views: 1_000 },
 };
 const full: typeof quick = {
   intake: { count: 10_000, warmUp: 4_000 },
@@ -34,6 +36,7 @@ const full: typeof quick = {
   overload: { seconds: 8, mostRequests: 60_000 },
   cascade: { count: 2_500, warmUp: 1_000 },
   latencySeconds: 20,
+  pages: { streams: 1_000, paymentsPerSecond: 100, views: 1_000 },
 };
 
 async function main(args: string[]): Promise<number> {
@@ -49,9 +52,11 @@ async function main(args: string[]): Promise<number> {
     const run: Run = { bench, options, databaseUrl, amqp: { url: bench.services.amqpUrl, prefix: "bench" } };
     const wants = (part: Part) => options.parts.has(part);
     const problems: string[] = [];
+    const measured: readonly Part[] = ["intake", "overload", "cascade", "soak"];
     if (wants("intake") || wants("overload")) await intakePart(run, results);
-    problems.push(...(await deliveryPart(run, results)));
+    if (measured.some(wants)) problems.push(...(await deliveryPart(run, results)));
     if (wants("roles")) problems.push(...(await measureRoles(bench, sizeOf(options).cascade.count)));
+    if (wants("pages")) await pagesPart(run, results);
     if (wants("flatness")) await flatnessPart(run, results);
     console.log(`\n${bench.services.machine}`);
     for (const problem of problems) say(`FAILED: ${problem}`);
@@ -176,6 +181,24 @@ async function cascadePart({ bench, options, databaseUrl }: Run, gateway: Gatewa
   const problems = await checkResults(bench, embeddedUrl, embedded);
   await embedded.stop();
   return problems;
+}
+
+async function pagesPart({ bench, options }: Run, results: Results): Promise<void> {
+  const pages = await measurePages(bench, sizeOf(options).pages);
+  printTable(
+    "Pages: two REST processes before one core, every watched order paid",
+    ["streams", "memory", "change heard, p99 / most", "CPU a page"],
+    [
+      [
+        String(pages.streams),
+        `${pages.rssMb} MiB`,
+        `${pages.p99NotifyMs} / ${pages.maxNotifyMs} ms`,
+        `${rounded(pages.cpuMsPerPage)} ms`,
+      ],
+    ],
+  );
+  const { streams, rssMb, p99NotifyMs, maxNotifyMs, cpuMsPerPage } = pages;
+  Object.assign(results, { streams, rssMb, p99NotifyMs, maxNotifyMs, cpuMsPerPage: rounded(cpuMsPerPage) });
 }
 
 async function flatnessPart({ bench, options }: Run, results: Results): Promise<void> {

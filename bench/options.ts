@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 
-export const parts = ["intake", "overload", "cascade", "flatness", "roles", "soak"] as const;
+export const parts = ["intake", "overload", "cascade", "flatness", "roles", "pages", "soak"] as const;
 export type Part = (typeof parts)[number];
 
 export type Options = {

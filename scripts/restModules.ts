@@ -453,12 +453,28 @@ type AnswerHeaders<Headers> = { [Name in keyof Headers as OwnHeader<Name, Header
 
 type WithHeaders<Headers> = keyof Headers extends never ? unknown : { headers: Headers };
 
+/** An event of an answer that is streamed as server-sent events. */
+export type ServerSentEvent = { id: number; event: string; data: object };
+/** Sends events to a reader until it ends; answers what is to be done when the reader left or the feed has ended. */
+export type EventFeed = (reader: { send(event: ServerSentEvent): void; end(): void }) => () => void;
+
+/** Of an answer in several media types a header may belong to one of them only. */
+type OfSome<Types, Headers> = IsUnion<Types> extends true ? Partial<Headers> : Headers;
+type IsUnion<Types, Each = Types> = Types extends Each ? ([Each] extends [Types] ? false : true) : never;
+
 type Answers<Responses> = {
   [Status in keyof Responses]: Responses[Status] extends { headers: infer Headers; content: infer Content }
     ? {
-        [Type in keyof Content]: { status: Status; type: Type } & AnswerBody<Whole<Content[Type]>> & WithHeaders<AnswerHeaders<Headers>>;
+        [Type in keyof Content]: { status: Status; type: Type } & (Type extends "text/event-stream"
+          ? { events: EventFeed }
+          : Type extends \`image/\${string}\`
+            ? { body: Uint8Array }
+            : AnswerBody<Whole<Content[Type]>>) &
+          WithHeaders<OfSome<keyof Content, AnswerHeaders<Headers>>>;
       }[keyof Content]
-    : never;
+    : Responses[Status] extends { headers: infer Headers }
+      ? { status: Status } & WithHeaders<AnswerHeaders<Headers>>
+      : never;
 }[keyof Responses];
 
 /** What a handler may answer: one of the documented statuses with its body. */

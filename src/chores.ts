@@ -26,6 +26,8 @@ const callbacksAtOnce = 500;
 const queueHighWater = 1_000;
 
 const keySetsAtOnce = 8;
+/** Drawing a picture keeps a processor busy for some milliseconds, and an evil one for seconds. */
+const logosAtOnce = 2;
 const expiredAtOnce = 500;
 const forgottenAtOnce = 5_000;
 const reconciledDays = 8;
@@ -47,6 +49,7 @@ function choresOf({ core, queue, log, reconciled }: ChoreParts): Chore[] {
     // Under `advisoryLocks.closing`: one process at a time.
     { name: "close registers", everyMs: 30_000, run: closing(core, log, reconciled) },
     { name: "key sets", everyMs: 1_000, run: () => readKeySets(core, log) },
+    { name: "logos", everyMs: 1_000, run: () => copyLogos(core, log) },
     { name: "forget access tokens", everyMs: 1_000, run: () => core.forgetAccessTokens(forgottenAtOnce) },
   ];
 }
@@ -101,6 +104,16 @@ async function readKeySets(core: Core, log: ChoreParts["log"]): Promise<boolean>
     if (changed) log.info({ party: guid }, "a participant's keys are now those that it publishes");
   }
   return read.length === keySetsAtOnce;
+}
+
+/** One round of copying logos; answers true when there may be more. A failure is told, because a payer sees a letter instead. */
+async function copyLogos(core: Core, log: ChoreParts["log"]): Promise<boolean> {
+  const copied = await core.copyLogos(logosAtOnce);
+  for (const { guid, problem } of copied) {
+    if (problem === undefined) log.info({ party: guid }, "a participant's logo is copied");
+    else log.warn({ party: guid, problem }, "a participant's logo could not be copied; it is tried again");
+  }
+  return copied.length === logosAtOnce;
 }
 
 /** Closes the days that are over and reconciles them; a reconciliation that failed is repeated in the next round. */

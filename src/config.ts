@@ -27,6 +27,8 @@ export type Config = {
   rpcTlsCaFile: string | undefined;
   /** The address under which payers, merchants and banks reach REST; undefined: the address it listens on. */
   publicUrl: string | undefined;
+  /** How many payment pages this process keeps up to date at once. */
+  maxEventStreams: number;
   /** Undefined: metrics and health are served by REST only. */
   opsPort: number | undefined;
   metricsAllowCidrs: readonly string[];
@@ -127,6 +129,7 @@ function toConfig(started: readonly Role[], values: Record<VariableName, string>
         : { certFile: values.RPC_TLS_CERT_FILE, keyFile: values.RPC_TLS_KEY_FILE },
     rpcTlsCaFile: optional(values.RPC_TLS_CA_FILE),
     publicUrl: optional(values.PUBLIC_URL)?.replace(/\/+$/, ""),
+    maxEventStreams: Number(values.MAX_STREAMS),
     opsPort: values.OPS_PORT === "" ? undefined : Number(values.OPS_PORT),
     metricsAllowCidrs: list(values.METRICS_ALLOW_CIDRS),
     otlpEndpoint: optional(values.OTEL_EXPORTER_OTLP_ENDPOINT)?.replace(/\/+$/, ""),

@@ -21,6 +21,7 @@ export const operations = {
   showPaymentPage: {"method":"get","path":"/api/v1/merchants/order","expressPath":"/api/v1/merchants/order","access":["anybody"],"needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
   createOrder: {"method":"post","path":"/api/v1/merchants/order","expressPath":"/api/v1/merchants/order","access":["merchant"],"needsAccess":false,"requestContentTypes":["application/json"],"bodyRequired":false,"successStatus":201,"errorFamily":"ErrorAnswer"},
   getOrderStatus: {"method":"get","path":"/api/v1/merchants/order/status","expressPath":"/api/v1/merchants/order/status","access":["anybody"],"needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
+  followOrder: {"method":"get","path":"/api/v1/merchants/order/events","expressPath":"/api/v1/merchants/order/events","access":["anybody"],"needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
   cancelOrder: {"method":"post","path":"/api/v1/merchants/order/cancel","expressPath":"/api/v1/merchants/order/cancel","access":["merchant"],"needsAccess":false,"requestContentTypes":["application/json"],"bodyRequired":true,"successStatus":200,"errorFamily":"ErrorAnswer"},
   listEmitters: {"method":"get","path":"/api/v1/merchants/emitters","expressPath":"/api/v1/merchants/emitters","access":["anybody"],"needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
   getOrderForBank: {"method":"get","path":"/api/v1/merchants/order/nbu/json","expressPath":"/api/v1/merchants/order/nbu/json","access":["initiator","recipient","institution"],"needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
@@ -37,6 +38,7 @@ export const operations = {
   addKey: {"method":"post","path":"/api/v1/counterparty/{counterparty_guid}/keys","expressPath":"/api/v1/counterparty/:counterparty_guid/keys","access":["bank"],"needsAccess":true,"requestContentTypes":["application/json"],"bodyRequired":true,"successStatus":201,"errorFamily":"ErrorAnswer"},
   listMissedCallbacks: {"method":"get","path":"/api/v1/counterparty/{counterparty_guid}/callbacks/missed","expressPath":"/api/v1/counterparty/:counterparty_guid/callbacks/missed","access":["bank"],"needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
   listMerchantMissedCallbacks: {"method":"get","path":"/api/v1/merchants/callbacks/missed","expressPath":"/api/v1/merchants/callbacks/missed","access":["merchant"],"needsAccess":true,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
+  getLogo: {"method":"get","path":"/api/v1/logos/{sha256}","expressPath":"/api/v1/logos/:sha256","access":["anybody"],"needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
   getJwks: {"method":"get","path":"/api/v1/.well-known/jwks.json","expressPath":"/api/v1/.well-known/jwks.json","access":["anybody"],"needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
   getOpenapiYaml: {"method":"get","path":"/openapi.yaml","expressPath":"/openapi.yaml","access":["anybody"],"needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
   getOpenapiJson: {"method":"get","path":"/openapi.json","expressPath":"/openapi.json","access":["anybody"],"needsAccess":false,"requestContentTypes":[],"bodyRequired":false,"successStatus":200,"errorFamily":"ErrorAnswer"},
@@ -53,6 +55,7 @@ export const requestValidators: { [Id in OperationId]: { path?: Validate<unknown
   showPaymentPage: { query: check(parameterValidators.showPaymentPage_query) },
   createOrder: { query: check(parameterValidators.createOrder_query), body: check(validators.createOrder_body) },
   getOrderStatus: { query: check(parameterValidators.getOrderStatus_query) },
+  followOrder: { query: check(parameterValidators.followOrder_query) },
   cancelOrder: { body: check(validators.cancelOrder_body) },
   listEmitters: {  },
   getOrderForBank: { query: check(parameterValidators.getOrderForBank_query) },
@@ -69,6 +72,7 @@ export const requestValidators: { [Id in OperationId]: { path?: Validate<unknown
   addKey: { path: check(parameterValidators.addKey_path), body: check(validators.addKey_body) },
   listMissedCallbacks: { path: check(parameterValidators.listMissedCallbacks_path), query: check(parameterValidators.listMissedCallbacks_query) },
   listMerchantMissedCallbacks: { query: check(parameterValidators.listMerchantMissedCallbacks_query) },
+  getLogo: { path: check(parameterValidators.getLogo_path) },
   getJwks: {  },
   getOpenapiYaml: {  },
   getOpenapiJson: {  },
@@ -179,12 +183,28 @@ type AnswerHeaders<Headers> = { [Name in keyof Headers as OwnHeader<Name, Header
 
 type WithHeaders<Headers> = keyof Headers extends never ? unknown : { headers: Headers };
 
+/** An event of an answer that is streamed as server-sent events. */
+export type ServerSentEvent = { id: number; event: string; data: object };
+/** Sends events to a reader until it ends; answers what is to be done when the reader left or the feed has ended. */
+export type EventFeed = (reader: { send(event: ServerSentEvent): void; end(): void }) => () => void;
+
+/** Of an answer in several media types a header may belong to one of them only. */
+type OfSome<Types, Headers> = IsUnion<Types> extends true ? Partial<Headers> : Headers;
+type IsUnion<Types, Each = Types> = Types extends Each ? ([Each] extends [Types] ? false : true) : never;
+
 type Answers<Responses> = {
   [Status in keyof Responses]: Responses[Status] extends { headers: infer Headers; content: infer Content }
     ? {
-        [Type in keyof Content]: { status: Status; type: Type } & AnswerBody<Whole<Content[Type]>> & WithHeaders<AnswerHeaders<Headers>>;
+        [Type in keyof Content]: { status: Status; type: Type } & (Type extends "text/event-stream"
+          ? { events: EventFeed }
+          : Type extends `image/${string}`
+            ? { body: Uint8Array }
+            : AnswerBody<Whole<Content[Type]>>) &
+          WithHeaders<OfSome<keyof Content, AnswerHeaders<Headers>>>;
       }[keyof Content]
-    : never;
+    : Responses[Status] extends { headers: infer Headers }
+      ? { status: Status } & WithHeaders<AnswerHeaders<Headers>>
+      : never;
 }[keyof Responses];
 
 /** What a handler may answer: one of the documented statuses with its body. */

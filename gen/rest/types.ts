@@ -12,7 +12,12 @@ export interface paths {
          * @description The page that the payer's browser opens. On a computer (`mobile=0`) it shows a QR code; on a phone (`mobile=1`) it lists the
          *     deep links of the banks that can pay the order. Without `mobile` the page suits the device that asks: a phone, by
          *     `Sec-CH-UA-Mobile` or else by `User-Agent`, gets the links, anything else the QR code. The QR code holds the order's
-         *     `link_deeplinks`. An order that can no longer be paid is shown with its state.
+         *     `link_deeplinks`. An order that can no longer be paid is shown with its state, and why. The page follows the order to its end
+         *     by itself where a browser runs its script, and has a link that reads it again where none does.
+         *
+         *     It is in Ukrainian or in English: as `lang` says, or else as the browser prefers (`Accept-Language`), or else in Ukrainian.
+         *     Whoever asks for JSON (`Accept: application/json`) gets the order's state instead, as at `order/status`. Where there is no order
+         *     to show, a browser (`Accept: text/html`) gets a page that says so in words, and a program the error as JSON.
          *
          *     A bank's link is its registered prefix followed by what it is registered for (`deep_link_content` of the emitters): the order's
          *     details as a JWT that the platform signs (`OrderDetailsClaims`), or the order's identifier. A bank verifies the JWT with
@@ -50,6 +55,34 @@ export interface paths {
          * @description The state of an order for whoever knows its identifier; the identifier is the capability. Accounts are never shown here.
          */
         get: operations["getOrderStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/merchants/order/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow an order to its end
+         * @description Server-sent events for the payment page, or for a merchant's own: the order's state at once, and again at every change until it
+         *     is over. Whoever knows the order's identifier may follow it; nothing but the state is told.
+         *
+         *     An event is named `state`, its data is an object whose `state` is one of `waiting` (it can be paid), `processing` (its payment
+         *     message was accepted), `paid`, `rejected` (its payment message was), `expired` and `canceled` (by its merchant). The last four
+         *     are final: after one of them the answer ends. Its `id` grows with the order's way: 1, 2, and 3 at the end.
+         *
+         *     A comment is sent every 15 s. An answer ends after 10 minutes at the latest; `EventSource` then asks again by itself. The state
+         *     tells what happened and not that money moved: a merchant trusts its callback.
+         */
+        get: operations["followOrder"];
         put?: never;
         post?: never;
         delete?: never;
@@ -406,6 +439,27 @@ export interface paths {
          *     `Cx-Authorization` with the claim `iss`, the merchant's uid, signed with one of its keys like an order.
          */
         get: operations["listMerchantMissedCallbacks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logos/{sha256}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a participant's logo
+         * @description The logo of a bank or merchant as the payment page shows it: copied when it was registered, and drawn anew by the platform as a
+         *     PNG of at most 120 × 120 pixels. Its address contains its digest, so it can be remembered for ever.
+         */
+        get: operations["getLogo"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2152,7 +2206,7 @@ export interface components {
          * @description What was refused, for programs.
          * @enum {string}
          */
-        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE" | "TOKEN_STALE" | "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID" | "TOKEN_AUDIENCE" | "PARTICIPANT_SUSPENDED" | "RECEIVER_COUNTERPARTY_SUSPENDED" | "INVALID_KEY" | "ORDER_IS_BEING_PAID" | "REQUEST_TIMEOUT" | "EXPECTATION_FAILED" | "TOO_MANY_REQUESTS" | "HEADERS_TOO_LARGE";
+        ErrorCode: "INVALID_DEBTOR_ACCOUNT" | "INVALID_CREDITOR_ACCOUNT" | "INVALID_NONCE" | "INVALID_ENCRYPTED_KEY" | "INVALID_DEBTOR_NAME" | "INVALID_DEBTOR_ID" | "INVALID_DEBTOR_PHONE" | "INVALID_CREDITOR_ID" | "INVALID_CREDITOR_NAME" | "INVALID_CURRENCY" | "UNSUPPORTED_CURRENCY" | "ORDER_NOT_FOUND" | "SENDER_COUNTERPARTY_NOT_FOUND" | "RECEIVER_COUNTERPARTY_NOT_FOUND" | "EXTERNAL_ID_IS_ALREADY_TAKEN" | "ORDER_IS_EXPIRED" | "INVALID_EXTERNAL_ID" | "INVALID_AMOUNT" | "INVALID_PURPOSE" | "INVALID_CREATION_DATE" | "INVALID_CREATION_TIME" | "CREATION_DATE_IS_NOT_PAST" | "INVALID_REQUEST" | "AUTHORIZATION_FAILED" | "INTERNAL_ERROR" | "REF_IS_ALREADY_TAKEN" | "PAYMENT_MESSAGE_EXISTS" | "JTI_IS_ALREADY_TAKEN" | "INVALID_EXPIRY" | "INVALID_ISSUE_TIME" | "PAYMENT_MESSAGE_NOT_FOUND" | "REGISTER_NOT_FOUND" | "wrong_data" | "REGISTER_EMPTY" | "REGISTER_INTERNAL" | "REGISTER_NOT_INTERNAL" | "REGISTER_NOT_PAID" | "REGISTER_ALREADY_PAID" | "PAYMENT_ID_USED" | "STATUS_NOT_FINAL" | "FORBIDDEN" | "OVERLOADED" | "UNAVAILABLE" | "TIMEOUT" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "UNSUPPORTED_MEDIA_TYPE" | "BODY_TOO_LARGE" | "TOKEN_REPLAYED" | "TOKEN_BODY_MISMATCH" | "TOKEN_INCOMPLETE" | "TOKEN_STALE" | "TOKEN_EXPIRED" | "TOKEN_NOT_YET_VALID" | "TOKEN_AUDIENCE" | "PARTICIPANT_SUSPENDED" | "RECEIVER_COUNTERPARTY_SUSPENDED" | "INVALID_KEY" | "ORDER_IS_BEING_PAID" | "REQUEST_TIMEOUT" | "EXPECTATION_FAILED" | "TOO_MANY_REQUESTS" | "HEADERS_TOO_LARGE" | "LOGO_NOT_FOUND";
         /** @description A refusal. */
         ErrorAnswer: {
             /** @description What was refused, for people. */
@@ -2364,6 +2418,144 @@ export interface components {
                  *     }
                  */
                 "application/json": components["schemas"]["ErrorAnswer"];
+            };
+        };
+        /** @description The address of the page is not whole; the error names the parameter. */
+        PageBadRequest: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                "Content-Security-Policy": components["headers"]["PageSecurityIfPage"];
+                "Referrer-Policy": components["headers"]["PageReferrerIfPage"];
+                "X-Frame-Options": components["headers"]["PageFrameIfPage"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "id must match format \"uuid\"",
+                 *       "code": "INVALID_REQUEST",
+                 *       "field": "id"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+                /** @example <!doctype html><html lang="en"><head><title>…</title></head><body>…</body></html> */
+                "text/html": string;
+            };
+        };
+        /** @description There is no such order. */
+        PageNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                "Content-Security-Policy": components["headers"]["PageSecurityIfPage"];
+                "Referrer-Policy": components["headers"]["PageReferrerIfPage"];
+                "X-Frame-Options": components["headers"]["PageFrameIfPage"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "order not found",
+                 *       "code": "ORDER_NOT_FOUND",
+                 *       "field": "id"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+                /** @example <!doctype html><html lang="en"><head><title>…</title></head><body>…</body></html> */
+                "text/html": string;
+            };
+        };
+        /** @description There is no such order. */
+        OrderNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "order not found",
+                 *       "code": "ORDER_NOT_FOUND",
+                 *       "field": "id"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+            };
+        };
+        /** @description The address asks too often; the header says when to come again. */
+        PageTooManyRequests: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                "Content-Security-Policy": components["headers"]["PageSecurityIfPage"];
+                "Referrer-Policy": components["headers"]["PageReferrerIfPage"];
+                "X-Frame-Options": components["headers"]["PageFrameIfPage"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "too many requests, try again later",
+                 *       "code": "TOO_MANY_REQUESTS"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+                /** @example <!doctype html><html lang="en"><head><title>…</title></head><body>…</body></html> */
+                "text/html": string;
+            };
+        };
+        /** @description The platform failed; nothing is known to the caller about why. */
+        PageInternalError: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                "Content-Security-Policy": components["headers"]["PageSecurityIfPage"];
+                "Referrer-Policy": components["headers"]["PageReferrerIfPage"];
+                "X-Frame-Options": components["headers"]["PageFrameIfPage"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "internal error",
+                 *       "code": "INTERNAL_ERROR"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+                /** @example <!doctype html><html lang="en"><head><title>…</title></head><body>…</body></html> */
+                "text/html": string;
+            };
+        };
+        /** @description The platform cannot work at this moment; the same address can be opened again. */
+        PageUnavailable: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                "X-Content-Type-Options": components["headers"]["NoSniff"];
+                "Cache-Control": components["headers"]["NoStore"];
+                "Content-Security-Policy": components["headers"]["PageSecurityIfPage"];
+                "Referrer-Policy": components["headers"]["PageReferrerIfPage"];
+                "X-Frame-Options": components["headers"]["PageFrameIfPage"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": "the service is unavailable, try again",
+                 *       "code": "UNAVAILABLE"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorAnswer"];
+                /** @example <!doctype html><html lang="en"><head><title>…</title></head><body>…</body></html> */
+                "text/html": string;
             };
         };
         /**
@@ -2968,10 +3160,25 @@ export interface components {
          */
         Allow: string;
         /**
-         * @description What a page may load and run: nothing of others but images.
-         * @example default-src 'none'; img-src https: data:
+         * @description What a page may load and run: nothing of others.
+         * @example default-src 'none'; img-src 'self' data:
          */
         PageSecurity: string;
+        /**
+         * @description Pages only: what they may load and run, which is nothing of others.
+         * @example default-src 'none'; img-src 'self' data:
+         */
+        PageSecurityIfPage: string;
+        /**
+         * @description Pages only: their address, which names the order, is told to nobody.
+         * @example no-referrer
+         */
+        PageReferrerIfPage: string;
+        /**
+         * @description Pages only: nobody may show them inside of another.
+         * @example DENY
+         */
+        PageFrameIfPage: string;
         /**
          * @description A page's address, which names the order, is told to nobody.
          * @example no-referrer
@@ -2994,6 +3201,8 @@ export interface operations {
                 id: components["parameters"]["OrderIdQuery"];
                 /** @description 0 for the QR code, 1 for the banks' deep links; without it, what suits the device. */
                 mobile?: 0 | 1;
+                /** @description The language of the page; without it, what the browser prefers. */
+                lang?: "uk" | "en";
             };
             header?: never;
             path?: never;
@@ -3001,48 +3210,53 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The page. */
+            /** @description The page, or the order's state for a program. */
             200: {
                 headers: {
-                    /** @description The headers of the request that the page was chosen by; only where `mobile` is not given. */
+                    /** @description The headers of the request that the view was chosen by; only where `mobile` is not given. */
                     Vary?: "Sec-CH-UA-Mobile, User-Agent";
                     "X-Request-Id": components["headers"]["RequestId"];
                     "X-Content-Type-Options": components["headers"]["NoSniff"];
                     "Cache-Control": components["headers"]["NoStore"];
-                    "Content-Security-Policy": components["headers"]["PageSecurity"];
-                    "Referrer-Policy": components["headers"]["PageReferrer"];
-                    "X-Frame-Options": components["headers"]["PageFrame"];
+                    "Content-Security-Policy": components["headers"]["PageSecurityIfPage"];
+                    "Referrer-Policy": components["headers"]["PageReferrerIfPage"];
+                    "X-Frame-Options": components["headers"]["PageFrameIfPage"];
                     [name: string]: unknown;
                 };
                 content: {
-                    /** @example <!doctype html><html lang="uk"><head><title>1000.00 UAH</title></head><body>…</body></html> */
+                    /** @example <!doctype html><html lang="uk"><head><title>До сплати 1 000,00 ₴</title></head><body>…</body></html> */
                     "text/html": string;
+                    /**
+                     * @example {
+                     *       "amount": 1000,
+                     *       "amount_matched": false,
+                     *       "callback_guid": null,
+                     *       "code": null,
+                     *       "currency": "UAH",
+                     *       "order_id": "3aa202bc-6b20-445d-8969-8274b11c66d0",
+                     *       "payment_message_external_id": "",
+                     *       "payment_message_guid": "00000000-0000-0000-0000-000000000000",
+                     *       "purpose": "Payment for goods/services",
+                     *       "reason": "",
+                     *       "receiver_account_iban": "",
+                     *       "ref_found": null,
+                     *       "ref_number": "d4ee06f",
+                     *       "sender_account_iban": "",
+                     *       "status": "Created"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["OrderStatus"];
                 };
             };
-            400: components["responses"]["BadRequest"];
-            /** @description There is no such order; the page says so. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["RequestId"];
-                    "X-Content-Type-Options": components["headers"]["NoSniff"];
-                    "Cache-Control": components["headers"]["NoStore"];
-                    "Content-Security-Policy": components["headers"]["PageSecurity"];
-                    "Referrer-Policy": components["headers"]["PageReferrer"];
-                    "X-Frame-Options": components["headers"]["PageFrame"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /** @example <!doctype html><html lang="uk"><head><title>Order not found</title></head><body>…</body></html> */
-                    "text/html": string;
-                };
-            };
+            400: components["responses"]["PageBadRequest"];
+            404: components["responses"]["PageNotFound"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
             417: components["responses"]["ExpectationFailed"];
-            429: components["responses"]["TooManyRequests"];
+            429: components["responses"]["PageTooManyRequests"];
             431: components["responses"]["HeaderTooLarge"];
-            500: components["responses"]["InternalError"];
-            503: components["responses"]["Unavailable"];
+            500: components["responses"]["PageInternalError"];
+            503: components["responses"]["PageUnavailable"];
         };
     };
     createOrder: {
@@ -3180,6 +3394,63 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"] | components["schemas"]["EmptyObject"];
                 };
             };
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    followOrder: {
+        parameters: {
+            query: {
+                /** @description The order's identifier. */
+                id: components["parameters"]["OrderIdQuery"];
+            };
+            header?: {
+                /** @description The `id` of the last event that was received, as `EventSource` sends it. With 3 there is nothing more to follow. */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The events, from the present state on. */
+            200: {
+                headers: {
+                    /** @description Asks proxies to hand events on at once. */
+                    "X-Accel-Buffering": "no";
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example retry: 3000
+                     *
+                     *     id: 2
+                     *     event: state
+                     *     data: {"state":"processing"}
+                     */
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The order is over, and its last event was received already. */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["OrderNotFound"];
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
             417: components["responses"]["ExpectationFailed"];
@@ -4150,6 +4421,64 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Suspended"];
+            405: components["responses"]["MethodNotAllowed"];
+            408: components["responses"]["RequestTimeout"];
+            417: components["responses"]["ExpectationFailed"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeaderTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getLogo: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The SHA-256 of the picture, in hexadecimal digits. */
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture. */
+            200: {
+                headers: {
+                    /**
+                     * @description It never changes.
+                     * @example public, max-age=31536000, immutable
+                     */
+                    "Cache-Control": "public, max-age=31536000, immutable";
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example The bytes of a PNG. */
+                    "image/png": string;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            /** @description No participant has such a logo (any more). */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    "X-Content-Type-Options": components["headers"]["NoSniff"];
+                    "Cache-Control": components["headers"]["NoStore"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "error": "there is no such logo",
+                     *       "code": "LOGO_NOT_FOUND",
+                     *       "field": "sha256"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
             405: components["responses"]["MethodNotAllowed"];
             408: components["responses"]["RequestTimeout"];
             417: components["responses"]["ExpectationFailed"];

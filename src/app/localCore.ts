@@ -6,12 +6,15 @@ import type { Config } from "../config.ts";
 import type { CoreContext, DueCallback, PlatformKeys } from "../core/context.ts";
 import { type Core, createCore } from "../core/core.ts";
 import { createGuids } from "../core/guid.ts";
+import { createOrderChanges, type OrderChange } from "../core/orderChanges.ts";
 import { followDatabaseClock } from "../db/clock.ts";
 import type { Database } from "../db/database.ts";
+import { createNotices, listenForNotices } from "../db/notices.ts";
 import type { PublicJwk } from "../domain/participant.ts";
 import { masterKeysOf } from "../masterKey.ts";
 import type { Logger } from "../observe/log.ts";
 import { fetchKeySet, keysOf } from "../outbound/keySet.ts";
+import { fetchLogo } from "../outbound/logo.ts";
 import { startPlatformKeys } from "../platformKeys.ts";
 import { publishDue } from "../queue/due.ts";
 import { createLocalQueue } from "../queue/local.ts";
@@ -42,8 +45,11 @@ export async function startLocalCore(run: Run): Promise<LocalCore> {
   const queue = createQueue(config, log);
   started.defer(() => queue.close());
   metrics.watchBacklog(database, queue);
+  const news = startOrderNews(run, database);
   const context: CoreContext = {
     db: database,
+    onOrdersChanged: news.tell,
+    orderChanges: news.changes,
     newGuid: parts.newGuid ?? createGuids(clock.now),
     supportedCurrencies: config.supportedCurrencies,
     maxOrderLifeDays: config.maxOrderLifeDays,
@@ -63,6 +69,7 @@ export async function startLocalCore(run: Run): Promise<LocalCore> {
     },
     publicKey: registeredKey,
     ping: startPing(run, platformKeys, clock.now),
+    fetchLogo: (target) => fetchLogo(guard, target),
     fetchJwks: async (target) => {
       try {
         return keysOf(await fetchKeySet(guard, target));
@@ -75,6 +82,35 @@ export async function startLocalCore(run: Run): Promise<LocalCore> {
   started.defer(() => core.drain());
   keepSeenKeys(core, log, started);
   return { core, queue, database, platformKeys };
+}
+
+/** The channel that carries changes of orders between processes. */
+const orderChannel = "dcm_order_changes";
+
+/**
+ * Changes of orders, told to every process and heard by those that answer for the core. One that changed in this process is heard in
+ * the same way.
+ */
+function startOrderNews({ config, log, started, edges }: Run, database: Database) {
+  const notices = createNotices(database.sql, orderChannel, (problem, orders) =>
+    log.warn({ problem, orders }, "pages of orders will hear of a change late"),
+  );
+  started.defer(() => notices.stop());
+  const changes = createOrderChanges();
+  if (config.roles.includes("core")) {
+    const listener = listenForNotices({
+      url: database.url,
+      channel: orderChannel,
+      heard: (items) => changes.heard(items as OrderChange[]),
+      begun: changes.gap,
+      failed: (problem, inARow) => {
+        if (inARow === 1) log.warn({ problem }, "changes of orders are not heard; it is tried again");
+      },
+    });
+    started.defer(() => listener.stop());
+    edges.push(async () => changes.release());
+  }
+  return { tell: notices.tell, changes };
 }
 
 /** The answer to a ping carries up to eight signatures, and is kept whole to verify them. */

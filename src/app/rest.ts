@@ -2,6 +2,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { metricsReaders } from "../observe/metrics.ts";
 import type { DependencyState } from "../rest/context.ts";
+import { createEventStreams } from "../rest/eventStreams.ts";
 import { createRestServer } from "../rest/httpServer.ts";
 import { createRestApp } from "../rest/server.ts";
 import type { CoreClients } from "../wire/coreClients.ts";
@@ -15,6 +16,8 @@ type RestNeeds = { clients: CoreClients; ready: () => Promise<DependencyState[]>
 /** Starts the role rest; from then on the process knows its public address. */
 export async function startRest(run: Run, { clients, ready }: RestNeeds): Promise<void> {
   const { config, log, metrics, tracing, edges, urls } = run;
+  const eventStreams = createEventStreams(config.maxEventStreams);
+  metrics.watchEventStreams(eventStreams.count);
   const app = createRestApp({
     clients,
     // A getter, because with port 0 the address is known only once the server listens.
@@ -26,6 +29,7 @@ export async function startRest(run: Run, { clients, ready }: RestNeeds): Promis
     metricsText: metrics.text,
     mayReadMetrics: metricsReaders(config.metricsAllowCidrs),
     requestDone: metrics.requestDone,
+    eventStreams,
     tracing,
     openapi: {
       yaml: join(import.meta.dirname, "../../openapi/dcm.v1.yaml"),
@@ -42,6 +46,7 @@ export async function startRest(run: Run, { clients, ready }: RestNeeds): Promis
     () =>
       new Promise((resolve) => {
         server.close(() => resolve());
+        eventStreams.endAll();
         server.closeIdleConnections();
         // The stop does not wait for callers that keep a request open longer than any of ours takes.
         setTimeout(() => server.closeAllConnections(), 15_000).unref();

@@ -1,6 +1,6 @@
 import { defaultRetryPolicy } from "../domain/callback.ts";
 import { ISO_4217_CODES } from "../domain/money.ts";
-import { defaultOrderLifeDays } from "../domain/order.ts";
+import { defaultMaxEventStreams, defaultOrderLifeDays } from "../domain/order.ts";
 import { daySeconds } from "../domain/platformKey.ts";
 import { masterKeyIn } from "../masterKey.ts";
 import { cidrProblem } from "../outbound/address.ts";
@@ -180,6 +180,12 @@ export const variables = [
     fallback: "30000",
     help: "How long a published callback may stay unclaimed before it is published again.",
     problem: isWholeNumber(500, 600_000),
+  },
+  {
+    name: "MAX_STREAMS",
+    fallback: String(defaultMaxEventStreams),
+    help: "How many payment pages this process keeps up to date at once; further ones ask every few seconds instead.",
+    problem: isWholeNumber(0, 100_000),
   },
   {
     name: "OPS_PORT",

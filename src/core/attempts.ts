@@ -1,4 +1,5 @@
 import { afterAttempt, type CallbackKind, type Decision, type Outcome } from "../domain/callback.ts";
+import type { PaymentState } from "../domain/order.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
 import { firstTickets, type Inserted, insertFollowingText, type PaymentEffect, paymentEffect } from "./cascade.ts";
 import type { CoreContext, Traced } from "./context.ts";
@@ -89,7 +90,7 @@ const recordStatement = {
 type Recorded = {
   applied: number[] | null;
   kept: number[] | null;
-  decided: { status: PaymentMessageStatus; seconds: number }[] | null;
+  decided: { order_guid: string; status: Exclude<PaymentMessageStatus, "pending">; seconds: number }[] | null;
   following: Inserted[] | null;
 };
 
@@ -115,7 +116,11 @@ export async function recordAttempts(context: CoreContext, records: readonly Att
     JSON.stringify(following),
   ]);
   context.onCallbacksDue(firstTickets(recorded?.following ?? [], following));
-  for (const { status, seconds } of recorded?.decided ?? []) context.observer?.decided(status, seconds);
+  const payments = recorded?.decided ?? [];
+  context.onOrdersChanged(
+    payments.map(({ order_guid, status }) => ({ orderGuid: order_guid, state: stateAfter[status] })),
+  );
+  for (const { status, seconds } of payments) context.observer?.decided(status, seconds);
   const applied = new Set(recorded?.applied);
   const kept = new Set(recorded?.kept);
   return decided.map(({ decision }, place) => {
@@ -123,6 +128,9 @@ export async function recordAttempts(context: CoreContext, records: readonly Att
     return { applied: isApplied, late: kept.has(place) && !isApplied, decision };
   });
 }
+
+/** What the payer of an order is told once its payment message is decided. */
+const stateAfter = { success: "paid", reject: "rejected" } as const satisfies Record<string, PaymentState>;
 
 type Decided = { record: AttemptRecord; decision: Decision; effect: PaymentEffect | undefined };
 

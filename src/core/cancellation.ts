@@ -46,7 +46,10 @@ export async function cancelOrder(
   const asked = [orderGuid, merchantGuid, merchantVersion];
   const { from, to } = orderTransitions.canceled_by_merchant;
   const [canceled] = await context.db.hot<OrderRow>(cancelStatement, [...asked, from, to, jws]);
-  if (canceled !== undefined) return { order: toOrder(canceled), paymentMessage: undefined };
+  if (canceled !== undefined) {
+    context.onOrdersChanged([{ orderGuid: canceled.guid, state: "canceled" }]);
+    return { order: toOrder(canceled), paymentMessage: undefined };
+  }
   const [found] = await context.db.hot<OrderRow>(selectStatement, asked);
   if (found === undefined) throw new PartyChanged();
   // The left join gives one row of nulls when the merchant has no such order.

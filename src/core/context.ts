@@ -3,6 +3,7 @@ import type { Row } from "../db/entities/entities.ts";
 import type { CallbackKind, Outcome, RetryPolicy } from "../domain/callback.ts";
 import type { CallbackAlg, PublicJwk, StatedParticipant } from "../domain/participant.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
+import type { OrderChange, OrderChanges } from "./orderChanges.ts";
 
 /** A queue ticket: a callback that is due. `attempt` counts the attempts already made in the series. */
 export type DueCallback = {
@@ -48,6 +49,10 @@ export type CoreContext = {
   republishAfterMs: number;
   /** Called after a commit. It must not throw; tickets that it loses are published again by the relay. */
   onCallbacksDue: (callbacks: readonly DueCallback[]) => void;
+  /** Called after a commit. It must not throw; what it loses a payer's page finds out by asking. */
+  onOrdersChanged: (changes: readonly OrderChange[]) => void;
+  /** Waits for what changed since the cursor (see `orderChanges.ts`). */
+  orderChanges: Pick<OrderChanges, "wait">;
   /** Moves tickets of the system dead-letter queue back to the workers; answers how many. */
   redriveDeadLetters?: (limit: number) => Promise<number>;
   observer?: CoreObserver;
@@ -69,6 +74,8 @@ export type CoreContext = {
   publicKey: (jwk: unknown) => Promise<PublicJwk | { problem: string }>;
   /** Sends a test call (ping) to an address of a participant. */
   ping: (receiver: PingedParticipant, url: string, challenge: string) => Promise<PingAnswer>;
+  /** Fetches a participant's logo and draws it anew, as a PNG. */
+  fetchLogo: (url: string) => Promise<{ png: Uint8Array } | { problem: string }>;
   /** Fetches the key set that a merchant publishes. */
   fetchJwks: (url: string) => Promise<unknown[] | { problem: string }>;
 };

@@ -11,6 +11,7 @@ import { buryCallback, claimCallbacks } from "./delivery.ts";
 import { createIdentity } from "./identity/identity.ts";
 import { unlessChanged } from "./identity/partyChanged.ts";
 import { getKeySet, readKeySets } from "./keySets.ts";
+import { copyLogos, getLogo } from "./logos.ts";
 import { createOrders } from "./orderCreation.ts";
 import { listOrders } from "./orderList.ts";
 import { expireOrders, getOrder } from "./orders.ts";
@@ -80,6 +81,8 @@ const useCases = {
   pingParticipant,
   getKeySet,
   readKeySets,
+  copyLogos,
+  getLogo,
   getParticipant,
   listParticipants,
   addCredential,
@@ -140,6 +143,7 @@ export function createCore(context: CoreContext, limits: GroupLimits = defaultLi
     createOrder: async (request: OrderRequest) => unlessChanged(await orders.call(request)),
     submitPaymentMessage: async (request: SubmittedMessage) =>
       unlessChanged(await submissions.call({ ...request, trace: context.currentTrace?.() })),
+    waitForOrderChanges: context.orderChanges.wait,
     claimCallback: claims.call,
     recordAttempt: (attempt: AttemptRecord) => records.call({ ...attempt, trace: context.currentTrace?.() }),
     recordLostAttempts: (limit: number) => recordLostAttempts(context, limit, records.call),

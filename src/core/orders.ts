@@ -89,14 +89,17 @@ const expireOrdersStatement = {
       returning o.guid, o.merchant_guid
     ), numbered as (
       select guid, merchant_guid, row_number() over (order by guid) as place from canceled
-    )
-    ${insertText(
+    ), inserted as (${insertText(
       `select callback_guid as guid, 'expiration' as kind, null::uuid as payment_message_guid, numbered.guid as order_guid,
          null::text as register_id, numbered.merchant_guid as receiver_guid, '' as reason
        from numbered join unnest($2::uuid[]) with ordinality as new(callback_guid, place) using (place)`,
       "$3",
-    )}`,
+    )}
+    )
+    select (select json_agg(inserted) from inserted) as inserted, (select json_agg(guid) from canceled) as canceled`,
 };
+
+type Expired = { inserted: Inserted[] | null; canceled: string[] | null };
 
 /**
  * Reads an order with its merchant, the servicing bank and its payment message; one whose time is up reads as canceled. `reader`:
@@ -136,7 +139,9 @@ export async function getOrder(
 export async function expireOrders(context: CoreContext, limit: number): Promise<number> {
   const guids = Array.from({ length: limit }, () => context.newGuid());
   const values = [orderTransitions.expired.to, guids, context.republishAfterMs];
-  const inserted = await context.db.hot<Inserted>(expireOrdersStatement, values);
-  context.onCallbacksDue(firstTickets(inserted, []));
-  return inserted.length;
+  const [expired] = await context.db.hot<Expired>(expireOrdersStatement, values);
+  const canceled = expired?.canceled ?? [];
+  context.onCallbacksDue(firstTickets(expired?.inserted ?? [], []));
+  context.onOrdersChanged(canceled.map((orderGuid) => ({ orderGuid, state: "expired" })));
+  return canceled.length;
 }

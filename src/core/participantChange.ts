@@ -12,6 +12,7 @@ import {
 } from "../domain/participant.ts";
 import type { CoreContext } from "./context.ts";
 import { followKeySet } from "./keySets.ts";
+import { followLogo } from "./logos.ts";
 import {
   callbackUrlsProblem,
   encryptionKey,
@@ -74,6 +75,7 @@ export async function updateParticipant(
       // Only a node of an older version changes participants without the lock.
       if (replaced.length === 0) return refuse("OVERLOADED", "the participant is being changed; try again");
       await followKeySet(sql, changed);
+      await followLogo(sql, changed);
     }
     for (const { missing, superfluous } of differences) {
       await addKeys(sql, found, missing, by);

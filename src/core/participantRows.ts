@@ -1,6 +1,6 @@
 import { columns, insertedColumns, jsonRow, type Row } from "../db/entities/entities.ts";
 import type { Sql, Statement } from "../db/pool.ts";
-import type { Participant, ParticipantKey, StatedParticipant } from "../domain/participant.ts";
+import type { LogoCopy, Participant, ParticipantKey, StatedParticipant } from "../domain/participant.ts";
 import { digestOf, insertEntry } from "./audit.ts";
 
 /**
@@ -37,7 +37,10 @@ export const participantColumns = `${columns("participant", { of: "participant" 
     select coalesce(json_agg(shown order by ${newestKeyFirst("k")}), '[]')
     from participant_key k cross join lateral (select ${keyColumns("k")}) shown
     where k.participant_guid = participant.guid and ${isNotRetired("k")}
-  ) as keys`;
+  ) as keys, (
+    select json_build_object('sha256', l.sha256, 'problem', l.problem) from participant_logo l
+    where l.participant_guid = participant.guid
+  ) as logo`;
 
 // These statements run by `Database.sql` and not through MikroORM: its transactions keep a connection for ever that died within
 // one, and even its single statements hand a connection that is dead or hangs to the next caller.
@@ -132,7 +135,7 @@ type KeyJson = Omit<ParticipantKey, Instant> &
   Record<Exclude<Instant, "activeFrom">, string | null>;
 
 /** A participant as `participantColumns` reads it. */
-export type ParticipantRow = Row<"participant"> & { keys: readonly KeyJson[] };
+export type ParticipantRow = Row<"participant"> & { keys: readonly KeyJson[]; logo: LogoCopy | null };
 
 /** Reads participants by one of the statements above. */
 export async function readParticipants(sql: Sql, statement: Statement, values: readonly unknown[]) {

@@ -18,6 +18,7 @@ import {
 import type { CoreContext } from "./context.ts";
 import { isGuid } from "./guid.ts";
 import { followKeySet } from "./keySets.ts";
+import { followLogo } from "./logos.ts";
 import {
   callbackUrlsProblem,
   encryptionKey,
@@ -37,7 +38,7 @@ import {
 import { proofProblem } from "./ping.ts";
 
 /** Members of a participant that the platform sets, not the registration. */
-type PlatformsOwn = "keys" | "version" | "createdAt" | "updatedAt" | "status";
+type PlatformsOwn = "keys" | "version" | "createdAt" | "updatedAt" | "status" | "logo";
 
 /** A registration by an operator; keys are JSON Web Keys as parsed JSON. */
 export type Registration = Omit<Participant, PlatformsOwn | "guid" | "deepLinkContent"> & {
@@ -120,6 +121,7 @@ function insert(context: CoreContext, actor: Actor, { participant, keys }: State
     await sql(insertParticipant, [rowOf(participant), by.name]);
     await addKeys(sql, participant, newKeys, by);
     await followKeySet(sql, participant);
+    await followLogo(sql, participant);
     return undefined;
   });
 }

@@ -9,7 +9,7 @@ import type { PublicJwk } from "../domain/participant.ts";
 import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
 import { paymentMessageStatuses, paymentTypes, senderAccountTypes } from "../wire/enums.ts";
 import { jwkText } from "../wire/participant.ts";
-import { money } from "../wire/values.ts";
+import { instantOrUnset, money } from "../wire/values.ts";
 import { whole } from "../wire/whole.ts";
 import type { CoreContext } from "./context.ts";
 import { isGuid } from "./guid.ts";
@@ -19,7 +19,6 @@ const notShown = [
   "merchantGuid",
   "creditorAgentKid",
   "creditorAgentKeyId",
-  "decidedAt",
   "registerId",
   "feeMinor",
 ] as const satisfies (keyof Row<"payment_message">)[];
@@ -97,6 +96,7 @@ export function toPaymentMessage({
   status,
   reason,
   receivedAt,
+  decidedAt,
   ...same
 }: PaymentMessageRow): PaymentMessage {
   return whole(PaymentMessageSchema, {
@@ -115,12 +115,13 @@ export function toPaymentMessage({
     status: paymentMessageStatuses[status],
     reason: status === "success" ? PAYMENT_MESSAGE_SUCCESS_REASON : reason,
     receivedAt: timestampFromDate(receivedAt),
+    decidedAt: instantOrUnset(decidedAt),
   });
 }
 
 /** The part that anyone with the order's id may see: neither who paid, nor the accounts. */
-export function publicPartOf({ guid, amount, orderId, status, reason }: PaymentMessage): PaymentMessage {
-  return create(PaymentMessageSchema, { guid, amount, orderId, status, reason });
+export function publicPartOf({ guid, amount, orderId, status, reason, decidedAt }: PaymentMessage): PaymentMessage {
+  return create(PaymentMessageSchema, { guid, amount, orderId, status, reason, decidedAt });
 }
 
 const selectMessageByGuid = {

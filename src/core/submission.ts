@@ -63,7 +63,10 @@ export async function submitPaymentMessages(
   const known = await readFacts(context.db.hot, requests);
   const decided = requests.map((request) => decide(context, request, known));
   const accepted = decided.flatMap((decision) => ("row" in decision ? [decision] : []));
-  if (accepted.length > 0) context.onCallbacksDue(await store(context, accepted, known.newTokens));
+  if (accepted.length > 0) {
+    context.onCallbacksDue(await store(context, accepted, known.newTokens));
+    context.onOrdersChanged(accepted.map(({ order }) => ({ orderGuid: order.guid, state: "processing" })));
+  }
   return decided.map((decision) => ("row" in decision ? { guid: decision.row.guid } : decision.refused));
 }
 

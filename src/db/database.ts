@@ -8,6 +8,8 @@ import { migrationsList } from "./migrations/migrations.ts";
 import { leaveStandbys, ping, runAlone, type Sql, transaction } from "./pool.ts";
 
 export type Database = {
+  /** Where it is, for what needs a connection of its own. */
+  url: string;
   /**
    * The schema as entities. Statements do not run through it: its transactions keep a connection for ever that died within one, and
    * its single statements hand a connection that no longer answers to the next caller.
@@ -67,6 +69,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   // The server's own time-out comes first, unless the server is gone silently; then this ends the wait, long before TCP does.
   const answerTimeoutMs = (options.statementTimeoutMs ?? defaultStatementTimeoutMs) + 5_000;
   return {
+    url: options.url,
     orm,
     hot: (statement, values) => runAlone(hotPool, answerTimeoutMs, statement, values),
     sql: (statement, values) => runAlone(pool, answerTimeoutMs, statement, values),

@@ -69,6 +69,7 @@ export const refusalReasons = [
   "PARTICIPANT_IN_USE",
   "KEY_NOT_FOUND",
   "KEY_ROTATION_UNDER_WAY",
+  "LOGO_NOT_FOUND",
   "ORDER_IS_BEING_PAID",
 ] as const;
 

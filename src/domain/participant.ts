@@ -99,7 +99,12 @@ export type Participant = {
   status: ParticipantStatus;
   /** What its deep links contain; of no meaning unless `hasDeepLinks`. */
   deepLinkContent: DeepLinkContent;
+  /** The state of the copy of its logo; null where it has none to copy. */
+  logo: LogoCopy | null;
 };
+
+/** The copy of a participant's logo: its digest, or while there is none, why it could not be made when that was tried last. */
+export type LogoCopy = { sha256: string | null; problem: string | null };
 
 /** The keys as a registration or a change states them. */
 export type StatedKeys = {
@@ -109,7 +114,7 @@ export type StatedKeys = {
 };
 
 /** A participant as a registration or a change states it; the database adds its two instants. */
-export type StatedParticipant = Omit<Participant, "createdAt" | "updatedAt" | "keys">;
+export type StatedParticipant = Omit<Participant, "createdAt" | "updatedAt" | "keys" | "logo">;
 
 /** The JWKs of a participant's keys of one use, the newest first. */
 export function jwksOf({ keys }: Pick<Participant, "keys">, use: KeyUse): PublicJwk[] {

@@ -21,6 +21,8 @@ export type Metrics = {
   watchBacklog(database: Database, queue: CallbackQueue): void;
   /** From now on scrapes include the attempts that this process has in flight. */
   watchInFlight(inFlight: () => number): void;
+  /** From now on scrapes include the payment pages that this process keeps up to date. */
+  watchEventStreams(open: () => number): void;
 };
 
 const snapshotMaxAgeMs = 5_000;
@@ -36,6 +38,18 @@ const cascadeSeconds = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 6
 const requestSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const attemptSeconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const groupSizes = [1, 2, 5, 10, 20, 50, 100];
+
+/** A gauge that is read at each scrape, once its source is known. */
+const gauge = (registers: Registry[], name: string, help: string) => (read: () => number) => {
+  new Gauge({
+    name,
+    help,
+    registers,
+    collect() {
+      this.set(read());
+    },
+  });
+};
 
 export function createMetrics(): Metrics {
   const registry = new Registry();
@@ -57,16 +71,8 @@ export function createMetrics(): Metrics {
       requests.observe({ operation, status: String(status) }, durationMs / 1_000),
     reconciled: reconciliationMetrics(registers),
     watchBacklog: (database, queue) => watchBacklog(registers, database, queue),
-    watchInFlight(inFlight) {
-      new Gauge({
-        name: "dcm_callbacks_in_flight",
-        help: "Attempts that this process has under way.",
-        registers,
-        collect() {
-          this.set(inFlight());
-        },
-      });
-    },
+    watchInFlight: gauge(registers, "dcm_callbacks_in_flight", "Attempts that this process has under way."),
+    watchEventStreams: gauge(registers, "dcm_event_streams", "Payment pages that this process keeps up to date."),
   };
 }
 

@@ -77,6 +77,7 @@ export function participantLines(participant: Participant): string[] {
     ["deep link prefix", participant.deepLinkPrefix],
     ["deep link content", nameOf(deepLinkContents, participant.deepLinkContent) ?? ""],
     ["logo URL", participant.logoUrl],
+    ["logo copy", participant.logoSha256 || participant.logoProblem],
     ["redirect URL", participant.redirectUrl],
     ["fee", `${participant.feeBasisPoints} basis points`],
     ["version", String(participant.version)],

@@ -3,6 +3,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import { type OperationId, operations, requestIdHeader } from "../../gen/rest/operations.ts";
 import type { RestDeps } from "./context.ts";
 import { errorFamilyOf, RestRefusal, wholeAnswer } from "./errors.ts";
+import { failureAnswer } from "./pages/payment/failures.ts";
 import { noteArrival, timer } from "./requestLog.ts";
 
 /** The most requests that one process works on at a time; at two thousand a second these take a quarter of a second. */
@@ -103,9 +104,20 @@ function busyAnswer({ log, requestDone }: RestDeps): RequestListener {
   return (request, response) => {
     const requestId = randomUUID();
     const durationMs = timer(request)();
-    const { status, headers, text } = answers[errorFamilyOf(request.url ?? "")];
+    const { status, headers, text } = busyPage(request) ?? answers[errorFamilyOf(request.url ?? "")];
     response.writeHead(status, { ...headers, [requestIdHeader]: requestId }).end(text);
     log.info({ method: request.method, route: "none", status, durationMs, requestId }, "request");
     requestDone?.("none", status, durationMs);
   };
+}
+
+/** What a payer's browser gets instead. */
+function busyPage({ method, url = "", headers }: IncomingMessage) {
+  if (method !== "GET" || url.replace(/\?.*$/s, "") !== operations.showPaymentPage.path) return undefined;
+  const refusal = wholeAnswer(new RestRefusal("OVERLOADED"), url);
+  const lang = new URLSearchParams(url.replace(/^[^?]*/, "")).get("lang");
+  const page = failureAnswer(refusal.status, headers, lang);
+  if (page === undefined) return undefined;
+  const content = { "Content-Type": `${page.type}; charset=utf-8`, "Content-Length": Buffer.byteLength(page.text) };
+  return { status: refusal.status, headers: { ...refusal.headers, ...page.headers, ...content }, text: page.text };
 }

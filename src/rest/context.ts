@@ -3,7 +3,9 @@ import type { Logger } from "pino";
 import type { components } from "../../gen/rest/types.ts";
 import type { Tracing } from "../observe/tracing.ts";
 import type { CoreClients } from "../wire/coreClients.ts";
+import type { EventStreams } from "./eventStreams.ts";
 import type { Initiators } from "./initiators.ts";
+import type { OrderFollower } from "./orderFollower.ts";
 import type { RequestObserver } from "./requestLog.ts";
 import type { rpcOptions } from "./rpcOptions.ts";
 
@@ -25,6 +27,8 @@ export type RestDeps = {
   readerPatienceMs?: number;
   /** How many answers are streamed at the same time; more are refused as OVERLOADED. */
   maxStreams?: number;
+  /** The streams of server-sent events of this process. */
+  eventStreams?: EventStreams;
   tracing?: Tracing;
   openapi: OpenapiPaths;
 };
@@ -36,6 +40,8 @@ export type OpenapiPaths = { yaml: string; json: string };
 export type RequestContext = {
   deps: RestDeps;
   initiators: Initiators;
+  /** For those who follow an order live. */
+  live: { follower: OrderFollower; streams: EventStreams };
   requestId: string;
   /** The headers of the request. */
   headers: IncomingHttpHeaders;

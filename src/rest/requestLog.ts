@@ -80,7 +80,9 @@ export function requestLog(log: Logger, done: RequestObserver = () => {}): Reque
         ...refusalFields(request, response),
       };
       log.info(line, "request");
-      done(routeOf(response)?.id ?? "none", line.status, durationMs);
+      // How long somebody watched says nothing about how fast we answer.
+      const isWatched = String(response.getHeader("Content-Type")).startsWith("text/event-stream");
+      if (!isWatched) done(routeOf(response)?.id ?? "none", line.status, durationMs);
     });
     next();
   };

@@ -1,11 +1,20 @@
 import type { RequestListener } from "node:http";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
 import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from "express";
-import { constantHeaders, type Handlers, type OperationId, operations } from "../../gen/rest/operations.ts";
+import {
+  constantHeaders,
+  type EventFeed,
+  type Handlers,
+  type OperationId,
+  operations,
+} from "../../gen/rest/operations.ts";
 import { noTracing } from "../observe/tracing.ts";
-import { admitAtMost } from "./admission.ts";
+import { admitAtMost, releasePlace } from "./admission.ts";
 import type { RequestContext, RestDeps } from "./context.ts";
 import { deprecationHeaders } from "./deprecation.ts";
 import { asRefusal, errorAnswer, isDeclaredRefusal, RestRefusal } from "./errors.ts";
+import { createEventStreams } from "./eventStreams.ts";
 import { callbackHandlers } from "./handlers/callbacks.ts";
 import { keyHandlers } from "./handlers/keys.ts";
 import { orderHandlers } from "./handlers/orders.ts";
@@ -13,7 +22,10 @@ import { paymentMessageHandlers } from "./handlers/paymentMessages.ts";
 import { platformHandlers } from "./handlers/platform.ts";
 import { settlementHandlers } from "./handlers/settlements.ts";
 import { createInitiators, type Initiators } from "./initiators.ts";
-import { pageHeaders } from "./pages/html.ts";
+import { createOrderFollower } from "./orderFollower.ts";
+import { docsPageHeaders } from "./pages/docsPage.ts";
+import { failureAnswer } from "./pages/payment/failures.ts";
+import { takesGzip } from "./pages/payment/suits.ts";
 import { partyCall } from "./partyCall.ts";
 import { bodyReaders } from "./requestBody.ts";
 import { bodyOf } from "./requestBytes.ts";
@@ -23,14 +35,15 @@ import { createSender, type LongAnswer, PIECE_BYTES, type Sender } from "./strea
 import { validatePart } from "./validate.ts";
 
 /** Any operation's answer as the dispatcher sees it; the exact types are checked where the handlers are written. */
-type Answer = { status: number; type: string; headers?: Readonly<Record<string, unknown>> };
-type WholeAnswer = Answer & { body: unknown };
-type StreamedAnswer = Answer & { stream: LongAnswer };
+type Answer = { status: number; type?: string; headers?: Readonly<Record<string, unknown>> };
+type WholeAnswer = Answer & { type: string; body: unknown };
+type StreamedAnswer = Answer & { type: string; stream: LongAnswer };
+type FollowedAnswer = Answer & { type: string; events: EventFeed };
 
 type AnyHandler = (
   input: { path: unknown; query: unknown; body: unknown },
   context: RequestContext,
-) => Promise<WholeAnswer | StreamedAnswer>;
+) => Promise<WholeAnswer | StreamedAnswer | FollowedAnswer | Answer>;
 
 /** The translator from REST to RPC and back. It checks sizes, paths, queries and shapes; the core authenticates callers. */
 export function createRestApp(deps: RestDeps): RequestListener {
@@ -50,7 +63,8 @@ export function createRestApp(deps: RestDeps): RequestListener {
   app.use(requestLog(deps.log, deps.requestDone), requestSpan(deps.tracing ?? noTracing), setAlwaysHeaders);
   app.use(operations.getMetrics.expressPath, onlyMetricsReaders(deps));
   const sender = createSender(deps.maxStreams, deps.readerPatienceMs);
-  const mounted = { app, deps, initiators, sender };
+  const live = { follower: createOrderFollower(deps.clients), streams: deps.eventStreams ?? createEventStreams() };
+  const mounted = { app, deps, initiators, sender, live };
   for (const id of Object.keys(operations) as OperationId[]) mount(mounted, id, handlers[id] as AnyHandler);
   for (const path of new Set(Object.values(operations).map((operation) => operation.expressPath))) {
     app.all(path, wrongMethod(path));
@@ -67,9 +81,10 @@ type Mounted = {
   deps: RestDeps;
   initiators: Initiators;
   sender: Sender;
+  live: RequestContext["live"];
 };
 
-function mount({ app, deps, initiators, sender }: Mounted, id: OperationId, handler: AnyHandler): void {
+function mount({ app, deps, initiators, sender, live }: Mounted, id: OperationId, handler: AnyHandler): void {
   const operation = operations[id];
   const extraHeaders = "deprecation" in operation ? deprecationHeaders(id, operation.deprecation, deps.publicUrl) : {};
   const nameRoute: RequestHandler = (_request, response, next) => {
@@ -89,6 +104,7 @@ function mount({ app, deps, initiators, sender }: Mounted, id: OperationId, hand
     const context: RequestContext = {
       deps,
       initiators,
+      live,
       requestId,
       headers: request.headers,
       body: bodyOf(request),
@@ -96,9 +112,14 @@ function mount({ app, deps, initiators, sender }: Mounted, id: OperationId, hand
     };
     const answer = await handler({ path, query, body }, context);
     begin(response, answer);
-    if ("body" in answer) await sendWhole(response, sender, textOf(answer));
+    if ("body" in answer) await sendWhole(response, sender, await contentOf(response, answer));
     else if (request.method === "HEAD") response.end();
-    else await sender.stream(response, answer.stream);
+    else if ("stream" in answer) await sender.stream(response, answer.stream);
+    else if ("events" in answer) {
+      // It mostly waits, and has a limit of its own.
+      releasePlace(response);
+      live.streams.open(response, answer.events);
+    } else response.end();
   };
   app[operation.method](operation.expressPath, nameRoute, ...bodyReaders(id), run);
 }
@@ -126,7 +147,8 @@ function wrongMethod(path: string): RequestHandler {
 }
 
 function begin(response: Response, { status, type, headers = {} }: Answer): Response {
-  response.status(status).set("Content-Type", `${type}; charset=utf-8`);
+  response.status(status);
+  if (type !== undefined) response.set("Content-Type", type.startsWith("image/") ? type : `${type}; charset=utf-8`);
   for (const [name, value] of Object.entries(headers)) response.set(name, String(value));
   return response;
 }
@@ -135,11 +157,26 @@ function textOf({ type, body }: WholeAnswer): string {
   return type === "application/json" ? JSON.stringify(body) : String(body);
 }
 
-async function sendWhole(response: Response, sender: Sender, text: string): Promise<void> {
+const compressed = promisify(gzip);
+
+/**
+ * The bytes of an answer. A payment page is compressed for who takes that: it repeats the order's token at every bank. JSON is not,
+ * and nothing in a page is both secret and of the asker's choosing (BREACH).
+ */
+async function contentOf(response: Response, answer: WholeAnswer): Promise<Uint8Array> {
+  if (answer.body instanceof Uint8Array) return answer.body;
+  const bytes = Buffer.from(textOf(answer));
+  const isFitting = answer.type === "text/html" && response.get("ETag") === undefined;
+  if (!isFitting || !takesGzip(response.req.headers)) return bytes;
+  response.set("Content-Encoding", "gzip");
+  return compressed(bytes);
+}
+
+async function sendWhole(response: Response, sender: Sender, content: Uint8Array): Promise<void> {
   if (isKnown(response)) return void notModified(response);
-  // A small text fits into the socket's buffer, so a slow reader costs nothing; larger ones are streamed.
-  if (text.length <= PIECE_BYTES || response.req.method === "HEAD") send(response, text);
-  else await sender.whole(response, text);
+  // What is small fits into the socket's buffer, so a slow reader costs nothing; what is larger is streamed.
+  if (content.length <= PIECE_BYTES || response.req.method === "HEAD") send(response, content);
+  else await sender.whole(response, content);
 }
 
 /** Whether the caller's cached copy is still valid (ETag). For answers without an ETag conditional headers are ignored. */
@@ -152,13 +189,13 @@ function isKnown(response: Response): boolean {
 }
 
 /** Replaces Express's `send`, which takes `If-None-Match: *` as a reason to answer 304 to anything. */
-function send(response: Response, text: string): void {
-  response.setHeader("Content-Length", Buffer.byteLength(text));
-  response.end(text);
+function send(response: Response, content: Uint8Array): void {
+  response.setHeader("Content-Length", content.length);
+  response.end(content);
 }
 
 function notModified(response: Response): void {
-  for (const name of ["Content-Type", ...Object.keys(pageHeaders)]) response.removeHeader(name);
+  for (const name of ["Content-Type", ...Object.keys(docsPageHeaders)]) response.removeHeader(name);
   response.status(304).end();
 }
 
@@ -183,7 +220,10 @@ function answerError(deps: RestDeps): ErrorRequestHandler {
     }
     const answer = errorAnswer(refusal, request.originalUrl, route?.id);
     response.set(answer.headers);
-    send(begin(response, { status: answer.status, type: "application/json" }), JSON.stringify(answer.body));
+    const page =
+      route?.id === "showPaymentPage" ? failureAnswer(answer.status, request.headers, request.query.lang) : undefined;
+    const inForm = page ?? { type: "application/json", text: JSON.stringify(answer.body) };
+    send(begin(response, { status: answer.status, ...inForm }), Buffer.from(inForm.text));
   };
 }
 

@@ -22,8 +22,8 @@ const defaultReaderPatienceMs = 30_000;
 export const PIECE_BYTES = 16 * 1024;
 
 export type Sender = {
-  /** Sends a text that exists already. */
-  whole(response: ServerResponse, text: string): Promise<void>;
+  /** Sends what exists already. */
+  whole(response: ServerResponse, content: Uint8Array): Promise<void>;
   /**
    * Streams a long answer with back-pressure: the next page is read when the last one has been taken. The request gives its place
    * in admission back, because it mostly waits for a stranger; streams have limits of their own instead.
@@ -55,9 +55,9 @@ export function createSender(maxStreams = defaultMaxStreams, readerPatienceMs = 
   }
 
   return {
-    async whole(response, text) {
-      response.setHeader("Content-Length", Buffer.byteLength(text));
-      await toReader(response, (reader) => reader.takes(text, "end"));
+    async whole(response, content) {
+      response.setHeader("Content-Length", content.length);
+      await toReader(response, (reader) => reader.takes(content, "end"));
     },
 
     async stream(response, { head, list, pages, reader: party }) {
@@ -153,8 +153,8 @@ function follow(response: ServerResponse, patienceMs: number) {
   return {
     gone: left.signal,
     /** Resolves when the operating system has taken the last byte; rejects when the reader is gone. */
-    async takes(text: string, last: "write" | "end" = "write"): Promise<void> {
-      const bytes = Buffer.from(text);
+    async takes(content: string | Uint8Array, last: "write" | "end" = "write"): Promise<void> {
+      const bytes = Buffer.from(content);
       for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
         const isLast = at + PIECE_BYTES >= bytes.length;
         await piece(bytes.subarray(at, at + PIECE_BYTES), isLast ? last : "write");

@@ -74,6 +74,7 @@ export const codeOfReason = {
   PARTICIPANT_IN_USE: Code.FailedPrecondition,
   KEY_NOT_FOUND: Code.NotFound,
   KEY_ROTATION_UNDER_WAY: Code.FailedPrecondition,
+  LOGO_NOT_FOUND: Code.NotFound,
   ORDER_IS_BEING_PAID: Code.FailedPrecondition,
 } as const satisfies Record<RefusalReason, Code>;
 

@@ -1,7 +1,7 @@
 import { Access as AccessValue } from "../../gen/dcm/v1/access_pb.ts";
 import { AuditAct } from "../../gen/dcm/v1/audit_service_pb.ts";
 import * as pb from "../../gen/dcm/v1/callback_pb.ts";
-import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
+import { OrderStatus, PaymentState } from "../../gen/dcm/v1/order_pb.ts";
 import {
   BankRole,
   CallbackAlg,
@@ -41,6 +41,15 @@ export const orderStatuses = everyValueOf(OrderStatus, {
   success: OrderStatus.SUCCESS,
   canceled: OrderStatus.CANCELED,
 } as const satisfies Record<order.OrderStatus, OrderStatus>);
+
+export const paymentStates = everyValueOf(PaymentState, {
+  waiting: PaymentState.WAITING,
+  processing: PaymentState.PROCESSING,
+  paid: PaymentState.PAID,
+  rejected: PaymentState.REJECTED,
+  expired: PaymentState.EXPIRED,
+  canceled: PaymentState.CANCELED,
+} as const satisfies Record<order.PaymentState, PaymentState>);
 
 export const paymentMessageStatuses = everyValueOf(PaymentMessageStatus, {
   pending: PaymentMessageStatus.PENDING,

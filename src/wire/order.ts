@@ -4,6 +4,7 @@ import type { Participant } from "../../gen/dcm/v1/participant_pb.ts";
 import { operations, type Whole } from "../../gen/rest/operations.ts";
 import type { components } from "../../gen/rest/types.ts";
 import { reasons } from "../../gen/rest/webhooks.ts";
+import type { PaymentState } from "../domain/order.ts";
 import { answeredName, orderStatuses } from "./enums.ts";
 import { type Amount, amountNumber, publicJwk, unixSeconds } from "./values.ts";
 
@@ -58,7 +59,10 @@ export function orderParts(found: GetOrderResponse): {
 
 const NIL_GUID = "00000000-0000-0000-0000-000000000000";
 
-export function orderLinks(id: string, publicUrl: string): Pick<Schemas["OrderCreated"], "link_deeplinks" | "link_qr"> {
+/** The addresses of an order's payment page: with the banks' links, and with the QR code. */
+export type OrderLinks = Pick<Schemas["OrderCreated"], "link_deeplinks" | "link_qr">;
+
+export function orderLinks(id: string, publicUrl: string): OrderLinks {
   const link = `${publicUrl}${operations.showPaymentPage.path}?id=${id}`;
   return { link_deeplinks: `${link}&mobile=1`, link_qr: `${link}&mobile=0` };
 }
@@ -101,6 +105,22 @@ export function orderStatus(found: GetOrderResponse | CancelOrderResponse): Whol
     sender_account_iban: "",
     status: orderState(order),
   };
+}
+
+/** What a payer is told of an order: a canceled one was by its merchant, by the rejection of its payment message, or by its expiry. */
+export function paymentState(found: GetOrderResponse): PaymentState {
+  const { order } = orderParts(found);
+  switch (answeredName(orderStatuses, order.status)) {
+    case "created":
+      return "waiting";
+    case "in_progress":
+      return "processing";
+    case "success":
+      return "paid";
+    case "canceled":
+      if (order.canceledByMerchant) return "canceled";
+      return found.paymentMessage === undefined ? "expired" : "rejected";
+  }
 }
 
 function statusReason(order: Order, messageReason: string | undefined): Schemas["OrderStatus"]["reason"] {

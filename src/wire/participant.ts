@@ -69,6 +69,8 @@ export function toParticipant(participant: Participant): PbParticipant {
     deepLinkContent: hasDeepLinks(participant)
       ? deepLinkContents[participant.deepLinkContent]
       : DeepLinkContent.UNSPECIFIED,
+    logoSha256: participant.logo?.sha256 ?? "",
+    logoProblem: participant.logo?.problem ?? "",
   });
 }
 

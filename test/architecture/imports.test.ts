@@ -18,7 +18,7 @@ const allowedImports: Record<string, readonly string[] | "everything"> = {
   db: ["domain", "repeat"],
   core: ["domain", "db", "sdk", "gen", "wire", "repeat", "answerCache"],
   rpc: ["core", "domain", "gen", "observe/tracing", "answerCache", "wire"],
-  rest: ["domain", "gen", "observe/tracing", "wire"],
+  rest: ["domain", "gen", "observe/tracing", "wire", "repeat", "answerCache"],
   wire: ["gen", "domain"],
   queue: ["gen/rest"],
   outbound: [],

@@ -146,6 +146,8 @@ describe("REST operations", () => {
       body: { jwt: await signJws(await cancellation(), party.key) },
     }),
     getOrderStatus: ({ about }) => ({ path: `${orders}/status?id=${about.orderId}` }),
+    // Of an order that is over, so that its events end.
+    followOrder: ({ about }) => ({ path: `${orders}/events?id=${about.paidOrderId}` }),
     listEmitters: () => ({ path: "/api/v1/merchants/emitters" }),
     getOrderForBank: ({ about }) => ({ path: `${orders}/nbu/json?id=${about.orderId}` }),
     getPaymentMessageByOrder: ({ about }) => ({ path: `${orders}/${about.paidOrderId}/payment-message` }),
@@ -180,6 +182,16 @@ describe("REST operations", () => {
     listMissedCallbacks: ({ party }) => ({ path: `${ofBank(party)}/callbacks/missed?since=2023-12-10T00:00:00Z` }),
     listMerchantMissedCallbacks: () => ({ path: "/api/v1/merchants/callbacks/missed?since=2023-12-10T00:00:00Z" }),
     getJwks: () => ({ path: "/api/v1/.well-known/jwks.json" }),
+    async getLogo({ party }) {
+      const sha256 = "0".repeat(64);
+      await platform.rows(
+        `insert into participant_logo (participant_guid, url, failures, sha256, image)
+         values ($1, 'https://bank.example/logo.svg', 0, $2, 'picture') on conflict do nothing`,
+        party.guid,
+        sha256,
+      );
+      return { path: `/api/v1/logos/${sha256}` };
+    },
     getOpenapiYaml: () => ({ path: "/openapi.yaml" }),
     getOpenapiJson: () => ({ path: "/openapi.json" }),
     getDocs: () => ({ path: "/docs" }),

@@ -7,6 +7,7 @@ import type { RecordAnswer } from "../../src/core/attempts.ts";
 import type { CoreContext, DueCallback } from "../../src/core/context.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import type { ClaimedCallback } from "../../src/core/delivery.ts";
+import { createOrderChanges, type OrderChange } from "../../src/core/orderChanges.ts";
 import type { Registration } from "../../src/core/participants.ts";
 import type { SubmittedMessage } from "../../src/core/paymentMessages.ts";
 import type { BankStatement } from "../../src/core/registerStatements.ts";
@@ -36,6 +37,8 @@ export type Platform = {
   clock: { now: Date; aheadMs: number };
   /** Every callback that was announced to the queue. */
   due: DueCallback[];
+  /** Every change of an order that was announced to the pages. */
+  changes: OrderChange[];
   isClosed: boolean;
   rows<Row = Record<string, unknown>>(text: string, ...values: unknown[]): Promise<Row[]>;
   close(): Promise<void>;
@@ -75,6 +78,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
   const opened: Database[] = [];
   const clock = { now: new Date(), aheadMs: 0 };
   const due: DueCallback[] = [];
+  const changes: OrderChange[] = [];
   const open = async () => {
     const db = await openDatabase({ url, maxConnections: poolSize });
     opened.push(db);
@@ -100,6 +104,9 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
         return { kty: kty ?? "RSA", alg: alg ?? "RS256", kid, n: modulus(n ?? `n of ${kid}`), ...isFor };
       },
       ping: async () => ({ outcome: "accepted", durationMs: 1, httpStatus: 200, body: "" }),
+      onOrdersChanged: (changed) => changes.push(...changed),
+      orderChanges: createOrderChanges(),
+      fetchLogo: async () => ({ problem: "nobody answers" }),
       fetchJwks: async () => [
         { kid: "published", n: uuidV7() },
         { kid: "for encryption", use: "enc" },
@@ -118,6 +125,7 @@ export async function openPlatform(overrides: Partial<CoreContext> = {}): Promis
     secondCore: async () => (await open()).core,
     clock,
     due,
+    changes,
     rows: (text, ...values) => db.sql({ name: "", text }, values),
     isClosed: false,
     async close() {

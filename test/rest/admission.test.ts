@@ -22,9 +22,9 @@ function door(maxInFlight?: number) {
   const application = (request: IncomingMessage) => void admitted.push(numbers.get(request) ?? -1);
   const listener = admitAtMost(deps, application);
   let asked = 0;
-  const ask = (url = "/api/v1/x") => {
+  const ask = (url = "/api/v1/x", headers = {}) => {
     const number = asked++;
-    const request = { url, method: "GET" } as IncomingMessage;
+    const request = { url, method: "GET", headers } as IncomingMessage;
     numbers.set(request, number);
     const response = new EventEmitter() as unknown as ServerResponse;
     const end = (status: number, headers: object) => (text: string) =>
@@ -129,5 +129,24 @@ describe("the door to the application", () => {
     expect(logged).toEqual([line, line]);
     expect(refused[0]?.headers).toMatchObject({ "X-Request-Id": (logged[0] as { requestId: string }).requestId });
     expect(done).toEqual(Array(2).fill(["none", 503, 1_000]));
+  });
+
+  test("a browser that wanted the payment page is refused in words, in its language", () => {
+    const { ask, refused } = door(0);
+    const browser = { accept: "text/html,*/*;q=0.8", "accept-language": "en" };
+    ask("/api/v1/merchants/order?id=1", browser);
+    ask("/api/v1/merchants/order?lang=uk&id=1", browser);
+    ask("/api/v1/merchants/order?id=1", { accept: "*/*" });
+    ask("/api/v1/merchants/order/status?id=1", browser);
+    vi.advanceTimersByTime(1_000);
+    const [english, ukrainian, program, other] = refused;
+    expect(english).toMatchObject({
+      status: 503,
+      headers: { "Retry-After": "1", "Content-Type": "text/html; charset=utf-8" },
+    });
+    expect(english?.headers).toHaveProperty("Content-Security-Policy");
+    expect(english?.text).toContain("The page is unavailable right now");
+    expect(ukrainian?.text).toContain("Сторінка зараз недоступна");
+    expect([program, other].map((answer) => JSON.parse(answer?.text ?? "").code)).toEqual(["OVERLOADED", "OVERLOADED"]);
   });
 });

@@ -108,3 +108,19 @@ test("with none that is good it is not ready, and says why", async () => {
   const answer = await fetch(`${url}/readyz`);
   expect([answer.status, await answer.text()]).toEqual([503, expect.stringContaining("credential (RPC_TOKEN)")]);
 });
+
+test("a page that one process shows hears of a payment that another one accepted, and of its end", async () => {
+  const edges = await Promise.all([
+    startEdge(await credential(Scope.GATEWAY)),
+    startEdge(await credential(Scope.GATEWAY)),
+  ]);
+  const order = await platform.merchant.order();
+  const events = edges.map((url) => fetch(`${url}/api/v1/merchants/order/events?id=${order.id}`));
+  const streams = await Promise.all(events);
+  await platform.initiator.pays(order);
+  // Each ends by itself once the order is over.
+  const seen = await Promise.all(streams.map((answer) => answer.text()));
+  for (const text of seen) {
+    expect([...text.matchAll(/"state":"(\w+)"/g)].map(([, state]) => state)).toEqual(["waiting", "processing", "paid"]);
+  }
+});

@@ -55,6 +55,7 @@ export const examplePaymentMessage = whole(PaymentMessageSchema, {
   status: PaymentMessageStatus.SUCCESS,
   reason: "Payment message is approved",
   receivedAt: timestampFromDate(NOW),
+  decidedAt: timestampFromDate(NOW),
 });
 
 export const exampleRegister = whole(RegisterSchema, {

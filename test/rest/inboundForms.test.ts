@@ -416,6 +416,9 @@ describe("conditional requests", () => {
   const asked = { "Cache-Control": "max-age=0" };
   const documents = ["/openapi.yaml", "/openapi.json", "/docs"];
 
+  /** A page says what time it is. */
+  const timeless = (text: string) => text.replace(/data-now="\d+"/, "");
+
   test.each([
     "/healthz",
     "/readyz",
@@ -435,7 +438,7 @@ describe("conditional requests", () => {
           method,
           headers: { ...asked, ...condition, ...(await access(keys.bank)) },
         });
-        expect([condition, status, text]).toEqual([condition, 200, plain.text]);
+        expect([condition, status, timeless(text)]).toEqual([condition, 200, timeless(plain.text)]);
       }
     }
   });

@@ -267,8 +267,10 @@ describe("what the core refuses", () => {
     core = () => {
       throw refusedByCore(ORDER_NOT_FOUND);
     };
-    const { status, headers } = await ask(rest, `${ORDERS}?id=${ORDER_ID}`);
-    expect([status, headers.get("content-type")]).toEqual([404, "text/html; charset=utf-8"]);
+    const page = await ask(rest, `${ORDERS}?id=${ORDER_ID}`, { headers: { Accept: "text/html" } });
+    expect([page.status, page.headers.get("content-type")]).toEqual([404, "text/html; charset=utf-8"]);
+    const { status, json } = await ask(rest, `${ORDERS}?id=${ORDER_ID}`);
+    expect([status, json]).toMatchObject([404, { code: "ORDER_NOT_FOUND" }]);
   });
 
   test("settlement refusals are in the words of their family", async () => {

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/order.proto.
  */
 export const file_dcm_v1_order: GenFile = /*@__PURE__*/
-  fileDesc("ChJkY20vdjEvb3JkZXIucHJvdG8SBmRjbS52MSJcChBVbHRpbWF0ZUNyZWRpdG9yEgwKBG5hbWUYASABKAkSEgoKdGF4X251bWJlchgCIAEoCRIMCgRpYmFuGAMgASgJEgsKA2JpYxgEIAEoCRILCgNtY2MYBSABKAkihAMKBU9yZGVyEgoKAmlkGAEgASgJEhUKDW1lcmNoYW50X2d1aWQYAiABKAkSCwoDcmVmGAMgASgJEh0KBmFtb3VudBgEIAEoCzINLmRjbS52MS5Nb25leRIPCgdwdXJwb3NlGAUgASgJEhQKDHJlZGlyZWN0X3VybBgGIAEoCRIzChF1bHRpbWF0ZV9jcmVkaXRvchgHIAEoCzIYLmRjbS52MS5VbHRpbWF0ZUNyZWRpdG9yEi0KCWlzc3VlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIwoGc3RhdHVzGAogASgOMhMuZGNtLnYxLk9yZGVyU3RhdHVzEi4KCmNyZWF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFGNhbmNlbGVkX2J5X21lcmNoYW50GAwgASgIKpgBCgtPcmRlclN0YXR1cxIcChhPUkRFUl9TVEFUVVNfVU5TUEVDSUZJRUQQABIYChRPUkRFUl9TVEFUVVNfQ1JFQVRFRBABEhwKGE9SREVSX1NUQVRVU19JTl9QUk9HUkVTUxACEhgKFE9SREVSX1NUQVRVU19TVUNDRVNTEAMSGQoVT1JERVJfU1RBVFVTX0NBTkNFTEVEEARCNAoGZGNtLnYxUAFaH2RjbS1nYXRld2F5L2dlbi9nby9kY20vdjE7ZGNtdjGqAgZEY20uVjFiBnByb3RvMw", [file_dcm_v1_money, file_google_protobuf_timestamp]);
+  fileDesc("ChJkY20vdjEvb3JkZXIucHJvdG8SBmRjbS52MSJcChBVbHRpbWF0ZUNyZWRpdG9yEgwKBG5hbWUYASABKAkSEgoKdGF4X251bWJlchgCIAEoCRIMCgRpYmFuGAMgASgJEgsKA2JpYxgEIAEoCRILCgNtY2MYBSABKAkihAMKBU9yZGVyEgoKAmlkGAEgASgJEhUKDW1lcmNoYW50X2d1aWQYAiABKAkSCwoDcmVmGAMgASgJEh0KBmFtb3VudBgEIAEoCzINLmRjbS52MS5Nb25leRIPCgdwdXJwb3NlGAUgASgJEhQKDHJlZGlyZWN0X3VybBgGIAEoCRIzChF1bHRpbWF0ZV9jcmVkaXRvchgHIAEoCzIYLmRjbS52MS5VbHRpbWF0ZUNyZWRpdG9yEi0KCWlzc3VlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIwoGc3RhdHVzGAogASgOMhMuZGNtLnYxLk9yZGVyU3RhdHVzEi4KCmNyZWF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhwKFGNhbmNlbGVkX2J5X21lcmNoYW50GAwgASgIKpgBCgtPcmRlclN0YXR1cxIcChhPUkRFUl9TVEFUVVNfVU5TUEVDSUZJRUQQABIYChRPUkRFUl9TVEFUVVNfQ1JFQVRFRBABEhwKGE9SREVSX1NUQVRVU19JTl9QUk9HUkVTUxACEhgKFE9SREVSX1NUQVRVU19TVUNDRVNTEAMSGQoVT1JERVJfU1RBVFVTX0NBTkNFTEVEEAQq0QEKDFBheW1lbnRTdGF0ZRIdChlQQVlNRU5UX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUEFZTUVOVF9TVEFURV9XQUlUSU5HEAESHAoYUEFZTUVOVF9TVEFURV9QUk9DRVNTSU5HEAISFgoSUEFZTUVOVF9TVEFURV9QQUlEEAMSGgoWUEFZTUVOVF9TVEFURV9SRUpFQ1RFRBAEEhkKFVBBWU1FTlRfU1RBVEVfRVhQSVJFRBAFEhoKFlBBWU1FTlRfU1RBVEVfQ0FOQ0VMRUQQBkI0CgZkY20udjFQAVofZGNtLWdhdGV3YXkvZ2VuL2dvL2RjbS92MTtkY212MaoCBkRjbS5WMWIGcHJvdG8z", [file_dcm_v1_money, file_google_protobuf_timestamp]);
 
 /**
  * The ultimate creditor: who finally receives the money, when that is not the merchant (claim `fri`).
@@ -219,4 +219,73 @@ export type OrderStatus = (typeof OrderStatus)[keyof typeof OrderStatus] | Unkno
  */
 export const OrderStatusSchema: GenEnum<OrderStatus> = /*@__PURE__*/
   enumDesc(file_dcm_v1_order, 0);
+
+/**
+ * What a payer is told of an order.
+ *
+ * @generated from enum dcm.v1.PaymentState
+ */
+export const PaymentState = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: PAYMENT_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Nobody has paid yet, and somebody still can.
+   *
+   * @generated from enum value: PAYMENT_STATE_WAITING = 1;
+   */
+  WAITING: 1,
+
+  /**
+   * A payment message was accepted; its recipient bank and its merchant are being asked.
+   *
+   * @generated from enum value: PAYMENT_STATE_PROCESSING = 2;
+   */
+  PROCESSING: 2,
+
+  /**
+   * Paid.
+   *
+   * @generated from enum value: PAYMENT_STATE_PAID = 3;
+   */
+  PAID: 3,
+
+  /**
+   * The payment message was rejected.
+   *
+   * @generated from enum value: PAYMENT_STATE_REJECTED = 4;
+   */
+  REJECTED: 4,
+
+  /**
+   * The time to pay passed without a payment message.
+   *
+   * @generated from enum value: PAYMENT_STATE_EXPIRED = 5;
+   */
+  EXPIRED: 5,
+
+  /**
+   * Its merchant canceled it.
+   *
+   * @generated from enum value: PAYMENT_STATE_CANCELED = 6;
+   */
+  CANCELED: 6,
+} as const;
+
+/**
+ * What a payer is told of an order.
+ *
+ * @generated from enum dcm.v1.PaymentState
+ */
+export type PaymentState = (typeof PaymentState)[keyof typeof PaymentState] | UnknownEnum;
+
+/**
+ * Describes the enum dcm.v1.PaymentState.
+ */
+export const PaymentStateSchema: GenEnum<PaymentState> = /*@__PURE__*/
+  enumDesc(file_dcm_v1_order, 1);
 

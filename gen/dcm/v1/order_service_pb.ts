@@ -9,7 +9,7 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_dcm_v1_access } from "./access_pb.ts";
 import { file_dcm_v1_error } from "./error_pb.ts";
-import type { Order, OrderStatus } from "./order_pb.ts";
+import type { Order, OrderStatus, PaymentState } from "./order_pb.ts";
 import { file_dcm_v1_order } from "./order_pb.ts";
 import type { Participant } from "./participant_pb.ts";
 import { file_dcm_v1_participant } from "./participant_pb.ts";
@@ -23,7 +23,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/order_service.proto.
  */
 export const file_dcm_v1_order_service: GenFile = /*@__PURE__*/
-  fileDesc("ChpkY20vdjEvb3JkZXJfc2VydmljZS5wcm90bxIGZGNtLnYxIkoKEkNyZWF0ZU9yZGVyUmVxdWVzdBIWCgNqd3MYCSABKAlCCbpIBnIEKICABBIWCg5zaWduZWRfZGV0YWlscxgKIAEoCEoECAEQCSJkChNDcmVhdGVPcmRlclJlc3BvbnNlEhwKBW9yZGVyGAEgASgLMg0uZGNtLnYxLk9yZGVyEhcKD2FscmVhZHlfZXhpc3RlZBgCIAEoCBIWCg5zaWduZWRfZGV0YWlscxgDIAEoCSJJCg9HZXRPcmRlclJlcXVlc3QSHgoIb3JkZXJfaWQYASABKAlCDLpIBXIDsAEBmLUYDBIWCg5zaWduZWRfZGV0YWlscxgCIAEoCCL/AQoQR2V0T3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIlCghtZXJjaGFudBgCIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIrCg5jcmVkaXRvcl9hZ2VudBgDIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIvCg9wYXltZW50X21lc3NhZ2UYBCABKAsyFi5kY20udjEuUGF5bWVudE1lc3NhZ2USGAoQY3JlZGl0b3JfYWNjb3VudBgFIAEoCRIWCg5lbmNyeXB0aW9uX2p3axgGIAEoCRIWCg5zaWduZWRfZGV0YWlscxgHIAEoCSIsChJDYW5jZWxPcmRlclJlcXVlc3QSFgoDandzGAEgASgJQgm6SAZyBCiAgAQiZAoTQ2FuY2VsT3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIvCg9wYXltZW50X21lc3NhZ2UYAiABKAsyFi5kY20udjEuUGF5bWVudE1lc3NhZ2UimwMKEUxpc3RPcmRlcnNSZXF1ZXN0EiEKDW1lcmNoYW50X2d1aWQYASABKAlCCLpIBXIDsAEBSAASJwoTY3JlZGl0b3JfYWdlbnRfZ3VpZBgCIAEoCUIIukgFcgOwAQFIABI4CghzdGF0dXNlcxgDIAMoDjITLmRjbS52MS5PcmRlclN0YXR1c0IRukgOkgELEBQiB4IBBBABIAASFAoDZGF5GAQgASgJQge6SARyAhgKEkcKBXNpbmNlGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIcukgZsgEWIgcI/4LR/68HMgsIgJK4w5j+////ARJHCgV1bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCHLpIGbIBFiIHCP+C0f+vBzILCICSuMOY/v///wESFQoDcmVmGAcgASgJQgi6SAVyAxiMARIaCglwYWdlX3NpemUYCCABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgJIAEoCUIIukgFcgMogCBCBwoFcGFydHkiTAoSTGlzdE9yZGVyc1Jlc3BvbnNlEh0KBm9yZGVycxgBIAMoCzINLmRjbS52MS5PcmRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkyzgIKDE9yZGVyU2VydmljZRJQCgtDcmVhdGVPcmRlchIaLmRjbS52MS5DcmVhdGVPcmRlclJlcXVlc3QaGy5kY20udjEuQ3JlYXRlT3JkZXJSZXNwb25zZSIIkAICirUYAQISSgoIR2V0T3JkZXISFy5kY20udjEuR2V0T3JkZXJSZXF1ZXN0GhguZGNtLnYxLkdldE9yZGVyUmVzcG9uc2UiC5ACAYq1GAQBAwQFElAKC0NhbmNlbE9yZGVyEhouZGNtLnYxLkNhbmNlbE9yZGVyUmVxdWVzdBobLmRjbS52MS5DYW5jZWxPcmRlclJlc3BvbnNlIgiQAgKKtRgBAhJOCgpMaXN0T3JkZXJzEhkuZGNtLnYxLkxpc3RPcmRlcnNSZXF1ZXN0GhouZGNtLnYxLkxpc3RPcmRlcnNSZXNwb25zZSIJkAIBirUYAgQFQjQKBmRjbS52MVABWh9kY20tZ2F0ZXdheS9nZW4vZ28vZGNtL3YxO2RjbXYxqgIGRGNtLlYxYgZwcm90bzM", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_order, file_dcm_v1_participant, file_dcm_v1_payment_message, file_google_protobuf_timestamp]);
+  fileDesc("ChpkY20vdjEvb3JkZXJfc2VydmljZS5wcm90bxIGZGNtLnYxIkoKEkNyZWF0ZU9yZGVyUmVxdWVzdBIWCgNqd3MYCSABKAlCCbpIBnIEKICABBIWCg5zaWduZWRfZGV0YWlscxgKIAEoCEoECAEQCSJkChNDcmVhdGVPcmRlclJlc3BvbnNlEhwKBW9yZGVyGAEgASgLMg0uZGNtLnYxLk9yZGVyEhcKD2FscmVhZHlfZXhpc3RlZBgCIAEoCBIWCg5zaWduZWRfZGV0YWlscxgDIAEoCSJJCg9HZXRPcmRlclJlcXVlc3QSHgoIb3JkZXJfaWQYASABKAlCDLpIBXIDsAEBmLUYDBIWCg5zaWduZWRfZGV0YWlscxgCIAEoCCL/AQoQR2V0T3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIlCghtZXJjaGFudBgCIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIrCg5jcmVkaXRvcl9hZ2VudBgDIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIvCg9wYXltZW50X21lc3NhZ2UYBCABKAsyFi5kY20udjEuUGF5bWVudE1lc3NhZ2USGAoQY3JlZGl0b3JfYWNjb3VudBgFIAEoCRIWCg5lbmNyeXB0aW9uX2p3axgGIAEoCRIWCg5zaWduZWRfZGV0YWlscxgHIAEoCSIsChJDYW5jZWxPcmRlclJlcXVlc3QSFgoDandzGAEgASgJQgm6SAZyBCiAgAQiZAoTQ2FuY2VsT3JkZXJSZXNwb25zZRIcCgVvcmRlchgBIAEoCzINLmRjbS52MS5PcmRlchIvCg9wYXltZW50X21lc3NhZ2UYAiABKAsyFi5kY20udjEuUGF5bWVudE1lc3NhZ2UiNQoaV2FpdEZvck9yZGVyQ2hhbmdlc1JlcXVlc3QSFwoGY3Vyc29yGAEgASgJQge6SARyAihkImwKG1dhaXRGb3JPcmRlckNoYW5nZXNSZXNwb25zZRIkCgdjaGFuZ2VzGAEgAygLMhMuZGNtLnYxLk9yZGVyQ2hhbmdlEg4KBmN1cnNvchgCIAEoCRIXCg9tYXlfaGF2ZV9taXNzZWQYAyABKAgiRAoLT3JkZXJDaGFuZ2USEAoIb3JkZXJfaWQYASABKAkSIwoFc3RhdGUYAiABKA4yFC5kY20udjEuUGF5bWVudFN0YXRlIpsDChFMaXN0T3JkZXJzUmVxdWVzdBIhCg1tZXJjaGFudF9ndWlkGAEgASgJQgi6SAVyA7ABAUgAEicKE2NyZWRpdG9yX2FnZW50X2d1aWQYAiABKAlCCLpIBXIDsAEBSAASOAoIc3RhdHVzZXMYAyADKA4yEy5kY20udjEuT3JkZXJTdGF0dXNCEbpIDpIBCxAUIgeCAQQQASAAEhQKA2RheRgEIAEoCUIHukgEcgIYChJHCgVzaW5jZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCHLpIGbIBFiIHCP+C0f+vBzILCICSuMOY/v///wESRwoFdW50aWwYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhy6SBmyARYiBwj/gtH/rwcyCwiAkrjDmP7///8BEhUKA3JlZhgHIAEoCUIIukgFcgMYjAESGgoJcGFnZV9zaXplGAggASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YCSABKAlCCLpIBXIDKIAgQgcKBXBhcnR5IkwKEkxpc3RPcmRlcnNSZXNwb25zZRIdCgZvcmRlcnMYASADKAsyDS5kY20udjEuT3JkZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMrgDCgxPcmRlclNlcnZpY2USUAoLQ3JlYXRlT3JkZXISGi5kY20udjEuQ3JlYXRlT3JkZXJSZXF1ZXN0GhsuZGNtLnYxLkNyZWF0ZU9yZGVyUmVzcG9uc2UiCJACAoq1GAECEkoKCEdldE9yZGVyEhcuZGNtLnYxLkdldE9yZGVyUmVxdWVzdBoYLmRjbS52MS5HZXRPcmRlclJlc3BvbnNlIguQAgGKtRgEAQMEBRJQCgtDYW5jZWxPcmRlchIaLmRjbS52MS5DYW5jZWxPcmRlclJlcXVlc3QaGy5kY20udjEuQ2FuY2VsT3JkZXJSZXNwb25zZSIIkAICirUYAQISaAoTV2FpdEZvck9yZGVyQ2hhbmdlcxIiLmRjbS52MS5XYWl0Rm9yT3JkZXJDaGFuZ2VzUmVxdWVzdBojLmRjbS52MS5XYWl0Rm9yT3JkZXJDaGFuZ2VzUmVzcG9uc2UiCJACAYq1GAEDEk4KCkxpc3RPcmRlcnMSGS5kY20udjEuTGlzdE9yZGVyc1JlcXVlc3QaGi5kY20udjEuTGlzdE9yZGVyc1Jlc3BvbnNlIgmQAgGKtRgCBAVCNAoGZGNtLnYxUAFaH2RjbS1nYXRld2F5L2dlbi9nby9kY20vdjE7ZGNtdjGqAgZEY20uVjFiBnByb3RvMw", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_order, file_dcm_v1_participant, file_dcm_v1_payment_message, file_google_protobuf_timestamp]);
 
 /**
  * An order as the merchant signed it.
@@ -216,7 +216,7 @@ export type CancelOrderResponse = Message<"dcm.v1.CancelOrderResponse"> & {
   order?: Order | undefined;
 
   /**
-   * The payment message that was rejected, if that is why; only its guid, amount, order, status and reason.
+   * The payment message that was rejected, if that is why; only its guid, amount, order, status, reason and decision.
    *
    * @generated from field: dcm.v1.PaymentMessage payment_message = 2;
    */
@@ -229,6 +229,91 @@ export type CancelOrderResponse = Message<"dcm.v1.CancelOrderResponse"> & {
  */
 export const CancelOrderResponseSchema: GenMessage<CancelOrderResponse> = /*@__PURE__*/
   messageDesc(file_dcm_v1_order_service, 5);
+
+/**
+ * From where on to wait.
+ *
+ * @generated from message dcm.v1.WaitForOrderChangesRequest
+ */
+export type WaitForOrderChangesRequest = Message<"dcm.v1.WaitForOrderChangesRequest"> & {
+  /**
+   * The cursor of the last answer; empty: answers at once with a cursor and no changes.
+   *
+   * @generated from field: string cursor = 1;
+   */
+  cursor: string;
+};
+
+/**
+ * Describes the message dcm.v1.WaitForOrderChangesRequest.
+ * Use `create(WaitForOrderChangesRequestSchema)` to create a new message.
+ */
+export const WaitForOrderChangesRequestSchema: GenMessage<WaitForOrderChangesRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_order_service, 6);
+
+/**
+ * What changed.
+ *
+ * @generated from message dcm.v1.WaitForOrderChangesResponse
+ */
+export type WaitForOrderChangesResponse = Message<"dcm.v1.WaitForOrderChangesResponse"> & {
+  /**
+   * The changes, oldest first; none when nothing changed in time.
+   *
+   * @generated from field: repeated dcm.v1.OrderChange changes = 1;
+   */
+  changes: OrderChange[];
+
+  /**
+   * Asks for what comes after.
+   *
+   * @generated from field: string cursor = 2;
+   */
+  cursor: string;
+
+  /**
+   * Whether changes before this answer may be missing: always at the first call, and when the core has forgotten them, is another one
+   * or has lost its connection to the database. What is shown is then to be read anew.
+   *
+   * @generated from field: bool may_have_missed = 3;
+   */
+  mayHaveMissed: boolean;
+};
+
+/**
+ * Describes the message dcm.v1.WaitForOrderChangesResponse.
+ * Use `create(WaitForOrderChangesResponseSchema)` to create a new message.
+ */
+export const WaitForOrderChangesResponseSchema: GenMessage<WaitForOrderChangesResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_order_service, 7);
+
+/**
+ * A change of an order for its payer.
+ *
+ * @generated from message dcm.v1.OrderChange
+ */
+export type OrderChange = Message<"dcm.v1.OrderChange"> & {
+  /**
+   * The order's identifier.
+   *
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * How it stands since.
+   *
+   * @generated from field: dcm.v1.PaymentState state = 2;
+   */
+  state: PaymentState;
+};
+
+/**
+ * Describes the message dcm.v1.OrderChange.
+ * Use `create(OrderChangeSchema)` to create a new message.
+ */
+export const OrderChangeSchema: GenMessage<OrderChange> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_order_service, 8);
 
 /**
  * Which orders to list. Fields that are not set do not restrict.
@@ -315,7 +400,7 @@ export type ListOrdersRequest = Message<"dcm.v1.ListOrdersRequest"> & {
  * Use `create(ListOrdersRequestSchema)` to create a new message.
  */
 export const ListOrdersRequestSchema: GenMessage<ListOrdersRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_order_service, 6);
+  messageDesc(file_dcm_v1_order_service, 9);
 
 /**
  * A page of orders.
@@ -343,7 +428,7 @@ export type ListOrdersResponse = Message<"dcm.v1.ListOrdersResponse"> & {
  * Use `create(ListOrdersResponseSchema)` to create a new message.
  */
 export const ListOrdersResponseSchema: GenMessage<ListOrdersResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_order_service, 7);
+  messageDesc(file_dcm_v1_order_service, 10);
 
 /**
  * Orders of merchants.
@@ -365,7 +450,7 @@ export const OrderService: GenService<{
   /**
    * Reads an order with its merchant, the servicing bank and, if there is one, its payment message. A bank reads the orders that
    * it may pay or whose merchant it services; any other is ORDER_NOT_FOUND to it. To a service that has only the scope `gateway`
-   * the payment message has its guid, amount, order, status and reason, and nothing else. What is read is changed by nothing; the
+   * the payment message has its guid, amount, order, status, reason and decision, and nothing else. What is read is changed by nothing; the
    * order's details are signed for whoever asks for them first, and kept for the next.
    *
    * @generated from rpc dcm.v1.OrderService.GetOrder
@@ -387,6 +472,18 @@ export const OrderService: GenService<{
     methodKind: "unary";
     input: typeof CancelOrderRequestSchema;
     output: typeof CancelOrderResponseSchema;
+  },
+  /**
+   * Waits until an order changes for its payer, at most 20 s, and answers what changed since the last call, of all orders. For
+   * services that show orders live: they call again and again, each time with the cursor of the last answer. It reads what the core
+   * heard and not the database. Changes are told once and may be lost when a process dies at that moment.
+   *
+   * @generated from rpc dcm.v1.OrderService.WaitForOrderChanges
+   */
+  waitForOrderChanges: {
+    methodKind: "unary";
+    input: typeof WaitForOrderChangesRequestSchema;
+    output: typeof WaitForOrderChangesResponseSchema;
   },
   /**
    * Lists orders, newest first, at most 500 a page.

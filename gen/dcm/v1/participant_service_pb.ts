@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file dcm/v1/participant_service.proto.
  */
 export const file_dcm_v1_participant_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBkY20vdjEvcGFydGljaXBhbnRfc2VydmljZS5wcm90bxIGZGNtLnYxIk8KE1JlZ2lzdGVyQmFua1JlcXVlc3QSKQoEYmFuaxgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudEIGukgDyAEBEg0KBXByb3ZlGAIgASgIIjkKFFJlZ2lzdGVyQmFua1Jlc3BvbnNlEiEKBGJhbmsYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQiVwoXUmVnaXN0ZXJNZXJjaGFudFJlcXVlc3QSLQoIbWVyY2hhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnRCBrpIA8gBARINCgVwcm92ZRgCIAEoCCJBChhSZWdpc3Rlck1lcmNoYW50UmVzcG9uc2USJQoIbWVyY2hhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQirgEKF0xpc3RQYXJ0aWNpcGFudHNSZXF1ZXN0Ei8KBGtpbmQYASABKA4yFy5kY20udjEuUGFydGljaXBhbnRLaW5kQgi6SAWCAQIQARIoCgRyb2xlGAIgASgOMhAuZGNtLnYxLkJhbmtSb2xlQgi6SAWCAQIQARIaCglwYWdlX3NpemUYAyABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgEIAEoCUIIukgFcgMogCAiXgoYTGlzdFBhcnRpY2lwYW50c1Jlc3BvbnNlEikKDHBhcnRpY2lwYW50cxgBIAMoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkilwEKFUdldFBhcnRpY2lwYW50UmVxdWVzdBIcCgRndWlkGAEgASgJQgy6SAVyA7ABAZi1GB9IABIaCgNiaWMYAiABKAlCC7pIBHICGBSYtRgfSAASGgoDdWlkGAMgASgJQgu6SARyAhhAmLUYH0gAEhsKA2tpZBgEIAEoCUIMukgFcgMYgAKYtRgfSABCCwoCYnkSBbpIAggBIkIKFkdldFBhcnRpY2lwYW50UmVzcG9uc2USKAoLcGFydGljaXBhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQi/AkKGFVwZGF0ZVBhcnRpY2lwYW50UmVxdWVzdBIaCgRndWlkGAEgASgJQgy6SAVyA7ABAZi1GB8SMAoNY2FsbGJhY2tfdXJscxgCIAEoCzIULmRjbS52MS5DYWxsYmFja1VybHNIAIgBARIqCgxzaWduaW5nX2p3a3MYAyADKAlCFLpIDZIBChAEIgZyBCiAgAGYtRghEioKDmVuY3J5cHRpb25fandrGAQgASgJQg26SAZyBCiAgAGYtRghSAGIAQESGwoEbmFtZRgFIAEoCUIIukgFcgMYjAFIAogBARInChBkZWVwX2xpbmtfcHJlZml4GAYgASgJQgi6SAVyAxj0A0gDiAEBEh8KCGxvZ29fdXJsGAcgASgJQgi6SAVyAxj0A0gEiAEBEikKEGZlZV9iYXNpc19wb2ludHMYCCABKAVCCrpIBxoFGJBOKABIBYgBARJCChRjYWxsYmFja19ib2R5X2Zvcm1hdBgJIAEoDjIaLmRjbS52MS5DYWxsYmFja0JvZHlGb3JtYXRCCLpIBYIBAhABEhoKBGliYW4YCiABKAlCB7pIBHICGCJIBogBARIhChRyZXF1aXJlc19ib2R5X3NoYTI1NhgLIAEoCEgHiAEBEjMKDGNhbGxiYWNrX2FsZxgMIAEoDjITLmRjbS52MS5DYWxsYmFja0FsZ0IIukgFggECEAESHgoIdGF4X2NvZGUYDSABKAlCB7pIBHICGBRICIgBARJTCgNiaWMYDiABKAlCQbpIProBNwoGZGlnaXRzEhFpcyBub3Qgc2l4IGRpZ2l0cxoadGhpcy5tYXRjaGVzKCdeWzAtOV17Nn0kJylyAhgUSAmIAQESGQoDdWlkGA8gASgJQge6SARyAhhASAqIAQESMgoFcm9sZXMYECADKA4yEC5kY20udjEuQmFua1JvbGVCEbpIDpIBCxAKIgeCAQQQASAAElQKA21jYxgRIAEoCUJCukg/ugE4CgZkaWdpdHMSEmlzIG5vdCBmb3VyIGRpZ2l0cxoadGhpcy5tYXRjaGVzKCdeWzAtOV17NH0kJylyAhgUSAuIAQESLgoTc2VydmljaW5nX2JhbmtfZ3VpZBgSIAEoCUIMukgFcgOwAQGYtRgfSAyIAQESHwoIandrc191cmwYEyABKAlCCLpIBXIDGNAPSA2IAQESHAoFZW1haWwYFCABKAlCCLpIBXIDGP4BSA6IAQESIwoMcmVkaXJlY3RfdXJsGBUgASgJQgi6SAVyAxjQD0gPiAEBEhgKB3ZlcnNpb24YFiABKANCB7pIBCICKAASPAoRZGVlcF9saW5rX2NvbnRlbnQYFyABKA4yFy5kY20udjEuRGVlcExpbmtDb250ZW50Qgi6SAWCAQIQAUIQCg5fY2FsbGJhY2tfdXJsc0IRCg9fZW5jcnlwdGlvbl9qd2tCBwoFX25hbWVCEwoRX2RlZXBfbGlua19wcmVmaXhCCwoJX2xvZ29fdXJsQhMKEV9mZWVfYmFzaXNfcG9pbnRzQgcKBV9pYmFuQhcKFV9yZXF1aXJlc19ib2R5X3NoYTI1NkILCglfdGF4X2NvZGVCBgoEX2JpY0IGCgRfdWlkQgYKBF9tY2NCFgoUX3NlcnZpY2luZ19iYW5rX2d1aWRCCwoJX2p3a3NfdXJsQggKBl9lbWFpbEIPCg1fcmVkaXJlY3RfdXJsIkUKGVVwZGF0ZVBhcnRpY2lwYW50UmVzcG9uc2USKAoLcGFydGljaXBhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQiUQoZU3VzcGVuZFBhcnRpY2lwYW50UmVxdWVzdBIaCgRndWlkGAEgASgJQgy6SAVyA7ABAZi1GB8SGAoHdmVyc2lvbhgCIAEoA0IHukgEIgIoACJGChpTdXNwZW5kUGFydGljaXBhbnRSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCJQChhSZXN1bWVQYXJ0aWNpcGFudFJlcXVlc3QSGgoEZ3VpZBgBIAEoCUIMukgFcgOwAQGYtRgfEhgKB3ZlcnNpb24YAiABKANCB7pIBCICKAAiRQoZUmVzdW1lUGFydGljaXBhbnRSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCJPChdDbG9zZVBhcnRpY2lwYW50UmVxdWVzdBIaCgRndWlkGAEgASgJQgy6SAVyA7ABAZi1GB8SGAoHdmVyc2lvbhgCIAEoA0IHukgEIgIoACJEChhDbG9zZVBhcnRpY2lwYW50UmVzcG9uc2USKAoLcGFydGljaXBhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQicgoaTGlzdFBhcnRpY2lwYW50S2V5c1JlcXVlc3QSGgoEZ3VpZBgBIAEoCUIMukgFcgOwAQGYtRgfEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAyiAICKGAQobTGlzdFBhcnRpY2lwYW50S2V5c1Jlc3BvbnNlEiQKBGtleXMYASADKAsyFi5kY20udjEuUGFydGljaXBhbnRLZXkSKAoHa2V5X3NldBgCIAEoCzIXLmRjbS52MS5QdWJsaXNoZWRLZXlTZXQSFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJIpsBCg9QdWJsaXNoZWRLZXlTZXQSCwoDdXJsGAEgASgJEisKB3JlYWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB25leHRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGZhaWx1cmVzGAQgASgFEg8KB3Byb2JsZW0YBSABKAkiswEKGEFkZFBhcnRpY2lwYW50S2V5UmVxdWVzdBIaCgRndWlkGAEgASgJQgy6SAVyA7ABAZi1GB8SGAoDandrGAIgASgJQgu6SAhyBhABKICAARJSChByZXRpcmVfb3RoZXJzX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIcukgZsgEWIgcI/4LR/68HMgsIgJK4w5j+////ARINCgVwcm92ZRgEIAEoCCIoChlBZGRQYXJ0aWNpcGFudEtleVJlc3BvbnNlEgsKA2tpZBgBIAEoCSKvAQobUmV0aXJlUGFydGljaXBhbnRLZXlSZXF1ZXN0EhoKBGd1aWQYASABKAlCDLpIBXIDsAEBmLUYHxIZCgNraWQYAiABKAlCDLpIBXIDGIACmLUYQhITCgJpZBgDIAEoA0IHukgEIgIoABJECgJhdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCHLpIGbIBFiIHCP+C0f+vBzILCICSuMOY/v///wEiSAocUmV0aXJlUGFydGljaXBhbnRLZXlSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCI0ChZQaW5nUGFydGljaXBhbnRSZXF1ZXN0EhoKBGd1aWQYASABKAlCDLpIBXIDsAEBmLUYHyI+ChdQaW5nUGFydGljaXBhbnRSZXNwb25zZRIjCgdyZXN1bHRzGAEgAygLMhIuZGNtLnYxLlBpbmdSZXN1bHQinQEKClBpbmdSZXN1bHQSEQoJdXJsX25hbWVzGAEgAygJEgsKA3VybBgCIAEoCRIPCgdvdXRjb21lGAMgASgJEhMKC2h0dHBfc3RhdHVzGAQgASgFEhMKC2R1cmF0aW9uX21zGAUgASgFEg4KBmFuc3dlchgGIAEoCRIPCgdwcm9ibGVtGAcgASgJEhMKC3Byb3Zlbl9raWRzGAggAygJIisKEEFkZE93bktleVJlcXVlc3QSFwoEYm9keRgBIAEoDEIJukgGegQYgIAEIiAKEUFkZE93bktleVJlc3BvbnNlEgsKA2tpZBgBIAEoCTL/CQoSUGFydGljaXBhbnRTZXJ2aWNlElMKDFJlZ2lzdGVyQmFuaxIbLmRjbS52MS5SZWdpc3RlckJhbmtSZXF1ZXN0GhwuZGNtLnYxLlJlZ2lzdGVyQmFua1Jlc3BvbnNlIgiQAgKKtRgBBRJfChBSZWdpc3Rlck1lcmNoYW50Eh8uZGNtLnYxLlJlZ2lzdGVyTWVyY2hhbnRSZXF1ZXN0GiAuZGNtLnYxLlJlZ2lzdGVyTWVyY2hhbnRSZXNwb25zZSIIkAICirUYAQUSYQoQTGlzdFBhcnRpY2lwYW50cxIfLmRjbS52MS5MaXN0UGFydGljaXBhbnRzUmVxdWVzdBogLmRjbS52MS5MaXN0UGFydGljaXBhbnRzUmVzcG9uc2UiCpACAYq1GAMDBAUSWgoOR2V0UGFydGljaXBhbnQSHS5kY20udjEuR2V0UGFydGljaXBhbnRSZXF1ZXN0Gh4uZGNtLnYxLkdldFBhcnRpY2lwYW50UmVzcG9uc2UiCZACAYq1GAIEBRJiChFVcGRhdGVQYXJ0aWNpcGFudBIgLmRjbS52MS5VcGRhdGVQYXJ0aWNpcGFudFJlcXVlc3QaIS5kY20udjEuVXBkYXRlUGFydGljaXBhbnRSZXNwb25zZSIIkAICirUYAQUSZQoSU3VzcGVuZFBhcnRpY2lwYW50EiEuZGNtLnYxLlN1c3BlbmRQYXJ0aWNpcGFudFJlcXVlc3QaIi5kY20udjEuU3VzcGVuZFBhcnRpY2lwYW50UmVzcG9uc2UiCJACAoq1GAEFEmIKEVJlc3VtZVBhcnRpY2lwYW50EiAuZGNtLnYxLlJlc3VtZVBhcnRpY2lwYW50UmVxdWVzdBohLmRjbS52MS5SZXN1bWVQYXJ0aWNpcGFudFJlc3BvbnNlIgiQAgKKtRgBBRJfChBDbG9zZVBhcnRpY2lwYW50Eh8uZGNtLnYxLkNsb3NlUGFydGljaXBhbnRSZXF1ZXN0GiAuZGNtLnYxLkNsb3NlUGFydGljaXBhbnRSZXNwb25zZSIIkAICirUYAQUSaQoTTGlzdFBhcnRpY2lwYW50S2V5cxIiLmRjbS52MS5MaXN0UGFydGljaXBhbnRLZXlzUmVxdWVzdBojLmRjbS52MS5MaXN0UGFydGljaXBhbnRLZXlzUmVzcG9uc2UiCZACAYq1GAIEBRJiChFBZGRQYXJ0aWNpcGFudEtleRIgLmRjbS52MS5BZGRQYXJ0aWNpcGFudEtleVJlcXVlc3QaIS5kY20udjEuQWRkUGFydGljaXBhbnRLZXlSZXNwb25zZSIIkAICirUYAQUSawoUUmV0aXJlUGFydGljaXBhbnRLZXkSIy5kY20udjEuUmV0aXJlUGFydGljaXBhbnRLZXlSZXF1ZXN0GiQuZGNtLnYxLlJldGlyZVBhcnRpY2lwYW50S2V5UmVzcG9uc2UiCJACAoq1GAEFElwKD1BpbmdQYXJ0aWNpcGFudBIeLmRjbS52MS5QaW5nUGFydGljaXBhbnRSZXF1ZXN0Gh8uZGNtLnYxLlBpbmdQYXJ0aWNpcGFudFJlc3BvbnNlIgiQAgKKtRgBBRJKCglBZGRPd25LZXkSGC5kY20udjEuQWRkT3duS2V5UmVxdWVzdBoZLmRjbS52MS5BZGRPd25LZXlSZXNwb25zZSIIkAICirUYAQFCNAoGZGNtLnYxUAFaH2RjbS1nYXRld2F5L2dlbi9nby9kY20vdjE7ZGNtdjGqAgZEY20uVjFiBnByb3RvMw", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_participant, file_google_protobuf_timestamp]);
+  fileDesc("CiBkY20vdjEvcGFydGljaXBhbnRfc2VydmljZS5wcm90bxIGZGNtLnYxIk8KE1JlZ2lzdGVyQmFua1JlcXVlc3QSKQoEYmFuaxgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudEIGukgDyAEBEg0KBXByb3ZlGAIgASgIIjkKFFJlZ2lzdGVyQmFua1Jlc3BvbnNlEiEKBGJhbmsYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQiVwoXUmVnaXN0ZXJNZXJjaGFudFJlcXVlc3QSLQoIbWVyY2hhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnRCBrpIA8gBARINCgVwcm92ZRgCIAEoCCJBChhSZWdpc3Rlck1lcmNoYW50UmVzcG9uc2USJQoIbWVyY2hhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQirgEKF0xpc3RQYXJ0aWNpcGFudHNSZXF1ZXN0Ei8KBGtpbmQYASABKA4yFy5kY20udjEuUGFydGljaXBhbnRLaW5kQgi6SAWCAQIQARIoCgRyb2xlGAIgASgOMhAuZGNtLnYxLkJhbmtSb2xlQgi6SAWCAQIQARIaCglwYWdlX3NpemUYAyABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgEIAEoCUIIukgFcgMogCAiXgoYTGlzdFBhcnRpY2lwYW50c1Jlc3BvbnNlEikKDHBhcnRpY2lwYW50cxgBIAMoCzITLmRjbS52MS5QYXJ0aWNpcGFudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkilwEKFUdldFBhcnRpY2lwYW50UmVxdWVzdBIcCgRndWlkGAEgASgJQgy6SAVyA7ABAZi1GB9IABIaCgNiaWMYAiABKAlCC7pIBHICGBSYtRgfSAASGgoDdWlkGAMgASgJQgu6SARyAhhAmLUYH0gAEhsKA2tpZBgEIAEoCUIMukgFcgMYgAKYtRgfSABCCwoCYnkSBbpIAggBIkIKFkdldFBhcnRpY2lwYW50UmVzcG9uc2USKAoLcGFydGljaXBhbnQYASABKAsyEy5kY20udjEuUGFydGljaXBhbnQidgoOR2V0TG9nb1JlcXVlc3QSZAoGc2hhMjU2GAEgASgJQlS6SE26AUYKBnNoYTI1NhIcaXMgbm90IDY0IGhleGFkZWNpbWFsIGRpZ2l0cxoedGhpcy5tYXRjaGVzKCdeWzAtOWEtZl17NjR9JCcpcgIoQJi1GEQiHgoPR2V0TG9nb1Jlc3BvbnNlEgsKA3BuZxgBIAEoDCL8CQoYVXBkYXRlUGFydGljaXBhbnRSZXF1ZXN0EhoKBGd1aWQYASABKAlCDLpIBXIDsAEBmLUYHxIwCg1jYWxsYmFja191cmxzGAIgASgLMhQuZGNtLnYxLkNhbGxiYWNrVXJsc0gAiAEBEioKDHNpZ25pbmdfandrcxgDIAMoCUIUukgNkgEKEAQiBnIEKICAAZi1GCESKgoOZW5jcnlwdGlvbl9qd2sYBCABKAlCDbpIBnIEKICAAZi1GCFIAYgBARIbCgRuYW1lGAUgASgJQgi6SAVyAxiMAUgCiAEBEicKEGRlZXBfbGlua19wcmVmaXgYBiABKAlCCLpIBXIDGPQDSAOIAQESHwoIbG9nb191cmwYByABKAlCCLpIBXIDGPQDSASIAQESKQoQZmVlX2Jhc2lzX3BvaW50cxgIIAEoBUIKukgHGgUYkE4oAEgFiAEBEkIKFGNhbGxiYWNrX2JvZHlfZm9ybWF0GAkgASgOMhouZGNtLnYxLkNhbGxiYWNrQm9keUZvcm1hdEIIukgFggECEAESGgoEaWJhbhgKIAEoCUIHukgEcgIYIkgGiAEBEiEKFHJlcXVpcmVzX2JvZHlfc2hhMjU2GAsgASgISAeIAQESMwoMY2FsbGJhY2tfYWxnGAwgASgOMhMuZGNtLnYxLkNhbGxiYWNrQWxnQgi6SAWCAQIQARIeCgh0YXhfY29kZRgNIAEoCUIHukgEcgIYFEgIiAEBElMKA2JpYxgOIAEoCUJBukg+ugE3CgZkaWdpdHMSEWlzIG5vdCBzaXggZGlnaXRzGhp0aGlzLm1hdGNoZXMoJ15bMC05XXs2fSQnKXICGBRICYgBARIZCgN1aWQYDyABKAlCB7pIBHICGEBICogBARIyCgVyb2xlcxgQIAMoDjIQLmRjbS52MS5CYW5rUm9sZUIRukgOkgELEAoiB4IBBBABIAASVAoDbWNjGBEgASgJQkK6SD+6ATgKBmRpZ2l0cxISaXMgbm90IGZvdXIgZGlnaXRzGhp0aGlzLm1hdGNoZXMoJ15bMC05XXs0fSQnKXICGBRIC4gBARIuChNzZXJ2aWNpbmdfYmFua19ndWlkGBIgASgJQgy6SAVyA7ABAZi1GB9IDIgBARIfCghqd2tzX3VybBgTIAEoCUIIukgFcgMY0A9IDYgBARIcCgVlbWFpbBgUIAEoCUIIukgFcgMY/gFIDogBARIjCgxyZWRpcmVjdF91cmwYFSABKAlCCLpIBXIDGNAPSA+IAQESGAoHdmVyc2lvbhgWIAEoA0IHukgEIgIoABI8ChFkZWVwX2xpbmtfY29udGVudBgXIAEoDjIXLmRjbS52MS5EZWVwTGlua0NvbnRlbnRCCLpIBYIBAhABQhAKDl9jYWxsYmFja191cmxzQhEKD19lbmNyeXB0aW9uX2p3a0IHCgVfbmFtZUITChFfZGVlcF9saW5rX3ByZWZpeEILCglfbG9nb191cmxCEwoRX2ZlZV9iYXNpc19wb2ludHNCBwoFX2liYW5CFwoVX3JlcXVpcmVzX2JvZHlfc2hhMjU2QgsKCV90YXhfY29kZUIGCgRfYmljQgYKBF91aWRCBgoEX21jY0IWChRfc2VydmljaW5nX2JhbmtfZ3VpZEILCglfandrc191cmxCCAoGX2VtYWlsQg8KDV9yZWRpcmVjdF91cmwiRQoZVXBkYXRlUGFydGljaXBhbnRSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCJRChlTdXNwZW5kUGFydGljaXBhbnRSZXF1ZXN0EhoKBGd1aWQYASABKAlCDLpIBXIDsAEBmLUYHxIYCgd2ZXJzaW9uGAIgASgDQge6SAQiAigAIkYKGlN1c3BlbmRQYXJ0aWNpcGFudFJlc3BvbnNlEigKC3BhcnRpY2lwYW50GAEgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50IlAKGFJlc3VtZVBhcnRpY2lwYW50UmVxdWVzdBIaCgRndWlkGAEgASgJQgy6SAVyA7ABAZi1GB8SGAoHdmVyc2lvbhgCIAEoA0IHukgEIgIoACJFChlSZXN1bWVQYXJ0aWNpcGFudFJlc3BvbnNlEigKC3BhcnRpY2lwYW50GAEgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50Ik8KF0Nsb3NlUGFydGljaXBhbnRSZXF1ZXN0EhoKBGd1aWQYASABKAlCDLpIBXIDsAEBmLUYHxIYCgd2ZXJzaW9uGAIgASgDQge6SAQiAigAIkQKGENsb3NlUGFydGljaXBhbnRSZXNwb25zZRIoCgtwYXJ0aWNpcGFudBgBIAEoCzITLmRjbS52MS5QYXJ0aWNpcGFudCJyChpMaXN0UGFydGljaXBhbnRLZXlzUmVxdWVzdBIaCgRndWlkGAEgASgJQgy6SAVyA7ABAZi1GB8SGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDKIAgIoYBChtMaXN0UGFydGljaXBhbnRLZXlzUmVzcG9uc2USJAoEa2V5cxgBIAMoCzIWLmRjbS52MS5QYXJ0aWNpcGFudEtleRIoCgdrZXlfc2V0GAIgASgLMhcuZGNtLnYxLlB1Ymxpc2hlZEtleVNldBIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkimwEKD1B1Ymxpc2hlZEtleVNldBILCgN1cmwYASABKAkSKwoHcmVhZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHbmV4dF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIZmFpbHVyZXMYBCABKAUSDwoHcHJvYmxlbRgFIAEoCSKzAQoYQWRkUGFydGljaXBhbnRLZXlSZXF1ZXN0EhoKBGd1aWQYASABKAlCDLpIBXIDsAEBmLUYHxIYCgNqd2sYAiABKAlCC7pICHIGEAEogIABElIKEHJldGlyZV9vdGhlcnNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhy6SBmyARYiBwj/gtH/rwcyCwiAkrjDmP7///8BEg0KBXByb3ZlGAQgASgIIigKGUFkZFBhcnRpY2lwYW50S2V5UmVzcG9uc2USCwoDa2lkGAEgASgJIq8BChtSZXRpcmVQYXJ0aWNpcGFudEtleVJlcXVlc3QSGgoEZ3VpZBgBIAEoCUIMukgFcgOwAQGYtRgfEhkKA2tpZBgCIAEoCUIMukgFcgMYgAKYtRhCEhMKAmlkGAMgASgDQge6SAQiAigAEkQKAmF0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIcukgZsgEWIgcI/4LR/68HMgsIgJK4w5j+////ASJIChxSZXRpcmVQYXJ0aWNpcGFudEtleVJlc3BvbnNlEigKC3BhcnRpY2lwYW50GAEgASgLMhMuZGNtLnYxLlBhcnRpY2lwYW50IjQKFlBpbmdQYXJ0aWNpcGFudFJlcXVlc3QSGgoEZ3VpZBgBIAEoCUIMukgFcgOwAQGYtRgfIj4KF1BpbmdQYXJ0aWNpcGFudFJlc3BvbnNlEiMKB3Jlc3VsdHMYASADKAsyEi5kY20udjEuUGluZ1Jlc3VsdCKdAQoKUGluZ1Jlc3VsdBIRCgl1cmxfbmFtZXMYASADKAkSCwoDdXJsGAIgASgJEg8KB291dGNvbWUYAyABKAkSEwoLaHR0cF9zdGF0dXMYBCABKAUSEwoLZHVyYXRpb25fbXMYBSABKAUSDgoGYW5zd2VyGAYgASgJEg8KB3Byb2JsZW0YByABKAkSEwoLcHJvdmVuX2tpZHMYCCADKAkiKwoQQWRkT3duS2V5UmVxdWVzdBIXCgRib2R5GAEgASgMQgm6SAZ6BBiAgAQiIAoRQWRkT3duS2V5UmVzcG9uc2USCwoDa2lkGAEgASgJMscKChJQYXJ0aWNpcGFudFNlcnZpY2USUwoMUmVnaXN0ZXJCYW5rEhsuZGNtLnYxLlJlZ2lzdGVyQmFua1JlcXVlc3QaHC5kY20udjEuUmVnaXN0ZXJCYW5rUmVzcG9uc2UiCJACAoq1GAEFEl8KEFJlZ2lzdGVyTWVyY2hhbnQSHy5kY20udjEuUmVnaXN0ZXJNZXJjaGFudFJlcXVlc3QaIC5kY20udjEuUmVnaXN0ZXJNZXJjaGFudFJlc3BvbnNlIgiQAgKKtRgBBRJhChBMaXN0UGFydGljaXBhbnRzEh8uZGNtLnYxLkxpc3RQYXJ0aWNpcGFudHNSZXF1ZXN0GiAuZGNtLnYxLkxpc3RQYXJ0aWNpcGFudHNSZXNwb25zZSIKkAIBirUYAwMEBRJaCg5HZXRQYXJ0aWNpcGFudBIdLmRjbS52MS5HZXRQYXJ0aWNpcGFudFJlcXVlc3QaHi5kY20udjEuR2V0UGFydGljaXBhbnRSZXNwb25zZSIJkAIBirUYAgQFEkYKB0dldExvZ28SFi5kY20udjEuR2V0TG9nb1JlcXVlc3QaFy5kY20udjEuR2V0TG9nb1Jlc3BvbnNlIgqQAgGKtRgDAwQFEmIKEVVwZGF0ZVBhcnRpY2lwYW50EiAuZGNtLnYxLlVwZGF0ZVBhcnRpY2lwYW50UmVxdWVzdBohLmRjbS52MS5VcGRhdGVQYXJ0aWNpcGFudFJlc3BvbnNlIgiQAgKKtRgBBRJlChJTdXNwZW5kUGFydGljaXBhbnQSIS5kY20udjEuU3VzcGVuZFBhcnRpY2lwYW50UmVxdWVzdBoiLmRjbS52MS5TdXNwZW5kUGFydGljaXBhbnRSZXNwb25zZSIIkAICirUYAQUSYgoRUmVzdW1lUGFydGljaXBhbnQSIC5kY20udjEuUmVzdW1lUGFydGljaXBhbnRSZXF1ZXN0GiEuZGNtLnYxLlJlc3VtZVBhcnRpY2lwYW50UmVzcG9uc2UiCJACAoq1GAEFEl8KEENsb3NlUGFydGljaXBhbnQSHy5kY20udjEuQ2xvc2VQYXJ0aWNpcGFudFJlcXVlc3QaIC5kY20udjEuQ2xvc2VQYXJ0aWNpcGFudFJlc3BvbnNlIgiQAgKKtRgBBRJpChNMaXN0UGFydGljaXBhbnRLZXlzEiIuZGNtLnYxLkxpc3RQYXJ0aWNpcGFudEtleXNSZXF1ZXN0GiMuZGNtLnYxLkxpc3RQYXJ0aWNpcGFudEtleXNSZXNwb25zZSIJkAIBirUYAgQFEmIKEUFkZFBhcnRpY2lwYW50S2V5EiAuZGNtLnYxLkFkZFBhcnRpY2lwYW50S2V5UmVxdWVzdBohLmRjbS52MS5BZGRQYXJ0aWNpcGFudEtleVJlc3BvbnNlIgiQAgKKtRgBBRJrChRSZXRpcmVQYXJ0aWNpcGFudEtleRIjLmRjbS52MS5SZXRpcmVQYXJ0aWNpcGFudEtleVJlcXVlc3QaJC5kY20udjEuUmV0aXJlUGFydGljaXBhbnRLZXlSZXNwb25zZSIIkAICirUYAQUSXAoPUGluZ1BhcnRpY2lwYW50Eh4uZGNtLnYxLlBpbmdQYXJ0aWNpcGFudFJlcXVlc3QaHy5kY20udjEuUGluZ1BhcnRpY2lwYW50UmVzcG9uc2UiCJACAoq1GAEFEkoKCUFkZE93bktleRIYLmRjbS52MS5BZGRPd25LZXlSZXF1ZXN0GhkuZGNtLnYxLkFkZE93bktleVJlc3BvbnNlIgiQAgKKtRgBAUI0CgZkY20udjFQAVofZGNtLWdhdGV3YXkvZ2VuL2dvL2RjbS92MTtkY212MaoCBkRjbS5WMWIGcHJvdG8z", [file_buf_validate_validate, file_dcm_v1_access, file_dcm_v1_error, file_dcm_v1_participant, file_google_protobuf_timestamp]);
 
 /**
  * A bank to register.
@@ -265,6 +265,48 @@ export const GetParticipantResponseSchema: GenMessage<GetParticipantResponse> = 
   messageDesc(file_dcm_v1_participant_service, 7);
 
 /**
+ * Which logo to read.
+ *
+ * @generated from message dcm.v1.GetLogoRequest
+ */
+export type GetLogoRequest = Message<"dcm.v1.GetLogoRequest"> & {
+  /**
+   * Its SHA-256 in hexadecimal digits, as participants have it.
+   *
+   * @generated from field: string sha256 = 1;
+   */
+  sha256: string;
+};
+
+/**
+ * Describes the message dcm.v1.GetLogoRequest.
+ * Use `create(GetLogoRequestSchema)` to create a new message.
+ */
+export const GetLogoRequestSchema: GenMessage<GetLogoRequest> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 8);
+
+/**
+ * A logo.
+ *
+ * @generated from message dcm.v1.GetLogoResponse
+ */
+export type GetLogoResponse = Message<"dcm.v1.GetLogoResponse"> & {
+  /**
+   * The picture as a PNG of at most 120 × 120 pixels, drawn by the platform.
+   *
+   * @generated from field: bytes png = 1;
+   */
+  png: Uint8Array;
+};
+
+/**
+ * Describes the message dcm.v1.GetLogoResponse.
+ * Use `create(GetLogoResponseSchema)` to create a new message.
+ */
+export const GetLogoResponseSchema: GenMessage<GetLogoResponse> = /*@__PURE__*/
+  messageDesc(file_dcm_v1_participant_service, 9);
+
+/**
  * What to change.
  *
  * @generated from message dcm.v1.UpdateParticipantRequest
@@ -438,7 +480,7 @@ export type UpdateParticipantRequest = Message<"dcm.v1.UpdateParticipantRequest"
  * Use `create(UpdateParticipantRequestSchema)` to create a new message.
  */
 export const UpdateParticipantRequestSchema: GenMessage<UpdateParticipantRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 8);
+  messageDesc(file_dcm_v1_participant_service, 10);
 
 /**
  * The participant after the change.
@@ -459,7 +501,7 @@ export type UpdateParticipantResponse = Message<"dcm.v1.UpdateParticipantRespons
  * Use `create(UpdateParticipantResponseSchema)` to create a new message.
  */
 export const UpdateParticipantResponseSchema: GenMessage<UpdateParticipantResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 9);
+  messageDesc(file_dcm_v1_participant_service, 11);
 
 /**
  * Whom to suspend.
@@ -487,7 +529,7 @@ export type SuspendParticipantRequest = Message<"dcm.v1.SuspendParticipantReques
  * Use `create(SuspendParticipantRequestSchema)` to create a new message.
  */
 export const SuspendParticipantRequestSchema: GenMessage<SuspendParticipantRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 10);
+  messageDesc(file_dcm_v1_participant_service, 12);
 
 /**
  * The participant, suspended.
@@ -508,7 +550,7 @@ export type SuspendParticipantResponse = Message<"dcm.v1.SuspendParticipantRespo
  * Use `create(SuspendParticipantResponseSchema)` to create a new message.
  */
 export const SuspendParticipantResponseSchema: GenMessage<SuspendParticipantResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 11);
+  messageDesc(file_dcm_v1_participant_service, 13);
 
 /**
  * Whom to resume.
@@ -536,7 +578,7 @@ export type ResumeParticipantRequest = Message<"dcm.v1.ResumeParticipantRequest"
  * Use `create(ResumeParticipantRequestSchema)` to create a new message.
  */
 export const ResumeParticipantRequestSchema: GenMessage<ResumeParticipantRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 12);
+  messageDesc(file_dcm_v1_participant_service, 14);
 
 /**
  * The participant, active again.
@@ -557,7 +599,7 @@ export type ResumeParticipantResponse = Message<"dcm.v1.ResumeParticipantRespons
  * Use `create(ResumeParticipantResponseSchema)` to create a new message.
  */
 export const ResumeParticipantResponseSchema: GenMessage<ResumeParticipantResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 13);
+  messageDesc(file_dcm_v1_participant_service, 15);
 
 /**
  * Whom to close.
@@ -585,7 +627,7 @@ export type CloseParticipantRequest = Message<"dcm.v1.CloseParticipantRequest"> 
  * Use `create(CloseParticipantRequestSchema)` to create a new message.
  */
 export const CloseParticipantRequestSchema: GenMessage<CloseParticipantRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 14);
+  messageDesc(file_dcm_v1_participant_service, 16);
 
 /**
  * The participant, closed.
@@ -606,7 +648,7 @@ export type CloseParticipantResponse = Message<"dcm.v1.CloseParticipantResponse"
  * Use `create(CloseParticipantResponseSchema)` to create a new message.
  */
 export const CloseParticipantResponseSchema: GenMessage<CloseParticipantResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 15);
+  messageDesc(file_dcm_v1_participant_service, 17);
 
 /**
  * Whose keys to list.
@@ -641,7 +683,7 @@ export type ListParticipantKeysRequest = Message<"dcm.v1.ListParticipantKeysRequ
  * Use `create(ListParticipantKeysRequestSchema)` to create a new message.
  */
 export const ListParticipantKeysRequestSchema: GenMessage<ListParticipantKeysRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 16);
+  messageDesc(file_dcm_v1_participant_service, 18);
 
 /**
  * The keys of a participant.
@@ -676,7 +718,7 @@ export type ListParticipantKeysResponse = Message<"dcm.v1.ListParticipantKeysRes
  * Use `create(ListParticipantKeysResponseSchema)` to create a new message.
  */
 export const ListParticipantKeysResponseSchema: GenMessage<ListParticipantKeysResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 17);
+  messageDesc(file_dcm_v1_participant_service, 19);
 
 /**
  * The key set that a merchant publishes, as it was read last.
@@ -725,7 +767,7 @@ export type PublishedKeySet = Message<"dcm.v1.PublishedKeySet"> & {
  * Use `create(PublishedKeySetSchema)` to create a new message.
  */
 export const PublishedKeySetSchema: GenMessage<PublishedKeySet> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 18);
+  messageDesc(file_dcm_v1_participant_service, 20);
 
 /**
  * A key to add.
@@ -768,7 +810,7 @@ export type AddParticipantKeyRequest = Message<"dcm.v1.AddParticipantKeyRequest"
  * Use `create(AddParticipantKeyRequestSchema)` to create a new message.
  */
 export const AddParticipantKeyRequestSchema: GenMessage<AddParticipantKeyRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 19);
+  messageDesc(file_dcm_v1_participant_service, 21);
 
 /**
  * The key that was added.
@@ -789,7 +831,7 @@ export type AddParticipantKeyResponse = Message<"dcm.v1.AddParticipantKeyRespons
  * Use `create(AddParticipantKeyResponseSchema)` to create a new message.
  */
 export const AddParticipantKeyResponseSchema: GenMessage<AddParticipantKeyResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 20);
+  messageDesc(file_dcm_v1_participant_service, 22);
 
 /**
  * Which key to retire.
@@ -831,7 +873,7 @@ export type RetireParticipantKeyRequest = Message<"dcm.v1.RetireParticipantKeyRe
  * Use `create(RetireParticipantKeyRequestSchema)` to create a new message.
  */
 export const RetireParticipantKeyRequestSchema: GenMessage<RetireParticipantKeyRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 21);
+  messageDesc(file_dcm_v1_participant_service, 23);
 
 /**
  * The participant without the key.
@@ -852,7 +894,7 @@ export type RetireParticipantKeyResponse = Message<"dcm.v1.RetireParticipantKeyR
  * Use `create(RetireParticipantKeyResponseSchema)` to create a new message.
  */
 export const RetireParticipantKeyResponseSchema: GenMessage<RetireParticipantKeyResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 22);
+  messageDesc(file_dcm_v1_participant_service, 24);
 
 /**
  * Whom to test.
@@ -873,7 +915,7 @@ export type PingParticipantRequest = Message<"dcm.v1.PingParticipantRequest"> & 
  * Use `create(PingParticipantRequestSchema)` to create a new message.
  */
 export const PingParticipantRequestSchema: GenMessage<PingParticipantRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 23);
+  messageDesc(file_dcm_v1_participant_service, 25);
 
 /**
  * What came of a test.
@@ -894,7 +936,7 @@ export type PingParticipantResponse = Message<"dcm.v1.PingParticipantResponse"> 
  * Use `create(PingParticipantResponseSchema)` to create a new message.
  */
 export const PingParticipantResponseSchema: GenMessage<PingParticipantResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 24);
+  messageDesc(file_dcm_v1_participant_service, 26);
 
 /**
  * What came of the test of one address.
@@ -964,7 +1006,7 @@ export type PingResult = Message<"dcm.v1.PingResult"> & {
  * Use `create(PingResultSchema)` to create a new message.
  */
 export const PingResultSchema: GenMessage<PingResult> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 25);
+  messageDesc(file_dcm_v1_participant_service, 27);
 
 /**
  * A key that the calling bank adds to itself.
@@ -985,7 +1027,7 @@ export type AddOwnKeyRequest = Message<"dcm.v1.AddOwnKeyRequest"> & {
  * Use `create(AddOwnKeyRequestSchema)` to create a new message.
  */
 export const AddOwnKeyRequestSchema: GenMessage<AddOwnKeyRequest> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 26);
+  messageDesc(file_dcm_v1_participant_service, 28);
 
 /**
  * The key that was added.
@@ -1006,7 +1048,7 @@ export type AddOwnKeyResponse = Message<"dcm.v1.AddOwnKeyResponse"> & {
  * Use `create(AddOwnKeyResponseSchema)` to create a new message.
  */
 export const AddOwnKeyResponseSchema: GenMessage<AddOwnKeyResponse> = /*@__PURE__*/
-  messageDesc(file_dcm_v1_participant_service, 27);
+  messageDesc(file_dcm_v1_participant_service, 29);
 
 /**
  * Registers participants and answers who they are.
@@ -1055,6 +1097,16 @@ export const ParticipantService: GenService<{
     methodKind: "unary";
     input: typeof GetParticipantRequestSchema;
     output: typeof GetParticipantResponseSchema;
+  },
+  /**
+   * Reads the copy of a participant's logo.
+   *
+   * @generated from rpc dcm.v1.ParticipantService.GetLogo
+   */
+  getLogo: {
+    methodKind: "unary";
+    input: typeof GetLogoRequestSchema;
+    output: typeof GetLogoResponseSchema;
   },
   /**
    * Replaces the given parts of a participant: details, URLs, and keys, of which those that are not given any more are retired at

@@ -3,13 +3,19 @@ import type { InferKyselyDB } from "@mikro-orm/postgresql";
 import type { Selectable } from "kysely";
 import { AuditEntryEntity, PlatformKeyEntity, ServiceCredentialEntity, UsedAccessTokenEntity } from "./access.ts";
 import { CallbackAttemptEntity, CallbackEntity } from "./callbacks.ts";
-import { ParticipantEntity, ParticipantKeyEntity, PublishedKeySetEntity } from "./participants.ts";
+import {
+  ParticipantEntity,
+  ParticipantKeyEntity,
+  ParticipantLogoEntity,
+  PublishedKeySetEntity,
+} from "./participants.ts";
 import { PaymentEvidenceEntity, PaymentMessageEntity, PaymentOrderEntity, SignedOrderEntity } from "./payments.ts";
 import { ClosedDayEntity, FeeRateEntity, RegisterActEntity, SettlementRegisterEntity } from "./settlement.ts";
 
 export const entities = [
   ParticipantEntity,
   ParticipantKeyEntity,
+  ParticipantLogoEntity,
   PublishedKeySetEntity,
   PaymentOrderEntity,
   PaymentMessageEntity,

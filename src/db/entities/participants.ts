@@ -122,6 +122,34 @@ export const ParticipantKeyEntity = defineEntity({
   },
 });
 
+/** The logo of a participant, copied from where it was registered: once it was copied it is not due any more. */
+export const ParticipantLogoEntity = defineEntity({
+  name: "ParticipantLogo",
+  tableName: "participant_logo",
+  indexes: [
+    { name: "participant_logo_next", properties: ["nextAt"] },
+    // Pages name a logo by its digest.
+    { name: "participant_logo_sha256", properties: ["sha256"] },
+  ],
+  checks: [
+    check("participant_logo_failures_check", "failures >= 0 and (failures = 0 or problem is not null)"),
+    check("participant_logo_image_check", "(sha256 is null) = (image is null) and (sha256 is null or next_at is null)"),
+  ],
+  properties: {
+    participantGuid: () =>
+      p.manyToOne(ParticipantEntity).mapToPk().fieldName("participant_guid").deleteRule("no action").primary(),
+    url: text(),
+    /** When it is copied next; a running copying has moved it (lease). */
+    nextAt: instant().strictNullable(),
+    failures: p.integer(),
+    /** What was wrong with the address or the picture. */
+    problem: text().strictNullable(),
+    sha256: text().strictNullable(),
+    /** A PNG that we drew. */
+    image: p.blob().strictNullable(),
+  },
+});
+
 /** The key set that a merchant publishes: when it was read, and when it will be read next. */
 export const PublishedKeySetEntity = defineEntity({
   name: "PublishedKeySet",

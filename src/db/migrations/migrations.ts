@@ -16,6 +16,7 @@ import { Migration20261128000003 } from "./Migration20261128000003.ts";
 import { Migration20261128000004 } from "./Migration20261128000004.ts";
 import { Migration20261128000005 } from "./Migration20261128000005.ts";
 import { Migration20261128000020 } from "./Migration20261128000020.ts";
+import { Migration20261128000021 } from "./Migration20261128000021.ts";
 
 /**
  * Every migration, oldest first. They are only ever added: one that was released may have run somewhere, and what is
@@ -40,6 +41,7 @@ export const migrationsList = [
   Migration20261128000004,
   Migration20261128000005,
   Migration20261128000020,
+  Migration20261128000021,
 ].map((migration) => ({
   name: migration.name,
   class: migration,

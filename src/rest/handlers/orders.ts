@@ -3,18 +3,26 @@ import type { Participant } from "../../../gen/dcm/v1/participant_pb.ts";
 import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
 import { requestIdHeader } from "../../wire/metadata.ts";
-import { orderForBank, orderLinks, orderStatus } from "../../wire/order.ts";
+import { orderForBank, orderLinks, orderStatus, paymentState } from "../../wire/order.ts";
 import { asParty, type RequestContext } from "../context.ts";
 import { asRefusal, RestRefusal } from "../errors.ts";
-import { pageHeaders } from "../pages/html.ts";
-import { notFoundPage, paymentPage, takesSigned } from "../pages/paymentPage.ts";
+import { feedOf, isFinal, placeOf } from "../orderFeed.ts";
+import { takesSigned } from "../pages/payment/parts.ts";
+import { paymentPage, paymentPageHeaders } from "../pages/payment/paymentPage.ts";
+import { isPhoneOf, preferredLanguage, prefersPage } from "../pages/payment/suits.ts";
 import { rpcOptions } from "../rpcOptions.ts";
 
 type Schemas = components["schemas"];
 
 type OrderHandlers = Pick<
   Handlers<RequestContext>,
-  "createOrder" | "cancelOrder" | "showPaymentPage" | "getOrderStatus" | "listEmitters" | "getOrderForBank"
+  | "createOrder"
+  | "cancelOrder"
+  | "showPaymentPage"
+  | "getOrderStatus"
+  | "followOrder"
+  | "listEmitters"
+  | "getOrderForBank"
 >;
 
 export const orderHandlers: OrderHandlers = {
@@ -45,20 +53,45 @@ export const orderHandlers: OrderHandlers = {
   },
 
   async showPaymentPage({ query }, context) {
-    const isMobile = query.mobile === undefined ? isPhone(context.headers) : query.mobile === 1;
-    const banks = isMobile ? await context.initiators() : [];
-    const found = await findOrder({ id: query.id, signedDetails: banks.some(takesSigned) }, context);
-    if (!found) return { status: 404, type: "text/html", headers: pageHeaders, body: notFoundPage() };
-    const links = orderLinks(query.id.toLowerCase(), context.deps.publicUrl);
-    const body = await paymentPage({ found, banks, link: links.link_deeplinks, isMobile });
-    // The page differs between phones and computers, so caches must keep them apart.
+    const { headers, deps } = context;
+    if (!prefersPage(headers, "page")) {
+      const found = await readOrder({ id: query.id }, context, rpcOptions);
+      return { status: 200, type: "application/json", headers: {}, body: orderStatus(found) };
+    }
+    const isPhone = query.mobile === undefined ? isPhoneOf(headers) : query.mobile === 1;
+    const banks = isPhone ? await context.initiators() : [];
+    const found = await readOrder({ id: query.id, signedDetails: banks.some(takesSigned) }, context, rpcOptions);
+    const links = orderLinks(query.id.toLowerCase(), deps.publicUrl);
     const vary = query.mobile === undefined ? { Vary: "Sec-CH-UA-Mobile, User-Agent" as const } : {};
-    return { status: 200, type: "text/html", headers: { ...pageHeaders, ...vary }, body };
+    const language = query.lang ?? preferredLanguage(headers);
+    const body = paymentPage({ found, banks, links, query, isPhone, language, now: new Date() });
+    return { status: 200, type: "text/html", headers: { ...paymentPageHeaders, ...vary }, body };
   },
 
   async getOrderStatus({ query }, context) {
     const found = await readOrder({ id: query.id }, context, rpcOptions);
     return { status: 200, type: "application/json", body: orderStatus(found) };
+  },
+
+  async followOrder({ query }, context) {
+    const { live, headers } = context;
+    const id = query.id.toLowerCase();
+    live.streams.checkRoom();
+    live.follower.checkRoom(id);
+    // It is followed before it is read, so that no change falls between the two.
+    const followed = await live.follower.follow(id);
+    try {
+      const state = paymentState(await readOrder({ id: query.id }, context, rpcOptions));
+      if (isFinal(state) && Number(headers["last-event-id"]) === placeOf[state]) {
+        followed.leave();
+        return { status: 204 };
+      }
+      const events = feedOf(state, followed);
+      return { status: 200, type: "text/event-stream", headers: { "X-Accel-Buffering": "no" }, events };
+    } catch (error) {
+      followed.leave();
+      throw error;
+    }
   },
 
   async listEmitters(_input, { initiators }) {
@@ -108,12 +141,6 @@ function onlyOrderId(id: string | undefined, orderId: string | undefined): Wante
   return { id: wanted, parameter: id === undefined ? "order_id" : "id" };
 }
 
-/** The client hint if there is one, or else the user agent: those of phones contain "Mobi". */
-function isPhone(headers: RequestContext["headers"]): boolean {
-  const hint = headers["sec-ch-ua-mobile"];
-  return hint === "?1" || (hint !== "?0" && /Mobi/i.test(headers["user-agent"] ?? ""));
-}
-
 /** `parameter`: the name that the caller used, if it is not `id`. */
 type WantedOrder = { id: string; parameter?: "id" | "order_id"; signedDetails?: boolean };
 
@@ -127,14 +154,5 @@ async function readOrder(
     return await deps.clients.orders.getOrder({ orderId: id.toLowerCase(), signedDetails }, options);
   } catch (error) {
     throw asRefusal(error, { order_id: parameter }) ?? error;
-  }
-}
-
-async function findOrder(wanted: WantedOrder, context: RequestContext): Promise<GetOrderResponse | undefined> {
-  try {
-    return await readOrder(wanted, context, rpcOptions);
-  } catch (error) {
-    if (error instanceof RestRefusal && error.code === "ORDER_NOT_FOUND") return undefined;
-    throw error;
   }
 }

@@ -2,17 +2,21 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Handlers, Whole } from "../../../gen/rest/operations.ts";
 import type { components } from "../../../gen/rest/types.ts";
+import { answerCache, cachedAnswer } from "../../answerCache.ts";
 import type { OpenapiPaths, RequestContext } from "../context.ts";
-import { docsPage, type OpenapiPage } from "../pages/docsPage.ts";
-import { pageHeaders } from "../pages/html.ts";
+import { docsPage, docsPageHeaders, type OpenapiPage } from "../pages/docsPage.ts";
 import { rpcOptions } from "../rpcOptions.ts";
 
 type Schemas = components["schemas"];
 
 type PlatformHandlers = Pick<
   Handlers<RequestContext>,
-  "getJwks" | "getOpenapiYaml" | "getOpenapiJson" | "getDocs" | "getHealth" | "getReadiness" | "getMetrics"
+  "getJwks" | "getLogo" | "getOpenapiYaml" | "getOpenapiJson" | "getDocs" | "getHealth" | "getReadiness" | "getMetrics"
 >;
+
+/** A logo has some kilobytes; those of all banks and of the merchants of an hour stay in memory. */
+const keptLogos = 1_000;
+const logosForMs = 60 * 60_000;
 
 const healthy: Whole<Schemas["Health"]> = { status: "ok" };
 
@@ -27,14 +31,22 @@ export function platformHandlers(paths: OpenapiPaths): PlatformHandlers {
   const headers = {
     yaml: revalidated(yaml),
     json: revalidated(JSON.stringify(document)),
-    page: { ...pageHeaders, ...revalidated(page) },
+    page: { ...docsPageHeaders, ...revalidated(page) },
   };
+  const logos = answerCache<Uint8Array>(logosForMs, keptLogos);
   return {
     async getJwks(_input, { deps }) {
       const { jwks, maxAgeSeconds } = await deps.clients.platform.listSigningKeys({}, rpcOptions);
       const headers = { "Cache-Control": `public, max-age=${maxAgeSeconds}` };
       const body: Whole<Schemas["JwkSet"]> = { keys: jwks.map((jwk) => JSON.parse(jwk)) };
       return { status: 200, type: "application/json", headers, body };
+    },
+    async getLogo({ path }, { deps }) {
+      const body = await cachedAnswer(logos, path.sha256, async () => {
+        return (await deps.clients.participants.getLogo({ sha256: path.sha256 }, rpcOptions)).png;
+      });
+      const headers = { "Cache-Control": "public, max-age=31536000, immutable" } as const;
+      return { status: 200, type: "image/png", headers, body };
     },
     getOpenapiYaml: async () => ({ status: 200, type: "application/yaml", headers: headers.yaml, body: yaml }),
     getOpenapiJson: async () => ({ status: 200, type: "application/json", headers: headers.json, body: document }),

@@ -1,4 +1,4 @@
-import { escaped, page } from "./html.ts";
+import { type Html, html, pageHeaders, trusted } from "./html.ts";
 
 type Described = { description?: string; $ref?: string };
 type Operation = Described & {
@@ -20,30 +20,43 @@ export type OpenapiPage = {
   components: Record<string, Record<string, Schema>>;
 };
 
+const style = `
+  :root { color-scheme: light dark; font: 100%/1.5 system-ui, sans-serif; }
+  body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
+  section { border-top: 1px solid; margin-top: 1.5rem; }
+  table { border-collapse: collapse; width: 100%; }
+  th, td { border-bottom: 1px solid; padding: 0.25rem 0.5rem; text-align: left; vertical-align: top; }
+  code { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
+`;
+
+export const docsPageHeaders = pageHeaders({ style });
+
 /** The contract for people: one static page without scripts or external resources, rendered once. */
 export function docsPage(document: OpenapiPage): string {
   const { info } = document;
-  const content = [
-    `<h1>${escaped(info.title)} ${escaped(info.version)}</h1>`,
-    prose(info.description),
-    '<p>For tools: <a href="/openapi.yaml">openapi.yaml</a>, <a href="/openapi.json">openapi.json</a>.</p>',
-    "<h2>Operations</h2>",
-    ...operationSections(document, document.paths),
-    "<h2>Callbacks</h2>",
-    ...operationSections(document, document.webhooks ?? {}),
-    "<h2>Schemas</h2>",
-    ...Object.entries(document.components.schemas ?? {}).map(([name, schema]) => schemaSection(document, name, schema)),
-  ].join("\n");
-  return page({ lang: "en", title: info.title, kind: "docs", content });
+  return html`<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${info.title}</title><style>${trusted(style)}</style></head>
+<body><main><h1>${info.title} ${info.version}</h1>
+${prose(info.description)}
+<p>For tools: <a href="/openapi.yaml">openapi.yaml</a>, <a href="/openapi.json">openapi.json</a>.</p>
+<h2>Operations</h2>
+${operationSections(document, document.paths)}
+<h2>Callbacks</h2>
+${operationSections(document, document.webhooks ?? {})}
+<h2>Schemas</h2>
+${Object.entries(document.components.schemas ?? {}).map(([name, schema]) => schemaSection(document, name, schema))}</main></body>
+</html>`.markup;
 }
 
-function operationSections(document: OpenapiPage, items: Record<string, Record<string, Operation>>): string[] {
+function operationSections(document: OpenapiPage, items: Record<string, Record<string, Operation>>): Html[] {
   return Object.entries(items).flatMap(([path, item]) =>
     Object.entries(item).map(([method, operation]) => operationSection(document, path, method, operation)),
   );
 }
 
-function operationSection(document: OpenapiPage, path: string, method: string, operation: Operation): string {
+function operationSection(document: OpenapiPage, path: string, method: string, operation: Operation): Html {
   const parameters = (operation.parameters ?? []).map((parameter) => resolved(document, parameter));
   const rows = parameters.map((parameter) => [
     parameter.name ?? "",
@@ -55,25 +68,27 @@ function operationSection(document: OpenapiPage, path: string, method: string, o
     status,
     resolved(document, response).description ?? "",
   ]);
-  return [
-    `<section id="${escaped(operation.operationId)}"><h3>${escaped(operation.summary ?? operation.operationId)}</h3>`,
-    `<p><code>${escaped(method.toUpperCase())} ${escaped(path)}</code>${operation.deprecated ? " (deprecated)" : ""}</p>`,
-    prose(operation.description),
-    table(["Parameter", "Where", "Meaning"], rows),
-    body === undefined ? "" : prose(`**Body.** ${body}`),
-    table(["Status", "Meaning"], responses),
-    "</section>",
-  ].join("\n");
+  return html`<section id="${operation.operationId}"><h3>${operation.summary ?? operation.operationId}</h3>
+<p><code>${method.toUpperCase()} ${path}</code>${operation.deprecated ? " (deprecated)" : ""}</p>
+${prose(operation.description)}
+${table(["Parameter", "Where", "Meaning"], rows)}
+${body !== undefined && prose(`**Body.** ${body}`)}
+${table(["Status", "Meaning"], responses)}
+</section>
+`;
 }
 
-function schemaSection(document: OpenapiPage, name: string, schema: Schema): string {
+function schemaSection(document: OpenapiPage, name: string, schema: Schema): Html {
   const rows = fields(document, schema).map(([field, description, isRequired]) => [
     field,
     isRequired ? "required" : "",
     description,
   ]);
-  const title = `<section id="schema-${escaped(name)}"><h3><code>${escaped(name)}</code></h3>`;
-  return [title, prose(schema.description), table(["Field", "", "Meaning"], rows), "</section>"].join("\n");
+  return html`<section id="schema-${name}"><h3><code>${name}</code></h3>
+${prose(schema.description)}
+${table(["Field", "", "Meaning"], rows)}
+</section>
+`;
 }
 
 function fields(document: OpenapiPage, schema: Schema): [name: string, description: string, isRequired: boolean][] {
@@ -91,21 +106,22 @@ function resolved<T extends Described>(document: OpenapiPage, value: T): T {
   return (document.components[section]?.[name] ?? value) as T;
 }
 
-function table(head: string[], rows: string[][]): string {
-  if (rows.length === 0) return "";
-  const cells = (row: string[], tag: string) => row.map((cell) => `<${tag}>${inline(cell)}</${tag}>`).join("");
-  const body = rows.map((row) => `<tr>${cells(row, "td")}</tr>`).join("");
-  return `<table><thead><tr>${cells(head, "th")}</tr></thead><tbody>${body}</tbody></table>`;
+function table(head: string[], rows: string[][]): Html | undefined {
+  if (rows.length === 0) return undefined;
+  const columns = head.map((cell) => html`<th>${inline(cell)}</th>`);
+  const body = rows.map((row) => html`<tr>${row.map((cell) => html`<td>${inline(cell)}</td>`)}</tr>`);
+  return html`<table><thead><tr>${columns}</tr></thead><tbody>${body}</tbody></table>`;
 }
 
-function prose(text: string | undefined): string {
+function prose(text: string | undefined): Html[] {
   const paragraphs = (text ?? "").split(/\n\s*\n/).filter((paragraph) => paragraph.trim() !== "");
-  return paragraphs.map((paragraph) => `<p>${inline(paragraph.trim())}</p>`).join("\n");
+  return paragraphs.map((paragraph) => html`<p>${inline(paragraph.trim())}</p>\n`);
 }
 
 /** The two marks that the contract's prose uses: code and emphasis. */
-function inline(text: string): string {
-  return escaped(text)
-    .replace(/`([^`]+)`/g, "<code>$1</code>")
-    .replace(/\*\*([^*]+)\*\*/g, "<strong>$1</strong>");
+function inline(text: string): Html[] {
+  return text.split(/(`[^`]+`|\*\*[^*]+\*\*)/).map((piece) => {
+    if (/^`[^`]+`$/.test(piece)) return html`<code>${piece.slice(1, -1)}</code>`;
+    return /^\*\*[^*]+\*\*$/.test(piece) ? html`<strong>${piece.slice(2, -2)}</strong>` : html`${piece}`;
+  });
 }

@@ -1,51 +1,56 @@
 import { createHash } from "node:crypto";
 
+/** Markup that may stand on a page as it is. Any other text in a page is a stranger's and is escaped. */
+export class Html {
+  readonly markup: string;
+  constructor(markup: string) {
+    this.markup = markup;
+  }
+}
+
+/** What can stand between the literal pieces of a page; what is not there (undefined, false) is nothing. */
+export type Part = Html | string | number | undefined | false | readonly Part[];
+
+/** A piece of a page: its literal text is markup, whatever is put into it is escaped, unless it is markup itself. */
+export function html(pieces: TemplateStringsArray, ...parts: readonly Part[]): Html {
+  return new Html(pieces.reduce((text, piece, place) => text + markupOf(parts[place - 1]) + piece));
+}
+
+/** Our own text that is markup already: a style sheet, a script, a drawing that we made. */
+export const trusted = (markup: string): Html => new Html(markup);
+
+function markupOf(part: Part): string {
+  if (part === undefined || part === false) return "";
+  if (part instanceof Html) return part.markup;
+  if (Array.isArray(part)) return part.map(markupOf).join("");
+  return escaped(String(part));
+}
+
 const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
-export function escaped(text: string): string {
+function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character);
 }
 
-const style = `
-  :root { color-scheme: light dark; font: 100%/1.5 system-ui, sans-serif; }
-  body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
-  body.payment { max-width: 26rem; text-align: center; }
-  .amount { font-size: 2rem; font-weight: 600; margin: 0.5rem 0; }
-  .qr { background: #fff; display: inline-block; padding: 0.5rem; }
-  .qr svg { display: block; width: 16rem; height: 16rem; }
-  .banks { list-style: none; padding: 0; }
-  .banks a { display: block; border: 1px solid; border-radius: 0.5rem; margin: 0.5rem 0; padding: 0.75rem; }
-  .banks img { height: 1.5rem; vertical-align: middle; }
-  section { border-top: 1px solid; margin-top: 1.5rem; }
-  table { border-collapse: collapse; width: 100%; }
-  th, td { border-bottom: 1px solid; padding: 0.25rem 0.5rem; text-align: left; vertical-align: top; }
-  code { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
-`;
+/** Names a style sheet or script in a content security policy, so that the browser runs it and nothing else. */
+const digestSource = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 
-const styleHash = createHash("sha256").update(style).digest("base64");
-
-/** Content security policy: no external resources but logos, no scripts, no framing (clickjacking). */
-export const pageHeaders = {
-  "Content-Security-Policy": [
-    "default-src 'none'",
-    "img-src https: data:",
-    `style-src 'sha256-${styleHash}'`,
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join("; "),
-  "Referrer-Policy": "no-referrer",
-  "X-Frame-Options": "DENY",
-} as const;
-
-/** A whole page. The title is escaped here; the content is HTML whose texts are escaped already. */
-export function page(options: { lang: string; title: string; kind: "payment" | "docs"; content: string }): string {
-  return [
-    "<!doctype html>",
-    `<html lang="${options.lang}">`,
-    '<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',
-    `<title>${escaped(options.title)}</title><style>${style}</style></head>`,
-    `<body class="${options.kind}"><main>${options.content}</main></body>`,
-    "</html>",
-  ].join("\n");
+/**
+ * The headers of a page: nothing of others is loaded, only our own style sheet and script run, nobody frames it (clickjacking),
+ * and nobody is told its address, which names an order.
+ */
+export function pageHeaders(own: { style: string; script?: string }) {
+  return {
+    "Content-Security-Policy": [
+      "default-src 'none'",
+      "img-src 'self' data:",
+      `style-src ${digestSource(own.style)}`,
+      ...(own.script === undefined ? [] : [`script-src ${digestSource(own.script)}`, "connect-src 'self'"]),
+      "base-uri 'none'",
+      "form-action 'none'",
+      "frame-ancestors 'none'",
+    ].join("; "),
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+  } as const;
 }

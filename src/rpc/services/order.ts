@@ -9,12 +9,15 @@ import type { PaymentMessage } from "../../../gen/dcm/v1/payment_message_pb.ts";
 import type { Core } from "../../core/core.ts";
 import type { OrderFilter } from "../../core/orderList.ts";
 import { publicPartOf } from "../../core/paymentMessages.ts";
-import { orderStatuses } from "../../wire/enums.ts";
+import { orderStatuses, paymentStates } from "../../wire/enums.ts";
 import type { WholeAnswers } from "../../wire/whole.ts";
 import { readingParty, seesPublicPart } from "../caller.ts";
 import { invalidRequest, unlessRefused } from "../errors.ts";
 import { named, period } from "../fields.ts";
 import { askedPage, cutPage, keys } from "../pages.ts";
+
+/** Shorter than the deadline of calls, and than what proxies take for a dead connection. */
+const longestWaitMs = 20_000;
 
 export const orderHandlers = (core: Core): WholeAnswers<typeof OrderService> => ({
   async createOrder({ jws, signedDetails }) {
@@ -42,6 +45,14 @@ export const orderHandlers = (core: Core): WholeAnswers<typeof OrderService> => 
     const canceled = await core.cancelOrder(unlessRefused(await core.identity.cancellationOf(jws)));
     const { order, paymentMessage } = unlessRefused(canceled);
     return { order, paymentMessage: paymentMessage && publicPartOf(paymentMessage) };
+  },
+  async waitForOrderChanges({ cursor }, { signal }) {
+    const answer = await core.waitForOrderChanges(cursor, longestWaitMs, signal);
+    return {
+      changes: answer.changes.map(({ orderGuid, state }) => ({ orderId: orderGuid, state: paymentStates[state] })),
+      cursor: answer.cursor,
+      mayHaveMissed: answer.mayHaveMissed,
+    };
   },
   async listOrders(request) {
     const filter = orderFilter(request);

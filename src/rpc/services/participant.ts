@@ -27,15 +27,11 @@ import { named, optionalInstant, optionalNamed, required, textOrNull } from "../
 import { askedPage, cutPage, keys } from "../pages.ts";
 
 export const participantHandlers = (core: Core): WholeAnswers<typeof ParticipantService> => ({
-  async registerBank(request, context) {
-    const asked = registration("bank", required(request.bank));
-    const registered = await core.registerParticipant(actorOf(context), asked, { prove: request.prove });
-    return { bank: toParticipant(unlessRefused(registered)) };
+  async registerBank({ bank, prove }, context) {
+    return { bank: await register(core, registration("bank", required(bank)), prove, context) };
   },
-  async registerMerchant(request, context) {
-    const asked = registration("merchant", required(request.merchant));
-    const registered = await core.registerParticipant(actorOf(context), asked, { prove: request.prove });
-    return { merchant: toParticipant(unlessRefused(registered)) };
+  async registerMerchant({ merchant, prove }, context) {
+    return { merchant: await register(core, registration("merchant", required(merchant)), prove, context) };
   },
   async listParticipants(request) {
     const asked = askedPage({ schema: ListParticipantsRequestSchema, isKey: keys.nameAndGuid, whenZero: 100 }, request);
@@ -52,6 +48,9 @@ export const participantHandlers = (core: Core): WholeAnswers<typeof Participant
   async getParticipant(request) {
     const found = unlessRefused(await core.getParticipant(participantKey(request)));
     return { participant: toParticipant(found) };
+  },
+  async getLogo({ sha256 }) {
+    return { png: unlessRefused(await core.getLogo(sha256)) };
   },
   async updateParticipant(request, context) {
     const change = participantChange(request);
@@ -95,6 +94,10 @@ export const participantHandlers = (core: Core): WholeAnswers<typeof Participant
     return unlessRefused(await core.addOwnKey(bank, wish));
   },
 });
+
+async function register(core: Core, asked: Registration, prove: boolean, context: HandlerContext) {
+  return toParticipant(unlessRefused(await core.registerParticipant(actorOf(context), asked, { prove })));
+}
 
 /** A handler for a change of status: from participant and expected version to the participant as it stands afterwards. */
 const changedStatus =

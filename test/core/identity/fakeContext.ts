@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { JWK } from "jose";
 import type { CoreContext, PlatformKeys } from "../../../src/core/context.ts";
+import { createOrderChanges } from "../../../src/core/orderChanges.ts";
 import { selectBanksWithKid, selectParticipants } from "../../../src/core/participantRows.ts";
 import type { Database } from "../../../src/db/database.ts";
 import type { Sql } from "../../../src/db/pool.ts";
@@ -45,6 +46,7 @@ export function registered({ signingJwks = [], ...given }: Given): Participant {
     callbackAlg: "RS256",
     status: "active",
     deepLinkContent: "signed_order",
+    logo: null,
     ...given,
   };
 }
@@ -80,6 +82,9 @@ export function fakeContext(
     publicKey: async () => ({ problem: "is not looked at here" }),
     ping: async () => ({ outcome: "connect_refused", durationMs: 1 }),
     fetchJwks: async () => ({ problem: "does not answer" }),
+    fetchLogo: async () => ({ problem: "does not answer" }),
+    onOrdersChanged: () => undefined,
+    orderChanges: createOrderChanges(),
     ...changes,
   };
 }

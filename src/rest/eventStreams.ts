@@ -1,0 +1,81 @@
+import type { ServerResponse } from "node:http";
+import type { EventFeed, ServerSentEvent } from "../../gen/rest/operations.ts";
+import { defaultMaxEventStreams } from "../domain/order.ts";
+import { RestRefusal } from "./errors.ts";
+
+/** How often a comment is sent where nothing happens: proxies cut connections that say nothing, most of them after a minute. */
+const heartbeatMs = 15_000;
+/** How long a stream lives at most; its browser then opens another one, perhaps of another process. */
+const lifeMs = 10 * 60_000;
+/** A browser opens a stream again after this long, give or take its own spread. */
+const retryMs = 3_000;
+
+/** Bytes that may wait for a reader; an event has some fifty, so whoever leaves more has long been gone. */
+const mostWaitingBytes = 16 * 1024;
+
+export type EventStreams = {
+  /** Refuses where there are too many streams already: to be asked before a feed is prepared. */
+  checkRoom(): void;
+  /** Answers a feed as server-sent events until it ends. */
+  open(response: ServerResponse, feed: EventFeed): void;
+  count(): number;
+  /** Ends all of them: the process is about to stop. */
+  endAll(): void;
+};
+
+/**
+ * Streams of server-sent events. They mostly wait, so they hold no place in admission, but have a limit of their own; beyond it
+ * browsers ask instead. One timer serves all of them.
+ */
+export function createEventStreams(maxStreams = defaultMaxEventStreams): EventStreams {
+  const streams = new Map<ServerResponse, { endAt: number; end: () => void }>();
+  let heartbeat: NodeJS.Timeout | undefined;
+
+  function beat(): void {
+    const now = performance.now();
+    for (const [response, { endAt, end }] of streams) {
+      if (now >= endAt) end();
+      else if (response.writableLength > mostWaitingBytes) response.destroy();
+      else response.write(":\n\n");
+    }
+  }
+
+  return {
+    count: () => streams.size,
+    checkRoom() {
+      if (streams.size >= maxStreams) throw new RestRefusal("OVERLOADED");
+    },
+    endAll() {
+      for (const { end } of [...streams.values()]) end();
+    },
+    open(response, feed) {
+      let isOver = false;
+      let leave = () => {};
+      const stop = () => {
+        if (isOver) return;
+        isOver = true;
+        leave();
+        streams.delete(response);
+        if (streams.size > 0) return;
+        clearInterval(heartbeat);
+        heartbeat = undefined;
+      };
+      const end = () => {
+        stop();
+        response.end();
+      };
+      const send = ({ id, event, data }: ServerSentEvent) => {
+        response.write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+      };
+      streams.set(response, { endAt: performance.now() + lifeMs, end });
+      heartbeat ??= setInterval(beat, heartbeatMs).unref();
+      response.once("close", stop);
+      if (response.closed) stop();
+      response.write(`retry: ${retryMs}\n\n`);
+      const leaveFeed = feed({ send, end });
+      // A feed whose only event is its last one has ended by now.
+      if (isOver) leaveFeed();
+      else leave = leaveFeed;
+    },
+  };
+}
