@@ -113,8 +113,11 @@ function mount({ app, deps, initiators, sender, live }: Mounted, id: OperationId
     const answer = await handler({ path, query, body }, context);
     begin(response, answer);
     if ("body" in answer) await sendWhole(response, sender, await contentOf(response, answer));
-    else if (request.method === "HEAD") response.end();
-    else if ("stream" in answer) await sender.stream(response, answer.stream);
+    else if (request.method === "HEAD") {
+      // Nobody follows what was only asked about.
+      if ("events" in answer) answer.events({ send: () => {}, end: () => {} })();
+      response.end();
+    } else if ("stream" in answer) await sender.stream(response, answer.stream);
     else if ("events" in answer) {
       // It mostly waits, and has a limit of its own.
       releasePlace(response);

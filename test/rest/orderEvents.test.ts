@@ -196,6 +196,16 @@ test.each([
   expect(platform.streams.count()).toBe(0);
 });
 
+test("whoever only asks about the stream (HEAD) follows nothing", async () => {
+  const platform = await live();
+  for (let asked = 0; asked < 21; asked += 1) {
+    expect((await ask(platform.rest, path, { method: "HEAD" })).status).toBe(200);
+  }
+  expect(platform.streams.count()).toBe(0);
+  const { answer } = await follow(platform);
+  expect(answer.status).toBe(200);
+});
+
 test("a stop ends all streams", async () => {
   const platform = await live();
   const { next } = await follow(platform);
