@@ -64,9 +64,10 @@ const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isM
 type Wish = Parameters<Browser["newContext"]>[0];
 
 /** A page of its own browser profile, which may load nothing but from the platform and its shop, and reports every error. */
-async function open(address: string, wish: Wish = computer): Promise<Page> {
+async function open(address: string, wish: Wish = computer, hasOwnClock = false): Promise<Page> {
   const context = await browser.newContext({ locale: "uk-UA", ...wish });
   const page = await context.newPage();
+  if (hasOwnClock) await page.clock.install();
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("console", (message) => {
@@ -107,7 +108,7 @@ function shopWaits(): (status: number) => void {
 
 test("buy, pay, return: the page follows the payment to its end by itself and leads back to the shop", async () => {
   const bought = await order();
-  const page = await open(addressOf(bought));
+  const page = await open(addressOf(bought), computer, true);
   expect(await page.title()).toBe("До сплати 1\u00a0499,50\u00a0₴ · Kyiv Books");
   expect(await title(page)).toBe("Скануйте код, щоб оплатити");
   await platform.initiator.pays(bought);
@@ -117,18 +118,19 @@ test("buy, pay, return: the page follows the payment to its end by itself and le
   expect(await page.locator("#say").textContent()).toBe("Сплачено");
   expect(await page.evaluate("document.activeElement?.id")).toBe("title");
   expect(await page.locator("#autoText").textContent()).toMatch(/^Повернемо вас автоматично за [56] с\.$/);
-  await page.waitForURL(shopUrl, { timeout: 15_000 });
+  await page.clock.runFor(6_000);
+  await page.waitForURL(shopUrl);
   expect(await title(page)).toBe("Thank you");
 });
 
 test("who wants to stay on the page of a paid order stays", async () => {
   const bought = await order();
   await platform.initiator.pays(bought);
-  const page = await open(addressOf(bought));
+  const page = await open(addressOf(bought), computer, true);
   await becomes(page, "paid");
   await page.locator("#stay").click();
   expect(await page.locator("#auto").isHidden()).toBe(true);
-  await page.waitForTimeout(7_000);
+  await page.clock.runFor(60_000);
   expect(page.url()).toBe(addressOf(bought));
 });
 
