@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 /** These need RabbitMQ, start whole gateways or processes, or take their time; everything else is for daily work. */
 const withServices = [
   "{browser,callbacks,outbound,clients,queue,sandbox,flows,faults,operator,db,observe,settlement}/**/*",
-  "rest/{e2e,e2e-*,inboundForms,overload,properties,streams}",
+  "rest/{e2e,e2e-*,inboundForms,orderEvents,overload,properties,streams}",
   "rpc/{identity,pages,server,standard}",
   "core/{audit,cancellation,keySets,lease,listPlans,orderPins,participantKeys,participantStatus,plans,platformKeys}",
   "core/{logos,orderNews,registerActs,schema,settlementPlans,settlements,signedOrders,withdrawnKeys}",
