@@ -23,6 +23,7 @@ import { createRabbitmqQueue } from "../queue/rabbitmq.ts";
 import { buildTopology } from "../queue/topology.ts";
 import { repeat } from "../repeat.ts";
 import { importPublicKey } from "../sdk/keys.ts";
+import { paymentStates } from "../wire/enums.ts";
 import { startDatabase } from "./database.ts";
 import { publicUrlOf, type Run, signerOf } from "./run.ts";
 
@@ -101,7 +102,7 @@ function startOrderNews({ config, log, started, edges }: Run, database: Database
     const listener = listenForNotices({
       url: database.url,
       channel: orderChannel,
-      heard: (items) => changes.heard(items as OrderChange[]),
+      heard: (items) => changes.heard(items.filter(isOrderChange)),
       begun: changes.gap,
       failed: (problem, inARow) => {
         if (inARow === 1) log.warn({ problem }, "changes of orders are not heard; it is tried again");
@@ -111,6 +112,12 @@ function startOrderNews({ config, log, started, edges }: Run, database: Database
     edges.push(async () => changes.release());
   }
   return { tell: notices.tell, changes };
+}
+
+/** Whether a notice says what this version understands: a newer one may know more states. */
+function isOrderChange(item: unknown): item is OrderChange {
+  const { orderGuid, state } = (item ?? {}) as Partial<Record<keyof OrderChange, unknown>>;
+  return typeof orderGuid === "string" && typeof state === "string" && Object.hasOwn(paymentStates, state);
 }
 
 /** The answer to a ping carries up to eight signatures, and is kept whole to verify them. */

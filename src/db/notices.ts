@@ -70,6 +70,19 @@ function noticesOf(items: readonly unknown[]): string[] {
   return notices;
 }
 
+/**
+ * The items of a notice. Whoever may connect to the database can send one, and what an event listener throws ends the process: what
+ * is no list has no items.
+ */
+function itemsOf(payload: string): unknown[] {
+  try {
+    const items: unknown = JSON.parse(payload);
+    return Array.isArray(items) ? items : [];
+  } catch {
+    return [];
+  }
+}
+
 /** How often a connection is asked whether it still lives, and a lost one is opened again. */
 const checkEveryMs = 2_000;
 const answerWithinMs = 5_000;
@@ -99,7 +112,7 @@ export function listenForNotices({ url, channel, heard, begun, failed }: NoticeL
     // The loss of a connection without a running statement is an event, which without a listener would end the process.
     fresh.on("error", () => leave(fresh));
     fresh.on("end", () => leave(fresh));
-    fresh.on("notification", ({ payload = "[]" }) => heard(JSON.parse(payload) as unknown[]));
+    fresh.on("notification", ({ payload = "" }) => heard(itemsOf(payload)));
     try {
       await fresh.connect();
       await fresh.query(`listen ${pg.escapeIdentifier(channel)}`);

@@ -80,6 +80,16 @@ test("a listener whose connection is lost listens again, and says that it begins
   await expect.poll(() => heard).toEqual(["again"]);
 });
 
+test.each(["", "no JSON", "{", "{}", "null", "7"])(
+  "a stranger's notice %j is no news, and nobody ends by it",
+  async (payload) => {
+    await listen();
+    await execute(url, `select pg_notify('news', '${payload}')`);
+    notices().tell(["after it"]);
+    await expect.poll(() => heard).toEqual(["after it"]);
+  },
+);
+
 test("what cannot be told is said, and is no error of who told it", async () => {
   const told = createNotices(
     () => Promise.reject(new Error("down")),

@@ -124,3 +124,19 @@ test("a page that one process shows hears of a payment that another one accepted
     expect([...text.matchAll(/"state":"(\w+)"/g)].map(([, state]) => state)).toEqual(["waiting", "processing", "paid"]);
   }
 });
+
+test("what somebody else writes into the channel of news stops nobody from hearing", async () => {
+  const order = await platform.merchant.order();
+  const url = await startEdge(await credential(Scope.GATEWAY));
+  const stream = await fetch(`${url}/api/v1/merchants/order/events?id=${order.id}`);
+  for (const notice of [
+    "nonsense",
+    '[null, 7, {"orderGuid": 1}]',
+    `[{"orderGuid": "${order.id}", "state": "refunded"}]`,
+  ]) {
+    await platform.rows("select pg_notify('dcm_order_changes', $1)", notice);
+  }
+  await platform.initiator.pays(order);
+  const states = [...(await stream.text()).matchAll(/"state":"(\w+)"/g)].map(([, state]) => state);
+  expect(states).toEqual(["waiting", "processing", "paid"]);
+});
