@@ -10,6 +10,7 @@ import type { CoreContext } from "./context.ts";
 import { sharedKeysProblem, storableKey } from "./participantChecks.ts";
 import { addKeys, keyDifference, keysChanged, retireKeys } from "./participantKeys.ts";
 import { changingParticipants, storedParticipant } from "./participantLock.ts";
+import { readingLeaseMs, waitAfterFailures } from "./published.ts";
 
 // The key sets that merchants publish (wire contract, sections 3 and 8). They are polled by a chore and never fetched while a
 // request waits. The last set that was read counts in every process: an address that is down neither withdraws a key nor brings one
@@ -21,13 +22,6 @@ import { changingParticipants, storedParticipant } from "./participantLock.ts";
 const rereadMs = 5 * 60_000;
 /** The least time between two readings caused by an unknown key: otherwise a stranger could cause one with every unknown kid. */
 export const rereadOnDemandMs = 30_000;
-/** The wait after the first failure; doubled each time, up to an hour. */
-const firstRetryMs = 30_000;
-const lastRetryMs = 60 * 60_000;
-/**
- * The lease of a reading: longer than one takes. After a process died in the middle, another one takes the set when it has lapsed.
- */
-const leaseMs = 60_000;
 /** The most keys of a set that are looked at: each unknown signature costs a try per key. */
 const maxPublishedKeys = 16;
 
@@ -89,7 +83,7 @@ export type ReadKeySet = { guid: string; changed: boolean; problem?: string };
  * spreads the next readings.
  */
 export async function readKeySets(context: CoreContext, limit: number, random: () => number): Promise<ReadKeySet[]> {
-  const due = await context.db.sql<DueSet>(leaseDueSets, [limit, leaseMs]);
+  const due = await context.db.sql<DueSet>(leaseDueSets, [limit, readingLeaseMs]);
   return Promise.all(due.map((set) => readKeySet(context, set, random())));
 }
 
@@ -98,8 +92,7 @@ async function readKeySet(context: CoreContext, set: DueSet, random: number): Pr
   const jwks = await context.fetchJwks(url);
   if ("problem" in jwks) {
     const failures = set.failures + 1;
-    const waitMs = Math.min(firstRetryMs * 2 ** (failures - 1), lastRetryMs);
-    await context.db.sql(recordReading, [guid, url, failures, jwks.problem, waitMs]);
+    await context.db.sql(recordReading, [guid, url, failures, jwks.problem, waitAfterFailures(failures)]);
     return { guid, changed: false, problem: jwks.problem };
   }
   const { keys, problem } = await usableKeys(context, jwks);

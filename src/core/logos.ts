@@ -4,15 +4,10 @@ import type { Sql } from "../db/pool.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import type { Participant } from "../domain/participant.ts";
 import type { CoreContext } from "./context.ts";
+import { readingLeaseMs, waitAfterFailures } from "./published.ts";
 
 // The logos of participants, copied from the addresses that they registered, cleaned and kept here: a payer's browser asks nobody
 // else for them, so that no bank and no stranger learns who is about to pay.
-
-/** The wait after the first failure; doubled each time, up to an hour. */
-const firstRetryMs = 30_000;
-const lastRetryMs = 60 * 60_000;
-/** The lease of a copying: longer than one takes. */
-const leaseMs = 60_000;
 
 const follow = {
   name: "follow_logo",
@@ -63,15 +58,15 @@ export type CopiedLogo = { guid: string; problem?: string };
 
 /** Copies the logos that are due, at most `limit`, all at once; a lease lets one process alone copy each. */
 export async function copyLogos(context: CoreContext, limit: number): Promise<CopiedLogo[]> {
-  const due = await context.db.sql<DueLogo>(leaseDueLogos, [limit, leaseMs]);
+  const due = await context.db.sql<DueLogo>(leaseDueLogos, [limit, readingLeaseMs]);
   return Promise.all(due.map((logo) => copyLogo(context, logo)));
 }
 
-async function copyLogo(context: CoreContext, { guid, url, failures }: DueLogo): Promise<CopiedLogo> {
+async function copyLogo(context: CoreContext, { guid, url, failures: before }: DueLogo): Promise<CopiedLogo> {
   const image = await context.fetchLogo(url);
   if ("problem" in image) {
-    const waitMs = Math.min(firstRetryMs * 2 ** failures, lastRetryMs);
-    await context.db.sql(postponeLogo, [guid, url, failures + 1, image.problem, waitMs]);
+    const failures = before + 1;
+    await context.db.sql(postponeLogo, [guid, url, failures, image.problem, waitAfterFailures(failures)]);
     return { guid, problem: image.problem };
   }
   const sha256 = createHash("sha256").update(image.png).digest("hex");
