@@ -14,6 +14,9 @@ export function cachedAnswer<T>(answers: Answers<T>, key: string, ask: () => Pro
   if (known !== undefined) return known;
   const answer = ask();
   answers.set(key, answer);
-  answer.catch(() => answers.delete(key));
+  answer.catch(() => {
+    // A newer question may have taken its place meanwhile.
+    if (answers.peek(key) === answer) answers.delete(key);
+  });
   return answer;
 }

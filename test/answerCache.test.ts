@@ -15,6 +15,17 @@ test("cachedAnswer: concurrent askers share one question, and later ones its ans
   expect(ask).toHaveBeenCalledTimes(1);
 });
 
+test("cachedAnswer: a question that fails late does not take away the answer to a newer one", async () => {
+  const answers = answerCache<object>(longMs, 1);
+  const { promise, reject } = Promise.withResolvers<object>();
+  const slow = cachedAnswer(answers, "a", () => promise);
+  answers.delete("a");
+  const newer = await cachedAnswer(answers, "a", asker());
+  reject(new Error("the database is down"));
+  await expect(slow).rejects.toThrow("down");
+  expect(await cachedAnswer(answers, "a", asker())).toBe(newer);
+});
+
 test("cachedAnswer: a question that failed is asked again", async () => {
   const answers = answerCache<object>(longMs, 10);
   const ask = asker().mockRejectedValueOnce(new Error("the database is down"));
