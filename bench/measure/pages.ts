@@ -1,8 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Agent, request } from "undici";
 import { BankRole } from "../../gen/dcm/v1/participant_pb.ts";
-import { Scope } from "../../gen/dcm/v1/scope_pb.ts";
 import { remoteTransport } from "../../src/rpc/clients.ts";
 import { makeIban } from "../../src/sandbox/samples.ts";
 import { generateKeyPair } from "../../src/sdk/keys.ts";
@@ -12,6 +10,7 @@ import type { Gateway } from "../gateway.ts";
 import { query } from "../services.ts";
 import { percentiles } from "../statistics.ts";
 import { meterCpu, rssMib } from "../usage.ts";
+import { gatewayCredential } from "./roles.ts";
 
 export type PagesPlan = { streams: number; paymentsPerSecond: number; views: number };
 
@@ -26,7 +25,6 @@ export type PagesResult = {
   cpuMsPerPage: number;
 };
 
-const hourMs = 3_600_000;
 const banks = 13;
 const openedAtOnce = 32;
 
@@ -35,7 +33,8 @@ export async function measurePages(bench: Bench, plan: PagesPlan): Promise<Pages
   const databaseUrl = await bench.services.createDatabase("bench_pages", bench.template);
   const common = { databaseUrl, amqp: { url: bench.services.amqpUrl, prefix: "bench-pages" } };
   const core = await bench.startGateway({ ...common, roles: ["core", "worker"] });
-  const secret = await prepareCore(core);
+  await registerBanks(core);
+  const secret = await gatewayCredential(core);
   const settings = { CORE_URL: core.rpcUrl, RPC_TOKEN: secret };
   const rests = [
     await bench.startGateway({ ...common, roles: ["rest"], settings }),
@@ -79,15 +78,12 @@ export async function measurePages(bench: Bench, plan: PagesPlan): Promise<Pages
   };
 }
 
-/** Registers the banks of a list of links, and makes a credential for REST apart; answers its secret. */
-async function prepareCore({ rpcUrl, operatorToken }: Gateway): Promise<string> {
+/** Registers the banks of a list of links. */
+async function registerBanks({ rpcUrl, operatorToken }: Gateway): Promise<void> {
   const transport = remoteTransport(rpcUrl, operatorToken);
-  const { credentials, participants } = createClients(transport);
+  const { participants } = createClients(transport);
   for (let place = 0; place < banks; place++) await registerBank(participants, String(310_000 + place));
-  const expiresAt = timestampFromDate(new Date(Date.now() + hourMs));
-  const { secret } = await credentials.addCredential({ name: "rest", scopes: [Scope.GATEWAY], expiresAt });
   transport.close();
-  return secret;
 }
 
 async function registerBank(participants: CoreClients["participants"], bic: string): Promise<void> {

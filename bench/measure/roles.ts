@@ -13,7 +13,7 @@ import { CONNECTIONS } from "./intake.ts";
 const HOUR_MS = 3_600_000;
 
 /** The secret of a credential for REST apart. */
-async function gatewayCredential({ rpcUrl, operatorToken }: Gateway): Promise<string> {
+export async function gatewayCredential({ rpcUrl, operatorToken }: Gateway): Promise<string> {
   const transport = remoteTransport(rpcUrl, operatorToken);
   const { credentials } = createClients(transport);
   const expiresAt = timestampFromDate(new Date(Date.now() + HOUR_MS));
