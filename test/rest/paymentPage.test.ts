@@ -199,6 +199,7 @@ test.each(states)(
       expect(text.includes('role="img"')).toBe(state === "waiting");
       // Only who can still hear of a change counts down to it.
       expect(text.includes("data-expires")).toBe(state === "waiting");
+      expect(text.includes("data-events=")).toBe(["waiting", "processing"].includes(state));
     }
     // A link that leads nowhere is not signed.
     const { text } = await pageOf("&mobile=1");
@@ -260,6 +261,8 @@ test("the slip names the payee as a bank's application shows it, what is paid fo
   expect(text).toContain('<p class="foreign soft">Payment for goods/services</p>');
   expect(text).toContain('<dd class="foreign">City24 LLC, код 12345678</dd>');
   expect(text).toContain('<dd class="foreign">d4ee06f</dd>');
+  // From where on the script counts, and counts seconds.
+  expect(text).toContain('data-counted-from="86400000" data-seconds-from="120000"');
   expect(text).toContain('<time datetime="2024-06-27T13:11:21.000Z">');
 });
 

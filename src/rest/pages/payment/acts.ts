@@ -6,7 +6,7 @@ import { type Html, html } from "../html.ts";
 import { bankSearchText } from "./bankSearch.ts";
 import { happened, shown, until } from "./formats.ts";
 import { icons } from "./icons.ts";
-import { addressWith, logoOf, type PaymentPage, takesSigned } from "./parts.ts";
+import { addressWith, expiryOf, logoOf, type PaymentPage, takesSigned } from "./parts.ts";
 import { qrCode } from "./qrCode.ts";
 import { filled, rejectedBecause, type Words } from "./words.ts";
 
@@ -127,9 +127,8 @@ ${backButton(asked)}`,
 }
 
 function over(asked: Asked, how: "expired" | "canceled"): Act {
-  const { texts, found, language, now } = asked;
-  const { expiresAt } = orderParts(found).order;
-  const when = expiresAt ? until(language, timestampDate(expiresAt), now) : "";
+  const { texts, language, now } = asked;
+  const when = until(language, expiryOf(asked), now);
   return act(
     texts[`${how}Title`],
     html`<p class="lead">${filled(texts[`${how}Lead`], { when })}</p>

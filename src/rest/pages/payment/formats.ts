@@ -53,10 +53,10 @@ export function until(language: Language, at: Date, now: Date): string {
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
-/** From here on seconds are counted; before, they would only make a payer nervous. */
-const secondsFromMs = 2 * minuteMs;
-/** More than a day is not counted down: the date says it better. */
-const countedFromMs = 24 * hourMs;
+/** From here on seconds are counted; before, they would only make a payer nervous. The page tells its script. */
+export const secondsFromMs = 2 * minuteMs;
+/** More than a day is not counted down: the date says it better. The page tells its script. */
+export const countedFromMs = 24 * hourMs;
 
 /** What is left of the time to pay; undefined where that is more than a day, or nothing. The script counts on in the same way. */
 export function leftText(texts: Words, leftMs: number): string | undefined {

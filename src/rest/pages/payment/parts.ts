@@ -1,6 +1,7 @@
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { GetOrderResponse } from "../../../../gen/dcm/v1/order_service_pb.ts";
 import { DeepLinkContent, type Participant } from "../../../../gen/dcm/v1/participant_pb.ts";
-import type { OrderLinks } from "../../../wire/order.ts";
+import { type OrderLinks, orderParts } from "../../../wire/order.ts";
 import { type Html, html } from "../html.ts";
 import { shown } from "./formats.ts";
 import type { Language } from "./words.ts";
@@ -27,6 +28,13 @@ export function addressWith({ id, mobile, lang }: PageQuery, change: Partial<Pag
     value === undefined ? [] : [[name, String(value)]],
   );
   return `?${new URLSearchParams(given)}`;
+}
+
+/** When the time to pay ends. */
+export function expiryOf({ found }: Pick<PaymentPage, "found">): Date {
+  const { expiresAt } = orderParts(found).order;
+  if (!expiresAt) throw new Error("the core answered an order without its expiry");
+  return timestampDate(expiresAt);
 }
 
 /** Whether this bank's deep links contain the signed order. */

@@ -7,7 +7,8 @@ const say = (text) => {
   byId("say").textContent = text;
 };
 const state = () => byId("main").dataset.state;
-const mayChange = () => ["waiting", "processing"].includes(state());
+/** A page whose order is over, or that shows none, has nothing to listen to. */
+const mayChange = () => "events" in byId("main").dataset;
 
 // 1. The search: over names in both scripts and the bank's code.
 addEventListener("input", ({ target }) => {
@@ -56,10 +57,11 @@ function countTime() {
         say(fill(shown.dataset.spoken, { m: minutes }));
     }
     before = leftMs;
-    byId("due").classList.toggle("soon", leftMs < 120000);
-    if (leftMs > 86400000) return;
+    const countsSeconds = leftMs < Number(shown.dataset.secondsFrom);
+    byId("due").classList.toggle("soon", countsSeconds);
+    if (leftMs > Number(shown.dataset.countedFrom)) return;
     const minutes = Math.floor(leftMs / 60000);
-    if (leftMs < 120000) shown.textContent = fill(shown.dataset.seconds, { s: Math.ceil(leftMs / 1000) });
+    if (countsSeconds) shown.textContent = fill(shown.dataset.seconds, { s: Math.ceil(leftMs / 1000) });
     else if (minutes < 60) shown.textContent = fill(shown.dataset.minutes, { m: minutes });
     else shown.textContent = fill(shown.dataset.hours, { h: Math.floor(minutes / 60), m: minutes % 60 });
   };
@@ -174,9 +176,9 @@ function begin() {
 }
 
 document.documentElement.classList.add("js");
-if (byId("main").dataset.events) {
-  begin();
-  if (mayChange()) listen();
+begin();
+if (mayChange()) {
+  listen();
   // Phones cut streams in the background.
   addEventListener("visibilitychange", () => document.hidden || readAgain());
   addEventListener("online", readAgain);

@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { orderParts, orderStatus, paymentState } from "../../../wire/order.ts";
 import { amountText } from "../../../wire/values.ts";
+import { isFinal } from "../../orderFeed.ts";
 import { type Html, html, pageHeaders, trusted } from "../html.ts";
 import { actOf } from "./acts.ts";
-import { leftText, shown, sumText, until } from "./formats.ts";
+import { countedFromMs, leftText, secondsFromMs, shown, sumText, until } from "./formats.ts";
 import { icons } from "./icons.ts";
-import { addressWith, logoOf, type PaymentPage } from "./parts.ts";
+import { addressWith, expiryOf, logoOf, type PaymentPage } from "./parts.ts";
 import { type Language, languages, type Words, words } from "./words.ts";
 
 const file = (name: string) => readFileSync(join(import.meta.dirname, name), "utf8");
@@ -30,7 +30,7 @@ export function paymentPage(page: PaymentPage): string {
   const act = actOf[state]({ ...page, texts });
   const headline = state === "waiting" ? `${texts.toPay} ${sum}` : `${act.title} · ${sum}`;
   const id = query.id.toLowerCase();
-  const main = html`<main class="ticket" id="main" data-state="${state}" data-events="order/events?id=${id}" data-status="order/status?id=${id}" data-known="${orderStatus(found).status}"${isLive(state) && html` data-now="${now.getTime()}" data-expires="${expiry(page).getTime()}"`}>
+  const main = html`<main class="ticket" id="main" data-state="${state}"${!isFinal(state) && html` data-events="order/events?id=${id}" data-status="order/status?id=${id}" data-known="${orderStatus(found).status}"`}${state === "waiting" && html` data-now="${now.getTime()}" data-expires="${expiryOf(page).getTime()}"`}>
 ${slip(page, texts, sum)}
 ${act.section}
 </main>`;
@@ -42,15 +42,6 @@ ${act.section}
     addressIn: (lang) => addressWith(query, { lang }),
   });
 }
-
-/** Whether the page waits for the order's time to pass. */
-const isLive = (state: ReturnType<typeof paymentState>) => state === "waiting";
-
-const expiry = ({ found }: PaymentPage) => {
-  const { expiresAt } = orderParts(found).order;
-  if (!expiresAt) throw new Error("the core answered an order without its expiry");
-  return timestampDate(expiresAt);
-};
 
 /** What is bought: it never changes while the rest of the page does. */
 function slip(page: PaymentPage, texts: Words, sum: string): Html {
@@ -77,9 +68,9 @@ const fact = (name: string, value: Html) => html`<div><dt>${name}</dt><dd class=
 /** Until when it can be paid, which is true without a script, and what is left, which the script counts. */
 function due(page: PaymentPage, texts: Words): Html {
   const { language, now } = page;
-  const at = expiry(page);
+  const at = expiryOf(page);
   const left = leftText(texts, at.getTime() - now.getTime());
-  return html`<p class="due" id="due"><span>${texts.payBy} <time datetime="${at.toISOString()}">${until(language, at, now)}</time> ${texts.kyiv}</span> <b id="left" role="timer" aria-live="off" data-hours="${texts.leftHours}" data-minutes="${texts.leftMinutes}" data-seconds="${texts.leftSeconds}" data-spoken="${texts.leftSpoken}">${left}</b></p>`;
+  return html`<p class="due" id="due"><span>${texts.payBy} <time datetime="${at.toISOString()}">${until(language, at, now)}</time> ${texts.kyiv}</span> <b id="left" role="timer" aria-live="off" data-counted-from="${countedFromMs}" data-seconds-from="${secondsFromMs}" data-hours="${texts.leftHours}" data-minutes="${texts.leftMinutes}" data-seconds="${texts.leftSeconds}" data-spoken="${texts.leftSpoken}">${left}</b></p>`;
 }
 
 /** Why there is no order to show. */
