@@ -1,6 +1,6 @@
 import { defaultRetryPolicy } from "../domain/callback.ts";
 import { ISO_4217_CODES } from "../domain/money.ts";
-import { defaultMaxEventStreams, defaultOrderLifeDays } from "../domain/order.ts";
+import { defaultOrderLifeDays } from "../domain/order.ts";
 import { daySeconds } from "../domain/platformKey.ts";
 import { masterKeyIn } from "../masterKey.ts";
 import { cidrProblem } from "../outbound/address.ts";
@@ -183,7 +183,7 @@ export const variables = [
   },
   {
     name: "MAX_STREAMS",
-    fallback: String(defaultMaxEventStreams),
+    fallback: "5000",
     help: "How many payment pages this process keeps up to date at once; further ones ask every few seconds instead.",
     problem: isWholeNumber(0, 100_000),
   },

@@ -22,9 +22,6 @@ export const orderTransitions = {
 /** What a payer is told of an order; a canceled one says by what it was. */
 export type PaymentState = "waiting" | "processing" | "paid" | "rejected" | "expired" | "canceled";
 
-/** How many payment pages one process keeps up to date at once where a deployment says nothing else; each costs some 50 KB. */
-export const defaultMaxEventStreams = 5_000;
-
 /** Who finally receives the money, when that is not the merchant (claim `fri`). */
 export type UltimateCreditor = { name: string; taxNumber: string; iban: string; bic: string; mcc: string };
 

@@ -28,7 +28,7 @@ export type RestDeps = {
   /** How many answers are streamed at the same time; more are refused as OVERLOADED. */
   maxStreams?: number;
   /** The streams of server-sent events of this process. */
-  eventStreams?: EventStreams;
+  eventStreams: EventStreams;
   tracing?: Tracing;
   openapi: OpenapiPaths;
 };

@@ -1,6 +1,5 @@
 import type { ServerResponse } from "node:http";
 import type { EventFeed, ServerSentEvent } from "../../gen/rest/operations.ts";
-import { defaultMaxEventStreams } from "../domain/order.ts";
 import { RestRefusal } from "./errors.ts";
 
 /** How often a comment is sent where nothing happens: proxies cut connections that say nothing, most of them after a minute. */
@@ -27,7 +26,7 @@ export type EventStreams = {
  * Streams of server-sent events. They mostly wait, so they hold no place in admission, but have a limit of their own; beyond it
  * browsers ask instead. One timer serves all of them.
  */
-export function createEventStreams(maxStreams = defaultMaxEventStreams): EventStreams {
+export function createEventStreams(maxStreams: number): EventStreams {
   const streams = new Map<ServerResponse, { endAt: number; end: () => void }>();
   let heartbeat: NodeJS.Timeout | undefined;
 

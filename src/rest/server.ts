@@ -14,7 +14,6 @@ import { admitAtMost, releasePlace } from "./admission.ts";
 import type { RequestContext, RestDeps } from "./context.ts";
 import { deprecationHeaders } from "./deprecation.ts";
 import { asRefusal, errorAnswer, isDeclaredRefusal, RestRefusal } from "./errors.ts";
-import { createEventStreams } from "./eventStreams.ts";
 import { callbackHandlers } from "./handlers/callbacks.ts";
 import { keyHandlers } from "./handlers/keys.ts";
 import { orderHandlers } from "./handlers/orders.ts";
@@ -63,7 +62,7 @@ export function createRestApp(deps: RestDeps): RequestListener {
   app.use(requestLog(deps.log, deps.requestDone), requestSpan(deps.tracing ?? noTracing), setAlwaysHeaders);
   app.use(operations.getMetrics.expressPath, onlyMetricsReaders(deps));
   const sender = createSender(deps.maxStreams, deps.readerPatienceMs);
-  const live = { follower: createOrderFollower(deps.clients), streams: deps.eventStreams ?? createEventStreams() };
+  const live = { follower: createOrderFollower(deps.clients), streams: deps.eventStreams };
   const mounted = { app, deps, initiators, sender, live };
   for (const id of Object.keys(operations) as OperationId[]) mount(mounted, id, handlers[id] as AnyHandler);
   for (const path of new Set(Object.values(operations).map((operation) => operation.expressPath))) {

@@ -16,6 +16,7 @@ import { exampleKeys } from "../../gen/rest/exampleKeys.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import type { Participant, PublicJwk } from "../../src/domain/participant.ts";
 import type { RestDeps } from "../../src/rest/context.ts";
+import { createEventStreams } from "../../src/rest/eventStreams.ts";
 import { createRestServer } from "../../src/rest/httpServer.ts";
 import { createRestApp } from "../../src/rest/server.ts";
 import { ourselves } from "../../src/rpc/identify.ts";
@@ -216,6 +217,7 @@ export async function startRest(keys: Keys, fakes: Fakes, change: Partial<RestDe
     log,
     readiness: async () => [{ dependency: "postgresql", ok: true }],
     mayReadMetrics: () => true,
+    eventStreams: createEventStreams(1_000),
     openapi: { yaml: "openapi/dcm.v1.yaml", json: "gen/rest/openapi.json" },
     ...change,
   });

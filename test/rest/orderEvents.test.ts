@@ -1,5 +1,7 @@
+import { EventEmitter } from "node:events";
+import type { ServerResponse } from "node:http";
 import { create } from "@bufbuild/protobuf";
-import { beforeAll, expect, onTestFinished, test } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type Order, OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import type { GetOrderResponse } from "../../gen/dcm/v1/order_service_pb.ts";
 import { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
@@ -26,7 +28,7 @@ type Live = {
   say(state: PaymentState): void;
 };
 
-async function live(maxStreams?: number): Promise<Live> {
+async function live(maxStreams = 1_000): Promise<Live> {
   let order: GetOrderResponse = exampleOrder(keys);
   const changes = createOrderChanges();
   const streams = createEventStreams(maxStreams);
@@ -217,7 +219,7 @@ test("a stop ends all streams", async () => {
 
 test("how long somebody watched is in the log and not among the times of answers", async () => {
   const seen: string[] = [];
-  const streams = createEventStreams();
+  const streams = createEventStreams(1_000);
   const changes = createOrderChanges();
   const core = {
     getOrder: async () => exampleOrder(keys, { status: OrderStatus.SUCCESS }),
@@ -236,4 +238,58 @@ test("how long somebody watched is in the log and not among the times of answers
   await ask(rest, "/healthz");
   await expect.poll(() => seen).toEqual(["getHealth"]);
   expect(rest.lines.join("")).toContain("/api/v1/merchants/order/events");
+});
+
+describe("while nothing happens", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  /** A stream to a reader that notes what it gets; `waiting` bytes of it were not taken yet. */
+  function opened(streams: ReturnType<typeof createEventStreams>, waiting = 0) {
+    const written: string[] = [];
+    const left = vi.fn();
+    const response = Object.assign(new EventEmitter(), {
+      closed: false,
+      writableLength: waiting,
+      write: (text: string) => written.push(text),
+      end: () => written.push("end"),
+      destroy: () => written.push("destroyed"),
+    });
+    streams.open(response as unknown as ServerResponse, () => left);
+    return { written, left, response };
+  }
+
+  test("a comment is sent every 15 s, so that no proxy takes the connection for dead", () => {
+    const { written } = opened(createEventStreams(1));
+    vi.advanceTimersByTime(14_999);
+    expect(written).toEqual(["retry: 3000\n\n"]);
+    vi.advanceTimersByTime(1);
+    expect(written.slice(1)).toEqual([":\n\n"]);
+    vi.advanceTimersByTime(30_000);
+    expect(written.slice(1)).toEqual([":\n\n", ":\n\n", ":\n\n"]);
+  });
+
+  test("a stream ends after ten minutes, and its order is not followed any more", () => {
+    const streams = createEventStreams(1);
+    const { written, left } = opened(streams);
+    vi.advanceTimersByTime(10 * 60_000 - 1);
+    expect([written.includes("end"), streams.count()]).toEqual([false, 1]);
+    vi.advanceTimersByTime(1);
+    expect([written.at(-1), streams.count()]).toEqual(["end", 0]);
+    expect(left).toHaveBeenCalledTimes(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("a reader that takes nothing is cut off", () => {
+    const { written } = opened(createEventStreams(1), 16 * 1_024 + 1);
+    vi.advanceTimersByTime(15_000);
+    expect(written.at(-1)).toBe("destroyed");
+  });
+
+  test("a reader that leaves is forgotten, and with the last one the timer", () => {
+    const streams = createEventStreams(2);
+    const { left, response } = opened(streams);
+    response.emit("close");
+    expect([streams.count(), left.mock.calls.length, vi.getTimerCount()]).toEqual([0, 1, 0]);
+  });
 });
