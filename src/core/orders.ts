@@ -2,7 +2,7 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Order, OrderSchema } from "../../gen/dcm/v1/order_pb.ts";
 import { type GetOrderResponse, GetOrderResponseSchema } from "../../gen/dcm/v1/order_service_pb.ts";
 import { columns, type Row } from "../db/entities/entities.ts";
-import { isRefusal, type Refusal, refuse } from "../domain/errors.ts";
+import { type Refusal, refuse } from "../domain/errors.ts";
 import { orderTransitions, suspendedSideProblem } from "../domain/order.ts";
 import type { Participant, PublicJwk } from "../domain/participant.ts";
 import { orderStatuses } from "../wire/enums.ts";
@@ -12,8 +12,7 @@ import { whole } from "../wire/whole.ts";
 import { firstTickets, type Inserted, insertText } from "./cascade.ts";
 import type { CoreContext } from "./context.ts";
 import { isGuid } from "./guid.ts";
-import { orderEncryptionKey } from "./participantRows.ts";
-import { getParticipant } from "./participants.ts";
+import { orderEncryptionKey, type ParticipantJson, participantJson, participantOfJson } from "./participantRows.ts";
 import { findPaymentMessage } from "./paymentMessages.ts";
 
 /** Columns that an answer does not show: the signed evidence, what the order is paid to (see `PaidTo`), and when it changed. */
@@ -57,7 +56,8 @@ export function toOrder(row: OrderRow): Order {
 const selectByGuid = {
   name: "select_order",
   text: `
-    select ${orderColumns("o")}, paid_to.account as "creditorAccount", paid_to.bank as "creditorAgentGuid", key.jwk as "encryptionJwk"
+    select ${orderColumns("o")}, paid_to.account as "creditorAccount", key.jwk as "encryptionJwk",
+      (${participantJson("o.merchant_guid")}) as merchant, (${participantJson("paid_to.bank")}) as "creditorAgent"
     from payment_order o
     cross join lateral (
       select coalesce(o.creditor_account, merchant.iban) as account,
@@ -69,9 +69,15 @@ const selectByGuid = {
 };
 
 /**
- * Where an order is paid to, and the key to encrypt for: copied at its creation, whatever its merchant and its bank change later.
+ * An order with its parties. Where it is paid to, and the key to encrypt for, were copied at its creation, whatever its merchant and
+ * its bank change later.
  */
-type PaidTo = { creditorAccount: string; creditorAgentGuid: string; encryptionJwk: PublicJwk | null };
+type OrderWithParties = OrderRow & {
+  creditorAccount: string;
+  encryptionJwk: PublicJwk | null;
+  merchant: ParticipantJson;
+  creditorAgent: ParticipantJson;
+};
 
 // One statement, so that no process can stall between canceling orders and inserting their callbacks while it holds the locks of
 // both.
@@ -111,19 +117,19 @@ export async function getOrder(
   orderGuid: string,
   reader?: Participant,
 ): Promise<GetOrderResponse | Refusal> {
-  const [row] = isGuid(orderGuid) ? await context.db.hot<OrderRow & PaidTo>(selectByGuid, [orderGuid]) : [];
+  const [row] = isGuid(orderGuid) ? await context.db.hot<OrderWithParties>(selectByGuid, [orderGuid]) : [];
   const notFound = () => refuse("ORDER_NOT_FOUND", "order not found", { field: "order_id" });
   if (row === undefined) return notFound();
-  const merchant = await getParticipant(context, { guid: row.merchantGuid });
-  if (isRefusal(merchant)) return merchant;
-  const creditorAgent = await getParticipant(context, { guid: row.creditorAgentGuid });
-  if (isRefusal(creditorAgent)) return creditorAgent;
+  const merchant = participantOfJson(row.merchant);
+  const creditorAgent = participantOfJson(row.creditorAgent);
   const mayPay = reader !== undefined && reader.guid !== creditorAgent.guid;
   // Shown to banks that may pay the order, and to the one that services its merchant; no other bank can have a part in it.
   if (mayPay && !reader.roles.includes("initiator")) return notFound();
   const suspended = suspendedSideProblem({ merchant: merchant.status, creditorAgent: creditorAgent.status });
   if (mayPay && row.status === "created" && suspended !== undefined) return suspended;
-  const paymentMessage = await findPaymentMessage(context, { orderGuid: row.guid });
+  // A message takes its order out of this status as it is stored.
+  const isUnpaid = row.status === orderTransitions.payment_message_accepted.from;
+  const paymentMessage = isUnpaid ? undefined : await findPaymentMessage(context, { orderGuid: row.guid });
   return whole(GetOrderResponseSchema, {
     order: toOrder(row),
     merchant: toParticipant(merchant),

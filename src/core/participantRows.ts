@@ -42,6 +42,10 @@ export const participantColumns = `${columns("participant", { of: "participant" 
     where l.participant_guid = participant.guid
   ) as logo`;
 
+/** SQL: the participant with this guid as one value, for statements that answer it beside something else. */
+export const participantJson = (guid: string) =>
+  `select row_to_json(found) from (select ${participantColumns} from participant where participant.guid = ${guid}) found`;
+
 // These statements run by `Database.sql` and not through MikroORM: its transactions keep a connection for ever that died within
 // one, and even its single statements hand a connection that is dead or hangs to the next caller.
 
@@ -143,6 +147,13 @@ export async function readParticipants(sql: Sql, statement: Statement, values: r
 }
 
 export const participantOf = ({ keys, ...row }: ParticipantRow): Participant => ({ ...row, keys: keys.map(toKey) });
+
+/** A participant as `participantJson` reads it: its instants are texts. */
+export type ParticipantJson = Omit<ParticipantRow, "createdAt" | "updatedAt"> &
+  Record<"createdAt" | "updatedAt", string>;
+
+export const participantOfJson = ({ createdAt, updatedAt, ...same }: ParticipantJson): Participant =>
+  participantOf({ ...same, createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) });
 
 const toKey = ({ activeFrom, retireAt, seenAt, ...same }: KeyJson): ParticipantKey => ({
   ...same,

@@ -82,7 +82,6 @@ export function admitAtMost(deps: RestDeps, application: RequestListener): Reque
     const forget = () => {
       clearTimeout(patience);
       waiting.delete(admit);
-      response.off("close", forget);
     };
     response.once("close", forget);
     waiting.add(admit);

@@ -101,7 +101,7 @@ function oneOf<Text extends string>(documented: readonly Text[], reason: string)
 
 /** Members beside the message itself that banks receive. */
 const aboutMessage = (message: PaymentMessage) => ({
-  payment_message: paymentMessageDetails(message, { alg: true }),
+  payment_message: paymentMessageDetails(message),
   payment_message_guid: message.guid,
 });
 

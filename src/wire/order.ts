@@ -80,7 +80,7 @@ const orderState = ({ status }: Order) => statusText[answeredName(orderStatuses,
 export function orderForBank(found: GetOrderResponse): Whole<Schemas["OrderForBank"]> {
   return {
     ...orderDetails(found),
-    public_key: publicJwk(found.encryptionJwk, { alg: true }),
+    public_key: publicJwk(found.encryptionJwk),
     status: orderState(orderParts(found).order),
   };
 }

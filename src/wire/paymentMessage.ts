@@ -13,7 +13,7 @@ const forgottenKey = { kty: "RSA", kid: "" } as Whole<Schemas["Jwk"]>;
 /** What the debtor agent stated, for answers and callbacks; only callbacks show the key's `alg`. */
 export function paymentMessageDetails(
   message: PaymentMessage,
-  options: { alg: boolean },
+  options?: { alg: boolean },
 ): Whole<Schemas["PaymentMessageDetails"]> {
   const { debtor, creditor, encryption } = message;
   if (!debtor || !creditor || !encryption) throw new Error("the core answered an incomplete payment message");

@@ -55,10 +55,10 @@ const members = {
 } as const satisfies Record<keyof Jwk, true>;
 const memberNames = Object.keys(members) as (keyof Jwk)[];
 
-/** A registered key as it is shown: its public members only. */
-export function publicJwk(text: string, options: { alg: boolean }): Whole<Jwk> | undefined {
+/** A registered key as it is shown: its public members only, with `alg` or without. */
+export function publicJwk(text: string, { alg = true }: { alg?: boolean } = {}): Whole<Jwk> | undefined {
   if (text === "") return undefined;
   const given = JSON.parse(text) as Record<string, unknown>;
-  const shown = memberNames.filter((name) => given[name] !== undefined && (options.alg || name !== "alg"));
+  const shown = memberNames.filter((name) => given[name] !== undefined && (alg || name !== "alg"));
   return Object.fromEntries(shown.map((name) => [name, given[name]])) as Whole<Jwk>;
 }

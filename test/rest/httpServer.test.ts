@@ -1,8 +1,9 @@
 import { once } from "node:events";
+import type { RequestListener, Server } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { pino } from "pino";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createRestServer } from "../../src/rest/httpServer.ts";
 import { undeclared } from "../support/declared.ts";
 
@@ -10,24 +11,22 @@ const registers = "/api/v1/counterparty/0b6f2a9d-5a41-4a0e-8c35-6f2f9f1f7e10/gro
 const lines: string[] = [];
 const log = pino({}, { write: (line: string) => void lines.push(line) });
 
-// An application that reads its request to the end and answers, except that a streamed answer begins at once.
-const server = createRestServer(
-  async (request, response) => {
-    if (request.url === "/streamed") return void response.writeHead(200).write("begun ");
-    // Whoever does not send the rest is nobody's concern any more.
-    await text(request).catch(() => {});
-    response.end("whole");
-  },
-  log,
-  { requestTimeout: 300, headersTimeout: 300 },
-);
+/** Reads its request to the end and answers, except that a streamed answer begins at once. */
+const application: RequestListener = async (request, response) => {
+  if (request.url === "/streamed") return void response.writeHead(200).write("begun ");
+  // Whoever does not send the rest is nobody's concern any more.
+  await text(request).catch(() => {});
+  response.end("whole");
+};
+let server: Server;
 
-beforeAll(async () => {
+beforeEach(async () => {
+  server = createRestServer(application, log, { requestTimeout: 300, headersTimeout: 300 });
   // Node looks after slow requests only so often.
   Object.assign(server, { connectionsCheckingInterval: 100 });
   await once(server.listen(0, "127.0.0.1"), "listening");
 });
-afterAll(() => {
+afterEach(() => {
   server.closeAllConnections();
   server.close();
 });

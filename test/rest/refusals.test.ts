@@ -4,7 +4,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ErrorReason } from "../../gen/dcm/v1/error_pb.ts";
 import type { OrderRow } from "../../src/core/orders.ts";
-import type { BankRole } from "../../src/domain/participant.ts";
+import type { BankRole, Participant } from "../../src/domain/participant.ts";
 import { type Claims, signJws } from "../../src/sdk/jws.ts";
 import type { KeyPair } from "../../src/sdk/keys.ts";
 import { answeredName, orderStatuses } from "../../src/wire/enums.ts";
@@ -79,6 +79,9 @@ function orderRow(keys: Keys): OrderRow {
     createdAt: date(createdAt),
   };
 }
+
+/** A value as PostgreSQL's JSON has it. */
+const asJson = (value: object) => JSON.parse(JSON.stringify(value)) as object;
 
 async function submit(claims: Claims, key: KeyPair = keys.bank) {
   return ask(rest, MESSAGES, postJson({ jwt: await signJws(claims, key) }, await access(keys.bank)));
@@ -216,6 +219,14 @@ describe("what the core refuses", () => {
     if (Object.keys(body).length === 0) expect(refusal.json).toEqual({});
   });
 
+  test("an order that the core does not know is refused by the parameter that named it", async () => {
+    core = () => {
+      throw refusedByCore(ErrorReason.ORDER_NOT_FOUND, { field: "order_id" });
+    };
+    const { status, json } = await ask(rest, `${ORDERS}?id=${ORDER_ID}`, { headers: { Accept: "application/json" } });
+    expect([status, json.code, json.field]).toEqual([404, "ORDER_NOT_FOUND", "id"]);
+  });
+
   test("a cursor that the core refuses is refused by the name that the contract gives it", async () => {
     core = () => {
       const message = "page_token is not a token of this list";
@@ -234,10 +245,12 @@ describe("what the core refuses", () => {
     "nbu/json: to a bank %s",
     async (_what, role, servicingBankGuid, expected) => {
       const [bank, secondBank, merchant] = participants(keys);
-      const paidTo = { creditorAccount: merchant.iban, creditorAgentGuid: servicingBankGuid, encryptionJwk: null };
-      const order = { ...orderRow(keys), ...paidTo };
+      const reader: Participant = { ...bank, roles: [role] };
+      const creditorAgent = servicingBankGuid === BANK_GUID ? reader : secondBank;
+      const parties = { merchant: asJson(merchant), creditorAgent: asJson(creditorAgent) };
+      const order = { ...orderRow(keys), ...parties, creditorAccount: merchant.iban, encryptionJwk: null };
       const own = await startRest(keys, {
-        registered: [{ ...bank, roles: [role] }, secondBank, merchant],
+        registered: [reader, secondBank, merchant],
         statements: { select_order: () => [order], select_payment_message_by_order: () => [] },
       });
       const { status, json } = await ask(own, `${ORDERS}/nbu/json?id=${ORDER_ID}`, {
@@ -374,6 +387,11 @@ describe("requests that are not even wrong", () => {
       expect([status, json.field]).toEqual([400, "since"]);
     },
   );
+
+  test.each(["from", "to", "updated_from"])("%s of a list is refused by its name", async (name) => {
+    const { status, json } = await ask(rest, `${SETTLEMENTS}?${name}=2023-02-30`, { headers: await access(keys.bank) });
+    expect([status, json.description]).toEqual([400, `${name} is not a date or an instant`]);
+  });
 
   test("a request line that is too long is refused before it is read", async () => {
     const { hostname, port } = new URL(rest.url);

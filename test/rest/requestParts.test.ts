@@ -41,6 +41,7 @@ describe("an instant in a query", () => {
   test.each([
     ...["2023-02-30", "2023-13-01", "1970-01-01", "1969-12-31T23:59:59.999Z", "9999-12-31T23:59:59.001Z"],
     ...["yesterday", "", "2023-12-10T10:00:00Z03:00x", "2023-12-10T25:00:00Z", "2023-12-10T10:00:00Z30:00"],
+    "x\n2023-12-10T10:00:00Z03:00",
   ])("%s is none, and is refused by the parameter's name", (text) => {
     const problem = "since is not a date or an instant";
     expect(refusalOf(() => timestampOfQuery(text, "since"))).toEqual({

@@ -228,11 +228,11 @@ describe("participants", () => {
   test("what is not stated is empty on the wire", () => {
     const nothing = {
       ...{ bic: null, uid: null, mcc: null, servicingBankGuid: null, jwksUrl: null, deepLinkPrefix: null },
-      ...{ logoUrl: null, redirectUrl: null, callbackUrls: {}, keys: [] },
+      ...{ logoUrl: null, redirectUrl: null, callbackUrls: {}, keys: [], logo: null },
     };
     expect(toParticipant(bank(nothing))).toMatchObject({
       ...{ bic: "", uid: "", mcc: "", servicingBankGuid: "", jwksUrl: "", deepLinkPrefix: "" },
-      ...{ logoUrl: "", redirectUrl: "", signingJwks: [], encryptionJwk: "" },
+      ...{ logoUrl: "", redirectUrl: "", signingJwks: [], encryptionJwk: "", logoSha256: "", logoProblem: "" },
       callbackUrls: { base: "", payIn: "", payOut: "", credit: "", expiration: "", grossSettlement: "" },
       deepLinkContent: DeepLinkContent.UNSPECIFIED,
     });
@@ -252,6 +252,19 @@ describe("participants", () => {
       deepLinkContent: DeepLinkContent.SIGNED_ORDER,
       version: 1n,
     });
+  });
+
+  test.each([
+    [
+      { sha256: "ab12", problem: null },
+      { logoSha256: "ab12", logoProblem: "" },
+    ],
+    [
+      { sha256: null, problem: "not a picture" },
+      { logoSha256: "", logoProblem: "not a picture" },
+    ],
+  ])("of a logo the digest of its copy is shown, or why there is none", (logo, shown) => {
+    expect(toParticipant(bank({ logo }))).toMatchObject(shown);
   });
 
   test("equal keys are equal texts, whatever the order of their members", () => {

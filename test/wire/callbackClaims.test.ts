@@ -106,6 +106,15 @@ describe("Gross_Settlement", () => {
     expect(claimsOf(registerOf(350), latin).payments).toHaveLength(350);
   });
 
+  test.each([
+    [524_288, 350],
+    [524_289, 0],
+  ])("of payments whose JSON has %i bytes %i are sent", (bytes, sent) => {
+    const withLast = (purpose: string) => [...paymentsOf(349, "i".repeat(500)), ...paymentsOf(1, purpose)];
+    const spare = bytes - Buffer.byteLength(JSON.stringify(claimsOf(registerOf(350), withLast("")).payments));
+    expect(claimsOf(registerOf(350), withLast("i".repeat(spare))).payments).toHaveLength(sent);
+  });
+
   test("the purpose is the register's own, and the adjusted day is named only in an adjustment", () => {
     expect(claimsOf(registerOf(1), paymentsOf(1)).purpose).toBe("As it was agreed when the day was closed");
     expect(claimsOf(registerOf(1), paymentsOf(1))).not.toHaveProperty("adjusts_day");

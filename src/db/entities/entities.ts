@@ -83,7 +83,9 @@ export function insertedColumns<Table extends keyof Rows>(
 /** A row as PostgreSQL's `json_populate_record` takes it; absent properties become null. */
 export function jsonRow<Table extends keyof Rows>(table: Table, row: Partial<Row<Table>>): Record<string, unknown> {
   const given: Record<string, unknown> = row;
-  return Object.fromEntries(pairsOf(table).map(([property, column]) => [column, given[property]]));
+  const named: Record<string, unknown> = {};
+  for (const [property, column] of pairsOf(table)) named[column] = given[property];
+  return named;
 }
 
 /**
