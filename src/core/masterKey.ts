@@ -36,11 +36,11 @@ export function sealed({ encryptionKey }: MasterKey, kid: string, text: string):
 
 /** The text; undefined if it was sealed under another master key, or was altered. */
 export function opened({ encryptionKey }: MasterKey, kid: string, bytes: Uint8Array): string | undefined {
-  if (bytes.length < nonceBytes + tagBytes) return undefined;
-  const decrypting = createDecipheriv(cipher, encryptionKey, bytes.subarray(0, nonceBytes), { authTagLength: tagBytes })
-    .setAAD(Buffer.from(kid))
-    .setAuthTag(bytes.subarray(-tagBytes));
+  const nonce = bytes.subarray(0, nonceBytes);
   try {
+    const decrypting = createDecipheriv(cipher, encryptionKey, nonce, { authTagLength: tagBytes })
+      .setAAD(Buffer.from(kid))
+      .setAuthTag(bytes.subarray(-tagBytes));
     const text = decrypting.update(bytes.subarray(nonceBytes, -tagBytes));
     return Buffer.concat([text, decrypting.final()]).toString("utf8");
   } catch {

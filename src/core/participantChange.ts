@@ -97,7 +97,10 @@ function lastingProblem(changed: Participant, differences: readonly KeyDifferenc
 }
 
 /** A change whose keys and URLs have been checked (that takes cryptography and name resolution). */
-type CheckedChange = PlainChange & { signingJwks?: PublicJwk[]; encryptionJwk?: PublicJwk | null };
+type CheckedChange = PlainChange & {
+  signingJwks: PublicJwk[] | undefined;
+  encryptionJwk: PublicJwk | null | undefined;
+};
 
 async function checkedChange(context: CoreContext, change: ParticipantChange): Promise<CheckedChange | Refusal> {
   const { signingJwks, encryptionJwk, ...plain } = change;
@@ -109,9 +112,5 @@ async function checkedChange(context: CoreContext, change: ParticipantChange): P
   const keySet = plain.jwksUrl ? await keySetUrlProblem(context, plain.jwksUrl) : undefined;
   const problem = urls ?? keySet;
   if (problem !== undefined) return problem;
-  return {
-    ...plain,
-    ...(signing !== undefined && { signingJwks: signing }),
-    ...(encryption !== undefined && { encryptionJwk: encryption as PublicJwk | null }),
-  };
+  return { ...plain, signingJwks: signing, encryptionJwk: encryption as PublicJwk | null | undefined };
 }

@@ -50,7 +50,6 @@ const insertKeys = {
 };
 
 export async function addKeys(sql: Sql, holder: Holder, keys: readonly NewKey[], by: KeyChanger): Promise<void> {
-  if (keys.length === 0) return;
   await sql(insertKeys, [holder.guid, holder.kind, JSON.stringify(keys), by.name, by.with ?? null]);
 }
 

@@ -26,6 +26,7 @@ import type { CoreContext } from "./context.ts";
 import { type EventRow, eventColumns, toEvent } from "./registerActs.ts";
 import { notFinalRefusal, registerNotFound, registerRefusal } from "./registerRefusals.ts";
 import { type RegisterRow, readRegisters, toRegister } from "./settlements.ts";
+import { createTurns } from "./turns.ts";
 
 // Acts of kind `told` do not bear on the state; and signed bodies are left out, to keep the time under the lock short.
 const selectEvents = {
@@ -147,20 +148,8 @@ type Known = {
   asked: RegisterContent;
 };
 
-/** The end of the queue of each register that is being acted on in this process. */
-const turns = new Map<string, Promise<unknown>>();
-
 /** Calls about one register queue here without a connection, so that however many there are, they hold one in all. */
-function inTurn<Answer>(id: string, work: () => Promise<Answer>): Promise<Answer> {
-  const previous = turns.get(id) ?? Promise.resolve();
-  const mine = previous.then(work, work);
-  turns.set(id, mine);
-  const forget = () => {
-    if (turns.get(id) === mine) turns.delete(id);
-  };
-  mine.then(forget, forget);
-  return mine;
-}
+const inTurn = createTurns();
 
 async function withLockedRegister<Answer>(
   context: CoreContext,

@@ -58,7 +58,6 @@ export function createRestApp(deps: RestDeps): RequestListener {
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
-  app.set("query parser", "simple");
   app.use(requestLog(deps.log, deps.requestDone), requestSpan(deps.tracing ?? noTracing), setAlwaysHeaders);
   app.use(operations.getMetrics.expressPath, onlyMetricsReaders(deps));
   const sender = createSender(deps.maxStreams, deps.readerPatienceMs);

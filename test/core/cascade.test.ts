@@ -254,7 +254,9 @@ describe("claims and leases", () => {
     expect(await recordLapsedLeases(platform)).toBe(1);
     const { callback, attempts } = accepted(await platform.core.getCallback(callbackGuid));
     expect(callback).toMatchObject({ state: CallbackState.WAITING, attempts: 1, lastOutcome: "lost" });
-    expect(attempts).toHaveLength(1);
+    expect(attempts).toMatchObject([
+      { outcome: "lost", problem: "the process that made this attempt ended before it recorded the answer" },
+    ]);
     const late = await record(platform.core, claimed, "accepted");
     expect(late).toMatchObject({ applied: false });
     expect(await standing(guid)).toMatchObject({ message: "pending", callbacks: { pay_in_bank: "waiting" } });

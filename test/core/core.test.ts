@@ -42,6 +42,17 @@ test("createCore: what is grouped tells the observer its use-case and its size, 
   expect(answered).toBe(3);
 });
 
+test("createCore: of a payment on its way the submission, the claims and the records are grouped, each under its name", async () => {
+  const told: string[] = [];
+  const observer = { grouped: (name: string) => void told.push(name), lost() {}, decided() {} };
+  const core = createCore({ ...platform.context, observer });
+  const order = await createOrder({ ...platform, core }, parties.merchant);
+  const { guid } = accepted(await core.submitPaymentMessage(paymentRequest(platform, parties, order)));
+  const payIn = await callbackOf(platform, guid, "pay_in_bank");
+  await record(core, await claim(platform, payIn.guid, core), "accepted");
+  expect(told).toEqual(["createOrder", "submitPaymentMessage", "claimCallback", "recordAttempt"]);
+});
+
 test("createCore: the callbacks that a call makes carry its trace", async () => {
   const core = createCore({ ...platform.context, currentTrace: () => trace });
   const order = await createOrder(platform, parties.merchant);

@@ -25,6 +25,18 @@ test("createGuids: their time is the clock's, also of one that is set back", () 
   }
 });
 
+test("createGuids: a clock that is set back by up to ten seconds is waited for; by more it is followed", () => {
+  const start = 1_700_000_000_000;
+  const timeAfterBeing = (setBackMs: number) => {
+    let now = start;
+    const newGuid = createGuids(() => at(now));
+    newGuid();
+    now -= setBackMs;
+    return Number.parseInt(newGuid().replaceAll("-", "").slice(0, 12), 16);
+  };
+  expect([timeAfterBeing(10_000), timeAfterBeing(10_001)]).toEqual([start, start - 10_001]);
+});
+
 test.each([
   [at(0), "00000000-0000-7000-8000-000000000000"],
   [at(-1), "00000000-0000-7000-8000-000000000000"],

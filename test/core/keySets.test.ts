@@ -421,6 +421,14 @@ describe("an address that changes", () => {
     expect([await readSets(), asked]).toEqual([[], []]);
   });
 
+  test("taken away from a merchant whose set is empty is refused: nobody could verify its orders", async () => {
+    answer = () => [];
+    await read();
+    expect(await platform.core.updateParticipant(operator, merchant.guid, { jwksUrl: null })).toMatchObject({
+      refused: "INVALID_KEY",
+    });
+  });
+
   test("taken away while it is read changes nothing any more", async () => {
     const { resolve, promise } = Promise.withResolvers<Answer>();
     answer = () => promise;

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { CallbackKind } from "../../gen/dcm/v1/callback_pb.ts";
 import { OrderStatus, UltimateCreditorSchema } from "../../gen/dcm/v1/order_pb.ts";
 import { PartyChanged } from "../../src/core/identity/partyChanged.ts";
 import type { Participant } from "../../src/domain/participant.ts";
@@ -229,8 +230,12 @@ test("expireOrders: an order is canceled once, with exactly one Expiration callb
   ]);
   expect(expired.reduce((sum, count) => sum + count)).toBe(1);
   expect((await readOrder(platform, order.id)).status).toBe(OrderStatus.CANCELED);
-  const callbacks = await platform.rows("select kind, receiver_guid from callback where order_guid = $1", order.id);
-  expect(callbacks).toEqual([{ kind: "expiration", receiver_guid: parties.merchant.guid }]);
+  const callbacks = await platform.rows<{ guid: string }>("select guid from callback where order_guid = $1", order.id);
+  expect(callbacks).toHaveLength(1);
+  expect(accepted(await platform.core.getCallback(callbacks[0]?.guid ?? "")).callback).toMatchObject({
+    ...{ kind: CallbackKind.EXPIRATION, receiverGuid: parties.merchant.guid },
+    ...{ orderId: order.id, paymentMessageGuid: "", registerId: "" },
+  });
   expect(await platform.core.expireOrders(10)).toBe(0);
 });
 

@@ -164,9 +164,10 @@ describe("the life of a participant", () => {
     expect((await suspend(bank)).keys).toEqual(bank.keys);
     accepted(await platform.core.updateParticipant(operator, bank.guid, { name: "While suspended" }));
     expect((await close(bank)).keys).toEqual([]);
-    expect(reasonOf(await platform.core.updateParticipant(operator, bank.guid, { name: "Late" }))).toBe(
-      "PARTICIPANT_CLOSED",
-    );
+    expect(await platform.core.updateParticipant(operator, bank.guid, { name: "Late" })).toMatchObject({
+      refused: "PARTICIPANT_CLOSED",
+      message: "the participant is closed",
+    });
     const [key] = bank.keys;
     expect(reasonOf(await platform.core.getParticipant({ kid: key?.kid ?? "" }))).toBe("PARTICIPANT_NOT_FOUND");
     // Its key and its kid are free for whoever comes next.

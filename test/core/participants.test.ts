@@ -74,6 +74,17 @@ describe("registerParticipant", () => {
     const merchant = accepted(await register(registration));
     expect(merchant.uid).toBe(guid);
     expect(accepted(await register(registration)).guid).toBe(guid);
+    expect(await register({ ...registration, uid: "another" })).toMatchObject({
+      refused: "PARTICIPANT_EXISTS",
+      field: "uid",
+    });
+  });
+
+  test("a repeat by guid need not state the uid that the merchant was given", async () => {
+    const bank = accepted(await register(bankRegistration()));
+    const registration = merchantRegistration(bank, { guid: "0198c0de-0000-7000-8000-000000000003" });
+    const { uid } = accepted(await register(registration));
+    expect(accepted(await register({ ...registration, uid: null })).uid).toBe(uid);
   });
 
   test.each<[string, Partial<Registration>]>([
@@ -372,6 +383,7 @@ describe("getParticipant", () => {
     expect(await found({ bic: bank.bic ?? "" })).toBe(bank.guid);
     expect(await found({ kid: "found-by-kid" })).toBe(bank.guid);
     expect(await found({ uid: merchant.uid ?? "" })).toBe(merchant.guid);
+    expect(reasonOf(await platform.core.getParticipant({ guid: "no guid" }))).toBe("PARTICIPANT_NOT_FOUND");
   });
 
   test("a stranger's kid is looked up in an index, not in every participant", async () => {
@@ -501,6 +513,8 @@ describe("listParticipants", () => {
     expect(new Set(mine.map(({ guid }) => guid)).size).toBe(4);
     const merchants = await platform.core.listParticipants({ kind: "merchant" }, { limit: 100 });
     expect(merchants.every(({ kind }) => kind === "merchant")).toBe(true);
+    const all = await platform.core.listParticipants({}, { limit: 500 });
+    expect(new Set(all.map(({ kind }) => kind))).toEqual(new Set(["bank", "merchant"]));
     const recipients = await platform.core.listParticipants({ role: "recipient" }, { limit: 500 });
     expect(recipients.some(({ name }) => name.startsWith(prefix))).toBe(false);
   });

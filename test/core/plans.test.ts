@@ -90,6 +90,7 @@ describe.each([
     );
     const guids = answers.map((answer) => accepted(answer).guid);
     accepted(await core.getOrder((orders[0] as Order).id));
+    accepted(await core.getParticipant({ guid: parties.merchant.guid }));
     for (const kind of ["pay_in_bank", "pay_in_merchant"] as const) {
       const callbacks = await Promise.all(guids.map((guid) => callbackOf(platform, guid, kind)));
       const claims = await Promise.all(

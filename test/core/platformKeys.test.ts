@@ -274,6 +274,15 @@ describe("a rotation", () => {
     await start(platform.db, { current: own, previous: lost });
     await expect(rotate(left)).rejects.toThrow("under another master key");
   });
+
+  test("is made beside a retired key that stayed under a master key of before", async () => {
+    const platform = await newPlatform();
+    const node = await startNode(platform);
+    const atOnce = { announceSeconds: 0, atOnce: true };
+    accepted(await rotate(node, atOnce));
+    await platform.rows("update platform_key set master_key_id = $1 where retire_at is not null", lost.id);
+    accepted(await rotate(node, atOnce));
+  });
 });
 
 describe("the master key", () => {
@@ -321,7 +330,7 @@ describe("the master key", () => {
     expect(opened(own, "second", bytes)).toBeUndefined();
     expect(opened(lost, "first", bytes)).toBeUndefined();
     expect(opened(own, "first", bytes.subarray(1))).toBeUndefined();
-    expect(opened(own, "first", Buffer.alloc(3))).toBeUndefined();
+    for (const length of [0, 3, 20, 28]) expect(opened(own, "first", Buffer.alloc(length))).toBeUndefined();
     expect(sealed(own, "first", "secret")).not.toEqual(bytes);
   });
 

@@ -96,7 +96,10 @@ describe("replayCallback", () => {
     const { guid } = await callbackOf(platform, messageGuid, "pay_in_bank");
     for (const state of ["review", "resolved"]) {
       await platform.rows("update callback set state = $2, series = 2 where guid = $1", guid, state);
-      expect(reasonOf(await platform.core.replayCallback(operator, guid))).toBe("CALLBACK_NOT_REPLAYABLE");
+      expect(await platform.core.replayCallback(operator, guid)).toMatchObject({
+        refused: "CALLBACK_NOT_REPLAYABLE",
+        message: `the callback is ${state} and its payment is decided; telling it again would not be true`,
+      });
       expect(await platform.core.replayCallbacks(operator, { paymentMessageGuid: messageGuid })).toBe(0);
     }
   });
@@ -173,7 +176,10 @@ describe("resolveCallback", () => {
   test("what is under way is not resolved, and a note is needed", async () => {
     const messageGuid = await pay(platform, parties);
     const { guid } = await callbackOf(platform, messageGuid, "pay_in_bank");
-    expect(reasonOf(await platform.core.resolveCallback(operator, guid, "note"))).toBe("CALLBACK_NOT_REPLAYABLE");
+    expect(await platform.core.resolveCallback(operator, guid, "note")).toMatchObject({
+      refused: "CALLBACK_NOT_REPLAYABLE",
+      field: "guid",
+    });
     expect(await platform.core.resolveCallback(operator, guid, "")).toMatchObject({ field: "note" });
     expect(await platform.core.resolveCallback(operator, guid, "x".repeat(2001))).toMatchObject({
       field: "note",

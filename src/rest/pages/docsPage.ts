@@ -1,4 +1,4 @@
-import { type Html, html, pageHeaders, trusted } from "./html.ts";
+import { type Html, html, pageHeaders, trusted } from "../../html.ts";
 
 type Described = { description?: string; $ref?: string };
 type Operation = Described & {
@@ -114,7 +114,7 @@ function table(head: string[], rows: string[][]): Html | undefined {
 }
 
 function prose(text: string | undefined): Html[] {
-  const paragraphs = (text ?? "").split(/\n\s*\n/).filter((paragraph) => paragraph.trim() !== "");
+  const paragraphs = (text ?? "").split("\n\n").filter((paragraph) => paragraph.trim() !== "");
   return paragraphs.map((paragraph) => html`<p>${inline(paragraph.trim())}</p>\n`);
 }
 

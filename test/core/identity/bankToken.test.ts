@@ -72,7 +72,14 @@ const failed = (seen: object) => ({
   seen,
 });
 
+/** The token under a header that names no key. */
+async function withoutKid(token: Promise<string>): Promise<string> {
+  const header = Buffer.from(JSON.stringify({ alg: "ES256" })).toString("base64url");
+  return [header, ...(await token).split(".").slice(1)].join(".");
+}
+
 test.each<[string, () => Promise<string>, string | undefined, object]>([
+  ["a key that it does not name", () => withoutKid(tokenOf(keys.nobody)), undefined, { tokenProblem: "no_kid" }],
   ["a key of nobody", () => tokenOf(keys.nobody), mine, { kid: "nobody", party: mine }],
   [
     "a key of nobody, without a path",

@@ -118,7 +118,8 @@ test("payStatementOf: a member that is named twice is refused, in the body and i
 
 test("payStatementOf: a confirmation is not accepted as a payment", async () => {
   const answer = await identity.payStatementOf(actor, "R-1", bytes({ ...payment, status: "RJCT" }));
-  expect(answer).toMatchObject({ refused: "INVALID_REQUEST", field: "status" });
+  const message = "status belongs to a confirmation; a payment has none";
+  expect(answer).toMatchObject({ refused: "INVALID_REQUEST", field: "status", message });
 });
 
 test("bankStatement: without a body the access token is the proof", () => {
