@@ -31,7 +31,7 @@ export const SANDBOX_COMMAND = {
   },
   help:
     "Run a platform with two banks and a merchant that speak only the public contract. Without --once it stays: it shows " +
-    "every callback, and makes a further payment each time you press Enter.",
+    "every callback, has a shop to buy in with a browser, and makes a further payment each time you press Enter.",
   more: [
     "Scenarios:",
     ...SCENARIO_NAMES.map((name) => `  ${name.padEnd(20)} ${SCENARIOS[name].summary}`),

@@ -26,7 +26,12 @@ type Common = {
   keepCalls?: number;
   onCall?: (call: Call) => void;
 };
-export type BankOptions = Common & { bic?: string; guid?: string; roles?: readonly ("initiator" | "recipient")[] };
+export type BankOptions = Common & {
+  bic?: string;
+  guid?: string;
+  roles?: readonly ("initiator" | "recipient")[];
+  deepLinkPrefix?: string;
+};
 export type MerchantOptions = Common & { uid?: string; bank: { guid: string; bic: string }; mcc?: string };
 
 export type OrderWish = {
@@ -47,7 +52,7 @@ const DEFAULT_ORDER_SECONDS = 3600;
 export async function startBank(options: BankOptions = {}) {
   const guid = options.guid ?? randomUUID();
   const bic = options.bic ?? String(randomInt(300_000, 400_000));
-  const deepLinkPrefix = `https://bank.example/${bic}/pay/`;
+  const deepLinkPrefix = options.deepLinkPrefix ?? `https://bank.example/${bic}/pay/`;
   const self = await settleIn(options, guid);
   const { inbox, key } = self;
   const client = () => bankClient({ url: self.platform().url, guid, key });

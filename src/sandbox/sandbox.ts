@@ -17,6 +17,7 @@ import type { SandboxOptions } from "./options.ts";
 import { startBank, startMerchant } from "./participants.ts";
 import { type Cast, runPayments } from "./payments.ts";
 import { type Party, SCENARIOS, type Scenario } from "./scenarios.ts";
+import { openShop } from "./shop.ts";
 
 /** What the sandbox sets in the platform's configuration in addition to the deployment's own settings. */
 type PlatformWishes = {
@@ -75,20 +76,23 @@ export async function runSandbox(options: SandboxOptions, startPlatform: StartPl
   const scenario = SCENARIOS[options.scenario];
   const ledger = openLedger(scenario.deliveries);
   const books = { initiator: openBooks(), recipient: openBooks() };
-  const cast = await startCast(scenario, options, (party, call) => {
+  const shop = options.once ? undefined : await openShop();
+  cleanup.defer(() => shop?.stop());
+  const cast = await startCast(scenario, { ...options, appPrefix: shop?.appPrefix }, (party, call) => {
     ledger.record(party, call);
     if (options.once && party !== "merchant") books[party].record(call);
     if (!options.once) console.log(trace(party, call));
   });
   cleanup.defer(async () => void (await Promise.all(Object.values(cast).map((participant) => participant.stop()))));
+  shop?.serves({ merchant: cast.merchant, bank: cast.initiator, platformUrl: platform.urls.rest });
   await onboard(cast, { participants: createClient(ParticipantService, transport), restUrl: platform.urls.rest });
 
   const retryDelaysMs = options.fastRetries ? FAST_RETRY_DELAYS_MS : RETRY_DELAYS_MS;
   const run = { cast, scenario, ledger, books, retryDelaysMs };
   const stopped = listenForStop();
   cleanup.defer(stopped.ignore);
-  if (!options.once) {
-    await stayOpen(options, platform, run, stopped.promise);
+  if (shop !== undefined) {
+    await stayOpen(options, { ...platform.urls, shop: shop.url }, run, stopped.promise);
     return 0;
   }
   const settlement = createClient(SettlementService, transport);
@@ -114,7 +118,7 @@ function listenForStop() {
 
 async function startCast(
   scenario: Scenario,
-  { once, settle }: SandboxOptions,
+  { once, settle, appPrefix }: SandboxOptions & { appPrefix: string | undefined },
   hear: (party: Party, call: Call) => void,
 ) {
   const listening = (party: Party) => ({
@@ -122,7 +126,10 @@ async function startCast(
     ...(once && { keepCalls: 0 }),
   });
   const [initiator, recipient] = await Promise.all([
-    startBank({ ...listening("initiator"), name: "Dnipro Bank", roles: ["initiator"] }),
+    startBank({
+      ...{ ...listening("initiator"), name: "Dnipro Bank", roles: ["initiator"] },
+      ...(appPrefix !== undefined && { deepLinkPrefix: appPrefix }),
+    }),
     startBank({
       ...listening("recipient"),
       name: "Kobzar Bank",
@@ -150,15 +157,16 @@ async function onboard(cast: Cast, platform: Parameters<typeof registerBank>[0])
 /** Prints the addresses, runs the first payments, and keeps running until it is stopped. */
 async function stayOpen(
   options: SandboxOptions,
-  platform: Platform,
+  urls: { rest: string; rpc: string; shop: string },
   run: Omit<Parameters<typeof runPayments>[1], "internal" | "onDone">,
   stopped: Promise<void>,
 ) {
   const { initiator, recipient, merchant } = run.cast;
   const places = [
-    ["REST", platform.urls.rest],
-    ["documentation", `${platform.urls.rest}/docs`],
-    ["RPC", platform.urls.rpc],
+    ["REST", urls.rest],
+    ["documentation", `${urls.rest}/docs`],
+    ["RPC", urls.rpc],
+    ["shop to buy in", urls.shop],
     [`initiator ${initiator.name}`, `${initiator.url}  bic ${initiator.bic}  guid ${initiator.guid}`],
     [`recipient ${recipient.name}`, `${recipient.url}  bic ${recipient.bic}  guid ${recipient.guid}`],
     [`merchant ${merchant.name}`, `${merchant.url}  uid ${merchant.uid}`],

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { html, pageHeaders, trusted } from "../../src/html.ts";
 import { docsPage, type OpenapiPage } from "../../src/rest/pages/docsPage.ts";
-import { html, pageHeaders, trusted } from "../../src/rest/pages/html.ts";
 
 const contract: OpenapiPage = {
   info: { title: "A <platform>", version: "1.2.3", description: "First.\n\nSecond with `code` and **weight**." },

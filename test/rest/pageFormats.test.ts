@@ -20,22 +20,22 @@ test.each([
 
 const now = new Date("2026-11-24T13:31:00Z");
 test.each([
-  ["2026-11-24T13:42:00Z", "15:42", "сьогодні о 15:42", "15:42", "today at 15:42"],
+  ["2026-11-24T13:42:00Z", "15:42", "сьогодні о\u00a015:42", "15:42", "today at\u00a015:42"],
   // In Kyiv it is the next day already.
   [
     "2026-11-24T22:30:00Z",
     "00:30, 25 листопада",
-    "25 листопада о 00:30",
+    "25 листопада о\u00a000:30",
     "00:30 on 25 November",
-    "on 25 November at 00:30",
+    "on 25 November at\u00a000:30",
   ],
-  ["2026-06-01T09:00:00Z", "12:00, 1 червня", "1 червня о 12:00", "12:00 on 1 June", "on 1 June at 12:00"],
+  ["2026-06-01T09:00:00Z", "12:00, 1 червня", "1 червня о\u00a012:00", "12:00 on 1 June", "on 1 June at\u00a012:00"],
   [
     "2027-01-02T09:00:00Z",
     "11:00, 2 січня 2027 р.",
-    "2 січня 2027 р. о 11:00",
+    "2 січня 2027 р. о\u00a011:00",
     "11:00 on 2 January 2027",
-    "on 2 January 2027 at 11:00",
+    "on 2 January 2027 at\u00a011:00",
   ],
 ])("%s is told by the clock of Kyiv, with the day when that is not today", (at, untilUk, atUk, untilEn, atEn) => {
   const instant = new Date(at);

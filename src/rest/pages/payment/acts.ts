@@ -1,8 +1,8 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Participant } from "../../../../gen/dcm/v1/participant_pb.ts";
 import type { PaymentState } from "../../../domain/order.ts";
+import { type Html, html } from "../../../html.ts";
 import { orderParts } from "../../../wire/order.ts";
-import { type Html, html } from "../html.ts";
 import { bankSearchText } from "./bankSearch.ts";
 import { happened, shown, until } from "./formats.ts";
 import { icons } from "./icons.ts";

@@ -1,4 +1,4 @@
-import { type Html, trusted } from "../html.ts";
+import { type Html, trusted } from "../../../html.ts";
 
 const icon = (size: number, width: number, drawing: string, name = "") =>
   trusted(

@@ -1,8 +1,8 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { GetOrderResponse } from "../../../../gen/dcm/v1/order_service_pb.ts";
 import { DeepLinkContent, type Participant } from "../../../../gen/dcm/v1/participant_pb.ts";
+import { type Html, html } from "../../../html.ts";
 import { type OrderLinks, orderParts } from "../../../wire/order.ts";
-import { type Html, html } from "../html.ts";
 import { shown } from "./formats.ts";
 import type { Language } from "./words.ts";
 

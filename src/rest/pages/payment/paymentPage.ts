@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Html, html, pageHeaders, trusted } from "../../../html.ts";
 import { orderParts, orderStatus, paymentState } from "../../../wire/order.ts";
 import { amountText } from "../../../wire/values.ts";
 import { isFinal } from "../../orderFeed.ts";
-import { type Html, html, pageHeaders, trusted } from "../html.ts";
 import { actOf } from "./acts.ts";
 import { countedFromMs, leftText, secondsFromMs, shown, sumText, until } from "./formats.ts";
 import { icons } from "./icons.ts";

@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { create } from "qrcode";
-import { type Html, html } from "../html.ts";
+import { type Html, html } from "../../../html.ts";
 
 /** The light border that scanners need, in modules (ISO/IEC 18004). */
 const quietZone = 4;

@@ -73,9 +73,9 @@ const uk = {
   tryAgain: "Спробувати ще раз",
   trust:
     "Платіж ви підтверджуєте лише в застосунку свого банку. Ця сторінка ніколи не запитує номер картки, PIN чи код із SMS.",
-  onDay: "{day} о {time}",
+  onDay: "{day} о\u00a0{time}",
   untilDay: "{time}, {day}",
-  today: "сьогодні о {time}",
+  today: "сьогодні о\u00a0{time}",
   rejectedBy: {
     [reasons.RejectReason.merchant]: "Магазин не підтвердив замовлення.",
     [reasons.RejectReason.bank_silence]: "Банк магазину не відповів.",
@@ -158,9 +158,9 @@ const en: Words = {
   tryAgain: "Try again",
   trust:
     "You confirm the payment only in your bank's app. This page never asks for a card number, a PIN or a code from a text message.",
-  onDay: "on {day} at {time}",
+  onDay: "on {day} at\u00a0{time}",
   untilDay: "{time} on {day}",
-  today: "today at {time}",
+  today: "today at\u00a0{time}",
   rejectedBy: {
     [reasons.RejectReason.merchant]: "The shop did not confirm the order.",
     [reasons.RejectReason.bank_silence]: "The shop's bank did not answer.",

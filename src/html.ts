@@ -36,10 +36,10 @@ function escaped(text: string): string {
 const digestSource = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 
 /**
- * The headers of a page: nothing of others is loaded, only our own style sheet and script run, nobody frames it (clickjacking),
- * and nobody is told its address, which names an order.
+ * The headers of a page: nothing of others is loaded, only our own style sheet and script run, its forms lead where it says and no
+ * further, nobody frames it (clickjacking), and nobody is told its address, which names an order.
  */
-export function pageHeaders(own: { style: string; script?: string }) {
+export function pageHeaders(own: { style: string; script?: string; formsTo?: readonly string[] }) {
   return {
     "Content-Security-Policy": [
       "default-src 'none'",
@@ -47,7 +47,7 @@ export function pageHeaders(own: { style: string; script?: string }) {
       `style-src ${digestSource(own.style)}`,
       ...(own.script === undefined ? [] : [`script-src ${digestSource(own.script)}`, "connect-src 'self'"]),
       "base-uri 'none'",
-      "form-action 'none'",
+      `form-action ${own.formsTo?.join(" ") ?? "'none'"}`,
       "frame-ancestors 'none'",
     ].join("; "),
     "Referrer-Policy": "no-referrer",
