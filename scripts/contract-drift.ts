@@ -11,6 +11,8 @@ import { type Contract, copyOf, readContract, writeContract } from "./drift/cont
 import { batchesOf, type Mutation } from "./drift/mutations.ts";
 
 const root = resolve(import.meta.dirname, "..");
+/** One for each core of the smallest machine: half of the time one program writes and another one waits for it. */
+const COPIES = 2;
 /** The tests are not compiled: what only they hold to the contract is not held. */
 const compiled = ["src", "gen", "scripts"];
 /** Nor is what runs them. */
@@ -71,6 +73,18 @@ async function makeBaseline(folder: string, contract: Contract): Promise<void> {
   if (!built.ok) throw new Error(built.said);
 }
 
+/** Each copy takes what is next as soon as it is free. */
+async function share<Item>(folders: readonly string[], items: readonly Item[], work: Work<Item>): Promise<void> {
+  const left = items.values();
+  await Promise.all(
+    folders.map(async (folder) => {
+      for (const item of left) await work(folder, item);
+    }),
+  );
+}
+
+type Work<Item> = (folder: string, item: Item) => Promise<void>;
+
 const inOneLine = (text: string) => text.trim().replaceAll(/\s+/g, " ").slice(0, 180);
 
 function changed(contract: Contract, mutations: readonly Mutation[]): Contract {
@@ -123,33 +137,35 @@ async function refuseBroken(folder: string, contract: Contract): Promise<void> {
 }
 
 async function main(words: readonly string[]): Promise<number> {
-  const folder = makeCopy();
-  // Whoever stops this must not find the copy left behind.
+  const folders = Array.from({ length: COPIES }, makeCopy);
+  // Whoever stops this must not find the copies left behind.
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const contract = readContract(folder);
-  await makeBaseline(folder, contract);
+  process.once("exit", () => {
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  });
+  const contract = readContract(root);
+  await Promise.all(folders.map((folder) => makeBaseline(folder, contract)));
   const unnoticed: Mutation[] = [];
   const tell = (mutation: Mutation, { by, said }: Noticed) =>
     console.log(`${mutation.what} → caught by ${by}: ${said}`);
-  for (const all of batchesOf(contract)) {
-    const batch = all.filter(({ what }) => words.every((word) => what.includes(word)));
-    if (batch.length === 0) continue;
+  const wanted = batchesOf(contract).map((all) => all.filter(({ what }) => words.every((word) => what.includes(word))));
+  const batches = wanted.filter(({ length }) => length > 0);
+  await share(folders, batches, async (folder, batch) => {
     const noticed = await judgeTogether(folder, contract, batch);
     for (const [mutation, notice] of noticed) tell(mutation, notice);
     unnoticed.push(...batch.filter((mutation) => !noticed.has(mutation)));
-  }
+  });
   let missed = 0;
-  for (const mutation of unnoticed) {
+  await share(folders, unnoticed, async (folder, mutation) => {
     const notice = await judgeAlone(folder, contract, mutation);
     if (notice !== undefined) tell(mutation, notice);
     else {
       missed += 1;
       console.error(`${mutation.what} → NOT CAUGHT`);
     }
-  }
+  });
   // At the end, so that it holds for all the time before: whatever is broken is broken still.
-  if (unnoticed.length > 0) await refuseBroken(folder, contract);
+  if (unnoticed.length > 0) await Promise.all(folders.map((folder) => refuseBroken(folder, contract)));
   return missed === 0 ? 0 : 1;
 }
 

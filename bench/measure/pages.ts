@@ -21,12 +21,15 @@ export type PagesResult = {
   /** From the instant of a change, by the database's clock, until a page has heard of it. */
   p99NotifyMs: number;
   maxNotifyMs: number;
-  /** Processor time of REST and core together for a page with 13 banks, and for one with a code. */
+  /** Processor time of a gateway in one process for a page, be it with 13 banks or with a code. */
   cpuMsPerPage: number;
+  /** The same of REST and core together, each in a process of its own. */
+  cpuMsPerPageApart: number;
 };
 
 const banks = 13;
 const openedAtOnce = 32;
+const viewers = 4;
 
 /** Pages of orders, live: two REST processes before one core, a payment for every order that somebody watches. */
 export async function measurePages(bench: Bench, plan: PagesPlan): Promise<PagesResult> {
@@ -62,19 +65,19 @@ export async function measurePages(bench: Bench, plan: PagesPlan): Promise<Pages
   if (delays.length !== 2 * plan.streams) throw new Error(`${delays.length} changes were seen of ${2 * plan.streams}`);
 
   const viewed = await bench.prepare(plan.views, [databaseUrl]);
-  // The code and the signature of an order are made at its first view.
-  await view(first, viewed.orderGuids);
-  const spent = meterCpu([core, ...rests].map(({ pid }) => ({ name: String(pid), pid })));
-  await view(first, viewed.orderGuids);
-  const cpuMs = Object.values(spent()).reduce((sum, ms) => sum + ms, 0);
+  const cpuMsPerPageApart = await cpuMsOfPages(first, [core, ...rests], viewed.orderGuids);
   await Promise.all(rests.map((rest) => rest.stop()));
   await core.stop();
+  const whole = await bench.startGateway(common);
+  const cpuMsPerPage = await cpuMsOfPages(whole, [whole], viewed.orderGuids);
+  await whole.stop();
   return {
     streams: plan.streams,
     rssMb: Math.round(rssMb),
     p99NotifyMs: Math.round(percentiles(delays).p99),
     maxNotifyMs: Math.round(Math.max(...delays)),
-    cpuMsPerPage: cpuMs / (2 * plan.views),
+    cpuMsPerPage,
+    cpuMsPerPageApart,
   };
 }
 
@@ -131,15 +134,29 @@ async function delaysOf(databaseUrl: string, seen: readonly Seen[]): Promise<num
   });
 }
 
-/** Opens both views of each order. */
-async function view({ restUrl }: Gateway, orderGuids: readonly string[]): Promise<void> {
+/** Processor time of these processes for each of the two views of an order, in milliseconds, when they are opened again. */
+async function cpuMsOfPages(from: Gateway, of: readonly Gateway[], orderGuids: readonly string[]): Promise<number> {
+  const addresses = orderGuids.flatMap((guid) =>
+    [0, 1].map((mobile) => `${from.restUrl}/api/v1/merchants/order?id=${guid}&mobile=${mobile}`),
+  );
+  // The code and the signature of an order are made at its first view.
+  await view(addresses);
+  const spent = meterCpu(of.map(({ pid }) => ({ name: String(pid), pid })));
+  await view(addresses);
+  const cpuMs = Object.values(spent()).reduce((sum, ms) => sum + ms, 0);
+  return cpuMs / addresses.length;
+}
+
+/** Opens each page, a few at a time. */
+async function view(addresses: readonly string[]): Promise<void> {
   const headers = { "Accept-Encoding": "gzip", Accept: "text/html" };
-  for (const guid of orderGuids) {
-    for (const mobile of [0, 1]) {
-      const address = `${restUrl}/api/v1/merchants/order?id=${guid}&mobile=${mobile}`;
+  const left = addresses.values();
+  const viewer = async () => {
+    for (const address of left) {
       const answer = await request(address, { dispatcher: agent, headers });
       await answer.body.arrayBuffer();
       if (answer.statusCode !== 200) throw new Error(`a page was answered ${answer.statusCode}`);
     }
-  }
+  };
+  await Promise.all(Array.from({ length: viewers }, viewer));
 }
