@@ -182,7 +182,7 @@ async function cascadePart({ bench, options, databaseUrl }: Run, gateway: Gatewa
 }
 
 /** The same for a quick run: fewer pages would cost more each, because nothing is warm yet. */
-const pagesPlan = { streams: 1_000, paymentsPerSecond: 100, views: 1_000 };
+const pagesPlan = { warmUp: 300, streams: 1_000, paymentsPerSecond: 50, views: 1_000 };
 
 async function pagesPart({ bench }: Run, results: Results): Promise<void> {
   const pages = await measurePages(bench, pagesPlan);

@@ -12,7 +12,13 @@ import { percentiles } from "../statistics.ts";
 import { meterCpu, rssMib } from "../usage.ts";
 import { gatewayCredential } from "./roles.ts";
 
-export type PagesPlan = { streams: number; paymentsPerSecond: number; views: number };
+export type PagesPlan = {
+  /** Payments that count for nothing: they warm all processes. */
+  warmUp: number;
+  streams: number;
+  paymentsPerSecond: number;
+  views: number;
+};
 
 export type PagesResult = {
   streams: number;
@@ -44,6 +50,10 @@ export async function measurePages(bench: Bench, plan: PagesPlan): Promise<Pages
     await bench.startGateway({ ...common, roles: ["rest"], settings }),
   ];
   const [first, second] = rests as [Gateway, Gateway];
+  const pay = (count: number) =>
+    bench.send(databaseUrl, { url: first.restUrl, connections: 16, count, ratePerSecond: plan.paymentsPerSecond });
+  await bench.prepare(plan.warmUp, [databaseUrl]);
+  await pay(plan.warmUp);
   const watched = await bench.prepare(plan.streams, [databaseUrl]);
   const seen: Seen[] = [];
   const watching: Promise<void>[] = [];
@@ -54,12 +64,7 @@ export async function measurePages(bench: Bench, plan: PagesPlan): Promise<Pages
   }
   while (seen.length < plan.streams) await sleep(20);
   const rssMb = Math.max(...rests.map(({ pid }) => rssMib(pid)));
-  await bench.send(databaseUrl, {
-    url: first.restUrl,
-    connections: 16,
-    count: plan.streams,
-    ratePerSecond: plan.paymentsPerSecond,
-  });
+  await pay(plan.streams);
   await Promise.all(watching);
   const delays = await delaysOf(databaseUrl, seen);
   if (delays.length !== 2 * plan.streams) throw new Error(`${delays.length} changes were seen of ${2 * plan.streams}`);
