@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { quietTools, steps } from "./checkSteps.ts";
 import { type Contract, copyOf, readContract, writeContract } from "./drift/contract.ts";
-import { batchesOf, type Mutation } from "./drift/mutations.ts";
+import { batchesOf, type Mutation, namedPattern } from "./drift/mutations.ts";
 
 const root = resolve(import.meta.dirname, "..");
 /** One for each core of the smallest machine: half of the time one program writes and another one waits for it. */
@@ -93,11 +93,8 @@ function changed(contract: Contract, mutations: readonly Mutation[]): Contract {
   return copy;
 }
 
-/** Several missing fields stand in one list, without quotes. */
-function tellsOf({ trace }: Mutation, problem: string): boolean {
-  if (typeof trace !== "string") return trace.test(problem);
-  return new RegExp(`['"\`]${trace}['"\`]|missing the following properties.*[:,] ${trace}(,|$)`, "m").test(problem);
-}
+const tellsOf = ({ trace }: Mutation, problem: string): boolean =>
+  (typeof trace === "string" ? new RegExp(namedPattern(trace), "m") : trace).test(problem);
 
 /** Changes all of a batch at once. Whose change nobody can be heard to notice is missing in the answer. */
 async function judgeTogether(folder: string, contract: Contract, batch: readonly Mutation[]) {

@@ -11,6 +11,9 @@ export type Mutation = {
   apply: (contract: Contract) => void;
 };
 
+/** A name as the compiler and the checks tell it: in quotes; several missing fields stand in one list, without quotes. */
+export const namedPattern = (name: string) => `['"\`]${name}['"\`]|missing the following properties.*[:,] ${name}(,|$)`;
+
 const operation = (document: Node, path: string, method: string) => at(document, "paths", path, method);
 
 /** A word in all lists, as a value and as a key: what is renamed in one place only the generator refuses. */
@@ -249,7 +252,9 @@ function added(document: Node): AtDepth[] {
     const apply = (contract: Contract) =>
       changeMessage(contract, message.name, (text) => text.replace("{", `{\n  // New.\n  string ${field} = 4711;`));
     const what = `the RPC message ${message.name} has ${field}`;
-    return { what, trace: traceOf(field), apply, depth: messageDepth(message) };
+    // Of what stands in another message the compiler names the type that is not whole, and not always what it lacks.
+    const trace = new RegExp(`${namedPattern(traceOf(field))}|^[^\\n]*type 'WholeMessage<${message.name}>`, "m");
+    return { what, trace, apply, depth: messageDepth(message) };
   });
   return [...rest, ...rpc];
 }

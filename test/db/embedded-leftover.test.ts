@@ -103,7 +103,7 @@ test.runIf(isLinux)(
 const ends = [
   // PostgreSQL that tidies up after a crash does not hear SIGINT.
   { what: "with a backend killed", signal: "SIGKILL", inContainer: false, quitAfterMs: 500 },
-  { what: "with a backend that does not react", signal: "SIGSTOP", inContainer: false, quitAfterMs: 10_000 },
+  { what: "with a backend that does not react", signal: "SIGSTOP", inContainer: false, quitAfterMs: 2_000 },
   {
     what: "in another container, with a backend that does not react",
     signal: "SIGSTOP",
