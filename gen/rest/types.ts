@@ -79,8 +79,9 @@ export interface paths {
          *     message was accepted), `paid`, `rejected` (its payment message was), `expired` and `canceled` (by its merchant). The last four
          *     are final: after one of them the answer ends. Its `id` grows with the order's way: 1, 2, and 3 at the end.
          *
-         *     A comment is sent every 15 s. An answer ends after 10 minutes at the latest; `EventSource` then asks again by itself. The state
-         *     tells what happened and not that money moved: a merchant trusts its callback.
+         *     While nothing happens comments are sent, and an answer ends after some minutes; `EventSource` then asks again by itself
+         *     (`x-dcm-limits`: `streamCommentSeconds`, `streamLifeMinutes`, `streamRetrySeconds`, `orderStreams`). The state tells what
+         *     happened and not that money moved: a merchant trusts its callback.
          */
         get: operations["followOrder"];
         put?: never;

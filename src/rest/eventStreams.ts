@@ -1,13 +1,14 @@
 import type { ServerResponse } from "node:http";
+import { limits } from "../../gen/rest/limits.ts";
 import type { EventFeed, ServerSentEvent } from "../../gen/rest/operations.ts";
 import { RestRefusal } from "./errors.ts";
 
 /** How often a comment is sent where nothing happens: proxies cut connections that say nothing, most of them after a minute. */
-const heartbeatMs = 15_000;
+const heartbeatMs = limits.streamCommentSeconds * 1_000;
 /** How long a stream lives at most; its browser then opens another one, perhaps of another process. */
-const lifeMs = 10 * 60_000;
+const lifeMs = limits.streamLifeMinutes * 60_000;
 /** A browser opens a stream again after this long, give or take its own spread. */
-const retryMs = 3_000;
+const retryMs = limits.streamRetrySeconds * 1_000;
 
 /** Bytes that may wait for a reader; an event has some fifty, so whoever leaves more has long been gone. */
 const mostWaitingBytes = 16 * 1024;

@@ -1,3 +1,4 @@
+import { limits } from "../../gen/rest/limits.ts";
 import type { PaymentState } from "../domain/order.ts";
 import { repeat } from "../repeat.ts";
 import type { CoreClients } from "../wire/coreClients.ts";
@@ -22,7 +23,7 @@ export type OrderFollower = {
 };
 
 /** A payer has a telephone and a computer, and reloads now and then; whoever opens more takes the places of others. */
-const mostOfOneOrder = 20;
+const mostOfOneOrder = limits.orderStreams;
 
 type Tell = (news: News) => void;
 type Orders = CoreClients["orders"];

@@ -67,14 +67,14 @@ async function answer(url: string, { merchant, bank, platformUrl }: Parties, req
 const notFound: Reply = { status: 404, page: html`<h1>There is nothing here</h1>` };
 
 const counter = (merchant: SandboxMerchant) => html`<h1>${merchant.name}</h1>
-<p>${goods.purpose}</p><p>${goods.amount} UAH</p>
+<p>${goods.purpose}</p><p>${goods.amount.toFixed(2)} UAH</p>
 <form method="post" action="/buy"><button>Buy</button></form>`;
 
 const thanks = html`<h1>Thank you for your order</h1>
 <p>That you came back proves nothing: the shop sends the goods when the callback Pay-in has told it of the payment.</p>`;
 
 const app = (bank: SandboxBank, order: OrderForBank) => html`<h1>${bank.name}</h1>
-<p>To ${order.recn}, code ${order.recc}</p><p>${order.prp}</p><p>${order.amt} ${order.cur}</p>
+<p>To ${order.recn}, code ${order.recc}</p><p>${order.prp}</p><p>${order.amt.toFixed(2)} ${order.cur}</p>
 <form method="post"><button>Confirm</button></form>`;
 
 const style = `body{font:1.125rem/1.5 system-ui,sans-serif;max-width:32rem;margin:3rem auto;padding:0 1rem;color:#16211f;background:#fff}

@@ -37,7 +37,7 @@ test("who buys in its shop pays in the bank's app, sees the payment's end, and i
   await page.waitForURL(`${shop}/pay/**`);
   const app = await page.locator("main").textContent();
   expect(app).toContain("Kyiv Books");
-  expect(app).toContain("1499.5 UAH");
+  expect(app).toContain("1499.50 UAH");
   await page.screenshot({ path: "test-results/sandbox-app.png" });
   await page.getByRole("button", { name: "Confirm" }).click();
   await page.waitForURL(/\/api\/v1\/merchants\/order\?id=/);
