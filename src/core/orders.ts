@@ -15,7 +15,7 @@ import { isGuid } from "./guid.ts";
 import { orderEncryptionKey, type ParticipantJson, participantJson, participantOfJson } from "./participantRows.ts";
 import { findPaymentMessage } from "./paymentMessages.ts";
 
-/** Columns that an answer does not show: the signed evidence, what the order is paid to (see `PaidTo`), and when it changed. */
+/** Columns that an answer does not show: the signed evidence, what the order is paid to (see `OrderWithParties`), and when it changed. */
 const notShown = [
   "updatedAt",
   "jws",

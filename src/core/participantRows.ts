@@ -131,15 +131,15 @@ export const replaceParticipant = (act: ChangeOfParticipant): Statement => ({
     select guid from replaced`,
 });
 
-type Instant = "activeFrom" | "retireAt" | "seenAt";
-
-/** A key as JSON, whose instants are texts. */
-type KeyJson = Omit<ParticipantKey, Instant> &
-  Record<"activeFrom", string> &
-  Record<Exclude<Instant, "activeFrom">, string | null>;
+/** A row as PostgreSQL's JSON has it: its instants are texts. */
+type AsJson<Columns> = {
+  [Name in keyof Columns]: Extract<Columns[Name], Date> extends never
+    ? Columns[Name]
+    : Exclude<Columns[Name], Date> | string;
+};
 
 /** A participant as `participantColumns` reads it. */
-export type ParticipantRow = Row<"participant"> & { keys: readonly KeyJson[]; logo: LogoCopy | null };
+export type ParticipantRow = Row<"participant"> & { keys: readonly AsJson<ParticipantKey>[]; logo: LogoCopy | null };
 
 /** Reads participants by one of the statements above. */
 export async function readParticipants(sql: Sql, statement: Statement, values: readonly unknown[]) {
@@ -148,14 +148,13 @@ export async function readParticipants(sql: Sql, statement: Statement, values: r
 
 export const participantOf = ({ keys, ...row }: ParticipantRow): Participant => ({ ...row, keys: keys.map(toKey) });
 
-/** A participant as `participantJson` reads it: its instants are texts. */
-export type ParticipantJson = Omit<ParticipantRow, "createdAt" | "updatedAt"> &
-  Record<"createdAt" | "updatedAt", string>;
+/** A participant as `participantJson` reads it. */
+export type ParticipantJson = AsJson<ParticipantRow>;
 
 export const participantOfJson = ({ createdAt, updatedAt, ...same }: ParticipantJson): Participant =>
   participantOf({ ...same, createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) });
 
-const toKey = ({ activeFrom, retireAt, seenAt, ...same }: KeyJson): ParticipantKey => ({
+const toKey = ({ activeFrom, retireAt, seenAt, ...same }: AsJson<ParticipantKey>): ParticipantKey => ({
   ...same,
   activeFrom: new Date(activeFrom),
   retireAt: dateOrNull(retireAt),
