@@ -15,21 +15,17 @@ export type GatewayProcess = {
   [Symbol.asyncDispose](): Promise<void>;
 };
 
-/** What a start needs of ours: where programs and the home are, and what was compiled before, without which it takes a second more. */
-const inherited = Object.fromEntries(
-  ["PATH", "HOME", "NODE_COMPILE_CACHE"].flatMap((name) => {
-    const value = process.env[name];
-    return value === undefined ? [] : [[name, value]];
-  }),
-);
-
-/** The program as its users start it: a process of its own. Of this process's environment only what `inherited` names reaches it. */
+/**
+ * The program as its users start it: a process of its own. Of this process's environment it has only where programs and the home
+ * are, and what was compiled before, without which a start takes a second more.
+ */
 export function runGatewayProcess(
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
 ): GatewayProcess {
+  const { PATH, HOME, NODE_COMPILE_CACHE } = process.env;
   const child: ChildProcess = spawn(process.execPath, ["src/main.ts", ...args], {
-    env: { ...inherited, ...environment },
+    env: { PATH, HOME, NODE_COMPILE_CACHE, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
