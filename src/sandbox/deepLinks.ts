@@ -1,10 +1,14 @@
 import { readDeepLink } from "../sdk/deepLink.ts";
 import type { VerificationKey } from "../sdk/keys.ts";
 
+/** The address of an order's payment page; without `mobile` the device decides what it shows. */
+export function paymentPageOf(platformUrl: string, { id }: { id: string }, more: { mobile?: "1" } = {}): string {
+  return `${platformUrl}/api/v1/merchants/order?${new URLSearchParams({ id, ...more })}`;
+}
+
 /** Opens an order's payment page like a phone, and finds the link of the bank with this prefix. */
 export async function linkOnPage(platformUrl: string, order: { id: string }, prefix: string): Promise<string> {
-  const query = new URLSearchParams({ id: order.id, mobile: "1" });
-  const answer = await fetch(`${platformUrl}/api/v1/merchants/order?${query}`);
+  const answer = await fetch(paymentPageOf(platformUrl, order, { mobile: "1" }));
   const page = await answer.text();
   const begin = page.indexOf(`href="${prefix}`) + 'href="'.length;
   const end = page.indexOf('"', begin);

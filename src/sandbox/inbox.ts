@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { webhooks } from "../../gen/rest/webhooks.ts";
 import {
   CALLBACK_GUID_HEADER,
@@ -12,6 +11,7 @@ import {
 } from "../sdk/callbacks.ts";
 import type { Claims } from "../sdk/jws.ts";
 import type { SigningKey, VerificationKey } from "../sdk/keys.ts";
+import { listenOnLoopback } from "./loopback.ts";
 
 /** Webhooks that have a URL of their own, and the name of that URL at registration. */
 type Webhook = Exclude<(typeof webhooks)[keyof typeof webhooks], { urls: readonly [] }>;
@@ -119,12 +119,11 @@ export async function openInbox(options: InboxOptions) {
     // A broken connection concerns this request only; the inbox goes on.
     receive(request, response).catch(() => request.socket.destroy());
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { url, stop } = await listenOnLoopback(server);
 
   return {
     url,
+    stop,
     /** Scripts the answers to a kind of callback, in order; the last one stays. The default is 200. */
     answers(kind: CallbackPath, ...replies: [Script, ...Script[]]) {
       scripts.set(kind, [...replies]);
@@ -135,13 +134,6 @@ export async function openInbox(options: InboxOptions) {
     reset() {
       record.forget();
       scripts.clear();
-    },
-    async stop() {
-      if (!server.listening) return;
-      const closed = once(server, "close");
-      server.close();
-      server.closeAllConnections();
-      await closed;
     },
   };
 }

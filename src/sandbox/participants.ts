@@ -30,7 +30,7 @@ export type BankOptions = Common & {
   bic?: string;
   guid?: string;
   roles?: readonly ("initiator" | "recipient")[];
-  deepLinkPrefix?: string;
+  deepLinkPrefix?: string | undefined;
 };
 export type MerchantOptions = Common & { uid?: string; bank: { guid: string; bic: string }; mcc?: string };
 
@@ -84,6 +84,8 @@ export async function startBank(options: BankOptions = {}) {
     deepLinkPrefix,
     joins: self.joins,
     client,
+    /** Reads an order as a bank that may pay it; throws when the platform refuses. */
+    reads,
     submits,
     /** The link to this bank on the order's payment page, as a payer's phone shows it. */
     linkTo: (order: { id: string }) => linkOnPage(self.platform().url, order, deepLinkPrefix),

@@ -84,8 +84,8 @@ export async function runSandbox(options: SandboxOptions, startPlatform: StartPl
     if (!options.once) console.log(trace(party, call));
   });
   cleanup.defer(async () => void (await Promise.all(Object.values(cast).map((participant) => participant.stop()))));
-  shop?.serves({ merchant: cast.merchant, bank: cast.initiator, platformUrl: platform.urls.rest });
   await onboard(cast, { participants: createClient(ParticipantService, transport), restUrl: platform.urls.rest });
+  shop?.serves({ merchant: cast.merchant, bank: cast.initiator, platformUrl: platform.urls.rest });
 
   const retryDelaysMs = options.fastRetries ? FAST_RETRY_DELAYS_MS : RETRY_DELAYS_MS;
   const run = { cast, scenario, ledger, books, retryDelaysMs };
@@ -127,8 +127,10 @@ async function startCast(
   });
   const [initiator, recipient] = await Promise.all([
     startBank({
-      ...{ ...listening("initiator"), name: "Dnipro Bank", roles: ["initiator"] },
-      ...(appPrefix !== undefined && { deepLinkPrefix: appPrefix }),
+      ...listening("initiator"),
+      name: "Dnipro Bank",
+      roles: ["initiator"],
+      deepLinkPrefix: appPrefix,
     }),
     startBank({
       ...listening("recipient"),

@@ -1,9 +1,9 @@
-import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { type Html, html, pageHeaders, trusted } from "../html.ts";
 import type { OrderForBank } from "../sdk/platform.ts";
-import { expectOk, type SandboxBank, type SandboxMerchant } from "./participants.ts";
+import { paymentPageOf } from "./deepLinks.ts";
+import { listenOnLoopback } from "./loopback.ts";
+import type { SandboxBank, SandboxMerchant } from "./participants.ts";
 import { explain } from "./payments.ts";
 
 type Parties = { merchant: SandboxMerchant; bank: SandboxBank; platformUrl: string };
@@ -17,12 +17,11 @@ const goods = { amount: 1_499.5, purpose: "«Кобзар», 2 прим." };
  */
 export async function openShop() {
   const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { url, stop } = await listenOnLoopback(server);
 
   return {
     url,
+    stop,
     appPrefix: `${url}/pay/`,
     /** Opens the doors, once its parties have joined the platform. */
     serves(parties: Parties) {
@@ -31,12 +30,6 @@ export async function openShop() {
           .catch((error): Reply => ({ status: 400, page: html`<h1>This did not work</h1><p>${explain(error)}</p>` }))
           .then((reply) => send(response, reply));
       });
-    },
-    async stop() {
-      const closed = once(server, "close");
-      server.close();
-      server.closeAllConnections();
-      await closed;
     },
   };
 }
@@ -53,15 +46,10 @@ async function answer(url: string, { merchant, bank, platformUrl }: Parties, req
   }
   if (path === "/thanks") return { status: 200, page: thanks };
   if (!path.startsWith("/pay/")) return notFound;
-  const { id } = await bank.opens(`${url}${path}`);
-  if (method !== "POST") {
-    return {
-      status: 200,
-      page: app(bank, expectOk(await bank.client().getOrderForBank(id), "The order cannot be read")),
-    };
-  }
-  await bank.pays({ id });
-  return { status: 303, to: `${platformUrl}/api/v1/merchants/order?${new URLSearchParams({ id })}` };
+  const order = await bank.opens(`${url}${path}`);
+  if (method !== "POST") return { status: 200, page: app(bank, await bank.reads(order)) };
+  await bank.pays(order);
+  return { status: 303, to: paymentPageOf(platformUrl, order) };
 }
 
 const notFound: Reply = { status: 404, page: html`<h1>There is nothing here</h1>` };
