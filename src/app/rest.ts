@@ -16,7 +16,7 @@ type RestNeeds = { clients: CoreClients; ready: () => Promise<DependencyState[]>
 /** Starts the role rest; from then on the process knows its public address. */
 export async function startRest(run: Run, { clients, ready }: RestNeeds): Promise<void> {
   const { config, log, metrics, tracing, edges, urls } = run;
-  const eventStreams = createEventStreams(config.maxEventStreams);
+  const eventStreams = createEventStreams();
   metrics.watchEventStreams(eventStreams.count);
   const app = createRestApp({
     clients,
@@ -30,6 +30,7 @@ export async function startRest(run: Run, { clients, ready }: RestNeeds): Promis
     mayReadMetrics: metricsReaders(config.metricsAllowCidrs),
     requestDone: metrics.requestDone,
     eventStreams,
+    maxEventStreams: config.maxEventStreams,
     tracing,
     openapi: {
       yaml: join(import.meta.dirname, "../../openapi/dcm.v1.yaml"),

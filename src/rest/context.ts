@@ -27,6 +27,8 @@ export type RestDeps = {
   readerPatienceMs?: number;
   /** How many answers are streamed at the same time; more are refused as OVERLOADED. */
   maxStreams?: number;
+  /** How many follow an order live at the same time; more are refused as OVERLOADED, and browsers ask instead. */
+  maxEventStreams: number;
   /** The streams of server-sent events of this process. */
   eventStreams: EventStreams;
   tracing?: Tracing;

@@ -1,7 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { limits } from "../../gen/rest/limits.ts";
 import type { EventFeed, ServerSentEvent } from "../../gen/rest/operations.ts";
-import { RestRefusal } from "./errors.ts";
 
 /** How often a comment is sent where nothing happens: proxies cut connections that say nothing, most of them after a minute. */
 const heartbeatMs = limits.streamCommentSeconds * 1_000;
@@ -14,8 +13,6 @@ const retryMs = limits.streamRetrySeconds * 1_000;
 const mostWaitingBytes = 16 * 1024;
 
 export type EventStreams = {
-  /** Refuses where there are too many streams already: to be asked before a feed is prepared. */
-  checkRoom(): void;
   /** Answers a feed as server-sent events until it ends. */
   open(response: ServerResponse, feed: EventFeed): void;
   count(): number;
@@ -24,10 +21,10 @@ export type EventStreams = {
 };
 
 /**
- * Streams of server-sent events. They mostly wait, so they hold no place in admission, but have a limit of their own; beyond it
- * browsers ask instead. One timer serves all of them.
+ * Streams of server-sent events. They mostly wait, so they hold no place in admission; whoever makes a feed bounds how many there
+ * are. One timer serves all of them.
  */
-export function createEventStreams(maxStreams: number): EventStreams {
+export function createEventStreams(): EventStreams {
   const streams = new Map<ServerResponse, { endAt: number; end: () => void }>();
   let heartbeat: NodeJS.Timeout | undefined;
 
@@ -42,9 +39,6 @@ export function createEventStreams(maxStreams: number): EventStreams {
 
   return {
     count: () => streams.size,
-    checkRoom() {
-      if (streams.size >= maxStreams) throw new RestRefusal("OVERLOADED");
-    },
     endAll() {
       for (const { end } of [...streams.values()]) end();
     },

@@ -16,9 +16,10 @@ type News = PaymentState | "missed";
 export type FollowedOrder = { tell(listener: (news: News) => void): void; leave(): void };
 
 export type OrderFollower = {
-  /** Refuses where too many follow the order already: to be asked first. */
-  checkRoom(orderId: string): void;
-  /** Follows an order from now on: what is read of it after this resolves has no gap. Rejects when the core cannot be asked. */
+  /**
+   * Follows an order from now on: what is read of it after this resolves has no gap. Rejects when the core cannot be asked, and as
+   * OVERLOADED where too many follow already; whoever is on the way counts.
+   */
   follow(orderId: string): Promise<FollowedOrder>;
 };
 
@@ -30,10 +31,11 @@ type Orders = CoreClients["orders"];
 
 /**
  * Asks the core for changes, once for all who follow an order in this process, and only while somebody does. When changes may have
- * been missed everybody is told, and the core is asked on.
+ * been missed everybody is told, and the core is asked on. At most `mostAtOnce` follow.
  */
-export function createOrderFollower({ orders }: Pick<CoreClients, "orders">): OrderFollower {
+export function createOrderFollower({ orders }: Pick<CoreClients, "orders">, mostAtOnce: number): OrderFollower {
   const followers = new Map<string, Set<Tell>>();
+  let following = 0;
   const tellAll = (news: News, all: Iterable<Tell>) => {
     for (const tell of [...all]) tell(news);
   };
@@ -50,7 +52,7 @@ export function createOrderFollower({ orders }: Pick<CoreClients, "orders">): Or
 
   function leave(orderId: string, tell: Tell): void {
     const all = followers.get(orderId);
-    all?.delete(tell);
+    if (all?.delete(tell)) following -= 1;
     if (all?.size === 0) followers.delete(orderId);
     if (followers.size > 0) return;
     asking?.stop();
@@ -58,15 +60,14 @@ export function createOrderFollower({ orders }: Pick<CoreClients, "orders">): Or
   }
 
   return {
-    checkRoom(orderId) {
-      if ((followers.get(orderId)?.size ?? 0) >= mostOfOneOrder) throw new RestRefusal("OVERLOADED");
-    },
     async follow(orderId) {
+      const all = followers.get(orderId) ?? new Set();
+      if (following >= mostAtOnce || all.size >= mostOfOneOrder) throw new RestRefusal("OVERLOADED");
       const heard: News[] = [];
       let listener: Tell = (news) => heard.push(news);
       const tell = (news: News) => listener(news);
-      const all = followers.get(orderId) ?? new Set();
       followers.set(orderId, all.add(tell));
+      following += 1;
       asking ??= beginAsking();
       const begun = asking;
       try {

@@ -61,7 +61,7 @@ export function createRestApp(deps: RestDeps): RequestListener {
   app.use(requestLog(deps.log, deps.requestDone), requestSpan(deps.tracing ?? noTracing), setAlwaysHeaders);
   app.use(operations.getMetrics.expressPath, onlyMetricsReaders(deps));
   const sender = createSender(deps.maxStreams, deps.readerPatienceMs);
-  const live = { follower: createOrderFollower(deps.clients), streams: deps.eventStreams };
+  const live = { follower: createOrderFollower(deps.clients, deps.maxEventStreams), streams: deps.eventStreams };
   const mounted = { app, deps, initiators, sender, live };
   for (const id of Object.keys(operations) as OperationId[]) mount(mounted, id, handlers[id] as AnyHandler);
   for (const path of new Set(Object.values(operations).map((operation) => operation.expressPath))) {
@@ -117,7 +117,7 @@ function mount({ app, deps, initiators, sender, live }: Mounted, id: OperationId
       response.end();
     } else if ("stream" in answer) await sender.stream(response, answer.stream);
     else if ("events" in answer) {
-      // It mostly waits, and has a limit of its own.
+      // It mostly waits, and who follows has a limit of its own.
       releasePlace(response);
       live.streams.open(response, answer.events);
     } else response.end();

@@ -217,7 +217,8 @@ export async function startRest(keys: Keys, fakes: Fakes, change: Partial<RestDe
     log,
     readiness: async () => [{ dependency: "postgresql", ok: true }],
     mayReadMetrics: () => true,
-    eventStreams: createEventStreams(1_000),
+    eventStreams: createEventStreams(),
+    maxEventStreams: 1_000,
     openapi: { yaml: "openapi/dcm.v1.yaml", json: "gen/rest/openapi.json" },
     ...change,
   });

@@ -28,10 +28,10 @@ type Live = {
   say(state: PaymentState): void;
 };
 
-async function live(maxStreams = 1_000): Promise<Live> {
+async function live(maxEventStreams = 1_000): Promise<Live> {
   let order: GetOrderResponse = exampleOrder(keys);
   const changes = createOrderChanges();
-  const streams = createEventStreams(maxStreams);
+  const streams = createEventStreams();
   const asked = { orders: 0, changes: 0 };
   const core = {
     async getOrder(id: string) {
@@ -43,7 +43,7 @@ async function live(maxStreams = 1_000): Promise<Live> {
       return changes.wait(cursor, patienceMs, signal);
     },
   };
-  const rest = await startRest(keys, { core }, { eventStreams: streams });
+  const rest = await startRest(keys, { core }, { eventStreams: streams, maxEventStreams });
   onTestFinished(async () => {
     streams.endAll();
     changes.release();
@@ -187,6 +187,21 @@ test("beyond the most streams of a process, and of one order, a browser is told 
   expect(platform.streams.count()).toBe(20);
 });
 
+test("whoever is on the way counts: of many who come at once no more are let in than there are places", async () => {
+  const platform = await live(5);
+  const all = await Promise.all(Array.from({ length: 30 }, () => follow(platform)));
+  const statuses = all.map(({ answer }) => answer.status);
+  expect(statuses.filter((status) => status === 200)).toHaveLength(5);
+  expect(statuses.filter((status) => status === 503)).toHaveLength(25);
+  // A place is free again when its reader has left, and when nothing came of it.
+  for (const { leave } of all) leave();
+  await expect.poll(() => platform.streams.count()).toBe(0);
+  for (let asked = 0; asked < 6; asked += 1) {
+    expect((await ask(platform.rest, path.replace(ORDER_ID, SECOND_BANK_GUID))).status).toBe(404);
+  }
+  expect((await follow(platform)).answer.status).toBe(200);
+});
+
 test.each([
   [404, "ORDER_NOT_FOUND", SECOND_BANK_GUID],
   [400, "INVALID_REQUEST", "nonsense"],
@@ -219,7 +234,7 @@ test("a stop ends all streams", async () => {
 
 test("how long somebody watched is in the log and not among the times of answers", async () => {
   const seen: string[] = [];
-  const streams = createEventStreams(1_000);
+  const streams = createEventStreams();
   const changes = createOrderChanges();
   const core = {
     getOrder: async () => exampleOrder(keys, { status: OrderStatus.SUCCESS }),
@@ -260,7 +275,7 @@ describe("while nothing happens", () => {
   }
 
   test("a comment is sent every 15 s, so that no proxy takes the connection for dead", () => {
-    const { written } = opened(createEventStreams(1));
+    const { written } = opened(createEventStreams());
     vi.advanceTimersByTime(14_999);
     expect(written).toEqual(["retry: 3000\n\n"]);
     vi.advanceTimersByTime(1);
@@ -270,7 +285,7 @@ describe("while nothing happens", () => {
   });
 
   test("a stream ends after ten minutes, and its order is not followed any more", () => {
-    const streams = createEventStreams(1);
+    const streams = createEventStreams();
     const { written, left } = opened(streams);
     vi.advanceTimersByTime(10 * 60_000 - 1);
     expect([written.includes("end"), streams.count()]).toEqual([false, 1]);
@@ -281,13 +296,13 @@ describe("while nothing happens", () => {
   });
 
   test("a reader that takes nothing is cut off", () => {
-    const { written } = opened(createEventStreams(1), 16 * 1_024 + 1);
+    const { written } = opened(createEventStreams(), 16 * 1_024 + 1);
     vi.advanceTimersByTime(15_000);
     expect(written.at(-1)).toBe("destroyed");
   });
 
   test("a reader that leaves is forgotten, and with the last one the timer", () => {
-    const streams = createEventStreams(2);
+    const streams = createEventStreams();
     const { left, response } = opened(streams);
     response.emit("close");
     expect([streams.count(), left.mock.calls.length, vi.getTimerCount()]).toEqual([0, 1, 0]);

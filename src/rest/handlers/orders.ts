@@ -75,11 +75,8 @@ export const orderHandlers: OrderHandlers = {
 
   async followOrder({ query }, context) {
     const { live, headers } = context;
-    const id = query.id.toLowerCase();
-    live.streams.checkRoom();
-    live.follower.checkRoom(id);
     // It is followed before it is read, so that no change falls between the two.
-    const followed = await live.follower.follow(id);
+    const followed = await live.follower.follow(query.id.toLowerCase());
     try {
       const state = paymentState(await readOrder({ id: query.id }, context, rpcOptions));
       if (isFinal(state) && Number(headers["last-event-id"]) === placeOf[state]) {
