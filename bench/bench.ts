@@ -16,10 +16,12 @@ export type Bench = {
   generator: Child;
   /** The name of a database with the schema and the participants and nothing else, to be copied. */
   template: string;
+  /** Makes another such database and answers its name. */
+  makeTemplate(name: string, options: TemplateOptions): Promise<string>;
   startGateway(options: Omit<GatewayOptions, "dataDir">): Promise<Gateway>;
   startChild(program: string): Child;
   /** Makes orders for `count` payments in each database and their signed requests in the generator. */
-  prepare(count: number, databaseUrls: readonly string[]): Promise<Batch>;
+  prepare(count: number, databaseUrls: readonly string[], step?: number): Promise<Batch>;
   /** Sends prepared requests; what is accepted is remembered for the check at the end. */
   send(databaseUrl: string | undefined, options: LoadOptions & { keep?: boolean }): Promise<LoadResult>;
   accepted: Map<string, string[]>;
@@ -55,6 +57,7 @@ export async function openBench(size: CastSize): Promise<Bench> {
     const bench: Bench = {
       ...{ services, cast, participants, generator, accepted, stop, startChild: start },
       template: "bench_template",
+      makeTemplate: (name, options) => makeTemplate(bench, name, options),
       loadProcesses: [
         { name: "load generator", pid: generator.pid },
         { name: "participants", pid: participants.pid },
@@ -64,8 +67,8 @@ export async function openBench(size: CastSize): Promise<Bench> {
         started.push(() => gateway.stop());
         return gateway;
       },
-      async prepare(count, databaseUrls) {
-        const batch = newBatch(count);
+      async prepare(count, databaseUrls, step) {
+        const batch = newBatch(count, step);
         await Promise.all(databaseUrls.map((url) => insertOrders(url, batch, cast, evidence)));
         await generator.call("prepare", batch);
         return batch;
@@ -79,7 +82,7 @@ export async function openBench(size: CastSize): Promise<Bench> {
         return result;
       },
     };
-    await makeTemplate(bench);
+    await makeTemplate(bench, bench.template);
     return bench;
   } catch (error) {
     await stop();
@@ -87,15 +90,19 @@ export async function openBench(size: CastSize): Promise<Bench> {
   }
 }
 
+/** `callbackAlg`: what receivers want their callbacks signed with. `root`: the program that makes the schema. */
+export type TemplateOptions = { callbackAlg?: string; root?: string };
+
 /** The gateway itself makes the schema and registers the participants. */
-async function makeTemplate(bench: Bench): Promise<void> {
-  const file = join(bench.services.folder, "participants.json");
-  await writeParticipants(bench.cast, file);
-  const databaseUrl = await bench.services.createDatabase(bench.template);
-  const gateway = await bench.startGateway({ databaseUrl, settings: { DCM_PARTICIPANTS: file } });
+async function makeTemplate(bench: Bench, name: string, { callbackAlg, root }: TemplateOptions = {}): Promise<string> {
+  const file = join(bench.services.folder, `${name}.json`);
+  await writeParticipants(bench.cast, file, callbackAlg);
+  const databaseUrl = await bench.services.createDatabase(name);
+  const gateway = await bench.startGateway({ databaseUrl, root, settings: { DCM_PARTICIPANTS: file } });
   const jwks = await (await fetch(`${gateway.restUrl}/api/v1/.well-known/jwks.json`)).json();
   if ((await importKeySet(jwks)).length === 0) throw new Error("The gateway publishes no key");
   await gateway.stop();
+  return name;
 }
 
 /** Everything is accepted, or the round measured something else than it says. */

@@ -58,7 +58,7 @@ export async function makeCast(size: CastSize, origins: readonly string[]): Prom
 }
 
 /** The participants file that the gateway registers them from. */
-export async function writeParticipants(cast: Cast, file: string): Promise<void> {
+export async function writeParticipants(cast: Cast, file: string, callbackAlg = "CALLBACK_ALG_RS256"): Promise<void> {
   const bank = (bank: CastBank, role: string, callbackUrls: object) => ({
     guid: bank.guid,
     name: bank.name,
@@ -68,6 +68,7 @@ export async function writeParticipants(cast: Cast, file: string): Promise<void>
     iban: bank.iban,
     callbackUrls,
     signingJwks: [bank.publicJwk],
+    callbackAlg,
     email: "duty@bank.example",
   });
   const content = {
@@ -91,6 +92,7 @@ export async function writeParticipants(cast: Cast, file: string): Promise<void>
       servicingBankGuid: one.bankGuid,
       callbackUrls: { base: `${one.callbackUrl}/pay-in-merchant` },
       signingJwks: [one.publicJwk],
+      callbackAlg,
       redirectUrl: "https://shop.example/thanks",
     })),
   };

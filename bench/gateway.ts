@@ -22,6 +22,8 @@ export type GatewayOptions = {
   amqp?: { url: string; prefix: string } | undefined;
   roles?: readonly Role[];
   dataDir: string;
+  /** The folder of the program; another version of it, for a comparison. */
+  root?: string | undefined;
   settings?: Record<string, string>;
 };
 
@@ -46,7 +48,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const [restPort = 0, rpcPort = 0] = await freePorts(2);
   const { roles = [], amqp } = options;
   const rest = `http://127.0.0.1:${restPort}`;
-  const main = join(import.meta.dirname, "../src/main.ts");
+  const main = join(options.root ?? join(import.meta.dirname, ".."), "src/main.ts");
   const child = spawn(process.execPath, [...nodeFlags, main, "start", ...roles.flatMap((role) => ["--role", role])], {
     stdio: ["ignore", "inherit", "inherit"],
     env: {

@@ -1,4 +1,5 @@
 import pg from "pg";
+import { CREDIT_REASON, PAY_OUT_SUCCESS_REASON } from "../src/domain/callback.ts";
 import type { Cast } from "./cast.ts";
 
 /** What stands in the tables before a measurement: payments that ended well, with their callbacks. */
@@ -57,6 +58,8 @@ export async function insertHistory(url: string, cast: Cast, history: History): 
         kinds,
         state,
         attempts,
+        PAY_OUT_SUCCESS_REASON,
+        CREDIT_REASON,
       ]);
       history.onProgress?.(last - after);
     }
@@ -106,6 +109,7 @@ const chunkText = `
   )
   insert into callback (guid, kind, payment_message_guid, order_guid, receiver_guid, state, reason, series, attempts,
     refusals, due_at, wake_at, last_outcome, created_at, updated_at)
-  select callback_guid, kind, guid, order_guid, receiver, $6::text, '', 1, $7::int, 0, now(), now(),
+  select callback_guid, kind, guid, order_guid, receiver, $6::text,
+    case kind when 'pay_out' then $8::text when 'credit' then $9::text else '' end, 1, $7::int, 0, now(), now(),
     case when $7::int > 0 then 'accepted' end, now(), now()
   from callbacks`;

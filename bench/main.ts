@@ -1,19 +1,21 @@
 import { availableParallelism } from "node:os";
 import { type Bench, openBench, say } from "./bench.ts";
 import { usualCast } from "./cast.ts";
+import type { Child } from "./child.ts";
 import type { Gateway } from "./gateway.ts";
-import { type CascadeSide, measureCascade, measureLatency, untilSettled } from "./measure/cascade.ts";
+import { measureBurst } from "./measure/burst.ts";
+import { type CascadeSide, measureCascade, measureLatency, type StoringSide, untilSettled } from "./measure/cascade.ts";
 import { checkResults } from "./measure/check.ts";
 import { measureFlatness } from "./measure/flatness.ts";
 import { type IntakeSide, measureIntake, measureQuietIntake } from "./measure/intake.ts";
 import { measureOverload } from "./measure/overload.ts";
 import { measurePages } from "./measure/pages.ts";
 import { measureRoles } from "./measure/roles.ts";
-import { ratio } from "./measure/rounds.ts";
+import { ratio, ratios } from "./measure/rounds.ts";
 import { measureSoak } from "./measure/soak.ts";
 import { HELP, type Options, type Part, parseOptions } from "./options.ts";
-import { cpuText, latencyText, perSecond, printTable, rounded, roundsText } from "./report.ts";
-import { median } from "./statistics.ts";
+import { cpuText, latencyText, perSecond, printTable, rounded, roundsText, withWorst } from "./report.ts";
+import { median, type Percentiles } from "./statistics.ts";
 
 // The benchmark: every figure is a ratio of sides that were measured in turn on the same machine in the same run.
 
@@ -23,19 +25,25 @@ type Results = Record<string, number>;
 type Run = { bench: Bench; options: Options; databaseUrl: string; amqp: { url: string; prefix: string } };
 
 const quick = {
-  intake: { count: 2_000, warmUp: 2_000 },
+  intake: { count: 2_000, warmUp: 2_000, leastSeconds: 0 },
   quietCount: 200,
   overload: { seconds: 2, mostRequests: 16_000 },
-  cascade: { count: 500, warmUp: 300 },
+  cascade: { count: 500, warmUp: 300, leastSeconds: 0 },
   latencySeconds: 5,
+  burstRounds: 1,
 };
 const full: typeof quick = {
-  intake: { count: 10_000, warmUp: 4_000 },
+  intake: { count: 10_000, warmUp: 4_000, leastSeconds: 5 },
   quietCount: 1_000,
   overload: { seconds: 8, mostRequests: 60_000 },
-  cascade: { count: 2_500, warmUp: 1_000 },
+  cascade: { count: 1_000, warmUp: 1_000, leastSeconds: 5 },
   latencySeconds: 20,
+  burstRounds: 4,
 };
+/** What a shop sends in a rush, to endpoints that answer so fast. */
+const burst = { payments: 1_000, delaysMs: [5, 50, 200] };
+/** Of the rate of cascades that was measured. */
+const steadyLoads = [0.25, 0.5, 0.75];
 
 async function main(args: string[]): Promise<number> {
   const options = parseOptions(args);
@@ -50,7 +58,7 @@ async function main(args: string[]): Promise<number> {
     const run: Run = { bench, options, databaseUrl, amqp: { url: bench.services.amqpUrl, prefix: "bench" } };
     const wants = (part: Part) => options.parts.has(part);
     const problems: string[] = [];
-    const measured: readonly Part[] = ["intake", "overload", "cascade", "soak"];
+    const measured: readonly Part[] = ["intake", "overload", "cascade", "burst", "soak"];
     if (wants("intake") || wants("overload")) await intakePart(run, results);
     if (measured.some(wants)) problems.push(...(await deliveryPart(run, results)));
     if (wants("roles")) problems.push(...(await measureRoles(bench, sizeOf(options).cascade.count)));
@@ -94,7 +102,8 @@ async function intakePart({ bench, options, databaseUrl, amqp }: Run, results: R
       cpuText(cpuMs[name]),
     ]),
   );
-  console.log(`gateway ÷ ceiling ${results.intakeVsCeiling} · gateway ÷ peer ${results.intakeVsPeer}`);
+  const against = (other: string) => `gateway ÷ ${other} ${withWorst(ratios(rates, "gateway", other))}`;
+  console.log(`${against("ceiling")} · ${against("peer")}; in brackets the worst round`);
   if (options.parts.has("overload")) {
     const overload = await measureOverload(bench, gatewaySide, median(rates.gateway ?? []), size.overload);
     if (!options.isQuick) results.overloadGoodput = rounded(overload.goodputVsPeak);
@@ -131,7 +140,15 @@ async function deliveryPart(run: Run, results: Results): Promise<string[]> {
     await untilSettled(databaseUrl, 30 * 60_000);
     say(`delivered: ${Math.round((left * 1_000) / (performance.now() - startedAt))} cascades a second`);
   }
-  const problems = options.parts.has("cascade") ? await cascadePart(run, gateway, results) : [];
+  const problems: string[] = [];
+  const sides = new Set<Part>(["cascade", "burst"]).isDisjointFrom(options.parts)
+    ? undefined
+    : await openSides(run, gateway);
+  if (sides !== undefined) {
+    if (options.parts.has("cascade")) await cascadePart(run, sides, results);
+    if (options.parts.has("burst")) await burstPart(run, sides, results);
+    problems.push(...(await sides.close()));
+  }
   if (options.parts.has("soak")) {
     const load = { ratePerSecond: SOAK_RATE, minutes: options.soakMinutes };
     const processes = [{ name: "gateway", pid: gateway.pid }];
@@ -146,39 +163,129 @@ async function deliveryPart(run: Run, results: Results): Promise<string[]> {
 /** Payments a second of the soak: a busy day on a small machine. */
 const SOAK_RATE = 100;
 
-async function cascadePart({ bench, options, databaseUrl }: Run, gateway: Gateway, results: Results) {
+type Sides = {
+  gateway: CascadeSide & StoringSide;
+  embedded: CascadeSide & StoringSide;
+  es256: CascadeSide;
+  ceiling: CascadeSide & { loop: Child };
+  peer: CascadeSide;
+  /** Stops the further gateways; answers what is wrong with their results. */
+  close(): Promise<string[]>;
+};
+
+/** All that the gateway is measured against, and the gateway with the embedded queue, and with receivers that want ES256. */
+async function openSides({ bench, databaseUrl, amqp }: Run, gateway: Gateway): Promise<Sides> {
+  const further = async (name: string, template: string, queue?: typeof amqp) => {
+    const url = await bench.services.createDatabase(name, template);
+    return { url, gateway: await bench.startGateway({ databaseUrl: url, amqp: queue }) };
+  };
+  const embedded = await further("bench_embedded_queue", bench.template);
+  const es256 = await further(
+    "bench_es256",
+    await bench.makeTemplate("bench_es256_template", { callbackAlg: "CALLBACK_ALG_ES256" }),
+    { ...amqp, prefix: "bench-es256" },
+  );
+  return {
+    gateway: cascadeSide("gateway", gateway, databaseUrl),
+    embedded: cascadeSide("embedded queue", embedded.gateway, embedded.url),
+    es256: cascadeSide("ES256 receivers", es256.gateway, es256.url),
+    ceiling: cascadeCeiling(bench),
+    peer: await cascadePeer(bench),
+    async close() {
+      const problems: string[] = [];
+      for (const { url, gateway: one } of [embedded, es256]) {
+        problems.push(...(await checkResults(bench, url, one)));
+        await one.stop();
+      }
+      return problems;
+    },
+  };
+}
+
+async function cascadePart({ bench, options }: Run, sides: Sides, results: Results): Promise<void> {
   const size = sizeOf(options);
-  const embeddedUrl = await bench.services.createDatabase("bench_embedded_queue", bench.template);
-  const embedded = await bench.startGateway({ databaseUrl: embeddedUrl });
-  const sides = [
-    cascadeSide("gateway", gateway, databaseUrl),
-    cascadeSide("embedded queue", embedded, embeddedUrl),
-    await cascadeCeiling(bench),
-    await cascadePeer(bench),
-  ];
-  const { rates, cpuMs } = await measureCascade(bench, sides, { rounds: options.rounds, ...size.cascade });
+  const all = [sides.gateway, sides.embedded, sides.es256, sides.ceiling, sides.peer];
+  const { rates, cpuMs } = await measureCascade(bench, all, { rounds: options.rounds, ...size.cascade });
   const rate = median(rates.gateway ?? []);
-  results.cascadeVsCeiling = rounded(ratio(rates, "gateway", "ceiling"));
-  results.cascadeVsPeer = rounded(ratio(rates, "gateway", "peer"));
+  const of = (side: CascadeSide, other: CascadeSide) => ratios(rates, side.name, other.name);
+  const vsCeiling = of(sides.gateway, sides.ceiling);
+  const vsPeer = of(sides.gateway, sides.peer);
+  const es256VsCeiling = of(sides.es256, sides.ceiling);
+  const embeddedVsRabbitmq = of(sides.embedded, sides.gateway);
+  results.cascadeVsCeiling = rounded(median(vsCeiling));
+  results.cascadeWorstVsCeiling = rounded(Math.min(...vsCeiling));
+  results.cascadeVsPeer = rounded(median(vsPeer));
+  results.cascadeWorstVsPeer = rounded(Math.min(...vsPeer));
+  results.es256VsCeiling = rounded(median(es256VsCeiling));
   results.cascadesPerVcpu = rounded(rate / availableParallelism(), 1);
-  const load = { ratePerSecond: rate / 2, seconds: size.latencySeconds };
-  const latency = await measureLatency(bench, { url: gateway.restUrl, databaseUrl }, load);
-  results.p99Ms = rounded(latency.p99, 1);
-  const half = `POST to success at ${Math.round(load.ratePerSecond)}/s: ${latencyText(latency)}`;
+  if (!options.isQuick) results.embeddedVsRabbitmq = rounded(median(embeddedVsRabbitmq));
   printTable(
-    `Cascade: payments with all four callbacks delivered and recorded (${half})`,
+    "Cascade: payments with all four callbacks delivered and recorded",
     ["side", "median", "rounds", "CPU ms a payment"],
-    sides.map(({ name }) => [name, perSecond(rates[name]), roundsText(rates[name]), cpuText(cpuMs[name])]),
+    all.map(({ name }) => [name, perSecond(rates[name]), roundsText(rates[name]), cpuText(cpuMs[name])]),
   );
-  const embeddedRatio = rounded(ratio(rates, "embedded queue", "gateway"));
-  if (!options.isQuick) results.embeddedVsRabbitmq = embeddedRatio;
   console.log(
-    `gateway ÷ ceiling ${results.cascadeVsCeiling} · gateway ÷ peer ${results.cascadeVsPeer} · ` +
-      `${results.cascadesPerVcpu} cascades/s per vCPU · embedded queue ÷ RabbitMQ ${embeddedRatio}`,
+    `gateway ÷ ceiling ${withWorst(vsCeiling)} · gateway ÷ peer ${withWorst(vsPeer)} · ` +
+      `ES256 receivers ÷ ceiling ${withWorst(es256VsCeiling)} · embedded queue ÷ RabbitMQ ` +
+      `${withWorst(embeddedVsRabbitmq)}; in brackets the worst round · ${results.cascadesPerVcpu} cascades/s per vCPU`,
   );
-  const problems = await checkResults(bench, embeddedUrl, embedded);
-  await embedded.stop();
-  return problems;
+  await latencyPart(bench, sides.gateway, { rate, seconds: size.latencySeconds }, results);
+}
+
+async function latencyPart(
+  bench: Bench,
+  side: StoringSide,
+  { rate, seconds }: { rate: number; seconds: number },
+  results: Results,
+): Promise<void> {
+  const rows: string[][] = [];
+  for (const share of steadyLoads) {
+    const ratePerSecond = rate * share;
+    const { success, begun } = await measureLatency(bench, side, { ratePerSecond, seconds });
+    if (share === 0.5) Object.assign(results, { p99Ms: rounded(success.p99, 1), p999Ms: rounded(success.p999, 1) });
+    const row = (what: string, { p50, p99, p999, max }: Percentiles) =>
+      rows.push([`${Math.round(ratePerSecond)}/s: ${what}`, ...[p50, p99, p999, max].map((ms) => ms.toFixed(1))]);
+    row("POST to success", success);
+    for (const [kind, waited] of Object.entries(begun)) row(`${kind}, due to begun`, waited);
+  }
+  printTable(
+    "Latency at a quarter, a half and three quarters of the rate, ms",
+    ["", "p50", "p99", "p99.9", "max"],
+    rows,
+  );
+}
+
+async function burstPart({ bench, options }: Run, { gateway, embedded, ceiling }: Sides, results: Results) {
+  const rounds = sizeOf(options).burstRounds;
+  const measured = await measureBurst(bench, [embedded, gateway, ceiling], { ...burst, rounds });
+  const vsLoop = (side: CascadeSide, which: "rates" | "successRates") =>
+    measured.map((one) => ratios(one[which], side.name, ceiling.name));
+  const least = (all: number[][]) => rounded(Math.min(...all.map(median)));
+  results.burstRatio = least(vsLoop(embedded, "rates"));
+  results.burstSuccessRatio = least(vsLoop(embedded, "successRates"));
+  results.burstRabbitmqRatio = least(vsLoop(gateway, "rates"));
+  const seconds = (rates: readonly number[] | undefined) => `${rounded(burst.payments / median(rates ?? []))} s`;
+  printTable(
+    `Burst of ${burst.payments} payments for one merchant: last callback (last success)`,
+    [
+      "answers in",
+      "bare loop",
+      "embedded queue",
+      "RabbitMQ",
+      "embedded ÷ loop",
+      "RabbitMQ ÷ loop",
+      "tickets put aside",
+    ],
+    measured.map(({ delayMs, rates, successRates, parked }, index) => [
+      `${delayMs} ms`,
+      ...[ceiling, embedded, gateway].map(({ name }) => `${seconds(rates[name])} (${seconds(successRates[name])})`),
+      ...[embedded, gateway].map(
+        (side) =>
+          `${withWorst(vsLoop(side, "rates")[index] ?? [])}, ${withWorst(vsLoop(side, "successRates")[index] ?? [])}`,
+      ),
+      `${parked[embedded.name]}, ${parked[gateway.name]}`,
+    ]),
+  );
 }
 
 /** The same for a quick run: fewer pages would cost more each, because nothing is warm yet. */
@@ -218,11 +325,11 @@ async function flatnessPart({ bench, options }: Run, results: Results): Promise<
   results.flatnessCascade = flatness.cascade;
 }
 
-function cascadeSide(name: string, gateway: Gateway, databaseUrl: string): CascadeSide {
+function cascadeSide(name: string, gateway: Gateway, databaseUrl: string) {
   return { name, url: gateway.restUrl, databaseUrl, processes: [{ name: "gateway", pid: gateway.pid }] };
 }
 
-async function cascadeCeiling(bench: Bench): Promise<CascadeSide> {
+function cascadeCeiling(bench: Bench) {
   const loop = bench.startChild("ceiling/cascade.ts");
   return { name: "ceiling", loop, processes: [{ name: "ceiling", pid: loop.pid }] };
 }

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 
-export const parts = ["intake", "overload", "cascade", "flatness", "roles", "pages", "soak"] as const;
+export const parts = ["intake", "overload", "cascade", "burst", "flatness", "roles", "pages", "soak"] as const;
 export type Part = (typeof parts)[number];
 
 export type Options = {
@@ -15,17 +15,17 @@ export type Options = {
 
 export const HELP = `Use: npm run bench [-- OPTIONS]
 
-  --quick            short rounds, without flatness, roles apart and soak: under three minutes
+  --quick            short rounds, without flatness, roles apart and soak: about five minutes
   --json             one last line with the ratios as JSON
   --only PART,…      only these parts: ${parts.join(", ")}
   --rows N           earlier payment messages for flatness (5000000)
   --soak-minutes N   length of the memory soak (10)
-  --rounds N         measured rounds of each side, at least 3 (quick 3, otherwise 5)
+  --rounds N         measured rounds of each side, at least 3 (quick 3, otherwise 8)
 
 AMQP_URL names a RabbitMQ to use instead of a private one. BENCH_GATEWAY_FLAGS are flags for the gateway's Node, for
 example "--cpu-prof --cpu-prof-dir=/tmp/profiles".`;
 
-const quickParts: readonly Part[] = ["intake", "overload", "cascade"];
+const quickParts: readonly Part[] = ["intake", "overload", "cascade", "burst"];
 
 export function parseOptions(args: string[]): Options | undefined {
   const { values } = parseArgs({
@@ -50,7 +50,7 @@ export function parseOptions(args: string[]): Options | undefined {
     parts: new Set(chosen as Part[]),
     rows: positive("--rows", values.rows),
     soakMinutes: positive("--soak-minutes", values["soak-minutes"]),
-    rounds: Math.max(3, positive("--rounds", values.rounds ?? (values.quick ? "3" : "5"))),
+    rounds: Math.max(3, positive("--rounds", values.rounds ?? (values.quick ? "3" : "8"))),
   };
 }
 

@@ -8,15 +8,15 @@ import { encryptPersonalData } from "../src/sdk/personalData.ts";
 import type { Cast, CastBank, CastMerchant } from "./cast.ts";
 import { query } from "./services.ts";
 
-/** Orders to be paid; the number of an order decides who takes part and what is paid. */
-export type Batch = { firstNumber: number; orderGuids: string[] };
+/** Orders to be paid; the number of an order decides who takes part and what is paid. `step`: from one number to the next. */
+export type Batch = { firstNumber: number; step: number; orderGuids: string[] };
 
 let lastNumber = 0;
 
-export function newBatch(count: number): Batch {
+export function newBatch(count: number, step = 1): Batch {
   const firstNumber = lastNumber + 1;
-  lastNumber += count;
-  return { firstNumber, orderGuids: Array.from({ length: count }, () => uuidV7()) };
+  lastNumber += count * step;
+  return { firstNumber, step, orderGuids: Array.from({ length: count }, () => uuidV7()) };
 }
 
 const amountMinorOf = (number: number) => 2_100 + (number % 1_000);
@@ -55,9 +55,16 @@ export async function insertOrders(url: string, batch: Batch, cast: Cast, eviden
      select guid, ($3::uuid[])[1 + number % $4], 'bench-' || number, 2100 + number % 1000, 'UAH',
        'Payment for order bench-' || number, 'https://shop.example/thanks', null, now(), now() + interval '1 day',
        'created', now(), now(), ($5::text[])[1 + number % $4]
-     from (select guid, $2::int + ordinality::int - 1 as number
+     from (select guid, $2::int + (ordinality::int - 1) * $6 as number
        from unnest($1::uuid[]) with ordinality as given(guid, ordinality)) numbered`,
-    [batch.orderGuids, batch.firstNumber, cast.merchants.map(({ guid }) => guid), cast.merchants.length, evidence],
+    [
+      batch.orderGuids,
+      batch.firstNumber,
+      cast.merchants.map(({ guid }) => guid),
+      cast.merchants.length,
+      evidence,
+      batch.step,
+    ],
   );
 }
 

@@ -30,8 +30,12 @@ export const perSecond = (rates: readonly number[] | undefined) => `${Math.round
 export const roundsText = (rates: readonly number[] | undefined) =>
   (rates ?? []).map((rate) => Math.round(rate)).join(" ");
 
-export const latencyText = ({ p50, p95, p99 }: Percentiles) =>
+export const latencyText = ({ p50, p95, p99 }: Pick<Percentiles, "p50" | "p95" | "p99">) =>
   `${[p50, p95, p99].map((ms) => ms.toFixed(1)).join(" / ")} ms`;
+
+/** Median and, in brackets, the worst round. */
+export const withWorst = (ratios: readonly number[]) =>
+  `${rounded(median(ratios)).toFixed(2)} (${rounded(Math.min(...ratios)).toFixed(2)})`;
 
 /** Processor milliseconds of each process, as "gateway 1.2 · PostgreSQL 0.8"; what spent nothing is left out. */
 export const cpuText = (spent: Record<string, number> | undefined) =>

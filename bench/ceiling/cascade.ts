@@ -11,12 +11,13 @@ import { type Batch, paymentClaims, type Sealed, seal, sidesOf } from "../paymen
 // The most that a cascade can reach with these signatures and this HTTP client: for each payment four callbacks, each
 // with its two tokens signed and posted in the documented order, and nothing stored.
 
-type Task = { cast: Cast; batch: Batch; concurrency: number };
+type Task = { cast: Cast; batch: Batch; concurrency: number; connections?: number };
 
-const agent = new Agent({ connections: 16, pipelining: 1 });
+let agent = new Agent({ connections: 16, pipelining: 1 });
 let key: KeyPair | undefined;
 
-async function run({ cast, batch, concurrency }: Task): Promise<{ seconds: number }> {
+async function run({ cast, batch, concurrency, connections = 16 }: Task): Promise<{ seconds: number }> {
+  agent = new Agent({ connections, pipelining: 1 });
   key ??= await generateKeyPair();
   const sealed = new Map<string, Sealed>();
   for (const bank of cast.recipients) sealed.set(bank.guid, await seal(bank));
@@ -24,13 +25,14 @@ async function run({ cast, batch, concurrency }: Task): Promise<{ seconds: numbe
   let next = 0;
   async function cascadeNext() {
     for (let index = next++; index < batch.orderGuids.length; index = next++) {
-      const number = batch.firstNumber + index;
+      const number = batch.firstNumber + index * batch.step;
       const { recipient } = sidesOf(cast, number);
       const orderGuid = batch.orderGuids[index] as string;
       await cascade(cast, number, paymentClaims(cast, number, orderGuid, sealed.get(recipient.guid) as Sealed));
     }
   }
   await Promise.all(Array.from({ length: concurrency }, cascadeNext));
+  await agent.close();
   return { seconds: (performance.now() - startedAt) / 1000 };
 }
 

@@ -81,7 +81,7 @@ async function signAll(count: number, sign: (index: number) => Promise<Prepared>
 }
 
 async function signOne(batch: Batch, index: number): Promise<Prepared> {
-  const number = batch.firstNumber + index;
+  const number = batch.firstNumber + index * batch.step;
   const orderGuid = batch.orderGuids[index] as string;
   const { initiator, recipient } = sidesOf(cast, number);
   const key = keys.get(initiator.guid) as KeyPair;

@@ -2,8 +2,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { serveCommands } from "../child.ts";
 
-// Banks and merchants that answer 200 at once and verify nothing: their time is not the platform's. A port each, so that
-// the platform keeps connections and slots for each as it does for real institutions.
+// Banks and merchants that answer 200, at once or after a time, and verify nothing: their time is not the platform's. A port each,
+// so that the platform keeps connections and slots for each as it does for real institutions.
 
 type Endpoint = { hangs: boolean; isIgnored: boolean };
 
@@ -11,6 +11,9 @@ const endpoints: Endpoint[] = [];
 /** When callbacks came to endpoints that count, for throughput over a part of a run. */
 let arrivalsMs: number[] = [];
 let total = 0;
+let delayMs = 0;
+/** The last answer to a Pay-in of a merchant, which is when its payment succeeds; epoch milliseconds. */
+let lastSuccessAtMs = 0;
 /** Whoever waits for a number of callbacks. */
 let wanted: { isReached(): boolean; resolve(): void } | undefined;
 
@@ -32,15 +35,21 @@ async function listen(count: number): Promise<string[]> {
 function answer(endpoint: Endpoint, request: IncomingMessage, response: ServerResponse): void {
   request.resume();
   request.once("end", () => {
-    if (endpoint.hangs) return;
-    total += 1;
-    if (!endpoint.isIgnored) arrivalsMs.push(performance.now());
-    response.end();
-    if (wanted?.isReached()) {
-      wanted.resolve();
-      wanted = undefined;
-    }
+    if (delayMs === 0) answerNow(endpoint, request, response);
+    else setTimeout(answerNow, delayMs, endpoint, request, response);
   });
+}
+
+function answerNow(endpoint: Endpoint, request: IncomingMessage, response: ServerResponse): void {
+  if (endpoint.hangs) return;
+  total += 1;
+  if (request.url?.includes("pay-in-merchant")) lastSuccessAtMs = Date.now();
+  if (!endpoint.isIgnored) arrivalsMs.push(performance.now());
+  response.end();
+  if (wanted?.isReached()) {
+    wanted.resolve();
+    wanted = undefined;
+  }
 }
 
 /** Resolves when as many callbacks have been answered; rejects after `timeoutMs`. */
@@ -63,6 +72,11 @@ function untilReached(count: () => number, goal: number, timeoutMs: number): Pro
 
 serveCommands({
   listen,
+  /** All endpoints answer after this many milliseconds. */
+  answerAfter(ms: number) {
+    delayMs = ms;
+  },
+  lastSuccessAtMs: () => lastSuccessAtMs,
   /** All callbacks since the start of this process. */
   total: () => total,
   untilTotal: (goal: { total: number; timeoutMs: number }) => untilReached(() => total, goal.total, goal.timeoutMs),

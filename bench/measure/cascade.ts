@@ -38,7 +38,7 @@ export async function measureCascade(
       const spent = meterCpu([...side.processes, ...bench.services.processes, ...bench.loadProcesses]);
       const seconds =
         "loop" in side
-          ? (await side.loop.call<{ seconds: number }>("run", loopTask(bench, batch))).seconds
+          ? (await side.loop.call<{ seconds: number }>("run", loopTask(bench, batch, count))).seconds
           : await timeCascades(bench, side, count, side.name);
       if (counts) cpu[side.name] = addShares(cpu[side.name], spent(), count * plan.rounds);
       return count / seconds;
@@ -47,7 +47,11 @@ export async function measureCascade(
   return { rates, cpuMs: cpu };
 }
 
-const loopTask = (bench: Bench, batch: Batch) => ({ cast: bench.cast, batch, concurrency: LOOP_CONCURRENCY });
+export const loopTask = ({ cast }: Bench, batch: Batch, count: number) => ({
+  cast,
+  batch: { ...batch, orderGuids: batch.orderGuids.slice(0, count) },
+  concurrency: LOOP_CONCURRENCY,
+});
 
 async function timeCascades(bench: Bench, side: StoringSide, count: number, who: string): Promise<number> {
   const total = await bench.participants.call<number>("total");
@@ -77,26 +81,46 @@ export async function untilSettled(databaseUrl: string, timeoutMs = DEADLINE_MS)
   }
 }
 
-/** From the instant a POST was due until its payment was a success, at a steady rate. */
+export type Latency = {
+  /** From the instant a POST was due until its payment was a success. */
+  success: Percentiles;
+  /** From the instant a callback was due until its first attempt began, by its kind. */
+  begun: Record<string, Percentiles>;
+};
+
+/** At a steady rate, whatever is answered: an open loop. */
 export async function measureLatency(
   bench: Bench,
   side: StoringSide,
   load: { ratePerSecond: number; seconds: number },
-): Promise<Percentiles> {
+): Promise<Latency> {
   const count = Math.round(load.ratePerSecond * load.seconds);
   await bench.prepare(count, [side.databaseUrl]);
   const options = { url: side.url, connections: CONNECTIONS, count, ratePerSecond: load.ratePerSecond };
   const result = await bench.send(side.databaseUrl, options);
-  expectAllAccepted("half load", result, count);
+  expectAllAccepted("steady load", result, count);
   await untilSettled(side.databaseUrl);
+  const orders = result.accepted.map(({ orderGuid }) => orderGuid);
   const rows = await query<{ order_guid: string; decided_ms: number }>(
     side.databaseUrl,
     `select order_guid, extract(epoch from decided_at)::float8 * 1000 as decided_ms from payment_message
      where order_guid = any($1::uuid[]) and status = 'success'`,
-    [result.accepted.map(({ orderGuid }) => orderGuid)],
+    [orders],
   );
   const decidedMs = new Map(rows.map((row) => [row.order_guid, row.decided_ms]));
-  return percentiles(
+  const success = percentiles(
     result.accepted.map(({ orderGuid, sentAtMs }) => (decidedMs.get(orderGuid) ?? Infinity) - sentAtMs),
   );
+  return { success, begun: await begunAfter(side.databaseUrl, orders) };
+}
+
+async function begunAfter(databaseUrl: string, orders: readonly string[]): Promise<Record<string, Percentiles>> {
+  const rows = await query<{ kind: string; waited_ms: number[] }>(
+    databaseUrl,
+    `select c.kind, array_agg(extract(epoch from a.started_at - c.created_at)::float8 * 1000) as waited_ms
+     from callback c join callback_attempt a on a.callback_guid = c.guid and a.series = 1 and a.attempt = 1
+     where c.order_guid = any($1::uuid[]) group by c.kind order by min(c.created_at)`,
+    [orders],
+  );
+  return Object.fromEntries(rows.map(({ kind, waited_ms }) => [kind, percentiles(waited_ms)]));
 }

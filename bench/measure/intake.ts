@@ -14,7 +14,7 @@ export type IntakeSide = {
 
 export type IntakeResult = {
   rates: Record<string, number[]>;
-  latencyMs: Record<string, Percentiles>;
+  latencyMs: Record<string, Pick<Percentiles, "p50" | "p95" | "p99">>;
   /** Processor milliseconds a request, by side and process. */
   cpuMs: Record<string, Record<string, number>>;
 };

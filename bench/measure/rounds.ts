@@ -1,7 +1,8 @@
 import { say } from "../bench.ts";
 import { median } from "../statistics.ts";
 
-export type Plan = { rounds: number; count: number; warmUp: number };
+/** `leastSeconds`: a side that would be through sooner, by its rate when warming up, gets more than `count`. */
+export type Plan = { rounds: number; count: number; warmUp: number; leastSeconds?: number };
 
 /**
  * Takes the sides in turn, each round in another order, after one shorter round that counts for nothing. Answers the
@@ -21,25 +22,34 @@ export async function inTurn<Side extends { name: string }>(
   },
 ): Promise<Record<string, number[]>> {
   const rates: Record<string, number[]> = Object.fromEntries(sides.map(({ name }) => [name, []]));
+  const counts = new Map<Side, number>();
   for (let number = 0; number <= plan.rounds; number++) {
     const isWarmUp = number === 0;
-    const count = isWarmUp ? plan.warmUp : plan.count;
+    const countOf = (side: Side) => (isWarmUp ? plan.warmUp : (counts.get(side) ?? plan.count));
     if (number === 1) await round.warm?.();
-    await round.prepare?.(count);
+    await round.prepare?.(Math.max(...sides.map(countOf)));
     const told: string[] = [];
     for (let index = 0; index < sides.length; index++) {
       const side = sides[(index + number) % sides.length] as Side;
-      const rate = await round.measure(side, count, !isWarmUp);
+      const rate = await round.measure(side, countOf(side), !isWarmUp);
       told.push(`${side.name} ${Math.round(rate)}/s`);
       if (!isWarmUp) rates[side.name]?.push(rate);
+      else counts.set(side, Math.max(plan.count, Math.ceil(rate * (plan.leastSeconds ?? 0) * spare)));
     }
     say(`${title}, ${isWarmUp ? "warming up" : `round ${number} of ${plan.rounds}`}: ${told.join(" · ")}`);
   }
   return rates;
 }
 
-/** The median of the rounds' own ratios. */
-export function ratio(rates: Record<string, number[]>, side: string, other: string): number {
+/** Rates after warming up are higher. */
+const spare = 1.3;
+
+/** The rounds' own ratios. */
+export function ratios(rates: Record<string, number[]>, side: string, other: string): number[] {
   const others = rates[other] ?? [];
-  return median((rates[side] ?? []).map((rate, index) => rate / (others[index] ?? Number.NaN)));
+  return (rates[side] ?? []).map((rate, index) => rate / (others[index] ?? Number.NaN));
 }
+
+/** Their median. */
+export const ratio = (rates: Record<string, number[]>, side: string, other: string): number =>
+  median(ratios(rates, side, other));
