@@ -1,4 +1,3 @@
-import { v7 as uuidV7 } from "uuid";
 import { limits } from "../../gen/rest/limits.ts";
 import { createCallbackClient } from "../callbacks/client.ts";
 import { createPing } from "../callbacks/ping.ts";
@@ -32,6 +31,7 @@ export type LocalCore = {
   queue: CallbackQueue;
   database: Database;
   platformKeys: PlatformKeys;
+  newGuid: () => string;
 };
 
 /** Starts the core with its database and queue, for the roles core and worker, which have it in their own process. */
@@ -47,11 +47,12 @@ export async function startLocalCore(run: Run): Promise<LocalCore> {
   started.defer(() => queue.close());
   metrics.watchBacklog(database, queue);
   const news = startOrderNews(run, database);
+  const newGuid = parts.newGuid ?? createGuids(clock.now);
   const context: CoreContext = {
     db: database,
     onOrdersChanged: news.tell,
     orderChanges: news.changes,
-    newGuid: parts.newGuid ?? createGuids(clock.now),
+    newGuid,
     supportedCurrencies: config.supportedCurrencies,
     maxOrderLifeDays: config.maxOrderLifeDays,
     retryPolicy: config.retryPolicy,
@@ -69,7 +70,7 @@ export async function startLocalCore(run: Run): Promise<LocalCore> {
       return check.ok ? undefined : check.problem;
     },
     publicKey: registeredKey,
-    ping: startPing(run, platformKeys, clock.now),
+    ping: startPing(run, { platformKeys, now: clock.now, newGuid }),
     fetchLogo: (target) => fetchLogo(guard, target),
     fetchJwks: async (target) => {
       try {
@@ -82,7 +83,7 @@ export async function startLocalCore(run: Run): Promise<LocalCore> {
   const core = createCore(context);
   started.defer(() => core.drain());
   keepSeenKeys(core, log, started);
-  return { core, queue, database, platformKeys };
+  return { core, queue, database, platformKeys, newGuid };
 }
 
 /** The channel that carries changes of orders between processes. */
@@ -123,13 +124,15 @@ function isOrderChange(item: unknown): item is OrderChange {
 /** The answer to a ping carries up to eight signatures, and is kept whole to verify them. */
 const keptPingBytes = limits.callbackAnswerBytes;
 
-function startPing({ config, guard, parts, started }: Run, platformKeys: PlatformKeys, now: () => Date) {
+type PingNeeds = { platformKeys: PlatformKeys; now: () => Date; newGuid: () => string };
+
+function startPing({ config, guard, started }: Run, { platformKeys, now, newGuid }: PingNeeds) {
   const { attemptTimeoutMs } = config.retryPolicy;
   // Unlike for callbacks the body is what matters, so it may take the whole time of an attempt.
   const body = { keptAnswerBytes: keptPingBytes, bodyTimeMs: attemptTimeoutMs };
   const client = createCallbackClient({ guard, attemptTimeoutMs, ...body });
   started.defer(() => client.close());
-  return createPing({ client, signer: signerOf(config, platformKeys), now, newGuid: parts.newGuid ?? uuidV7 });
+  return createPing({ client, signer: signerOf(config, platformKeys), now, newGuid });
 }
 
 /** How often the times of last use of keys are written, and so how old they may be when operators read them. */

@@ -1,4 +1,3 @@
-import { v7 as uuidV7 } from "uuid";
 import { createCallbackClient } from "../callbacks/client.ts";
 import { attemptsAtOnce, startWorker } from "../callbacks/worker.ts";
 import { startChores } from "../chores.ts";
@@ -6,8 +5,8 @@ import type { LocalCore } from "./localCore.ts";
 import { publicUrlOf, type Run, signerOf } from "./run.ts";
 
 /** Starts the role worker: delivers callbacks and runs the scheduled chores. */
-export async function startWork(run: Run, { core, queue, platformKeys }: LocalCore): Promise<void> {
-  const { config, log, parts, guard, metrics, tracing, edges } = run;
+export async function startWork(run: Run, { core, queue, platformKeys, newGuid }: LocalCore): Promise<void> {
+  const { config, log, guard, metrics, tracing, edges } = run;
   const { attemptTimeoutMs } = config.retryPolicy;
   const client = createCallbackClient({ guard, attemptTimeoutMs, connectionsPerOrigin: attemptsAtOnce });
   const worker = await startWorker({
@@ -16,7 +15,7 @@ export async function startWork(run: Run, { core, queue, platformKeys }: LocalCo
     client,
     signer: signerOf(config, platformKeys),
     publicUrl: () => publicUrlOf(run),
-    newGuid: parts.newGuid ?? uuidV7,
+    newGuid,
     republishAfterMs: config.republishAfterMs,
     log,
     observer: metrics.delivery,

@@ -1,3 +1,4 @@
+import { randomFillSync } from "node:crypto";
 import { v7 as uuidV7 } from "uuid";
 import { guidPattern } from "../../gen/rest/limits.ts";
 
@@ -16,6 +17,7 @@ const mostSeq = 2 ** 32;
  * guid tells when its row was made, apart from the time that the statement waits, and lists use it as their order.
  */
 export function createGuids(now: () => Date): () => string {
+  const random = createRandomBytes();
   let msecs = 0;
   let seq = 0;
   return () => {
@@ -27,7 +29,23 @@ export function createGuids(now: () => Date): () => string {
     } else {
       seq += 1;
     }
-    return uuidV7({ msecs, seq });
+    return uuidV7({ msecs, seq, random: random() });
+  };
+}
+
+const bytesOfUuid = 16;
+
+/** Random bytes for one UUID at a time, drawn for many at once: drawing them costs more than all else that a UUID is made of. */
+function createRandomBytes(): () => Uint8Array {
+  const pool = new Uint8Array(256 * bytesOfUuid);
+  let used = pool.length;
+  return () => {
+    if (used === pool.length) {
+      randomFillSync(pool);
+      used = 0;
+    }
+    used += bytesOfUuid;
+    return pool.subarray(used - bytesOfUuid, used);
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Sql } from "../db/pool.ts";
 import type { CallbackAlg } from "../domain/participant.ts";
-import { platformKeyState, publishedKeys, signingKey } from "../domain/platformKey.ts";
+import { nextKeyChangeMs, platformKeyState, publishedKeys, signingKey } from "../domain/platformKey.ts";
 import { repeat } from "../repeat.ts";
 import { signJws } from "../sdk/jws.ts";
 import { importKeyPair, type KeyPair } from "../sdk/keys.ts";
@@ -30,6 +30,8 @@ export async function followPlatformKeys({ sql, now, masterKey, log }: RingOptio
   /** Key pairs by kid, because importing a private key costs more than signing with it. */
   const pairs = new Map<string, KeyPair>();
   const unreadable = new Set<string>();
+  /** What signs with each algorithm, and for how long that is so. */
+  const signing = new Map<CallbackAlg, { pair: KeyPair; fromMs: number; untilMs: number }>();
 
   async function open({ kid, privateKey, masterKeyId }: PlatformKeyRow): Promise<void> {
     if (pairs.has(kid)) return;
@@ -50,6 +52,7 @@ export async function followPlatformKeys({ sql, now, masterKey, log }: RingOptio
     for (const row of read) await open(row);
     for (const kid of pairs.keys()) if (!read.some((row) => row.kid === kid)) pairs.delete(kid);
     rows = read;
+    signing.clear();
   }
 
   // Reads are serialised, so that an older answer that arrives late cannot undo a newer one.
@@ -59,11 +62,16 @@ export async function followPlatformKeys({ sql, now, masterKey, log }: RingOptio
     return reading;
   }
 
+  /** Every callback asks, so it is kept until a key is read anew or changes its state. */
   function pairFor(alg: CallbackAlg): KeyPair {
+    const at = now();
+    const kept = signing.get(alg);
+    if (kept !== undefined && at.getTime() >= kept.fromMs && at.getTime() < kept.untilMs) return kept.pair;
     const readable = rows.filter(({ kid }) => pairs.has(kid));
-    const kid = signingKey(readable, alg, now())?.kid;
+    const kid = signingKey(readable, alg, at)?.kid;
     const pair = kid === undefined ? undefined : pairs.get(kid);
     if (pair === undefined) throw new Error(`the platform has no key to sign with ${alg}`);
+    signing.set(alg, { pair, fromMs: at.getTime(), untilMs: nextKeyChangeMs(readable, at) });
     return pair;
   }
 

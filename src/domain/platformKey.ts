@@ -56,6 +56,13 @@ export function signingKey<Key extends Instants>(keys: readonly Key[], alg: Call
   return publishedKeys(keys, now).find((key) => key.alg === alg);
 }
 
+/** The next instant after `now` at which the state of a key changes by itself; Infinity where none does. Epoch milliseconds. */
+export function nextKeyChangeMs(keys: readonly Instants[], now: Date): number {
+  const instants = keys.flatMap(({ activeFrom, retireAt, unpublishAt }) => [activeFrom, retireAt, unpublishAt]);
+  const later = instants.map((instant) => instant?.getTime() ?? 0).filter((ms) => ms > now.getTime());
+  return Math.min(Number.POSITIVE_INFINITY, ...later);
+}
+
 /** A day: enough for a receiver that fetches the key set once a day, and the upper limit of JWKS_MAX_AGE_SECONDS. */
 export const daySeconds = 86_400;
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { isRefusal } from "../../src/domain/errors.ts";
 import type { CallbackAlg } from "../../src/domain/participant.ts";
 import {
+  nextKeyChangeMs,
   platformKeyState,
   publishedKeys,
   type RotationWish,
@@ -49,6 +50,15 @@ describe("platformKeyState", () => {
   ] as const)("%s", (_when, of, hour, state) => {
     expect(platformKeyState(of, [old, next, withdrawn, forgotten, other], at(hour))).toBe(state);
   });
+});
+
+test("nextKeyChangeMs: the nearest instant that is still to come, of any key", () => {
+  const keys = [key("old", 0, [24, 48]), key("next", 30), key("endless", 1)];
+  const next = (hour: number) => nextKeyChangeMs(keys, at(hour));
+  expect([next(-1), next(0), next(23), next(24), next(47)]).toEqual(
+    [0, 1, 24, 30, 48].map((hour) => at(hour).getTime()),
+  );
+  expect(next(48)).toBe(Number.POSITIVE_INFINITY);
 });
 
 test("platformKeyState: a key is replaced by a newer one of its own algorithm, and by no other", () => {
