@@ -1,21 +1,22 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { AttemptRecord, RecordAnswer } from "../core/attempts.ts";
 import { beginWithinMs } from "../core/context.ts";
-import type { Core } from "../core/core.ts";
-import type { ClaimedCallback } from "../core/delivery.ts";
-import { type CallbackKind, type Outcome, outcomeClasses } from "../domain/callback.ts";
+import { type ClaimedCallback, claimOfBorn } from "../core/delivery.ts";
+import {
+  type CallbackKind,
+  consequencesOf,
+  decidesPayment,
+  type Outcome,
+  outcomeClasses,
+  outcomeRow,
+} from "../domain/callback.ts";
 import { isRefusal } from "../domain/errors.ts";
-import type { Participant } from "../domain/participant.ts";
 import type { Span, Tracing } from "../observe/tracing.ts";
 import type { CallbackQueue, Lane, Ticket, Verdict } from "../queue/queue.ts";
-import { type CallbackFacts, callbackContent, maxCallbackPayments } from "../wire/callbackClaims.ts";
-import { registerUrl } from "../wire/register.ts";
-import type { AttemptResult, CallbackClient, CallbackRequest } from "./client.ts";
-import { callbackUrl, markedAs, type Signer, sealEnvelope } from "./envelope.ts";
-import type { Receivers } from "./receivers.ts";
-import type { Slot, Slots } from "./slots.ts";
-
-export type DeliveryLog = Record<"debug" | "info" | "warn" | "error", (fields: object, message: string) => void>;
+import type { AttemptResult, CallbackClient } from "./client.ts";
+import { logFields, type PreparationContext, type Prepared, prepare } from "./preparation.ts";
+import type { NoSlot, Slot, Slots } from "./slots.ts";
+import { type InLines, lineOf } from "./waitingLines.ts";
 
 /** Events for the metrics; each is called once per event. */
 export type DeliveryObserver = {
@@ -23,43 +24,27 @@ export type DeliveryObserver = {
   parked(): void;
 };
 
-export type DeliveryContext = {
-  core: Core;
+export type DeliveryContext = PreparationContext & {
   queue: CallbackQueue;
   client: CallbackClient;
-  receivers: Receivers;
   slots: Slots;
+  /** Where a busy process spends its time, so that decisions go before news there. */
+  inLines: InLines;
   /** A ticket that has been parked more often is dropped; the relay publishes its row again later. */
   maxParks: number;
-  signer: Signer;
-  /** The public address of REST, asked per callback, because with port 0 it is known only once REST listens. */
-  publicUrl: () => string;
-  newGuid: () => string;
-  log: DeliveryLog;
+  /** Attempts that no ticket stands for: a stop waits for them. */
+  withoutTicket: Set<Promise<void>>;
   observer: DeliveryObserver;
   tracing: Tracing;
 };
-
-/** The request to make, or that the receiver is suspended or closed and nothing is sent. */
-type Prepared = { url: string; request: CallbackRequest } | "suspended";
 
 /**
  * Handles one ticket: at most one attempt, from the claim to the record (design, flow 2). The result is the verdict for the queue.
  * If anything fails on the way, the relay finds the row in the database and publishes it again, so a ticket can always be dropped.
  */
 export async function deliver(context: DeliveryContext, lane: Lane, ticket: Ticket): Promise<Verdict> {
-  const slot = await context.slots.acquire(ticket.receiverGuid);
-  if (slot === undefined) {
-    context.observer.parked();
-    const parks = (ticket.parks ?? 0) + 1;
-    // A ticket that was parked too often is dropped. By that time the relay has published a second one for the same callback; if
-    // both were parked without end, their number would grow with every further one. A stalled endpoint's tickets are parked once,
-    // to bridge a hiccup.
-    const maxParks = context.slots.isStalled(ticket.receiverGuid) ? 1 : context.maxParks;
-    if (parks > maxParks) return "ack";
-    await handBack(context, ticket, () => context.queue.park(lane, [{ ...ticket, parks }]));
-    return "ack";
-  }
+  const slot = await context.slots.acquire(ticket.receiverGuid, lineOf(ticket.decides));
+  if (typeof slot === "string") return withoutSlot(context, lane, ticket, slot);
   const attributes = {
     "dcm.callback_guid": ticket.callbackGuid,
     "dcm.lane": lane,
@@ -70,38 +55,74 @@ export async function deliver(context: DeliveryContext, lane: Lane, ticket: Tick
   );
 }
 
+async function withoutSlot(context: DeliveryContext, lane: Lane, ticket: Ticket, why: NoSlot): Promise<Verdict> {
+  if (why === "closed") return "unhandled";
+  if (why === "overdue") return "ack";
+  context.observer.parked();
+  const parks = (ticket.parks ?? 0) + 1;
+  // A ticket that was parked too often is dropped. By that time the relay has published a second one for the same callback; if
+  // both were parked without end, their number would grow with every further one. A silent endpoint's tickets are parked once, to
+  // bridge a hiccup.
+  const maxParks = context.slots.isSilent(ticket.receiverGuid) ? 1 : context.maxParks;
+  if (parks > maxParks) return "ack";
+  await handBack(context, ticket, () => context.queue.park(lane, [{ ...ticket, parks }]));
+  return "ack";
+}
+
 async function attemptIn(context: DeliveryContext, slot: Slot, ticket: Ticket, span: Span): Promise<Verdict> {
-  let answered: boolean | undefined;
   try {
-    const { claim, askedMs } = await claimWhenDue(context, ticket);
-    if (isRefusal(claim)) return "requeue";
-    if (claim === "obsolete") return "ack";
-    if ("notDueForMs" in claim) {
-      await handBack(context, ticket, () => context.queue.publishDelayed([ticket], claim.notDueForMs));
-      return "ack";
-    }
-    const { claimed } = claim;
-    span.set({ "dcm.kind": claimed.kind, "dcm.attempt": claimed.attempt, ...paymentOf(claimed) });
-    const prepared = await prepare(context, claimed);
-    if (prepared === undefined) {
-      span.fail();
-      return "dead";
-    }
-    if (performance.now() - askedMs > beginWithinMs) {
-      // The lease could lapse during the attempt, and the payment be decided without its answer.
-      context.log.warn(logFields(claimed), "an attempt began too late and is not made; it counts as lost");
-      return "ack";
-    }
-    const result = prepared === "suspended" ? notSent : await post(context, claimed, prepared);
-    // Nothing was asked, so nothing is learnt about the endpoint: its share of slots stays as it is.
-    if (prepared !== "suspended")
-      answered = outcomeClasses[result.outcome] !== "unanswered" || result.httpStatus !== undefined;
-    slot.release(answered);
-    await record(context, claimed, result, ticket.trace);
-    return "ack";
+    const begun = await context.inLines.run(lineOf(ticket.decides), () => begin(context, ticket));
+    return typeof begun === "string" ? begun : await makeAttempt(context, slot, begun, span);
   } finally {
-    slot.release(answered);
+    slot.release();
   }
+}
+
+/** A leased callback, and the request to make. The lease is counted from `askedMs`. */
+type Begun = { claimed: ClaimedCallback; prepared: Prepared | undefined; askedMs: number; trace: string | undefined };
+
+/** Claims the callback of a ticket and prepares its request; the verdict where there is nothing to attempt. */
+async function begin(context: DeliveryContext, ticket: Ticket): Promise<Begun | Verdict> {
+  const { claim, askedMs } = await claimWhenDue(context, ticket);
+  if (isRefusal(claim)) return "requeue";
+  if (claim === "obsolete") return "ack";
+  if ("notDueForMs" in claim) {
+    await handBack(context, ticket, () => context.queue.publishDelayed([ticket], claim.notDueForMs));
+    return "ack";
+  }
+  const { claimed } = claim;
+  return { claimed, prepared: await prepare(context, claimed), askedMs, trace: ticket.trace };
+}
+
+/** The attempt itself, whoever leased the callback, and its record. */
+async function makeAttempt(context: DeliveryContext, slot: Slot, begun: Begun, span: Span): Promise<Verdict> {
+  const { claimed, prepared, askedMs, trace } = begun;
+  span.set({ "dcm.kind": claimed.kind, "dcm.attempt": claimed.attempt, ...paymentOf(claimed) });
+  if (prepared === undefined) {
+    span.fail();
+    return "dead";
+  }
+  if (performance.now() - askedMs > beginWithinMs) {
+    // The lease could lapse during the attempt, and the payment be decided without its answer.
+    context.log.warn(logFields(claimed), "an attempt began too late and is not made; it counts as lost");
+    return "ack";
+  }
+  const result = prepared === "suspended" ? notSent : await postIn(context, slot, claimed, prepared);
+  await record(context, claimed, result, trace);
+  return "ack";
+}
+
+/** The slot is free as soon as the answer is here; what is learnt from it stays with the endpoint. */
+async function postIn(
+  context: DeliveryContext,
+  slot: Slot,
+  claimed: ClaimedCallback,
+  prepared: Exclude<Prepared, "suspended">,
+): Promise<AttemptResult> {
+  slot.posting();
+  const result = await post(context, claimed, prepared);
+  slot.release(outcomeClasses[result.outcome] !== "unanswered" || result.httpStatus !== undefined);
+  return result;
 }
 
 /**
@@ -144,61 +165,6 @@ function post(
   });
 }
 
-/**
- * Builds and signs the request. A failure here is our own fault: the callback becomes dead, with the reason, and no attempt is used
- * up.
- */
-async function prepare(context: DeliveryContext, claimed: ClaimedCallback): Promise<Prepared | undefined> {
-  // A failing read is temporary trouble of the database: the lease lapses, and the relay publishes the callback again.
-  const receiver = await context.receivers.find(claimed.receiverGuid);
-  const settlement =
-    claimed.registerId === null ? undefined : await readSettlement(context, claimed, claimed.registerId);
-  try {
-    if (isRefusal(receiver)) throw new Error("the receiver is not registered");
-    if (receiver.status !== "active") return "suspended";
-    if (isRefusal(settlement)) throw new Error(`register ${claimed.registerId} does not exist`);
-    return await prepareFor(context, claimed, settlement, receiver);
-  } catch (error) {
-    const problem = error instanceof Error ? error.message : "unknown problem";
-    context.log.error(
-      { ...logFields(claimed), problem },
-      "a callback cannot be prepared; it is dead until it is redriven",
-    );
-    // Evicts the receiver from the cache, so that an operator who corrects it and redrives at once is not met by the old data.
-    context.receivers.forget(claimed.receiverGuid);
-    await context.core.buryCallback(claimed, problem);
-    return undefined;
-  }
-}
-
-/** Reads no more payments than the callback can carry: a register may have a million, and every retry would read them again. */
-async function readSettlement({ core, publicUrl }: DeliveryContext, { receiverGuid }: ClaimedCallback, id: string) {
-  const alone = await core.getRegister(undefined, id, { limit: 0 });
-  const isLarge = !isRefusal(alone) && alone.register.paymentCount > maxCallbackPayments;
-  const settlement = isLarge ? alone : await core.getRegister(undefined, id, { limit: maxCallbackPayments });
-  if (isRefusal(settlement)) return settlement;
-  return { ...settlement, registerUrl: registerUrl(publicUrl(), receiverGuid, id) };
-}
-
-const logFields = (claimed: ClaimedCallback) => ({
-  callbackGuid: claimed.guid,
-  kind: claimed.kind,
-  paymentMessageGuid: claimed.paymentMessage?.guid ?? null,
-  attempt: claimed.attempt,
-});
-
-async function prepareFor(
-  context: DeliveryContext,
-  claimed: ClaimedCallback,
-  settlement: CallbackFacts["settlement"],
-  receiver: Participant,
-): Promise<Prepared> {
-  const url = callbackUrl(claimed.kind, receiver);
-  if (url === undefined) throw new Error(`the receiver has no URL for ${claimed.kind} callbacks`);
-  const content = callbackContent({ claimed, settlement });
-  return { url, request: await sealEnvelope(content, markedAs(claimed), receiver, context.signer, context.newGuid) };
-}
-
 async function record(
   context: DeliveryContext,
   claimed: ClaimedCallback,
@@ -212,12 +178,21 @@ async function record(
     httpStatus: result.httpStatus,
     durationMs: Math.round(result.durationMs),
   };
+  const slotsAhead = takeSlotsAhead(context, claimed, result.outcome);
+  const askedMs = performance.now();
   const answer = await recordStubbornly(context, {
     ...fields,
     ...result,
     series: claimed.series,
     refusals: claimed.refusals,
+    inHand: [...slotsAhead.keys()],
   });
+  for (const born of answer?.born ?? []) {
+    const slot = slotsAhead.get(born.kind);
+    slotsAhead.delete(born.kind);
+    if (slot !== undefined) goOn(context, slot, { claimed: claimOfBorn(claimed, born), askedMs, trace });
+  }
+  for (const slot of slotsAhead.values()) slot.release();
   if (answer === undefined) {
     context.log.error(fields, "an attempt could not be recorded; its lease will lapse and it counts as lost");
     return;
@@ -234,9 +209,50 @@ async function record(
     series: claimed.series,
     attempt: claimed.attempt,
     receiverGuid: claimed.receiverGuid,
+    decides: decidesPayment(claimed.kind),
     ...(trace !== undefined && { trace }),
   };
   await handBack(context, next, () => context.queue.publishDelayed([next], decision.delayMs));
+}
+
+/** As many wait in line with a lease, which is a second or two of work: it must last for the attempt. */
+const mostLeasedInLine = 128;
+
+/**
+ * Slots for what will follow if the attempt ends its callback well. What follows then is leased with the record and goes on at once,
+ * without a ticket and a claim. Where an endpoint has no slot to spare its callback waits in line like all others.
+ */
+function takeSlotsAhead(context: DeliveryContext, { kind, series, parties }: ClaimedCallback, outcome: Outcome) {
+  const slots = new Map<CallbackKind, Slot>();
+  const { effect } = outcomeRow(kind, outcome).end;
+  if (outcome !== "accepted" || effect === "none" || series > 1 || parties === undefined) return slots;
+  for (const next of consequencesOf(effect).callbacks) {
+    // A lease does not wait: where much is in line already, a ticket does.
+    if (context.inLines.waiting(lineOf(decidesPayment(next.kind))) >= mostLeasedInLine) continue;
+    const slot = context.slots.take(parties[next.role]);
+    if (slot !== undefined) slots.set(next.kind, slot);
+  }
+  return slots;
+}
+
+/** Attempts a callback that was leased as it was inserted. The ticket of its cause does not wait for it. */
+function goOn(context: DeliveryContext, slot: Slot, leased: Omit<Begun, "prepared">): void {
+  const { claimed, trace } = leased;
+  const attributes = { "dcm.callback_guid": claimed.guid, "dcm.receiver_guid": claimed.receiverGuid };
+  const attempt = context.tracing
+    .inSpan({ name: "callback", kind: "consumer", attributes, parent: trace }, async (span) => {
+      const line = lineOf(decidesPayment(claimed.kind));
+      const prepared = await context.inLines.run(line, () => prepare(context, claimed));
+      await makeAttempt(context, slot, { ...leased, prepared }, span);
+    })
+    .catch((error: Error) => {
+      context.log.error({ ...logFields(claimed), problem: error.message }, "an attempt failed; its lease will lapse");
+    })
+    .finally(() => {
+      slot.release();
+      context.withoutTicket.delete(attempt);
+    });
+  context.withoutTicket.add(attempt);
 }
 
 /** 0.1 + 0.4 + 1.6 + 6.4 = 8.5 s of trying, inside the 10 s that a lease leaves for recording (`recordWithinMs`). */

@@ -1,127 +1,223 @@
+import { adapt, createRoom, type Endpoint, newEndpoint } from "./endpoint.ts";
+import type { Line } from "./waitingLines.ts";
+
 /**
- * The bulkhead of delivery: how many attempts to one endpoint may run at the same time. An endpoint that answers has its full
- * share. Each missing answer halves the share, down to one probing attempt, and each answer wins one slot back, so hundreds of
- * hanging endpoints together cannot take the capacity of those that work.
+ * The bulkhead of delivery: how many attempts to one endpoint may run at the same time, and what waits for one in memory. An
+ * endpoint begins with a few slots and wins one with each answer while more waits and answers do not slow down; each missing answer
+ * halves them, down to one probing attempt. Nobody may hold more slots than are left for all others, and the endpoints whose last
+ * attempt was not answered hold at most half of all slots together: what hangs, however much of it, takes nothing from what works.
  */
 export type SlotLimits = {
-  /** The full share of an endpoint. */
-  perEndpoint: number;
-  /** A busy endpoint that has freed no slot for this long counts as stalled: more work for it is parked at once. */
-  stalledAfterMs: number;
-  /** How long work may wait in memory for a slot of an endpoint that is not stalled. */
-  maxWaitMs: number;
+  /** The slots that an endpoint begins with. */
+  first: number;
+  /** The most slots that an endpoint can win. */
+  mostOfEndpoint: number;
+  /** The most slots of all endpoints together. */
+  most: number;
+  /** The most that waits in memory, for all endpoints together. */
+  mostWaiting: number;
+  /** An endpoint that has answered nothing for this long, while attempts at it are under way, counts as silent. */
+  silentAfterMs: number;
+  /** Nothing waits longer than this in memory. */
+  mostWaitMs: number;
 };
 
-/** With 10 ms per answer, 16 concurrent attempts make 1 600 a second. */
-const defaultSlotLimits: SlotLimits = { perEndpoint: 16, stalledAfterMs: 500, maxWaitMs: 1_000 };
+/**
+ * With 16 slots and 10 ms an answer an endpoint hears 1 600 callbacks a second; with 512 and 200 ms, 2 560. An attempt takes some
+ * 30 KB, what waits 1 KB.
+ */
+export const defaultSlotLimits: SlotLimits = {
+  first: 16,
+  mostOfEndpoint: 512,
+  most: 1_024,
+  mostWaiting: 3_072,
+  silentAfterMs: 1_000,
+  mostWaitMs: 25_000,
+};
 
-/** `answered` undefined: no request was made, so the share of the endpoint stays as it is. */
-export type Slot = { release(answered?: boolean): void };
+export type Slot = {
+  /** The request leaves now: silence, and the pace of answers, are counted from here. */
+  posting(): void;
+  /** `answered` undefined: no request was made, so nothing is learnt about the endpoint. Only the first call counts. */
+  release(answered?: boolean): void;
+};
+
+/**
+ * Why there is no slot. "full": there is no room left to wait in. "overdue": it waited so long that the relay is about to publish
+ * the callback again. "closed": the worker stops.
+ */
+export type NoSlot = "full" | "overdue" | "closed";
 
 export type Slots = {
-  /** A slot, or undefined if the work should be parked. */
-  acquire(endpoint: string): Promise<Slot | undefined>;
-  /** Whether an endpoint's slots are all taken and it has answered nothing for a while. */
-  isStalled(endpoint: string): boolean;
+  /** A slot, now or in its turn. */
+  acquire(endpoint: string, line: Line): Promise<Slot | NoSlot>;
+  /** A slot if one is free now. */
+  take(endpoint: string): Slot | undefined;
+  /** Whether attempts at the endpoint are under way and it has answered nothing for a while. */
+  isSilent(endpoint: string): boolean;
   /** Slots held now, by all endpoints. */
   held(): number;
+  /** Sends away whoever waits, and from now on everybody. */
+  close(): void;
 };
 
-type Endpoint = {
-  held: number;
-  share: number;
-  /** When it last answered, or got work after it had none: an endpoint without requests does not count as stalled. */
-  movedAtMs: number;
-  /** The smoothed time between two answers while there is work. */
-  paceMs: number;
-  waiting: Set<(slot: Slot | undefined) => void>;
-};
+type Waiter = { answer(slot: Slot | NoSlot): void; sinceMs: number };
 
-/** The weight of the latest answer in the smoothed pace. */
-const paceWeight = 0.2;
+/** As many endpoints are remembered while nothing is asked of them. */
+const mostRemembered = 10_000;
 
-export function createSlots(
-  limits: SlotLimits = defaultSlotLimits,
-  nowMs: () => number = () => performance.now(),
-): Slots {
-  const endpoints = new Map<string, Endpoint>();
-  let heldInAll = 0;
+/** Silence is counted in ticks of this process, of which one that comes late counts once: our own slowness is nobody's silence. */
+const tickMs = 100;
+const ticksASweep = 10;
 
-  const standsStill = (endpoint: Endpoint) => nowMs() - endpoint.movedAtMs > limits.stalledAfterMs;
+function startTicks(sweep: () => void): { count(): number; stop(): void } {
+  let ticks = 0;
+  const ticking = setInterval(() => {
+    ticks += 1;
+    if (ticks % ticksASweep === 0) sweep();
+  }, tickMs).unref();
+  return { count: () => ticks, stop: () => clearInterval(ticking) };
+}
 
-  function take(name: string, endpoint: Endpoint): Slot {
-    endpoint.held += 1;
-    heldInAll += 1;
+export function createSlots(limits: SlotLimits = defaultSlotLimits): Slots {
+  const endpoints = new Map<string, Endpoint<Waiter>>();
+  const room = createRoom(limits.most);
+  const waiting = createWaitingRoom(endpoints, limits, isSilent);
+  let isClosed = false;
+  const ticks = startTicks(waiting.sendAwayOverdue);
+
+  function isSilent({ posted, heardAt }: Endpoint<Waiter>): boolean {
+    return posted > 0 && (ticks.count() - heardAt) * tickMs > limits.silentAfterMs;
+  }
+
+  function endpointOf(name: string): Endpoint<Waiter> {
+    const endpoint = endpoints.get(name) ?? newEndpoint<Waiter>(name, limits.first);
+    endpoints.set(name, endpoint);
+    return endpoint;
+  }
+
+  const isFree = (endpoint: Endpoint<Waiter>) => endpoint.waiting.size() === 0 && room.hasFree(endpoint);
+
+  function hold(endpoint: Endpoint<Waiter>): Slot {
+    room.take(endpoint);
     let isHeld = true;
+    let postedAtMs: number | undefined;
     return {
+      posting() {
+        if (endpoint.posted === 0) endpoint.heardAt = ticks.count();
+        endpoint.posted += 1;
+        postedAtMs = performance.now();
+      },
       release(answered) {
         if (!isHeld) return;
         isHeld = false;
-        free(name, endpoint, answered);
+        room.giveBack(endpoint);
+        if (postedAtMs !== undefined) endpoint.posted -= 1;
+        if (answered !== undefined) {
+          room.heard(endpoint, answered);
+          adapt(endpoint, { answered, tookMs: performance.now() - (postedAtMs ?? performance.now()) }, limits);
+        }
+        if (answered) endpoint.heardAt = ticks.count();
+        waiting.serve(endpoint, room.hasFree, hold);
+        if (endpoint.held > 0 || endpoint.waiting.size() > 0) return;
+        // What an endpoint has won counts as long as there is work for it; what it lost, until it has answered.
+        endpoint.share = Math.min(endpoint.share, limits.first);
+        if (endpoints.size > mostRemembered) endpoints.delete(endpoint.name);
       },
     };
   }
 
-  function free(name: string, endpoint: Endpoint, answered: boolean | undefined): void {
-    endpoint.held -= 1;
-    heldInAll -= 1;
-    if (answered !== undefined) learn(endpoint, answered, limits.perEndpoint, nowMs());
-    for (const grant of endpoint.waiting) {
-      if (endpoint.held >= endpoint.share) break;
-      endpoint.waiting.delete(grant);
-      grant(take(name, endpoint));
-    }
-    const isAsNew = endpoint.held === 0 && endpoint.waiting.size === 0 && endpoint.share === limits.perEndpoint;
-    if (isAsNew) endpoints.delete(name);
-  }
-
   return {
-    async acquire(name) {
-      let endpoint = endpoints.get(name);
-      if (endpoint === undefined) {
-        endpoint = { held: 0, share: limits.perEndpoint, movedAtMs: nowMs(), paceMs: 0, waiting: new Set() };
-        endpoints.set(name, endpoint);
-      }
-      if (endpoint.held === 0) endpoint.movedAtMs = nowMs();
-      if (endpoint.held < endpoint.share) return take(name, endpoint);
-      if (standsStill(endpoint)) return undefined;
-      // Work that cannot get its turn in time is parked at once, so that it does not take up the worker's concurrency.
-      if ((endpoint.waiting.size + 1) * endpoint.paceMs > limits.maxWaitMs) return undefined;
-      return turnAt(endpoint, limits.maxWaitMs);
+    async acquire(name, line) {
+      if (isClosed) return "closed";
+      const endpoint = endpointOf(name);
+      return isFree(endpoint) ? hold(endpoint) : waiting.wait(endpoint, line);
     },
-    isStalled(name) {
+    take(name) {
+      const endpoint = endpointOf(name);
+      return !isClosed && isFree(endpoint) ? hold(endpoint) : undefined;
+    },
+    isSilent(name) {
       const endpoint = endpoints.get(name);
-      return endpoint !== undefined && endpoint.held >= endpoint.share && standsStill(endpoint);
+      return endpoint !== undefined && isSilent(endpoint);
     },
-    held: () => heldInAll,
+    held: room.held,
+    close() {
+      isClosed = true;
+      ticks.stop();
+      waiting.close();
+    },
   };
 }
 
-/** Adapts the share: an answer wins one slot back and updates the pace, a missing answer halves the share. */
-function learn(endpoint: Endpoint, answered: boolean, fullShare: number, atMs: number): void {
-  if (!answered) {
-    endpoint.share = Math.max(1, Math.floor(endpoint.share / 2));
-    return;
-  }
-  endpoint.share = Math.min(fullShare, endpoint.share + 1);
-  endpoint.paceMs += paceWeight * (atMs - endpoint.movedAtMs - endpoint.paceMs);
-  endpoint.movedAtMs = atMs;
-}
+/** What waits, of all endpoints. */
+function createWaitingRoom(
+  endpoints: ReadonlyMap<string, Endpoint<Waiter>>,
+  { mostWaiting, mostWaitMs }: SlotLimits,
+  isSilent: (endpoint: Endpoint<Waiter>) => boolean,
+) {
+  /** Those that have less than their share because others hold too much. */
+  const crowdedOut = new Set<Endpoint<Waiter>>();
+  let size = 0;
 
-/** Waits, in order of arrival, for a slot of the endpoint; undefined when none came free in time. */
-function turnAt(endpoint: Endpoint, maxWaitMs: number): Promise<Slot | undefined> {
-  return new Promise((resolve) => {
-    // An endpoint that has not answered yet gets a quarter of the time: if it hangs, that is known only after a while, and until
-    // then its waiting work must not take up the worker's concurrency for long.
-    const patienceMs = endpoint.paceMs === 0 ? maxWaitMs / 4 : maxWaitMs;
-    const timer = setTimeout(() => {
-      endpoint.waiting.delete(grant);
-      resolve(undefined);
-    }, patienceMs);
-    const grant = (slot: Slot | undefined) => {
-      clearTimeout(timer);
-      resolve(slot);
-    };
-    endpoint.waiting.add(grant);
-  });
+  function noteCrowding(endpoint: Endpoint<Waiter>): void {
+    if (endpoint.waiting.size() > 0 && endpoint.held < endpoint.share) crowdedOut.add(endpoint);
+    else crowdedOut.delete(endpoint);
+  }
+
+  function sendAway(endpoint: Endpoint<Waiter>, why: NoSlot, those: (waiter: Waiter) => boolean = () => true): void {
+    for (const waiter of endpoint.waiting.takeWhile(those)) {
+      size -= 1;
+      waiter.answer(why);
+    }
+    noteCrowding(endpoint);
+  }
+
+  /** Where there is no room left, what waits for silent endpoints goes first, then the last of the longest line. */
+  function makeRoomFor(newcomer: Endpoint<Waiter>): boolean {
+    if (size < mostWaiting) return true;
+    if (isSilent(newcomer)) return false;
+    for (const endpoint of endpoints.values()) if (isSilent(endpoint)) sendAway(endpoint, "full");
+    if (size < mostWaiting) return true;
+    let longest = newcomer;
+    for (const endpoint of endpoints.values()) {
+      if (endpoint.waiting.size() > longest.waiting.size()) longest = endpoint;
+    }
+    if (longest === newcomer) return false;
+    size -= 1;
+    longest.waiting.pop()?.answer("full");
+    return true;
+  }
+
+  return {
+    wait(endpoint: Endpoint<Waiter>, line: Line): Promise<Slot | NoSlot> | NoSlot {
+      if (!makeRoomFor(endpoint)) return "full";
+      size += 1;
+      return new Promise((answer) => {
+        endpoint.waiting.push(line, { answer, sinceMs: performance.now() });
+        noteCrowding(endpoint);
+      });
+    },
+    /** Gives free slots to those who wait for the endpoint, and to those that it had crowded out. */
+    serve(
+      endpoint: Endpoint<Waiter>,
+      hasFree: (endpoint: Endpoint<Waiter>) => boolean,
+      hold: (endpoint: Endpoint<Waiter>) => Slot,
+    ): void {
+      for (const one of [endpoint, ...crowdedOut]) {
+        while (one.waiting.size() > 0 && hasFree(one)) {
+          size -= 1;
+          one.waiting.shift()?.answer(hold(one));
+        }
+        noteCrowding(one);
+      }
+    },
+    sendAwayOverdue(): void {
+      const before = performance.now() - mostWaitMs;
+      for (const endpoint of endpoints.values()) sendAway(endpoint, "overdue", ({ sinceMs }) => sinceMs <= before);
+    },
+    close(): void {
+      for (const endpoint of endpoints.values()) sendAway(endpoint, "closed");
+    },
+  };
 }

@@ -1,12 +1,15 @@
 import type { Core } from "../core/core.ts";
 import { noTracing, type Tracing } from "../observe/tracing.ts";
+import { withDeadline } from "../queue/deadline.ts";
 import type { CallbackQueue } from "../queue/queue.ts";
 import { DEFAULT_PARK_MS } from "../queue/topology.ts";
 import type { CallbackClient } from "./client.ts";
-import { type DeliveryContext, type DeliveryLog, type DeliveryObserver, deliver } from "./deliver.ts";
+import { type DeliveryContext, type DeliveryObserver, deliver } from "./deliver.ts";
 import type { Signer } from "./envelope.ts";
+import type { DeliveryLog } from "./preparation.ts";
 import { createReceivers } from "./receivers.ts";
-import { createSlots } from "./slots.ts";
+import { createSlots, defaultSlotLimits } from "./slots.ts";
+import { runInLines } from "./waitingLines.ts";
 
 export type WorkerOptions = {
   core: Core;
@@ -22,18 +25,23 @@ export type WorkerOptions = {
   tracing?: Tracing;
 };
 
-/**
- * The most tickets of each lane that this process handles at a time. Most wait for an answer over the network and cost only memory
- * (a few KB each). The numbers are far above the share of one endpoint (`slots.ts`), so that some hanging ones leave room for all
- * others.
- */
-const concurrency = { first: 256, retry: 128 };
+/** The most attempts at a time, and so the most connections to one address: several receivers may share one. */
+export const attemptsAtOnce = defaultSlotLimits.most;
 
 /**
- * The most attempts at a time, and so the most connections to one address. Slots are per receiver; several receivers may share an
- * address and need more connections than one may use, and an attempt that waits for a connection would look like a silent receiver.
+ * The most tickets of each lane in the hands of this process. Most wait for a slot or for an answer, and cost only memory. There is
+ * always one more than can wait: a lane whose tickets all wait must hand on the next one, which may be for an endpoint that works.
  */
-export const attemptsAtOnce = concurrency.first + concurrency.retry;
+const ticketsInHand = defaultSlotLimits.mostWaiting + attemptsAtOnce + 1;
+
+/**
+ * The attempts that are claimed and signed at a time: what a busy process spends its time on, so decisions go before news there. Far
+ * more than threads that sign, because claims that come together share a statement. `ofNews`: as many while decisions are made.
+ */
+const prepared = { atOnce: 128, ofNews: 8 };
+
+/** As long as the queue waits for handlers: one attempt may take 10 s. */
+const drainTimeoutMs = 15_000;
 
 export type Worker = {
   /** Attempts under way. */
@@ -48,18 +56,24 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     ...options,
     receivers: createReceivers(core),
     slots: createSlots(),
+    inLines: runInLines(prepared.atOnce, prepared.ofNews),
+    withoutTicket: new Set(),
     maxParks: Math.ceil((options.republishAfterMs ?? 30_000) / DEFAULT_PARK_MS),
     observer: options.observer ?? { attempted() {}, parked() {} },
     tracing: options.tracing ?? noTracing,
   };
   const consumers = await Promise.all([
-    queue.consume("first", (ticket) => deliver(context, "first", ticket), { concurrency: concurrency.first }),
-    queue.consume("retry", (ticket) => deliver(context, "retry", ticket), { concurrency: concurrency.retry }),
+    queue.consume("first", (ticket) => deliver(context, "first", ticket), { concurrency: ticketsInHand }),
+    queue.consume("retry", (ticket) => deliver(context, "retry", ticket), { concurrency: ticketsInHand }),
   ]);
   return {
     inFlight: context.slots.held,
     async stop() {
+      context.slots.close();
       await Promise.all(consumers.map((consumer) => consumer.stop()));
+      const last = Promise.all(context.withoutTicket);
+      // What outlasts the bound is lost with this process, as after a crash.
+      await withDeadline(last, drainTimeoutMs, "attempts are still under way").catch(() => undefined);
     },
   };
 }

@@ -1,9 +1,16 @@
 import { afterAttempt, type CallbackKind, type Decision, type Outcome } from "../domain/callback.ts";
 import type { PaymentState } from "../domain/order.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
-import { firstTickets, type Inserted, insertFollowingText, type PaymentEffect, paymentEffect } from "./cascade.ts";
-import type { CoreContext, Traced } from "./context.ts";
-import { stateOf } from "./delivery.ts";
+import {
+  type Following,
+  firstTickets,
+  type Inserted,
+  insertFollowingText,
+  type PaymentEffect,
+  paymentEffect,
+} from "./cascade.ts";
+import { type CoreContext, leaseMs, type Traced } from "./context.ts";
+import { type BornClaimed, stateOf } from "./delivery.ts";
 
 /** The result of one delivery attempt. Durations are milliseconds; `answer` holds at most 4 KiB. */
 export type AttemptRecord = Traced & {
@@ -20,13 +27,16 @@ export type AttemptRecord = Traced & {
   retryAfterMs?: number | undefined;
   answer?: string | undefined;
   problem?: string | undefined;
+  /** Kinds whose receivers have a slot in the caller's hand: those that follow are leased for it as they are inserted. */
+  inHand?: readonly CallbackKind[] | undefined;
 };
 
 /**
  * `applied`: the record decided about its callback. `late`: the attempt had already been counted as lost, so the record corrects
- * the history and decides nothing. Neither: this attempt has been recorded already.
+ * the history and decides nothing. Neither: this attempt has been recorded already. `born`: what follows and is leased for the
+ * caller, to be attempted now.
  */
-export type RecordAnswer = { applied: boolean; late: boolean; decision: Decision };
+export type RecordAnswer = { applied: boolean; late: boolean; decision: Decision; born: BornClaimed[] };
 
 // One statement, and so one transaction, for a group of attempts and everything that follows from them. The lease is the fencing
 // token: only the attempt that still holds it decides about its callback (`applied`). Every result is kept in the history, and a
@@ -79,15 +89,16 @@ const recordStatement = {
     ), moved as (
       update payment_order o set status = decided.order_to, updated_at = now()
       from decided where o.guid = decided.order_guid and o.status = decided.order_from
-    ), following as (${insertFollowingText("$4", "pending", "cause.place = next.place", "$2")}
+    ), following as (${insertFollowingText("$4", "pending", "cause.place = next.place", "$2", "$5")}
     )
-    select (select json_agg(place) from applied) as applied,
+    select now() as at, (select json_agg(place) from applied) as applied,
       (select json_agg(done.place) from kept join done
         on done.guid = kept.callback_guid and done.series = kept.series and done.attempt = kept.attempt) as kept,
       (select json_agg(decided) from decided) as decided, (select json_agg(following) from following) as following`,
 };
 
 type Recorded = {
+  at: Date;
   applied: number[] | null;
   kept: number[] | null;
   decided: { order_guid: string; status: Exclude<PaymentMessageStatus, "pending">; seconds: number }[] | null;
@@ -107,13 +118,14 @@ export async function recordAttempts(context: CoreContext, records: readonly Att
   });
   // Joined by the place of the record: if a group holds two records of one payment, only the applied one may cause callbacks.
   const following = decided.flatMap(({ effect }, place) =>
-    (effect?.following ?? []).map((next) => ({ ...next, place })),
+    (effect?.following ?? []).map((next) => ({ ...next, place, in_hand: isInHand(next, records[place]) })),
   );
   const [recorded] = await context.db.hot<Recorded>(recordStatement, [
     JSON.stringify(decided.map(doneRow)),
     context.republishAfterMs,
     records.map((record) => record.callbackGuid),
     JSON.stringify(following),
+    leaseMs(context.retryPolicy),
   ]);
   context.onCallbacksDue(firstTickets(recorded?.following ?? [], following));
   const payments = recorded?.decided ?? [];
@@ -123,10 +135,29 @@ export async function recordAttempts(context: CoreContext, records: readonly Att
   for (const { status, seconds } of payments) context.observer?.decided(status, seconds);
   const applied = new Set(recorded?.applied);
   const kept = new Set(recorded?.kept);
-  return decided.map(({ decision }, place) => {
+  const born = bornOf(recorded);
+  return decided.map(({ decision, effect }, place) => {
     const isApplied = applied.has(place);
-    return { applied: isApplied, late: kept.has(place) && !isApplied, decision };
+    const late = kept.has(place) && !isApplied;
+    return { applied: isApplied, late, decision, born: effect === undefined ? [] : born(effect) };
   });
+}
+
+const isInHand = ({ kind }: Following, record: AttemptRecord | undefined) => record?.inHand?.includes(kind) ?? false;
+
+/** Answers what an effect has inserted as leased. */
+function bornOf(recorded: Recorded | undefined): (effect: PaymentEffect) => BornClaimed[] {
+  const leased = (recorded?.following ?? []).filter(({ attempts }) => attempts > 0);
+  const receivers = new Map(leased.map(({ guid, receiver_guid }) => [guid, receiver_guid]));
+  return ({ columns, following }) => {
+    const { message_status: status, message_reason: reason } = columns;
+    const decided = status === null ? undefined : { status, reason };
+    return following.flatMap(({ guid, kind, reason }) => {
+      const receiverGuid = receivers.get(guid);
+      if (recorded === undefined || receiverGuid === undefined) return [];
+      return { guid, kind, reason, receiverGuid, claimedAt: recorded.at, decided };
+    });
+  };
 }
 
 /** What the payer of an order is told once its payment message is decided. */

@@ -3,20 +3,27 @@ import { type CallbackKind, type CallbackRole, consequencesOf, type Effect } fro
 import { type OrderStatus, orderTransitions } from "../domain/order.ts";
 import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
 import type { CoreContext, DueCallback, Traced } from "./context.ts";
+import { toDue } from "./delivery.ts";
 
 /**
  * SQL that inserts the callbacks of the query `source` as due now and returns the new ones. The relay (outbox) leaves them alone
- * for the milliseconds of parameter `wakeMs`, because they are published right after the commit. A unique constraint makes it
- * idempotent: a callback that exists already is skipped.
+ * for the milliseconds of parameter `wakeMs`, because they are published right after the commit. With a parameter `leaseMs` those
+ * whose row says `in_hand` are leased as they are inserted, for their first attempt. A unique constraint makes it idempotent: a
+ * callback that exists already is skipped.
  */
-export const insertText = (source: string, wakeMs: string) => `
+export function insertText(source: string, wakeMs: string, leaseMs?: string): string {
+  const either = (leased: string, waiting: string) =>
+    leaseMs === undefined ? waiting : `case when new.in_hand then ${leased} else ${waiting} end`;
+  return `
       insert into callback (guid, kind, payment_message_guid, order_guid, register_id, receiver_guid, reason, state,
         series, attempts, refusals, due_at, wake_at, created_at, updated_at)
-      select guid, kind, payment_message_guid, order_guid, register_id, receiver_guid, reason, 'waiting',
-        1, 0, 0, now(), now() + ${wakeMs} * interval '1 millisecond', now(), now()
+      select guid, kind, payment_message_guid, order_guid, register_id, receiver_guid, reason,
+        ${either("'in_flight'", "'waiting'")}, 1, ${either("1", "0")}, 0, now(),
+        now() + ${either(leaseMs ?? "", wakeMs)} * interval '1 millisecond', now(), now()
       from (${source}) new
       on conflict do nothing
-      returning guid, receiver_guid`;
+      returning guid, kind, receiver_guid, attempts`;
+}
 
 // ----------------------------------------------------------------------------------------- callbacks about a register
 
@@ -51,17 +58,18 @@ export async function insertCallbacks(
 }
 
 /** A callback that was inserted now. */
-export type Inserted = { guid: string; receiver_guid: string };
+export type Inserted = { guid: string; kind: CallbackKind; receiver_guid: string; attempts: number };
 
-/** The queue tickets of callbacks that were inserted just now. */
+/** The queue tickets of callbacks that were inserted just now; what is leased already needs none. */
 export function firstTickets(
   inserted: readonly Inserted[],
   asked: ReadonlyArray<{ guid: string } & Traced>,
 ): DueCallback[] {
   const traces = new Map(asked.map(({ guid, trace }) => [guid, trace]));
-  return inserted.map(({ guid, receiver_guid }) => {
+  return inserted.flatMap(({ guid, kind, receiver_guid, attempts }) => {
+    if (attempts > 0) return [];
     const trace = traces.get(guid);
-    const ticket = { callbackGuid: guid, series: 1, attempt: 0, receiverGuid: receiver_guid };
+    const ticket = toDue({ guid, kind, series: 1, attempts, receiverGuid: receiver_guid });
     return trace === undefined ? ticket : { ...ticket, trace };
   });
 }
@@ -100,18 +108,19 @@ export function followingCallbacks(
  * SQL that inserts callbacks given as the JSON of parameter `rows`. Each is joined by the condition `on` to its row `cause` in
  * `causes`, a table of payment messages, which says who initiator bank, recipient bank and merchant are. Otherwise as `insertText`.
  */
-export const insertFollowingText = (rows: string, causes: string, on: string, wakeMs: string) =>
+export const insertFollowingText = (rows: string, causes: string, on: string, wakeMs: string, leaseMs?: string) =>
   insertText(
     `select next.guid, next.kind, cause.guid as payment_message_guid, cause.order_guid, null::text as register_id,
        case next.role
          when 'initiator_bank' then cause.debtor_agent_guid
          when 'recipient_bank' then cause.creditor_agent_guid
          when 'merchant' then cause.merchant_guid
-       end as receiver_guid, next.reason
+       end as receiver_guid, next.reason, next.in_hand
      from json_to_recordset(${rows}::json)
-       as next(guid uuid, payment_message_guid uuid, place int, kind text, role text, reason text)
+       as next(guid uuid, payment_message_guid uuid, place int, kind text, role text, reason text, in_hand boolean)
      join ${causes} cause on ${on}`,
     wakeMs,
+    leaseMs,
   );
 
 /**

@@ -11,6 +11,8 @@ export type DueCallback = {
   series: number;
   attempt: number;
   receiverGuid: string;
+  /** Whether a payment waits for it. */
+  decides: boolean;
   /** The trace that led to it, as W3C traceparent; for observation only. */
   trace?: string;
 };

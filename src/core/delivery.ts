@@ -1,9 +1,16 @@
 import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
 import type { Row } from "../db/entities/entities.ts";
-import type { CallbackKind } from "../domain/callback.ts";
+import { type CallbackKind, type CallbackRole, decidesPayment } from "../domain/callback.ts";
+import type { PaymentMessageStatus } from "../domain/paymentMessage.ts";
 import { type Amount, money } from "../wire/values.ts";
 import { type CoreContext, type DueCallback, leaseMs } from "./context.ts";
-import { messageColumns, messageJoins, type PaymentMessageRow, toPaymentMessage } from "./paymentMessages.ts";
+import {
+  decidedMessage,
+  messageColumns,
+  messageJoins,
+  type PaymentMessageRow,
+  toPaymentMessage,
+} from "./paymentMessages.ts";
 
 /** A leased callback with everything that its claims are built from. */
 export type ClaimedCallback = {
@@ -20,11 +27,34 @@ export type ClaimedCallback = {
   claimedAt: Date;
   order: { id: string; ref: string; purpose: string; amount: Amount } | undefined;
   paymentMessage: PaymentMessage | undefined;
+  /** Who has which role in the payment. */
+  parties: Record<CallbackRole, string> | undefined;
 };
 
+/** A callback that was leased in the statement that inserted it. */
+export type BornClaimed = Pick<ClaimedCallback, "guid" | "kind" | "receiverGuid" | "reason" | "claimedAt"> & {
+  /** What became of the payment in the same statement. */
+  decided: { status: PaymentMessageStatus; reason: string } | undefined;
+};
+
+/** What a claim of it would have answered, made from the callback whose end it follows. */
+export function claimOfBorn(cause: ClaimedCallback, { decided, ...born }: BornClaimed): ClaimedCallback {
+  const { paymentMessage } = cause;
+  return {
+    ...cause,
+    ...born,
+    ...{ series: 1, attempt: 1, refusals: 0 },
+    paymentMessage:
+      paymentMessage && decided ? decidedMessage(paymentMessage, { ...decided, at: born.claimedAt }) : paymentMessage,
+  };
+}
+
 /** The queue ticket of a callback's row. */
-export function toDue(row: { guid: string; series: number; attempts: number; receiverGuid: string }): DueCallback {
-  return { callbackGuid: row.guid, series: row.series, attempt: row.attempts, receiverGuid: row.receiverGuid };
+export function toDue(
+  row: Pick<Row<"callback">, "guid" | "kind" | "series" | "attempts" | "receiverGuid">,
+): DueCallback {
+  const { guid, kind, series, attempts, receiverGuid } = row;
+  return { callbackGuid: guid, series, attempt: attempts, receiverGuid, decides: decidesPayment(kind) };
 }
 
 export type ClaimAnswer =
@@ -68,7 +98,7 @@ const claimStatement = {
     from claimed c
     left join payment_order o on o.guid = c.order_guid
     left join lateral (
-      select ${messageColumns} from payment_message m ${messageJoins} where m.guid = c.payment_message_guid
+      select ${messageColumns}, m.merchant_guid as "merchantGuid" from payment_message m ${messageJoins} where m.guid = c.payment_message_guid
     ) message on true`,
 };
 
@@ -88,7 +118,7 @@ type ClaimRow = Pick<Row<"callback">, "kind" | "series" | "attempts" | "refusals
   callbackGuid: string;
   callbackReason: string;
   claimedAt: Date;
-} & Joined<PaymentMessageRow> &
+} & Joined<PaymentMessageRow & { merchantGuid: string }> &
   Joined<{
     toldOrderGuid: string;
     orderRef: string;
@@ -97,11 +127,14 @@ type ClaimRow = Pick<Row<"callback">, "kind" | "series" | "attempts" | "refusals
     orderPurpose: string;
   }>;
 
+/** What a ticket says about the state of its callback: one that has moved on is not claimed. */
+export type Claimable = Pick<DueCallback, "callbackGuid" | "series" | "attempt">;
+
 /**
  * Leases callbacks for one attempt each and counts the attempt before anything is sent, so that no crash can make more
  * calls than the policy allows. One answer per ticket in the same order.
  */
-export async function claimCallbacks(context: CoreContext, tickets: readonly DueCallback[]): Promise<ClaimAnswer[]> {
+export async function claimCallbacks(context: CoreContext, tickets: readonly Claimable[]): Promise<ClaimAnswer[]> {
   const keys = ticketArrays(tickets);
   const { retryPolicy } = context;
   const values = [...keys, retryPolicy.maxAttempts, leaseMs(retryPolicy)];
@@ -130,7 +163,7 @@ async function readNotDue(context: CoreContext, keys: ReturnType<typeof ticketAr
   }
 }
 
-function ticketArrays(tickets: readonly DueCallback[]) {
+function ticketArrays(tickets: readonly Claimable[]) {
   return [
     tickets.map((ticket) => ticket.callbackGuid),
     tickets.map((ticket) => ticket.series),
@@ -159,7 +192,17 @@ function toClaimed(row: ClaimRow): ClaimedCallback {
             purpose: row.orderPurpose,
             amount: money(row.orderAmountMinor, row.orderCurrency),
           },
-    paymentMessage: row.guid === null ? undefined : toPaymentMessage(row),
+    ...paymentOf(row),
+  };
+}
+
+function paymentOf(row: ClaimRow): Pick<ClaimedCallback, "paymentMessage" | "parties"> {
+  if (row.guid === null) return { paymentMessage: undefined, parties: undefined };
+  const { merchantGuid, ...message } = row;
+  const { debtorAgentGuid, creditorAgentGuid } = message;
+  return {
+    paymentMessage: toPaymentMessage(message),
+    parties: { initiator_bank: debtorAgentGuid, recipient_bank: creditorAgentGuid, merchant: merchantGuid },
   };
 }
 

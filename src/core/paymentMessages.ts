@@ -6,7 +6,7 @@ import { PAYMENT_MESSAGE_SUCCESS_REASON } from "../domain/callback.ts";
 import { type Refusal, refuse } from "../domain/errors.ts";
 import type { UltimateCreditor } from "../domain/order.ts";
 import type { PublicJwk } from "../domain/participant.ts";
-import type { PaymentMessageRequest } from "../domain/paymentMessage.ts";
+import type { PaymentMessageRequest, PaymentMessageStatus } from "../domain/paymentMessage.ts";
 import { paymentMessageStatuses, paymentTypes, senderAccountTypes } from "../wire/enums.ts";
 import { jwkText } from "../wire/participant.ts";
 import { instantOrUnset, money } from "../wire/values.ts";
@@ -69,6 +69,19 @@ export const messageJoins = `
   join participant debtor_agent on debtor_agent.guid = m.debtor_agent_guid
   join participant creditor_agent on creditor_agent.guid = m.creditor_agent_guid`;
 
+const reasonShown = (status: PaymentMessageStatus, reason: string) =>
+  status === "success" ? PAYMENT_MESSAGE_SUCCESS_REASON : reason;
+
+type Decision = { status: PaymentMessageStatus; reason: string; at: Date };
+
+/** A message as it reads once it is decided. */
+export const decidedMessage = (message: PaymentMessage, { status, reason, at }: Decision): PaymentMessage => ({
+  ...message,
+  status: paymentMessageStatuses[status],
+  reason: reasonShown(status, reason),
+  decidedAt: timestampFromDate(at),
+});
+
 /** The debtor's phone number is never stored, so it cannot be answered. */
 export function toPaymentMessage({
   orderGuid,
@@ -113,7 +126,7 @@ export function toPaymentMessage({
     encryption: { nonce, encryptedKey },
     creditorAgentJwk: jwkText(creditorAgentJwk),
     status: paymentMessageStatuses[status],
-    reason: status === "success" ? PAYMENT_MESSAGE_SUCCESS_REASON : reason,
+    reason: reasonShown(status, reason),
     receivedAt: timestampFromDate(receivedAt),
     decidedAt: instantOrUnset(decidedAt),
   });

@@ -161,6 +161,10 @@ export function outcomeRow(kind: CallbackKind, outcome: Outcome): OutcomeRow {
   return rowsByClass[kind][outcomeClasses[outcome]];
 }
 
+/** Whether the end of such a callback decides about a payment, which therefore waits for it; all others tell what stands. */
+export const decidesPayment = (kind: CallbackKind): boolean =>
+  Object.values(rowsByClass[kind]).some(({ end }) => end.effect !== "none");
+
 // --------------------------------------------------------------------------------------------------------------- decision
 
 export type AttemptInput = {

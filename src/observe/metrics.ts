@@ -92,7 +92,7 @@ function deliveryMetrics(registers: Registry[]): Metrics["delivery"] & Pick<Core
   });
   const parked = new Counter({
     name: "dcm_callback_parked_total",
-    help: "Times that a callback waited because its endpoint had no free slot; no attempt was made.",
+    help: "Times that a callback was put aside because no room was left to wait for a slot of its endpoint; no attempt was made.",
     registers,
   });
   return {

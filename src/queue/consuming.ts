@@ -30,9 +30,6 @@ export type LaneConsumer = {
   restart(): void;
 };
 
-/** "unhandled": the consumer was stopped before this ticket's turn. */
-type Judgement = Verdict | "unhandled";
-
 /** Starts once the queues are declared, and restarts by itself after a lost connection, channel or queue. */
 export function consumeLane(
   consuming: Consuming,
@@ -53,7 +50,7 @@ export function consumeLane(
     return run;
   }
 
-  function judge(ticket: Ticket): Promise<Judgement> {
+  function judge(ticket: Ticket): Promise<Verdict> {
     return inTurn(async () => (stopped === undefined ? await verdictOf(handler, ticket, log) : "unhandled"));
   }
 
@@ -118,7 +115,7 @@ function subscribe(
 async function handOn(
   { topology, put, log, signal }: Consuming,
   lane: Lane,
-  judge: (ticket: Ticket) => Promise<Judgement>,
+  judge: (ticket: Ticket) => Promise<Verdict>,
   message: AsyncMessage,
 ): Promise<ConsumerStatus> {
   try {
@@ -129,7 +126,7 @@ async function handOn(
       return ConsumerStatus.ACK;
     }
     const judgements = await Promise.all(tickets.map(judge));
-    const judged = (as: Judgement) => encodeTickets(tickets.filter((_, index) => judgements[index] === as));
+    const judged = (as: Verdict) => encodeTickets(tickets.filter((_, index) => judgements[index] === as));
     // The original is acknowledged only after its copies are confirmed (at least once): a crash in between duplicates, and never
     // loses.
     await put(topology.dead, judged("dead"));

@@ -1,4 +1,11 @@
-export type Fifo<T> = { push(item: T): void; shift(): T | undefined; peek(): T | undefined; size(): number };
+export type Fifo<T> = {
+  push(item: T): void;
+  shift(): T | undefined;
+  /** Takes out the newest. */
+  pop(): T | undefined;
+  peek(): T | undefined;
+  size(): number;
+};
 
 export type DelayLine<T> = { push(items: readonly T[]): void; size(): number; stop(): void };
 
@@ -50,6 +57,7 @@ export function createFifo<T>(): Fifo<T> {
     push: (item) => void items.push(item),
     peek: () => items[head],
     size: () => items.length - head,
+    pop: () => (head < items.length ? items.pop() : undefined),
     shift() {
       const item = items[head];
       if (head < items.length) head += 1;

@@ -43,6 +43,7 @@ export function createLocalQueue(options: LocalQueueOptions): CallbackQueue {
   async function handle(name: Lane, ticket: Ticket, handler: TicketHandler): Promise<void> {
     const verdict = await verdictOf(handler, ticket, log);
     if (verdict === "dead") dead.push(ticket);
+    if (verdict === "unhandled") lanes[name].enter([ticket]);
     if (verdict !== "requeue") return;
     // A ticket that cannot be parked is not lost: the relay makes a new one when the callback is overdue.
     await put([ticket], parked[name].push).catch((error) => log.warn({ err: error, lane: name }, "ticket dropped"));

@@ -13,6 +13,8 @@ export type Ticket = {
   series: number;
   attempt: number;
   receiverGuid: string;
+  /** Whether a payment waits for the callback; a ticket of an older process does not say. */
+  decides?: boolean;
   /** How often it has been parked since it was published. */
   parks?: number;
   /** The trace that issued the ticket, as W3C traceparent; for observation only. */
@@ -27,10 +29,11 @@ export const LANES = ["first", "retry"] as const satisfies readonly Lane[];
 /**
  * What becomes of a ticket once its handler is done with it.
  * `ack`: done or obsolete. `dead`: our own fault, to the dead queue. `requeue`: cannot be handled now, comes back on the
- * same lane after the park time. (Parking for want of a slot and delayed repetition are publishes of their own, then `ack`.)
- * A handler that throws is logged and counts as `requeue`.
+ * same lane after the park time. `unhandled`: not begun, because the handler is stopping; the next consumer has it at once.
+ * (Parking for want of room and delayed repetition are publishes of their own, then `ack`.) A handler that throws is logged and
+ * counts as `requeue`.
  */
-export type Verdict = "ack" | "dead" | "requeue";
+export type Verdict = "ack" | "dead" | "requeue" | "unhandled";
 
 export type TicketHandler = (ticket: Ticket) => Promise<Verdict>;
 

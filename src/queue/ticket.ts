@@ -18,8 +18,8 @@ export function encodeTickets(tickets: readonly Ticket[], atOnce = 1): Buffer[] 
 }
 
 /** Only the fields of a ticket, so that further members of the caller's object never reach the broker. */
-function fieldsOf({ callbackGuid, series, attempt, receiverGuid, parks, trace }: Ticket) {
-  return { callbackGuid, series, attempt, receiverGuid, parks, trace };
+function fieldsOf({ callbackGuid, series, attempt, receiverGuid, decides, parks, trace }: Ticket) {
+  return { callbackGuid, series, attempt, receiverGuid, decides, parks, trace };
 }
 
 /**
@@ -34,7 +34,8 @@ export function readTickets(body: unknown): Ticket[] | undefined {
 
 function readTicket(body: unknown): Ticket | undefined {
   if (typeof body !== "object" || body === null) return undefined;
-  const { callbackGuid, series, attempt, receiverGuid, parks, trace } = body as Partial<Record<keyof Ticket, unknown>>;
+  const fields = body as Partial<Record<keyof Ticket, unknown>>;
+  const { callbackGuid, series, attempt, receiverGuid, decides, parks, trace } = fields;
   if (!isGuid(callbackGuid) || !isGuid(receiverGuid)) return undefined;
   if (!isCount(series) || !isCount(attempt)) return undefined;
   // An invalid trace is dropped, and the ticket kept.
@@ -44,6 +45,7 @@ function readTicket(body: unknown): Ticket | undefined {
     series,
     attempt,
     receiverGuid,
+    ...(typeof decides === "boolean" && { decides }),
     ...(isCount(parks) && { parks }),
     ...(isTrace && { trace }),
   };

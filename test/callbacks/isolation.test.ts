@@ -33,3 +33,19 @@ describe("receivers beside each other", () => {
     expect(failed).toEqual([]);
   });
 });
+
+describe("a cascade whose receivers have slots to spare", () => {
+  test.each(["local", "rabbitmq"] as const)("needs one ticket and one claim (%s queue)", async (queue) => {
+    await using platform = await startPlatform({ queue });
+    const payments = 5;
+    for (let paid = 0; paid < payments; paid += 1) await platform.pays();
+    await platform.endsAllCallbacks();
+    const metrics = await (await fetch(`${platform.url()}/metrics`)).text();
+    const calls = (useCase: string) =>
+      Number(new RegExp(`^dcm_grouped_calls_sum\\{use_case="${useCase}"\\} (\\d+)$`, "m").exec(metrics)?.[1]);
+    expect(calls("claimCallback")).toBe(payments);
+    expect(calls("recordAttempt")).toBe(payments * 4);
+    const attempts = await platform.rows("select outcome from callback_attempt where attempt = 1");
+    expect(attempts).toEqual(Array(payments * 4).fill({ outcome: "accepted" }));
+  });
+});

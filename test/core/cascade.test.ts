@@ -281,7 +281,7 @@ describe("claims and leases", () => {
       );
     expect(await overdue()).toEqual([]);
     await platform.rows("update callback set wake_at = now() where guid = $1", ticket.callbackGuid);
-    expect(await overdue()).toEqual([ticket]);
+    expect(await overdue()).toEqual([{ ...ticket, decides: true }]);
     expect(await overdue()).toEqual([]);
   });
 

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { type DeliveryContext, deliver } from "../../src/callbacks/deliver.ts";
 import { describeFailure } from "../../src/callbacks/outcomes.ts";
-import { createSlots } from "../../src/callbacks/slots.ts";
+import { createSlots, type NoSlot, type Slot, type Slots } from "../../src/callbacks/slots.ts";
+import { runInLines } from "../../src/callbacks/waitingLines.ts";
 import { beginWithinMs } from "../../src/core/context.ts";
 import type { ClaimAnswer } from "../../src/core/delivery.ts";
 import { noTracing } from "../../src/observe/tracing.ts";
@@ -32,7 +33,10 @@ function worker(answer: ClaimAnswer, { claimMs = 0, slots = createSlots(), recor
       },
       recordAttempt: async () => ({ applied: true, late: false, decision: { state: "delivered" }, ...recorded }),
     },
-    queue: { park: async (_lane, tickets) => void parked.push(...tickets) } satisfies Partial<CallbackQueue>,
+    queue: {
+      park: async (_lane, tickets) => void parked.push(...tickets),
+      publishDelayed: async () => {},
+    } satisfies Partial<CallbackQueue>,
     client: { post: posted },
     receivers: {
       find: async () => ({
@@ -45,6 +49,8 @@ function worker(answer: ClaimAnswer, { claimMs = 0, slots = createSlots(), recor
     },
     slots,
     maxParks: 3,
+    withoutTicket: new Set(),
+    inLines: runInLines(16, 8),
     signer: { issuer: "https://gateway.example", sign: async () => "" },
     log: { debug() {}, info() {}, warn, error() {} },
     observer: { attempted() {}, parked() {} },
@@ -72,19 +78,55 @@ describe("tickets", () => {
     expect(readTickets(JSON.parse(String(body)))).toEqual([parkedTwice]);
   });
 
+  test("whether a payment waits for it travels with it; a ticket of an older process does not say", () => {
+    const [body] = encodeTickets([{ ...ticket, decides: true }, ticket], 2);
+    expect(readTickets(JSON.parse(String(body)))).toEqual([{ ...ticket, decides: true }, ticket]);
+    expect(readTickets([{ ...ticket, decides: "yes" }])).toEqual([ticket]);
+  });
+});
+
+describe("a ticket without a slot", () => {
+  const noSlots = (why: NoSlot, isSilent = false): Slots => ({
+    acquire: async () => why,
+    take: () => undefined,
+    isSilent: () => isSilent,
+    held: () => 0,
+    close() {},
+  });
+
   test.each([
-    ["is busy parks a ticket a few times", 60_000, [1, 2, 3]],
-    ["does not move parks a ticket once", -1, [1]],
-  ])("an endpoint that %s and then leaves its row to the relay", async (_, stalledAfterMs, parks) => {
-    const slots = createSlots({ perEndpoint: 1, stalledAfterMs, maxWaitMs: 1 });
-    await slots.acquire(ticket.receiverGuid);
-    const { context, parked } = worker("obsolete", { slots });
+    ["answers, but has no room left, parks a ticket a few times", false, [1, 2, 3]],
+    ["is silent parks a ticket once", true, [1]],
+  ])("an endpoint that %s and then leaves its row to the relay", async (_, isSilent, parks) => {
+    const { context, parked } = worker("obsolete", { slots: noSlots("full", isSilent) });
     let travelling: Ticket | undefined = ticket;
     for (let times = 0; travelling && times < 10; times += 1) {
       expect(await deliver(context, "first", travelling)).toBe("ack");
       travelling = parked[times];
     }
     expect(parked.map((parkedTicket) => parkedTicket.parks)).toEqual(parks);
+  });
+
+  test.each([
+    ["overdue", "ack"],
+    ["closed", "unhandled"],
+  ] as const)("%s: %s, and it is not parked", async (why, verdict) => {
+    const { context, parked } = worker("obsolete", { slots: noSlots(why) });
+    expect(await deliver(context, "first", ticket)).toBe(verdict);
+    expect(parked).toEqual([]);
+  });
+
+  test("work that asked nothing of an endpoint wins back none of its share", async () => {
+    const slots = createSlots();
+    const slotOf = async () => (await slots.acquire(ticket.receiverGuid, "news")) as Slot;
+    for (let silences = 0; silences < 5; silences += 1) (await slotOf()).release(false);
+    for (const answer of ["obsolete", { notDueForMs: 1 }, "obsolete"] as const) {
+      await deliver(worker(answer, { slots }).context, "retry", ticket);
+    }
+    expect(slots.take(ticket.receiverGuid)).toBeDefined();
+    expect(slots.take(ticket.receiverGuid)).toBeUndefined();
+    expect(slots.held()).toBe(1);
+    slots.close();
   });
 });
 
@@ -128,85 +170,6 @@ describe("a ticket that comes early", () => {
   });
 });
 
-describe("slots", () => {
-  test("work that asked nothing of an endpoint wins back none of its share", async () => {
-    const slots = createSlots({ perEndpoint: 16, stalledAfterMs: -1, maxWaitMs: 1 });
-    for (let silences = 0; silences < 5; silences += 1) (await slots.acquire(ticket.receiverGuid))?.release(false);
-    for (const answer of ["obsolete", { notDueForMs: 1 }, "obsolete"] as const) {
-      await deliver(worker(answer, { slots }).context, "retry", ticket);
-    }
-    expect(await slots.acquire(ticket.receiverGuid)).toBeDefined();
-    expect(await slots.acquire(ticket.receiverGuid)).toBeUndefined();
-    expect(slots.held()).toBe(1);
-  });
-
-  test("work waits a quarter of the time for an endpoint that has never answered", async () => {
-    vi.useFakeTimers();
-    try {
-      const slots = createSlots({ perEndpoint: 2, stalledAfterMs: 60_000, maxWaitMs: 400 }, () => Date.now());
-      const waitedMs = async () => {
-        const startedAt = Date.now();
-        const waiting = slots.acquire(ticket.receiverGuid).then(() => Date.now() - startedAt);
-        await vi.advanceTimersByTimeAsync(1_000);
-        return waiting;
-      };
-      const [first] = await Promise.all([slots.acquire(ticket.receiverGuid), slots.acquire(ticket.receiverGuid)]);
-      expect(await waitedMs()).toBe(100);
-      first?.release(true);
-      await slots.acquire(ticket.receiverGuid);
-      expect(await waitedMs()).toBe(400);
-    } finally {
-      vi.useRealTimers();
-    }
-  });
-
-  /** An endpoint of which 60 s after some silences nothing has been asked any more; the clock is the test's. */
-  async function idleEndpoint() {
-    const clock = { nowMs: 0 };
-    const slots = createSlots({ perEndpoint: 16, stalledAfterMs: 500, maxWaitMs: 1_000 }, () => clock.nowMs);
-    const acquire = () => slots.acquire(ticket.receiverGuid);
-    for (let silences = 0; silences < 5; silences += 1) (await acquire())?.release(false);
-    clock.nowMs += 60_000;
-    return { clock, acquire, isStalled: () => slots.isStalled(ticket.receiverGuid) };
-  }
-
-  test("an endpoint that had no work for a while does not stand still before it has had work for a while", async () => {
-    const { clock, acquire, isStalled } = await idleEndpoint();
-    const probe = await acquire();
-    const next = acquire();
-    clock.nowMs += 500;
-    expect(isStalled()).toBe(false);
-    probe?.release(true);
-    expect(await next).toBeDefined();
-    await acquire();
-    clock.nowMs += 501;
-    expect(isStalled()).toBe(true);
-    expect(await acquire()).toBeUndefined();
-  });
-
-  test("time without work does not count as the pace of an endpoint", async () => {
-    const { clock, acquire } = await idleEndpoint();
-    for (let bursts = 0; bursts < 2; bursts += 1) {
-      const slot = await acquire();
-      clock.nowMs += 10;
-      slot?.release(true);
-      clock.nowMs += 60_000;
-    }
-    const [slot] = await Promise.all([acquire(), acquire(), acquire()]);
-    const next = acquire();
-    slot?.release(true);
-    expect(await next).toBeDefined();
-  });
-
-  test("an answer wins back one", async () => {
-    const slots = createSlots({ perEndpoint: 16, stalledAfterMs: -1, maxWaitMs: 1 });
-    for (let silences = 0; silences < 5; silences += 1) (await slots.acquire(ticket.receiverGuid))?.release(false);
-    (await slots.acquire(ticket.receiverGuid))?.release(true);
-    const held = [1, 2, 3].map(() => slots.acquire(ticket.receiverGuid));
-    expect((await Promise.all(held)).map((slot) => slot !== undefined)).toEqual([true, true, false]);
-  });
-});
-
 describe("the lease", () => {
   const answer: ClaimAnswer = {
     claimed: {
@@ -221,6 +184,7 @@ describe("the lease", () => {
       claimedAt: new Date(),
       order: { id: ticket.callbackGuid, ref: "1", purpose: "p", amount: { amountMinor: 1n, currency: "UAH" } },
       paymentMessage: undefined,
+      parties: undefined,
     },
   };
 

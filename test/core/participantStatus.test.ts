@@ -4,6 +4,7 @@ import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import { type DeliveryContext, deliver as deliverTicket } from "../../src/callbacks/deliver.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
+import { runInLines } from "../../src/callbacks/waitingLines.ts";
 import type { ParticipantVersion } from "../../src/core/participantStatus.ts";
 import { type CallbackKind, defaultRetryPolicy } from "../../src/domain/callback.ts";
 import type { Participant, ParticipantStatus, PublicJwk } from "../../src/domain/participant.ts";
@@ -461,6 +462,8 @@ describe("callbacks to a receiver that is suspended", () => {
       client: { post },
       receivers: { find: (guid: string) => platform.core.getParticipant({ guid }), forget() {} },
       slots,
+      inLines: runInLines(16, 8),
+      withoutTicket: new Set(),
       maxParks: 3,
       signer: { issuer: publicUrl, key: {} },
       publicUrl: () => publicUrl,
@@ -638,7 +641,7 @@ describe("callbacks to a receiver that is suspended", () => {
     await suspend(parties.recipient);
     const { attemptAll, post, slots } = worker();
     await attemptAll(guid);
-    const held = await Promise.all(Array.from({ length: 16 }, () => slots.acquire(parties.recipient.guid)));
+    const held = Array.from({ length: 16 }, () => slots.take(parties.recipient.guid));
     expect(held.every((slot) => slot !== undefined)).toBe(true);
     for (const slot of held) slot?.release();
     await resume(parties.recipient);

@@ -94,9 +94,7 @@ describe.each([
     for (const kind of ["pay_in_bank", "pay_in_merchant"] as const) {
       const callbacks = await Promise.all(guids.map((guid) => callbackOf(platform, guid, kind)));
       const claims = await Promise.all(
-        callbacks.map(({ guid, receiver_guid }) =>
-          core.claimCallback({ callbackGuid: guid, series: 1, attempt: 0, receiverGuid: receiver_guid }),
-        ),
+        callbacks.map(({ guid }) => core.claimCallback({ callbackGuid: guid, series: 1, attempt: 0 })),
       );
       await Promise.all(
         claims.map((claim) => record(core, (claim as Extract<typeof claim, { claimed: unknown }>).claimed, "accepted")),

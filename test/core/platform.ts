@@ -3,7 +3,7 @@ import { onTestFinished } from "vitest";
 import type { Order } from "../../gen/dcm/v1/order_pb.ts";
 import type { PaymentMessage } from "../../gen/dcm/v1/payment_message_pb.ts";
 import type { Register } from "../../gen/dcm/v1/settlement_pb.ts";
-import type { RecordAnswer } from "../../src/core/attempts.ts";
+import type { AttemptRecord, RecordAnswer } from "../../src/core/attempts.ts";
 import type { CoreContext, DueCallback } from "../../src/core/context.ts";
 import { type Core, createCore } from "../../src/core/core.ts";
 import type { ClaimedCallback } from "../../src/core/delivery.ts";
@@ -407,8 +407,7 @@ export async function claim(platform: Platform, guid: string, core = platform.co
     guid,
   );
   if (row === undefined) throw new Error("no such callback");
-  const ticket = { callbackGuid: guid, series: row.series, attempt: row.attempts, receiverGuid: row.receiver_guid };
-  const answer = await core.claimCallback(ticket);
+  const answer = await core.claimCallback({ callbackGuid: guid, series: row.series, attempt: row.attempts });
   if (answer === "obsolete" || isRefusal(answer) || !("claimed" in answer)) {
     throw new Error(`not claimed: ${JSON.stringify(answer)}`);
   }
@@ -420,17 +419,17 @@ export async function record(
   core: Core,
   claimed: ClaimedCallback,
   outcome: Outcome,
-  retryAfterMs?: number,
+  more: Pick<AttemptRecord, "retryAfterMs" | "inHand"> = {},
 ): Promise<RecordAnswer> {
   const { guid: callbackGuid, kind, series, attempt, refusals } = claimed;
   const paymentMessageGuid = claimed.paymentMessage?.guid ?? null;
-  const told = { callbackGuid, kind, series, attempt, refusals, paymentMessageGuid, outcome, retryAfterMs };
+  const told = { callbackGuid, kind, series, attempt, refusals, paymentMessageGuid, outcome, ...more };
   return accepted(await core.recordAttempt({ ...told, durationMs: 5 }));
 }
 
 /** One whole attempt: claim it, and record what came of it. */
 export async function attempt(platform: Platform, guid: string, outcome: Outcome, retryAfterMs?: number) {
-  return (await record(platform.core, await claim(platform, guid), outcome, retryAfterMs)).decision;
+  return (await record(platform.core, await claim(platform, guid), outcome, { retryAfterMs })).decision;
 }
 
 /** Attempts of one payment's callback, one after the other; answers the last decision. */

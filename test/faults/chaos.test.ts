@@ -1,9 +1,14 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { DueCallback } from "../../src/core/context.ts";
-import type { ClaimedCallback } from "../../src/core/delivery.ts";
+import { type Claimable, type ClaimedCallback, claimOfBorn } from "../../src/core/delivery.ts";
 import type { Database } from "../../src/db/database.ts";
-import { type CallbackKind, defaultRetryPolicy, OUTCOMES, type Outcome } from "../../src/domain/callback.ts";
+import {
+  CALLBACK_KINDS,
+  type CallbackKind,
+  defaultRetryPolicy,
+  OUTCOMES,
+  type Outcome,
+} from "../../src/domain/callback.ts";
 import { isRefusal } from "../../src/domain/errors.ts";
 import { answeredName, paymentMessageStatuses } from "../../src/wire/enums.ts";
 import {
@@ -27,6 +32,7 @@ const MAX_ROUNDS = 200;
 /** What can happen to a ticket, a lease or a process; `pick` chooses which, so tickets come in any order. */
 type Step =
   | { what: "attempt"; pick: number; outcome: Outcome }
+  | { what: "attempt that goes on"; pick: number; outcome: Outcome }
   | { what: "recording rolled back"; pick: number; outcome: Outcome }
   | { what: "claimed and held"; pick: number }
   | { what: "held attempt recorded late"; pick: number; outcome: Outcome }
@@ -40,6 +46,7 @@ const outcome = fc.oneof(
 );
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ what: fc.constant("attempt"), pick, outcome }) },
+  { weight: 6, arbitrary: fc.record({ what: fc.constant("attempt that goes on"), pick, outcome }) },
   { weight: 2, arbitrary: fc.record({ what: fc.constant("recording rolled back"), pick, outcome }) },
   { weight: 2, arbitrary: fc.record({ what: fc.constant("claimed and held"), pick }) },
   { weight: 2, arbitrary: fc.record({ what: fc.constant("held attempt recorded late"), pick, outcome }) },
@@ -97,16 +104,19 @@ describe("the core under chaos", () => {
   }
 
   function startRun() {
-    const tickets: DueCallback[] = [];
+    const tickets: Claimable[] = [];
     const held: ClaimedCallback[] = [];
     const calls = new Map<string, number>();
     platform.context.onCallbacksDue = (due) => tickets.push(...due);
 
     /** The moment at which the receiver would be called. */
-    async function claim(ticket: DueCallback): Promise<ClaimedCallback | undefined> {
+    async function claim(ticket: Claimable): Promise<ClaimedCallback | undefined> {
       const answer = await platform.core.claimCallback(ticket);
       if (isRefusal(answer) || answer === "obsolete" || !("claimed" in answer)) return undefined;
-      const { claimed } = answer;
+      return called(answer.claimed);
+    }
+
+    function called(claimed: ClaimedCallback): ClaimedCallback {
       const series = `${claimed.guid} ${claimed.series}`;
       calls.set(series, (calls.get(series) ?? 0) + 1);
       expect(claimed.attempt, `${claimed.kind}: every call is counted before it is made`).toBe(calls.get(series));
@@ -119,18 +129,19 @@ describe("the core under chaos", () => {
       return claimed;
     }
 
-    async function record(claimed: ClaimedCallback, came: Outcome): Promise<void> {
-      const { applied, decision } = await recordOutcome(platform.core, claimed, came);
+    /** With slots for all that may follow, what follows is leased at once: its receiver is called, and it is held. */
+    async function record(
+      claimed: ClaimedCallback,
+      came: Outcome,
+      inHand: readonly CallbackKind[] = [],
+    ): Promise<void> {
+      const { applied, decision, born } = await recordOutcome(platform.core, claimed, came, { inHand });
+      for (const next of born) held.push(called(claimOfBorn(claimed, next)));
       if (!applied || decision.state !== "waiting") return;
       tickets.push({ ...ticketOf(claimed), attempt: claimed.attempt });
     }
 
-    const ticketOf = ({ guid, series, receiverGuid }: ClaimedCallback) => ({
-      callbackGuid: guid,
-      series,
-      attempt: 0,
-      receiverGuid,
-    });
+    const ticketOf = ({ guid, series }: ClaimedCallback) => ({ callbackGuid: guid, series, attempt: 0 });
 
     return { tickets, held, claim, record };
   }
@@ -162,6 +173,12 @@ describe("the core under chaos", () => {
       const ticket = take(run.tickets, pick);
       const claimed = ticket && (await run.claim(ticket));
       if (claimed) await run.record(claimed, outcome);
+    },
+    async "attempt that goes on"(run, { pick, outcome }) {
+      const held = take(run.held, pick);
+      const ticket = held === undefined ? take(run.tickets, pick) : undefined;
+      const claimed = held ?? (ticket && (await run.claim(ticket)));
+      if (claimed) await run.record(claimed, outcome, CALLBACK_KINDS);
     },
     async "recording rolled back"(run, { pick, outcome }) {
       const ticket = take(run.tickets, pick);

@@ -44,6 +44,16 @@ describe("a worker process that ends", { timeout: 90_000 }, () => {
     return rows.map((row) => row.outcome);
   }
 
+  /** The Pay-in of the merchant follows that of the bank, and is leased in the statement that inserts it. */
+  async function expectBornClaimed(guid: string): Promise<void> {
+    const rows = await platform.rows(
+      `select state, attempts, updated_at = created_at as born from callback
+       where payment_message_guid = $1 and kind = 'pay_in_merchant'`,
+      guid,
+    );
+    expect(rows).toEqual([{ state: "in_flight", attempts: 1, born: true }]);
+  }
+
   async function killAndReplace(): Promise<void> {
     await worker.kill("SIGKILL");
     worker = await startWorkerProcess();
@@ -68,6 +78,7 @@ describe("a worker process that ends", { timeout: 90_000 }, () => {
     );
     const guid = await initiator.pays(await merchant.order());
     await vi.waitFor(() => expect(gate.connections()).toBe(1), { timeout: 20_000 });
+    await expectBornClaimed(guid);
     gate.open(merchant.url);
     await killAndReplace();
     await expectPaidAfterOneLostAttempt(guid, merchant, 1);
@@ -78,6 +89,7 @@ describe("a worker process that ends", { timeout: 90_000 }, () => {
     merchant.answers("pay-in", "hang", 200);
     const guid = await platform.pays();
     await merchant.receives("pay-in", { guid });
+    await expectBornClaimed(guid);
     await killAndReplace();
     await expectPaidAfterOneLostAttempt(guid, merchant, 2);
   });
@@ -103,6 +115,7 @@ describe("a worker process that ends", { timeout: 90_000 }, () => {
     // What has been sent would be carried out although its sender is dead, if its connection did not end.
     await blockedStatements("pg_terminate_backend(pid)");
     await lock.end();
+    await expectBornClaimed(guid);
     await killAndReplace();
     await expectPaidAfterOneLostAttempt(guid, merchant, 2);
   });
@@ -119,6 +132,7 @@ describe("a worker process that ends", { timeout: 90_000 }, () => {
     merchant.answers("pay-in", { status: 200, delayMs: 1_000 });
     const guid = await platform.pays();
     await vi.waitFor(() => expect(merchant.calls("pay-in", { guid })).toHaveLength(1), { timeout: 20_000 });
+    await expectBornClaimed(guid);
     await worker.kill("SIGTERM");
     expect(await worker.ended).toBe(0);
     expect(await attemptsOf(guid, "pay_in_merchant")).toEqual(["accepted"]);

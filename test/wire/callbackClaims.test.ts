@@ -7,6 +7,7 @@ import { reasons, webhooks } from "../../gen/rest/webhooks.ts";
 import { type DeliveryContext, deliver } from "../../src/callbacks/deliver.ts";
 import { markedAs, sealEnvelope } from "../../src/callbacks/envelope.ts";
 import { createSlots } from "../../src/callbacks/slots.ts";
+import { runInLines } from "../../src/callbacks/waitingLines.ts";
 import type { ClaimedCallback } from "../../src/core/delivery.ts";
 import type { PaymentsPage } from "../../src/core/settlements.ts";
 import { type CallbackKind, CREDIT_REASON, PAY_OUT_SUCCESS_REASON } from "../../src/domain/callback.ts";
@@ -73,6 +74,7 @@ const claimed = {
   reason: "",
   paymentMessage: undefined,
   order: undefined,
+  parties: undefined,
   claimedAt: instant,
 } satisfies ClaimedCallback;
 
@@ -148,6 +150,8 @@ describe("Gross_Settlement", () => {
         }),
       },
       slots: createSlots(),
+      inLines: runInLines(16, 8),
+      withoutTicket: new Set(),
       signer: await newSigner(),
       publicUrl: () => "https://gateway.example",
       newGuid: () => guidOf(9),
