@@ -204,15 +204,14 @@ async function record(
   const level = decision.state === "review" ? "warn" : decision.state === "delivered" ? "debug" : "info";
   context.log[level]({ ...fields, state: applied ? decision.state : "overtaken" }, "callback attempted");
   if (!applied || decision.state !== "waiting") return;
-  const next: Ticket = {
-    callbackGuid: claimed.guid,
-    series: claimed.series,
-    attempt: claimed.attempt,
-    receiverGuid: claimed.receiverGuid,
-    decides: decidesPayment(claimed.kind),
-    ...(trace !== undefined && { trace }),
-  };
+  const next = ticketOf(claimed, trace);
   await handBack(context, next, () => context.queue.publishDelayed([next], decision.delayMs));
+}
+
+/** The ticket that follows an attempt. */
+function ticketOf({ guid, kind, series, attempt, receiverGuid }: ClaimedCallback, trace: string | undefined): Ticket {
+  const ticket = { callbackGuid: guid, series, attempt, receiverGuid, decides: decidesPayment(kind) };
+  return trace === undefined ? ticket : { ...ticket, trace };
 }
 
 /** As many wait in line with a lease, which is a second or two of work: it must last for the attempt. */
@@ -243,7 +242,9 @@ function goOn(context: DeliveryContext, slot: Slot, leased: Omit<Begun, "prepare
     .inSpan({ name: "callback", kind: "consumer", attributes, parent: trace }, async (span) => {
       const line = lineOf(decidesPayment(claimed.kind));
       const prepared = await context.inLines.run(line, () => prepare(context, claimed));
-      await makeAttempt(context, slot, { ...leased, prepared }, span);
+      const verdict = await makeAttempt(context, slot, { ...leased, prepared }, span);
+      const ticket = ticketOf(claimed, trace);
+      if (verdict === "dead") await handBack(context, ticket, () => context.queue.publishDead([ticket]));
     })
     .catch((error: Error) => {
       context.log.error({ ...logFields(claimed), problem: error.message }, "an attempt failed; its lease will lapse");

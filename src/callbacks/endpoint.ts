@@ -61,8 +61,8 @@ export type Room = {
 };
 
 /**
- * Nobody may hold more slots than are left for all others, and endpoints whose last attempt was not answered hold at most half of
- * all slots together.
+ * Nobody may hold more slots than are left for all others. Endpoints whose last attempt was not answered, or that were never asked,
+ * share a half of all slots; one of them that holds none gets its first as long as they hold less than three quarters together.
  */
 export function createRoom(most: number): Room {
   let held = 0;
@@ -72,8 +72,11 @@ export function createRoom(most: number): Room {
     held += change;
     if (!endpoint.answers) heldByUnheard += change;
   }
-  function leftFor({ answers }: Endpoint<unknown>): number {
-    return answers ? most - held : Math.min(most - held, most / 2 - heldByUnheard);
+  function leftFor(endpoint: Endpoint<unknown>): number {
+    const left = most - held;
+    if (endpoint.answers) return left;
+    const theirs = endpoint.held === 0 ? (3 * most) / 4 : most / 2;
+    return Math.min(left, theirs - heldByUnheard);
   }
   return {
     hasFree: (endpoint) => endpoint.held < Math.min(endpoint.share, leftFor(endpoint)),

@@ -5,7 +5,7 @@ import type { Line } from "./waitingLines.ts";
  * The bulkhead of delivery: how many attempts to one endpoint may run at the same time, and what waits for one in memory. An
  * endpoint begins with a few slots and wins one with each answer while more waits and answers do not slow down; each missing answer
  * halves them, down to one probing attempt. Nobody may hold more slots than are left for all others, and the endpoints whose last
- * attempt was not answered hold at most half of all slots together: what hangs, however much of it, takes nothing from what works.
+ * attempt was not answered leave at least a quarter of all slots alone: what hangs, however much of it, takes nothing from what works.
  */
 export type SlotLimits = {
   /** The slots that an endpoint begins with. */

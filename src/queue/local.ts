@@ -70,6 +70,10 @@ export function createLocalQueue(options: LocalQueueOptions): CallbackQueue {
     publish: (name, tickets) => put(tickets, (copies) => enter(name, copies)),
     publishDelayed: (tickets, delayMs) => put(tickets, (copies) => rungFor(rungs, delayMs).line.push(copies)),
     park: (name, tickets) => put(tickets, parked[name].push),
+    publishDead: (tickets) =>
+      put(tickets, (copies) => {
+        for (const ticket of copies) dead.push(ticket);
+      }),
     consume: async (name, handler, { concurrency }) => lanes[name].consume(handler, concurrency),
     depths: async () => ({
       first: lanes.first.size(),

@@ -53,6 +53,8 @@ export type CallbackQueue = {
    * used.
    */
   park(lane: Lane, tickets: readonly Ticket[]): Promise<void>;
+  /** Puts tickets into the dead-letter queue: of callbacks that no ticket was handled for. */
+  publishDead(tickets: readonly Ticket[]): Promise<void>;
   /** At most `concurrency` handlers run at once. stop() waits for running handlers; tickets not yet handled go to the next consumer. */
   consume(lane: Lane, handler: TicketHandler, options: { concurrency: number }): Promise<{ stop(): Promise<void> }>;
   /** For back-pressure of the relay and for metrics. */

@@ -84,6 +84,7 @@ export function createRabbitmqQueue(options: RabbitmqQueueOptions): CallbackQueu
   return {
     publish: (lane, tickets) => put(topology.lanes[lane], encodeTickets(tickets, MAX_TICKETS_PER_MESSAGE)),
     publishDelayed: (tickets, delayMs) => put(rungFor(topology.rungs, delayMs).queue, encodeTickets(tickets)),
+    publishDead: (tickets) => put(topology.dead, encodeTickets(tickets)),
     park: (lane, tickets) => put(topology.parked[lane], encodeTickets(tickets)),
     async consume(lane, handler, { concurrency }) {
       const consuming = { connection, topology, declared, put, drainTimeoutMs, log, signal };

@@ -178,12 +178,21 @@ describe("the share of an endpoint", () => {
 });
 
 describe("endpoints beside each other", () => {
-  test("however many hang, half of all slots are left for those that answer", async () => {
+  test("however many hang, a quarter of all slots is left for those that answer", async () => {
     open();
     await answerAfter(slots.take("works") as Slot, 10);
     for (let number = 0; number < 200; number += 1) for (const slot of takeAll(`hangs ${number}`)) slot.posting();
-    expect(slots.held()).toBe(32);
+    expect(slots.held()).toBe(48);
     expect(takeAll("works")).toHaveLength(4);
+  });
+
+  test("one with many slots that stops answering leaves a first one to each that was not asked before", async () => {
+    open({ first: 32 });
+    await answerAfter(slots.take("large") as Slot, 10);
+    const held = takeAll("large");
+    expect(held).toHaveLength(32);
+    held[0]?.release(false);
+    expect(["a", "b"].map((name) => takeAll(name).length)).toEqual([1, 1]);
   });
 
   test("one that answers slowly never has more slots than are left for all others", async () => {
@@ -204,8 +213,8 @@ describe("endpoints beside each other", () => {
 
   test("whoever was crowded out goes on when another endpoint leaves room", async () => {
     open({ most: 4 });
-    const hanging = ["one", "two"].flatMap(takeAll);
-    expect(hanging).toHaveLength(2);
+    const hanging = ["one", "two", "three"].flatMap(takeAll);
+    expect(hanging).toHaveLength(3);
     const answers: [string, Slot | NoSlot][] = [];
     wait("late", answers);
     await settle();

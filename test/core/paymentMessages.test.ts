@@ -68,6 +68,7 @@ describe("submitPaymentMessage", () => {
       series: 1,
       attempt: 0,
       receiverGuid: parties.recipient.guid,
+      decides: true,
     });
   });
 

@@ -49,6 +49,7 @@ describe("replayCallback", () => {
       series: 2,
       attempt: 0,
       receiverGuid: parties.recipient.guid,
+      decides: false,
     });
     await attempt(platform, guid, "accepted");
     expect(accepted(await platform.core.getCallback(guid))).toMatchObject({
