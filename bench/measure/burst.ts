@@ -1,7 +1,7 @@
 import { type Bench, expectAllAccepted } from "../bench.ts";
 import type { Child } from "../child.ts";
 import { CALLBACKS_A_PAYMENT, loopTask, type StoringSide, untilSettled } from "./cascade.ts";
-import { CONNECTIONS, settleTables } from "./intake.ts";
+import { settleTables } from "./intake.ts";
 import { inTurn } from "./rounds.ts";
 
 /** A side that stores has a gateway, whose parked tickets are counted; the other one is the bare loop. */
@@ -19,6 +19,8 @@ export type BurstResult = {
 };
 
 const DEADLINE_MS = 180_000;
+/** As many payments are sent at a time; the others wait for an answer, as they would for a place in the gateway. */
+const AT_ONCE = 256;
 
 /** Many payments at once for one merchant, whose endpoint, as those of both banks, answers after a time. */
 export async function measureBurst(bench: Bench, sides: readonly BurstSide[], plan: BurstPlan): Promise<BurstResult[]> {
@@ -52,7 +54,7 @@ async function burstAt(bench: Bench, sides: readonly BurstSide[], plan: BurstPla
           const goal = { total: (await bench.participants.call<number>("total")) + count * CALLBACKS_A_PAYMENT };
           const result = await bench.send(side.databaseUrl, {
             url: side.url,
-            connections: CONNECTIONS,
+            connections: AT_ONCE,
             count,
             keep: true,
           });
