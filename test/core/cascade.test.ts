@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CallbackState } from "../../gen/dcm/v1/callback_pb.ts";
 import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
-import { claimCallbacks } from "../../src/core/delivery.ts";
+import { type BornClaimed, claimCallbacks, claimOfBorn } from "../../src/core/delivery.ts";
 import {
   CREDIT_REASON,
   defaultRetryPolicy,
@@ -349,6 +349,34 @@ describe("claims and leases", () => {
     expect(first).toMatchObject({ claimed: { guid: claimable.callbackGuid, attempt: 1 } });
     expect(second).toBe("obsolete");
     await expect(claimCallbacks(context, [stale])).rejects.toThrow("timeout");
+  });
+
+  test("what follows and has a slot in hand is leased with the record, and its claim says what a claim would", async () => {
+    const message = await pay(platform, parties);
+    const back = (guid: string) =>
+      platform.rows("update callback set state = 'waiting', attempts = 0 where guid = $1", guid);
+    let { guid } = await callbackOf(platform, message, "pay_in_bank");
+    for (const next of ["pay_in_merchant", "pay_out"] as const) {
+      const cause = await claim(platform, guid);
+      platform.due.length = 0;
+      const { born } = await record(platform.core, cause, "accepted", { inHand: [next] });
+      expect(born).toHaveLength(1);
+      const made = claimOfBorn(cause, born[0] as BornClaimed);
+      guid = made.guid;
+      const rows = await platform.rows(
+        `select kind, state, attempts, series, wake_at - updated_at = interval '30 seconds' as leased from callback
+         where guid = $1`,
+        guid,
+      );
+      expect(rows).toEqual([{ kind: next, state: "in_flight", attempts: 1, series: 1, leased: true }]);
+      // No ticket: Credit, for which no slot was in hand, has one.
+      const credit = next === "pay_out" ? [(await callbackOf(platform, message, "credit")).guid] : [];
+      expect(platform.due.map(({ callbackGuid }) => callbackGuid)).toEqual(credit);
+      await back(guid);
+      const claimed = await claim(platform, guid);
+      expect({ ...made, claimedAt: claimed.claimedAt }).toEqual(claimed);
+      await back(guid);
+    }
   });
 
   test("a callback that we could not prepare is dead, with the problem, and goes on after its replay", async () => {
