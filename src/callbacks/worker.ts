@@ -51,14 +51,15 @@ export type Worker = {
 
 /** Delivers callbacks. */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const { core, queue } = options;
+  const { core, queue, republishAfterMs = 30_000 } = options;
   const context: DeliveryContext = {
     ...options,
     receivers: createReceivers(core),
-    slots: createSlots(),
+    // Shortly before the relay publishes them again: what is sent away sooner would stand still, what stays longer be there twice.
+    slots: createSlots({ ...defaultSlotLimits, mostWaitMs: (republishAfterMs * 5) / 6 }),
     inLines: runInLines(prepared.atOnce, prepared.ofNews),
     withoutTicket: new Set(),
-    maxParks: Math.ceil((options.republishAfterMs ?? 30_000) / DEFAULT_PARK_MS),
+    maxParks: Math.ceil(republishAfterMs / DEFAULT_PARK_MS),
     observer: options.observer ?? { attempted() {}, parked() {} },
     tracing: options.tracing ?? noTracing,
   };

@@ -98,7 +98,8 @@ const claimStatement = {
     from claimed c
     left join payment_order o on o.guid = c.order_guid
     left join lateral (
-      select ${messageColumns}, m.merchant_guid as "merchantGuid" from payment_message m ${messageJoins} where m.guid = c.payment_message_guid
+      select ${messageColumns}, m.merchant_guid as "merchantGuid" from payment_message m ${messageJoins}
+      where m.guid = c.payment_message_guid
     ) message on true`,
 };
 
