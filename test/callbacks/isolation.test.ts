@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { defaultSlotLimits } from "../../src/callbacks/slots.ts";
 import { type Platform, startPlatform } from "../support/platform.ts";
 import { startRecorder } from "./recorder.ts";
 
-/** Attempts that one receiver may hold at the same time. */
-const SLOTS = 16;
+/** Attempts that one receiver begins with at the same time. */
+const SLOTS = defaultSlotLimits.first;
 
 describe("receivers beside each other", () => {
   let platform: Platform;

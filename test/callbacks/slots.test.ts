@@ -1,6 +1,16 @@
+import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { createSlots, type NoSlot, type Slot, type SlotLimits, type Slots } from "../../src/callbacks/slots.ts";
+import {
+  createSlots,
+  defaultSlotLimits,
+  type NoSlot,
+  type Slot,
+  type SlotLimits,
+  type Slots,
+} from "../../src/callbacks/slots.ts";
 import { type Line, runInLines } from "../../src/callbacks/waitingLines.ts";
+import { leaseMs } from "../../src/core/context.ts";
+import { defaultRetryPolicy } from "../../src/domain/callback.ts";
 
 // The bulkhead of delivery: who may make how many attempts at a time, and who waits.
 
@@ -281,6 +291,17 @@ test("where a busy process spends its time, decisions go before news, of which a
   }
   // While d2 runs there is one place for news, however many are free.
   expect(order).toEqual(["d1", "d1 d2", "d1 d2", "d1 d2", "d1 d2 n5"]);
+});
+
+test("docs/callbacks.md says the numbers that the worker goes by", () => {
+  open();
+  const document = readFileSync("docs/callbacks.md", "utf8").replaceAll(/\s+/g, " ");
+  const { first, mostOfEndpoint, most } = defaultSlotLimits;
+  expect(document).toContain(`gets up to ${first} callbacks at a time`);
+  expect(document).toContain(`each of its answers adds one, up to ${mostOfEndpoint},`);
+  expect(document).toContain(`It begins with ${first} again after a rest`);
+  expect(document).toContain(`All receivers together get ${most.toLocaleString("en").replace(",", " ")} at a time`);
+  expect(document).toContain(`${leaseMs(defaultRetryPolicy) / 1_000} seconds after it was counted`);
 });
 
 describe("silence", () => {

@@ -1,10 +1,14 @@
+import { randomUUID } from "node:crypto";
+import { create } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { PaymentMessageSchema } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { type DeliveryContext, deliver } from "../../src/callbacks/deliver.ts";
 import { describeFailure } from "../../src/callbacks/outcomes.ts";
 import { createSlots, type NoSlot, type Slot, type Slots } from "../../src/callbacks/slots.ts";
 import { runInLines } from "../../src/callbacks/waitingLines.ts";
 import { beginWithinMs } from "../../src/core/context.ts";
-import type { ClaimAnswer } from "../../src/core/delivery.ts";
+import type { ClaimAnswer, ClaimedCallback } from "../../src/core/delivery.ts";
 import { noTracing } from "../../src/observe/tracing.ts";
 import { createLocalQueue, MAX_LANE_TICKETS } from "../../src/queue/local.ts";
 import type { CallbackQueue, Ticket } from "../../src/queue/queue.ts";
@@ -31,7 +35,13 @@ function worker(answer: ClaimAnswer, { claimMs = 0, slots = createSlots(), recor
         vi.spyOn(performance, "now").mockReturnValue(startedMs + claimMs);
         return answer;
       },
-      recordAttempt: async () => ({ applied: true, late: false, decision: { state: "delivered" }, ...recorded }),
+      recordAttempt: async () => ({
+        applied: true,
+        late: false,
+        decision: { state: "delivered" },
+        born: [],
+        ...recorded,
+      }),
     },
     queue: {
       park: async (_lane, tickets) => void parked.push(...tickets),
@@ -43,11 +53,13 @@ function worker(answer: ClaimAnswer, { claimMs = 0, slots = createSlots(), recor
         uid: "m",
         status: "active",
         callbackAlg: "RS256",
+        callbackBodyFormat: "json",
         callbackUrls: { base: "https://m.example" },
       }),
       forget() {},
     },
     slots,
+    newGuid: randomUUID,
     maxParks: 3,
     withoutTicket: new Set(),
     inLines: runInLines(16, 8),
@@ -207,6 +219,41 @@ describe("the lease", () => {
     await deliver({ ...context, signer }, "first", ticket);
     const told = { callbackGuid: ticket.callbackGuid, attempt: 1, outcome: "accepted" };
     expect(warn).toHaveBeenCalledExactlyOnceWith(expect.objectContaining(told), expect.stringContaining("as lost"));
+  });
+});
+
+describe("what follows an accepted callback", () => {
+  const parties = {
+    initiator_bank: "01890000-0000-7000-8000-00000000000a",
+    recipient_bank: "01890000-0000-7000-8000-00000000000b",
+    merchant: ticket.receiverGuid,
+  };
+  const order = { id: ticket.callbackGuid, ref: "1", purpose: "p", amount: { amountMinor: 1n, currency: "UAH" } };
+  const claimed: ClaimedCallback = {
+    ...{ guid: ticket.callbackGuid, kind: "pay_in_merchant", series: 1, attempt: 1, refusals: 0, reason: "" },
+    ...{ receiverGuid: ticket.receiverGuid, registerId: null, claimedAt: new Date(), order, parties },
+    paymentMessage: create(PaymentMessageSchema, {
+      ...{ guid: ticket.callbackGuid, orderId: ticket.callbackGuid, amount: { amountMinor: 1n, currency: "UAH" } },
+      receivedAt: timestampFromDate(new Date()),
+    }),
+  };
+
+  /** The kinds for which a slot was in hand when the attempt was recorded. */
+  async function inHand(inLine: number): Promise<readonly string[] | undefined> {
+    const { context } = worker({ claimed });
+    const recordAttempt = vi.spyOn(context.core, "recordAttempt");
+    const inLines = { ...context.inLines, waiting: () => inLine };
+    const key = await generateKeyPair("ES256");
+    const signer = { issuer: "https://gateway.example", sign: (claims: Claims) => signJws(claims, key) };
+    expect(await deliver({ ...context, inLines, signer }, "first", ticket)).toBe("ack");
+    expect(context.slots.held()).toBe(0);
+    context.slots.close();
+    return recordAttempt.mock.calls[0]?.[0].inHand;
+  }
+
+  test("is leased where a slot is free; where much is in line already a ticket waits, because a lease does not", async () => {
+    expect(await inHand(127)).toEqual(["pay_out", "credit"]);
+    expect(await inHand(128)).toEqual([]);
   });
 });
 

@@ -3,7 +3,7 @@ import { OrderStatus } from "../../gen/dcm/v1/order_pb.ts";
 import { PaymentMessageStatus } from "../../gen/dcm/v1/payment_message_pb.ts";
 import { RegisterStatus } from "../../gen/dcm/v1/settlement_pb.ts";
 import { type DeliveryContext, deliver as deliverTicket } from "../../src/callbacks/deliver.ts";
-import { createSlots } from "../../src/callbacks/slots.ts";
+import { createSlots, defaultSlotLimits } from "../../src/callbacks/slots.ts";
 import { runInLines } from "../../src/callbacks/waitingLines.ts";
 import type { ParticipantVersion } from "../../src/core/participantStatus.ts";
 import { type CallbackKind, defaultRetryPolicy } from "../../src/domain/callback.ts";
@@ -641,7 +641,7 @@ describe("callbacks to a receiver that is suspended", () => {
     await suspend(parties.recipient);
     const { attemptAll, post, slots } = worker();
     await attemptAll(guid);
-    const held = Array.from({ length: 16 }, () => slots.take(parties.recipient.guid));
+    const held = Array.from({ length: defaultSlotLimits.first }, () => slots.take(parties.recipient.guid));
     expect(held.every((slot) => slot !== undefined)).toBe(true);
     for (const slot of held) slot?.release();
     await resume(parties.recipient);

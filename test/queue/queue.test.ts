@@ -244,6 +244,35 @@ describe.each([
     await eventually(() => expect(byGuid(retry)).toEqual(byGuid(sent)));
   });
 
+  test("unhandled: a handler that is stopping leaves its ticket to the next consumer", async () => {
+    const { queue } = await open();
+    const sent = ticket(2);
+    const refused = Promise.withResolvers<void>();
+    const stopping = await queue.consume(
+      "retry",
+      async () => {
+        refused.resolve();
+        void stopping.stop();
+        return "unhandled";
+      },
+      { concurrency: 1 },
+    );
+    await queue.publish("retry", [sent]);
+    await refused.promise;
+    const seen = await collect(queue, "retry");
+    await eventually(() => expect(seen).toEqual([sent]));
+  });
+
+  test("a ticket that nobody handled can be put into the dead queue, and is redriven like the others", async () => {
+    const { queue } = await open();
+    const sent = ticket(2);
+    await queue.publishDead([sent]);
+    await eventually(async () => expect(await queue.depths()).toMatchObject({ dead: 1 }));
+    expect(await queue.redriveDead(10)).toBe(1);
+    const retry = await collect(queue, "retry");
+    await eventually(() => expect(retry).toEqual([sent]));
+  });
+
   test("stop: the running handler ends, unhandled tickets go to the next consumer, none is handled twice", async () => {
     const { queue } = await open();
     const handled: Ticket[] = [];
