@@ -11,6 +11,7 @@ import { measureCascade } from "./measure/cascade.ts";
 import { checkResults } from "./measure/check.ts";
 import { measureIntake } from "./measure/intake.ts";
 import { ratios } from "./measure/rounds.ts";
+import { positive } from "./options.ts";
 import { cpuText, printTable, rounded } from "./report.ts";
 import { meanRatio } from "./statistics.ts";
 
@@ -53,8 +54,8 @@ function parse(args: string[]): Options | undefined {
   const chosen = values.only.split(",");
   const unknown = chosen.filter((part) => !(parts as readonly string[]).includes(part));
   if (unknown.length > 0) throw new Error(`--only ${unknown.join(",")} is not one of ${parts.join(", ")}`);
-  const rounds = Math.max(3, Number(values.rounds));
-  return { ref, rounds, leastSeconds: Number(values.seconds), wants: (part) => chosen.includes(part) };
+  const rounds = Math.max(3, positive("--rounds", values.rounds));
+  return { ref, rounds, leastSeconds: positive("--seconds", values.seconds), wants: (part) => chosen.includes(part) };
 }
 
 /** A copy of the commit, with the packages of this one where it wants the same. */
@@ -92,37 +93,35 @@ async function main(args: string[]): Promise<number> {
     return args.includes("--help") ? 0 : 2;
   }
   const { ref, rounds, leastSeconds, wants } = options;
+  await using cleanUp = new AsyncDisposableStack();
   const copy = await checkOut(ref);
+  cleanUp.defer(copy.remove);
   const bench = await openBench(usualCast);
-  try {
-    const sides = await startSides(bench, ref, copy.folder);
-    const found: [string, number[]][] = [];
-    const note = (what: string, rates: Record<string, number[]>) => found.push([what, ratios(rates, NOW, ref)]);
-    if (wants("intake")) {
-      const intake = await measureIntake(bench, sides, { rounds, count: 2_000, warmUp: 4_000, leastSeconds });
-      note("intake", intake.rates);
-      printSpent("Intake", intake.cpuMs);
-    }
-    if (wants("cascade")) {
-      const cascade = await measureCascade(bench, sides, { rounds, count: 500, warmUp: 1_500, leastSeconds });
-      note("cascade", cascade.rates);
-      printSpent("Cascade", cascade.cpuMs);
-    }
-    if (wants("burst")) {
-      for (const one of await measureBurst(bench, sides, { rounds, payments: 1_000, delaysMs: [5, 200] })) {
-        note(`burst, ${one.delayMs} ms, last callback`, one.rates);
-        note(`burst, ${one.delayMs} ms, last success`, one.successRates);
-      }
-    }
-    const problems: string[] = [];
-    for (const side of sides) problems.push(...(await checkResults(bench, side.databaseUrl, side.gateway)));
-    for (const problem of problems) say(`FAILED: ${problem}`);
-    const slower = report(ref, found);
-    return slower || problems.length > 0 ? 1 : 0;
-  } finally {
-    await bench.stop();
-    copy.remove();
+  cleanUp.defer(bench.stop);
+  const sides = await startSides(bench, ref, copy.folder);
+  const found: [string, number[]][] = [];
+  const note = (what: string, rates: Record<string, number[]>) => found.push([what, ratios(rates, NOW, ref)]);
+  if (wants("intake")) {
+    const intake = await measureIntake(bench, sides, { rounds, count: 2_000, warmUp: 4_000, leastSeconds });
+    note("intake", intake.rates);
+    printSpent("Intake", intake.cpuMs);
   }
+  if (wants("cascade")) {
+    const cascade = await measureCascade(bench, sides, { rounds, count: 500, warmUp: 1_500, leastSeconds });
+    note("cascade", cascade.rates);
+    printSpent("Cascade", cascade.cpuMs);
+  }
+  if (wants("burst")) {
+    for (const one of await measureBurst(bench, sides, { rounds, payments: 1_000, delaysMs: [5, 200] })) {
+      note(`burst, ${one.delayMs} ms, last callback`, one.rates);
+      note(`burst, ${one.delayMs} ms, last success`, one.successRates);
+    }
+  }
+  const problems: string[] = [];
+  for (const side of sides) problems.push(...(await checkResults(bench, side.databaseUrl, side.gateway)));
+  for (const problem of problems) say(`FAILED: ${problem}`);
+  const slower = report(ref, found);
+  return slower || problems.length > 0 ? 1 : 0;
 }
 
 const printSpent = (title: string, cpuMs: Record<string, Record<string, number>>) =>

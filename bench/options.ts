@@ -54,7 +54,7 @@ export function parseOptions(args: string[]): Options | undefined {
   };
 }
 
-function positive(name: string, text: string): number {
+export function positive(name: string, text: string): number {
   const value = Number(text);
   if (!(value > 0)) throw new Error(`${name} ${text} is not a number above 0`);
   return value;
